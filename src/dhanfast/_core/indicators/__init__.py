@@ -1,0 +1,1 @@
+"""Incremental indicators: one update per closed bar or tick, O(1) amortised each."""

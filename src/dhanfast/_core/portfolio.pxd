@@ -1,0 +1,69 @@
+"""Positions, average price, realised and open P&L, charges and margin, in exact integers.
+
+Owner thread:  the engine thread only.
+Memory:        one allocation at construction, none after.
+Laws:          cash is conserved: equity == capital + sum of (sell value - buy value) of all fills
+               + open quantity * mark - charges, to the paisa. A flat position has cost 0 exactly.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from dhanfast._core.status cimport Status
+from dhanfast._core.types cimport ChargeRates, Report, Session, ns_t, paise_t, upaise_t
+
+
+cdef struct Position:
+    int64_t qty              # signed units; 0 = flat
+    paise_t cost             # signed: what the open quantity cost, sum of price * qty
+    paise_t realised         # gross of charges, since the start
+    paise_t mark             # last price seen, 0 before the first
+    int64_t margin_rate_e9   # of the session in force
+
+
+# One order's or one day's bill in micro-paise, unrounded. Rounding happens once a day: STT and
+# stamp duty to the rupee, the rest to the paisa (half up), as brokers print it.
+cdef struct Bill:
+    upaise_t brokerage
+    upaise_t exchange
+    upaise_t sebi
+    upaise_t ipft
+    upaise_t stamp
+    upaise_t stt
+    upaise_t gst
+
+
+cdef inline upaise_t bill_total(const Bill *bill) noexcept nogil:
+    return (bill.brokerage + bill.exchange + bill.sebi + bill.ipft + bill.stamp + bill.stt
+            + bill.gst)
+
+
+# The part of an order's charges that a fill of `value` paise adds. `value_before` is what the same
+# order has already filled for, so that an order that fills in many trades pays brokerage once.
+cdef void bill_fill(const ChargeRates *rates, int side, paise_t value, paise_t value_before,
+                    Bill *out) noexcept nogil
+
+
+cdef class Portfolio:
+    cdef Position *positions         # one an instrument
+    cdef readonly uint32_t count     # instruments
+    cdef readonly paise_t capital
+    cdef paise_t realised            # sum over instruments
+    cdef paise_t charges             # rounded bills of the days that are closed
+    cdef upaise_t charges_open       # unrounded total of the day in progress
+    cdef Bill *day_bills             # per instrument: the day in progress
+    cdef ChargeRates *rates          # per instrument: in force
+    cdef paise_t *order_value        # per instrument: filled value of the order in progress
+    cdef uint64_t *order_id          # per instrument: which order that is
+    cdef paise_t equity_day_open     # equity when the day began: day P&L = equity - this
+
+    # A new day (or contract) for an instrument: closes the day's bill and takes the new rates.
+    cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil
+    # Book one FILLED report. `bill` receives what this fill was charged. BAD_PRICE if price <= 0.
+    cdef Status apply(self, const Report *fill, Bill *bill) noexcept nogil
+    cdef void mark(self, uint32_t instrument, paise_t price) noexcept nogil
+    cdef paise_t open_pnl(self) noexcept nogil
+    # capital + realised + open P&L - charges (the day in progress rounded to the paisa)
+    cdef paise_t equity(self) noexcept nogil
+    cdef paise_t day_pnl(self) noexcept nogil
+    # sum of |qty| * mark * margin rate over instruments
+    cdef paise_t margin_used(self) noexcept nogil

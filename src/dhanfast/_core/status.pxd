@@ -1,0 +1,18 @@
+"""Results of code that runs without the GIL, and the one door to exceptions."""
+
+cpdef enum Status:
+    OK = 0
+    RING_FULL = 1          # the consumer is a whole ring behind
+    BAD_PACKET = 2         # bytes do not match the wire format
+    POOL_FULL = 3          # a fixed-size pool (orders, reports) has no free place
+    LOG_FULL = 4           # the decision log must be drained before the loop may go on
+    UNKNOWN_ORDER = 5      # no working order has this id
+    NOT_APPROVED = 6       # the seal of an ApprovedOrder does not match: no gate made it
+    BAD_PRICE = 7          # zero, negative or low > high
+    OUT_OF_ORDER = 8       # an event is older than the one before it
+    OUT_OF_CALENDAR = 9    # an event lies outside every known session
+    PYTHON_ERROR = 10      # a Python strategy raised; the exception is kept and raised after the loop
+
+
+# Returns 0 or raises. Call it once, after the nogil block, never inside a loop.
+cdef int check(Status status) except -1

@@ -1,0 +1,81 @@
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+
+TICK_DTYPE: Final[np.dtype[Any]]
+BAR_DTYPE: Final[np.dtype[Any]]
+ORDER_DTYPE: Final[np.dtype[Any]]
+REPORT_DTYPE: Final[np.dtype[Any]]
+CHARGE_RATES_DTYPE: Final[np.dtype[Any]]
+SESSION_DTYPE: Final[np.dtype[Any]]
+EVENT_DTYPE: Final[np.dtype[Any]]
+
+class Side(IntEnum):
+    BUY = 1
+    SELL = -1
+
+class OrderKind(IntEnum):
+    LIMIT = 0
+    MARKET = 1
+    SL = 2
+    SLM = 3
+
+class Validity(IntEnum):
+    DAY = 0
+    IOC = 1
+
+class OrderFlag(IntEnum):
+    EXIT = 1
+    STOP = 2
+    TARGET = 4
+    SQUARE_OFF = 8
+
+class Reason(IntEnum):
+    SIGNAL = 0
+    STOP_LOSS = 1
+    TAKE_PROFIT = 2
+    EXIT_SIGNAL = 3
+    TIME_EXIT = 4
+    EXPIRY_EXIT = 5
+    REVERSAL = 6
+    END_OF_DATA = 7
+    RISK_EXIT = 8
+    OPERATOR = 9
+
+class ReportKind(IntEnum):
+    ACCEPTED = 0
+    REJECTED = 1
+    FILLED = 2
+    CANCELLED = 3
+    EXPIRED = 4
+    TRIGGERED = 5
+
+class RejectReason(IntEnum):
+    NONE = 0
+    QTY_LOT = 1
+    QTY_FREEZE = 2
+    PRICE_TICK = 3
+    PRICE_BAND = 4
+    KIND_REFUSED = 5
+    CLOSED = 6
+    TRIGGER_SIDE = 7
+    STALE_ORDER = 8
+    NO_MARKET = 9
+    LIMIT_QTY = 20
+    LIMIT_NOTIONAL = 21
+    LIMIT_POSITION = 22
+    LIMIT_RATE = 23
+    LIMIT_LOSS = 24
+    LIMIT_BAND = 25
+    STATE_REDUCING = 26
+    STATE_HALTED = 27
+    LIMIT_MARGIN = 28
+    MALFORMED = 29
+
+class EventKind(IntEnum):
+    TICK = 1
+    BAR = 2
+    REPORT = 3
+    TIMER = 4
+    COMMAND = 5

@@ -1,0 +1,1 @@
+"""Run it: wires the floors below into one program and drives it."""

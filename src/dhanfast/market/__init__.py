@@ -1,0 +1,1 @@
+"""What can be traded and when: dated rules, no network."""

@@ -1,0 +1,1 @@
+"""Results made readable: metrics, run directories, tables, one offline HTML page."""

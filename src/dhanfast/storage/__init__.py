@@ -1,0 +1,1 @@
+"""What we remember: catalog of market data, archives, journals."""

@@ -1,0 +1,1 @@
+"""Strategies written through the Cython door."""
