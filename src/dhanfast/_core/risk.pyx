@@ -13,7 +13,6 @@ import os
 
 import numpy as np
 
-cimport cython
 from libc.stdint cimport INT64_MIN, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
