@@ -113,6 +113,7 @@ cdef class Kernel:
                     ns_t now_ns, int reason) noexcept nogil
     cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil
     cdef void protect(self, ns_t now_ns) noexcept nogil
+    cdef int64_t filled(self, uint64_t order_id) noexcept nogil
     cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
                        int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil
     cdef void settle(self) noexcept nogil

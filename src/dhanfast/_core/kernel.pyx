@@ -152,8 +152,8 @@ cdef class Kernel:
         self.last_bar = bar[0]
         if self.position != 0:
             # The whole trade's result if what is left were closed at the bar's extremes.
-            low = self.trade.exit_value + bar.low * abs(self.position) - self.trade.entry_value
-            high = self.trade.exit_value + bar.high * abs(self.position) - self.trade.entry_value
+            low = self.trade.exit_value + bar.low * _size(self.position) - self.trade.entry_value
+            high = self.trade.exit_value + bar.high * _size(self.position) - self.trade.entry_value
             if self.trade.side < 0:
                 low, high = -high, -low
             self.trade.mae = min(self.trade.mae, low)
@@ -247,29 +247,39 @@ cdef class Kernel:
         if self.position == 0 or self.exit_id != 0:
             return
         self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
-                                 abs(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
+                                 _size(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
                                  self.group, now_ns)
 
     cdef void protect(self, ns_t now_ns) noexcept nogil:
         """Rest the trade's stop and target at the exchange, sized to what is held."""
-        cdef int64_t qty = abs(self.position)
+        cdef int64_t qty = _size(self.position)
         cdef int side = Side.SELL if self.position > 0 else Side.BUY
         # Attached to the entry as a bracket: working as soon as the fill that they protect.
         cdef ns_t sent_ns = now_ns - self.match.rules.latency_ns
         if self.stop_price:
             if self.stop_id:
-                self.match.modify(self.stop_id, 0, self.stop_price, qty, sent_ns)
+                self.match.modify(self.stop_id, 0, self.stop_price,
+                                  qty + self.filled(self.stop_id), sent_ns)
             else:
                 self.stop_id = self.send(side, OrderKind.SLM, qty, self.stop_price, 0,
                                          OrderFlag.EXIT | OrderFlag.STOP, Reason.STOP_LOSS,
                                          self.group, sent_ns)
         if self.target_price:
             if self.target_id:
-                self.match.modify(self.target_id, self.target_price, 0, qty, sent_ns)
+                self.match.modify(self.target_id, self.target_price, 0,
+                                  qty + self.filled(self.target_id), sent_ns)
             else:
                 self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
                                            OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
                                            self.group, sent_ns)
+
+    cdef int64_t filled(self, uint64_t order_id) noexcept nogil:
+        """Units that a working order has filled for so far."""
+        cdef size_t at
+        for at in range(self.working_count):
+            if self.working[at].id == order_id:
+                return self.working[at].filled
+        return 0
 
     cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
                        int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil:
@@ -384,7 +394,7 @@ cdef class Kernel:
         _charge(trade, bill)
         self.position += report.side * report.qty
         self.view.position = self.position
-        result = (trade.exit_value + report.price * abs(self.position) - trade.entry_value)
+        result = (trade.exit_value + report.price * _size(self.position) - trade.entry_value)
         result *= trade.side
         trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
         if self.position != 0:
@@ -577,6 +587,10 @@ cdef class Kernel:
     def equity(self):
         """Capital plus realised and open profit less charges, paise."""
         return self.portfolio.equity()
+
+
+cdef inline int64_t _size(int64_t qty) noexcept nogil:
+    return qty if qty >= 0 else -qty
 
 
 cdef inline paise_t _on_tick(paise_t price, paise_t tick) noexcept nogil:

@@ -20,6 +20,8 @@ cdef class Context:
     cdef Signal *signal              # NULL outside on_bar and on_tick
     cdef object _log
 
+    cdef int _wish(self, int action, double stop, double target) except -1
+
 
 cdef class PythonRunner(NativeStrategy):
     cdef readonly object target      # the user's strategy

@@ -57,13 +57,12 @@ def backtest(
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
-    signals = _bars_of(data, start, end)
+    signals = bars_of(data, start, end)
     if detail is not None and trade_data is not None:
         raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
-    meets = _bars_of(detail if detail is not None else trade_data, start, end)
-    assert signals is not None
-    first, last = _date(signals.bars[0]), _date(signals.bars[-1])
-    sessions = _sessions(signals.symbol, first, last, settings, (meets or signals).interval_ns)
+    finer = detail if detail is not None else trade_data
+    meets = None if finer is None else bars_of(finer, start, end)
+    sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     shown = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
@@ -95,11 +94,12 @@ def backtest(
     )
 
 
-def _bars_of(
-    data: str | Path | BarSet | None, start: dt.date | None, end: dt.date | None
-) -> BarSet | None:
-    if data is None:
-        return None
+def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
+    """The bars to run on: read when `data` names them.
+
+    Raises:
+        BadData: they break a rule, or there are none.
+    """
     bars = data if isinstance(data, BarSet) else read_bars(data, start=start, end=end)
     if len(bars.bars) == 0:
         raise BadData(f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
@@ -107,17 +107,15 @@ def _bars_of(
     return bars
 
 
-def _date(bar: Any) -> dt.date:
-    """Exchange date of a bar."""
-    return dt.datetime.fromtimestamp(int(bar["start_ns"]) // 1_000_000_000, IST).date()
+def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[Any]:
+    """The dated table of every session, with square-off early enough that its order can fill.
 
-
-def _sessions(
-    symbol: str, first: dt.date, last: dt.date, settings: Settings, interval_ns: int
-) -> NDArray[Any]:
-    """The dated table of every session, with square-off early enough that its order can fill."""
+    Raises:
+        OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
+        ConfigError: an entry of so many lots is above the freeze quantity.
+    """
     sessions = session_table(
-        symbol, "FUT", first, last, entry_from=settings.entry_from,
+        bars.symbol, "FUT", bars.first.date(), bars.last.date(), entry_from=settings.entry_from,
         entry_until=settings.entry_until, square_off=settings.square_off,
     ).copy()
     largest = settings.lots * sessions["lot"]

@@ -179,6 +179,14 @@ cdef int _bind_shift(Op *op) except -1:
     return 1
 
 
+_PLAIN_NAMES = ("add", "sub", "mul", "div", "min", "max", "lt", "le", "eq", "and", "or", "not",
+                "abs", "where")
+cdef enum:
+    PLAIN = 14
+cdef op_fn[PLAIN] _plain
+_plain[:] = [_add, _sub, _mul, _div, _min, _max, _lt, _le, _eq, _and, _or, _not, _abs, _where]
+
+
 cdef int bind_basic(Op *op, str name) except -1:
     if name == "shift":
         return _bind_shift(op)
@@ -186,11 +194,9 @@ cdef int bind_basic(Op *op, str name) except -1:
         op.state = op_memory(sizeof(CrossState), 0)
         op.run = _cross
         return 1
-    cdef op_fn run = (
-        _add if name == "add" else _sub if name == "sub" else _mul if name == "mul"
-        else _div if name == "div" else _min if name == "min" else _max if name == "max"
-        else _lt if name == "lt" else _le if name == "le" else _eq if name == "eq"
-        else _and if name == "and" else _or if name == "or" else _not if name == "not"
-        else _abs if name == "abs" else _where if name == "where" else NULL)
-    op.run = run
-    return 1 if run != NULL else 0
+    cdef int at
+    for at in range(PLAIN):
+        if _PLAIN_NAMES[at] == name:
+            op.run = _plain[at]
+            return 1
+    return 0

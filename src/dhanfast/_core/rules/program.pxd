@@ -59,12 +59,16 @@ cdef class Program:
     cdef size_t block_count          # ops[:block_count] run by block, the rest row by row
     cdef double *columns
     cdef readonly size_t column_count
-    cdef double *scratch
     cdef uint8_t used[FIELDS]        # which fields some operation reads
     cdef int64_t bar_of_session
     cdef readonly size_t rows        # filled by the last `run`
 
     cdef double *column(self, size_t at) noexcept nogil
+    cdef size_t _checked(self, object column) except? 0
+    cdef int _bind(self, Op *op, str name, tuple inputs, tuple outputs, tuple numbers) except -1
+    cdef void _feed_prices(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil
+    cdef void _feed_times(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
+                          size_t n) noexcept nogil
     cdef void run(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                   size_t n) noexcept nogil
     cdef void run_row(self, size_t row, const View *view) noexcept nogil
