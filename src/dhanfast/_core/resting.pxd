@@ -56,6 +56,7 @@ cdef struct Pool:
     uint64_t bucket_mask
     uint32_t size
     uint32_t live            # places not FREE
+    uint32_t top             # places from here on have never been used
     int32_t first_free
     uint64_t arrivals
     Report *reports          # ring

@@ -54,6 +54,7 @@ cdef int32_t pool_take(Pool *pool, const Order *order) noexcept nogil:
     place.chain = bucket[0]
     bucket[0] = at
     pool.live += 1
+    pool.top = max(pool.top, <uint32_t>at + 1)
     return at
 
 
