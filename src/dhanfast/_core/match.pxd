@@ -48,7 +48,7 @@ cdef class Match:
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
-    # Price, trigger and quantity of a working order; keeps priority only if just the quantity falls.
+    # Price, trigger and quantity of a working order; priority stays if only the quantity falls.
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil
     # A new day or contract: DAY orders left over EXPIRE first, then the new rules hold.
