@@ -159,6 +159,7 @@ def test_every_way_to_import_is_seen(name: str, text: str, expected: set[str]) -
 def test_lazy_and_typing_imports_are_not_eager() -> None:
     text = (
         "import os\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import dhanfast.api\n"
-        "def f():\n    import dhanfast.app\ntry:\n    import dhanfast.errors\nexcept OSError:\n    pass\n"
+        "def f():\n    import dhanfast.app\n"
+        "try:\n    import dhanfast.errors\nexcept OSError:\n    pass\n"
     )
     assert eager_imports(text) == {"os", "typing", "dhanfast.errors"}

@@ -39,13 +39,14 @@ class Flavour:
     venv: str
     groups: tuple[str, ...]  # dependency groups of pyproject.toml
     editable: bool = False
+    rebuilds: bool = False  # an editable one that compiles what changed when it is imported
     build_dir: str | None = None  # None: the one pyproject.toml names
     options: tuple[str, ...] = ()  # configuration settings of the build backend
 
 
 FLAVOURS = {
-    "run": Flavour(".venv", ("build",), editable=True),
-    "dev": Flavour(".venv", ("build", "test", "lint"), editable=True),
+    "run": Flavour(".venv", ("build",), editable=True, rebuilds=True),
+    "dev": Flavour(".venv", ("build", "test", "lint"), editable=True, rebuilds=True),
     "release": Flavour(".venv-release", ("build", "test")),
     "checked": Flavour(
         ".venv-checked",
@@ -112,11 +113,11 @@ def digest(paths: list[Path]) -> str:
 def sources(flavour: Flavour) -> str:
     """What an installation was made from.
 
-    An editable one rebuilds itself on import; it must be installed again only when the list of
-    modules or the metadata change. The others are copies, so every source file counts.
+    One that rebuilds itself on import must be installed again only when the list of modules or the
+    metadata change. For the others every source file counts.
     """
     listed = [ROOT / "pyproject.toml", *ROOT.glob("CMakeLists.txt")]
-    if flavour.editable:
+    if flavour.rebuilds:
         listed += (ROOT / "src").rglob("CMakeLists.txt")
     else:
         keep = {".py", ".pyx", ".pxd", ".pyi", ".h", ".txt", ".toml", ".csv", ".json"}
@@ -219,7 +220,7 @@ class Environment:
         """Compile and install dhanfast, unless the stamp shows the same sources."""
         made_from = sources(self.flavour)
         if self.stamp().get("sources") == made_from:
-            if self.flavour.editable and self.flavour.build_dir is None:
+            if self.flavour.rebuilds:
                 self.refresh()
             return
         say(f"building dhanfast ({self.name}) into {self.flavour.venv}")

@@ -36,7 +36,7 @@ cdef class Match:
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
-    # Price, trigger and quantity of a working order; keeps priority only if just the quantity falls.
+    # Price, trigger and quantity of a working order; priority stays if only the quantity falls.
     # `qty` is the order's whole quantity, fills included, so that a fill on the way cannot add up.
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil

@@ -3,7 +3,7 @@
 Owner thread:  the engine thread only.   Memory: none after construction.
 Law:           an order flagged EXIT that does reduce the position passes every limit and every
                state; it is refused only when malformed (quantity, tick, unknown instrument).
-               An EXIT larger than the position is cut down by the caller, not here: it is MALFORMED.
+               An EXIT larger than the position is cut by the caller, not here: it is MALFORMED.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
