@@ -307,7 +307,7 @@ def _load() -> Calendar:
 
 @cache
 def _minutes(text: str) -> tuple[tuple[int, int], ...]:
-    """"09:15-10:00 11:30-12:30" as nanoseconds after midnight."""
+    """ "09:15-10:00 11:30-12:30" as nanoseconds after midnight."""
     spans = []
     for span in text.split():
         opens, closes = (

@@ -9,6 +9,7 @@ in between, circulars decided each case, so only tables/expiry_exceptions.csv ca
 Weeklies of a monthly's week do not exist: that date carries the monthly contract.
 """
 
+import datetime
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -27,9 +28,9 @@ ONE_DAY = timedelta(days=1)
 class Expiry:
     """One expiry date and where it comes from."""
 
-    date: date
+    date: datetime.date
     cycle: str  # W or M
-    nominal: date  # what the weekday rule says before holidays
+    nominal: datetime.date  # what the weekday rule says before holidays
     confidence: str
     source: str
 

@@ -32,7 +32,9 @@ def read(name: str) -> tuple[Row, ...]:
     try:
         text = files(__name__).joinpath(f"{name}.csv").read_text("utf-8")
     except OSError as cause:
-        raise UsageError(f"market table {name!r} does not exist; tables are in market/tables/") from cause
+        raise UsageError(
+            f"market table {name!r} does not exist; tables are in market/tables/"
+        ) from cause
     return parse(text, name)
 
 
