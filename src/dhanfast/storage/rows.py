@@ -224,8 +224,10 @@ def view_of(table: RowTable, rows: NDArray[np.intp] | None) -> RowView:
     ts = table.ts if rows is None else table.ts[rows]
     exact = (table.prices if rows is None else table.prices[:, rows]) * 100.0
     paise = np.rint(exact)
-    off = np.abs(exact - paise) > OFF_GRID
-    return RowView(table, rows, ts, paise, off.any(axis=0) if off.any() else None)
+    with np.errstate(invalid="ignore"):  # an infinite price; the checks name it
+        off = np.abs(exact - paise) > OFF_GRID
+    rows_off: NDArray[np.bool_] | None = off.any(axis=0) if off.any() else None
+    return RowView(table, rows, ts, paise, rows_off)
 
 
 def all_good(view: RowView) -> bool:
