@@ -176,7 +176,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadData, match="column time_time|column equity_time|is missing"):
+    with pytest.raises(BadData, match="column time_time is missing"):
         columns.read("equity", tmp_path / "x.parquet")
     (tmp_path / "y.parquet").write_bytes(b"PAR1 not parquet")
     with pytest.raises(BadData, match="not a whole Parquet file"):
@@ -187,6 +187,6 @@ def test_reports_load_without_arrow() -> None:
     import subprocess
     import sys
 
-    code = "import sys, dhanfast.reports.rundir, dhanfast.reports.terminal; print('pyarrow' in sys.modules)"
+    code = "import sys, dhanfast.reports.rundir as _; print('pyarrow' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

@@ -42,11 +42,11 @@ def narrow(values: NDArray[np.int64]) -> dict[str, Any]:
     A wide outlier (the first price, an overnight gap) does not widen the rest: up to 1 % of the
     values, and 16 at least, travel apart as positions and values.
     """
-    wide = np.flatnonzero(np.abs(values) > 32_767)
+    small = values.astype(np.int16)
+    wide = np.flatnonzero(small != values)
     if len(wide) <= max(16, len(values) // 100):
-        small = values.copy()
         small[wide] = 0
-        out = packed(small.astype(np.int16))
+        out = packed(small)
         out["at"], out["is"] = wide.tolist(), values[wide].tolist()
         return out
     fits = np.abs(values).max(initial=0) < 2**31
@@ -106,7 +106,7 @@ def time_runs(seconds: NDArray[np.int64]) -> list[list[int]]:
     if len(seconds) == 0:
         return []
     gaps = np.diff(seconds)
-    step = int(np.median(gaps)) if len(gaps) else 60
+    step = int(np.median(gaps[:1000])) if len(gaps) else 60
     starts = np.concatenate(([0], np.flatnonzero(gaps != step) + 1))
     counts = np.diff(np.append(starts, len(seconds)))
     runs: list[list[int]] = [
@@ -134,26 +134,20 @@ def price_series(result: RunResult) -> dict[str, Any] | None:
     """High, low and close of the traded instrument for the page; None when there are no bars.
 
     Units:
-        prices in units of `unit` paise: `close` as steps, `up` = high - close, `down` = close -
-        low; `runs` of bar starts in UTC seconds.
+        paise: `close` as steps, `up` = high - close, `down` = close - low; `runs` of bar starts in
+        UTC seconds.
     """
     if result.bars is None or len(result.bars) == 0:
         return None
     bars, size = merged_bars(result.bars, BARS_MAX)
     close, high, low = (bars[name].astype(np.int64) for name in ("close", "high", "low"))
     up, down = high - close, close - low
-    unit = next(
-        size
-        for size in (100, 5, 1)
-        if not any((part % size).any() for part in (close[:1], np.diff(close), up, down))
-    )
     return {
-        "unit": unit,
         "merged": size,
         "runs": time_runs(bars["start_ns"] // 1_000_000_000),
-        "close": steps(close // unit),
-        "up": narrow(up // unit),
-        "down": narrow(down // unit),
+        "close": steps(close),
+        "up": narrow(up),
+        "down": narrow(down),
     }
 
 

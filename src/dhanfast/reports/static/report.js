@@ -164,10 +164,10 @@
     for (const [first, step, count] of pack.runs) {
       for (let i = 0; i < count; i++) times.push(first + i * step);
     }
-    const close = sums(unpack(pack.close)).map((value) => value * pack.unit);
+    const close = sums(unpack(pack.close));
     const up = unpack(pack.up), down = unpack(pack.down);
-    const high = close.map((value, i) => value + up[i] * pack.unit);
-    const low = close.map((value, i) => value - down[i] * pack.unit);
+    const high = close.map((value, i) => value + up[i]);
+    const low = close.map((value, i) => value - down[i]);
     const rows = Float64Array.from(close, (_, i) => i);
     const trades = data.trades, count = trades.side.length;
     const readout = byId("price-readout"), idle = readout.textContent;
