@@ -1,6 +1,8 @@
 """Results of code that runs without the GIL, and the one door to exceptions."""
 
 cpdef enum Status:
+    """What native code answers; anything but OK becomes an exception in `check`."""
+
     OK = 0
     RING_FULL = 1          # the consumer is a whole ring behind
     BAD_PACKET = 2         # bytes do not match the wire format
@@ -11,7 +13,7 @@ cpdef enum Status:
     BAD_PRICE = 7          # zero, negative or low > high
     OUT_OF_ORDER = 8       # an event is older than the one before it
     OUT_OF_CALENDAR = 9    # an event lies outside every known session
-    PYTHON_ERROR = 10      # a Python strategy raised; the exception is kept and raised after the loop
+    PYTHON_ERROR = 10      # a Python strategy raised; the exception is raised after the loop
 
 
 # Returns 0 or raises. Call it once, after the nogil block, never inside a loop.

@@ -13,11 +13,15 @@ ctypedef int64_t upaise_t    # 1/1,000,000 paisa: charges before they are rounde
 
 
 cpdef enum Side:
+    """Which way an order goes; the sign of its quantity."""
+
     BUY = 1
     SELL = -1
 
 
 cpdef enum OrderKind:
+    """How an order finds its price."""
+
     LIMIT = 0
     MARKET = 1               # sent as a limit at the protection price, never bare
     SL = 2                   # stop-limit: `trigger` then `price`
@@ -25,11 +29,15 @@ cpdef enum OrderKind:
 
 
 cpdef enum Validity:
+    """How long an order may rest."""
+
     DAY = 0
     IOC = 1
 
 
 cpdef enum OrderFlag:        # bits of Order.flags
+    """Bits of Order.flags: what the order is for."""
+
     EXIT = 1                 # reduces a position: no limit may block it
     STOP = 2                 # the protective stop of a position
     TARGET = 4               # the profit target of a position
@@ -37,6 +45,8 @@ cpdef enum OrderFlag:        # bits of Order.flags
 
 
 cpdef enum Reason:           # why an order was sent: Order.reason
+    """Why an order was sent."""
+
     SIGNAL = 0
     STOP_LOSS = 1
     TAKE_PROFIT = 2
@@ -50,6 +60,8 @@ cpdef enum Reason:           # why an order was sent: Order.reason
 
 
 cpdef enum ReportKind:
+    """What an exchange says about an order."""
+
     ACCEPTED = 0
     REJECTED = 1
     FILLED = 2               # one fill, partial or last: see Report.left
@@ -59,6 +71,8 @@ cpdef enum ReportKind:
 
 
 cpdef enum RejectReason:
+    """Why an order was refused, by the exchange or from 20 on by the risk gate."""
+
     NONE = 0
     QTY_LOT = 1              # not a positive multiple of the lot
     QTY_FREEZE = 2           # above the freeze quantity
@@ -78,7 +92,7 @@ cpdef enum RejectReason:
     STATE_REDUCING = 26
     STATE_HALTED = 27
     LIMIT_MARGIN = 28
-    MALFORMED = 29           # zero quantity, unknown instrument, negative price: a bug of the caller
+    MALFORMED = 29           # zero quantity, unknown instrument, negative price: a caller's bug
 
 
 cdef packed struct Tick:     # 72 bytes
@@ -186,6 +200,8 @@ cdef packed struct Session:         # 240 bytes: one instrument on one trading d
 
 # One slot of an event ring: 80 bytes. `payload` holds a Tick or a Bar or a Report.
 cpdef enum EventKind:
+    """What the payload of an Event holds."""
+
     TICK = 1
     BAR = 2
     REPORT = 3
