@@ -486,7 +486,8 @@ def contradictions(result: RunResult) -> tuple[str, ...]:
             f"closed trades made {figures.rupees(int(trades['gross'].sum()))} gross, the days "
             f"{figures.rupees(int(days['gross'].sum()))}: a position was left open or lost"
         )
-    covered = len(np.unique(figures.ist_days(result.equity["time_ns"])))
+    ist_days = figures.ist_days(result.equity["time_ns"])
+    covered = int((ist_days[1:] != ist_days[:-1]).sum()) + (len(ist_days) > 0)
     if covered > len(days):
         found.append(
             f"the equity curve covers {covered} days, the day table {len(days)}: ratios of daily "

@@ -15,6 +15,8 @@ from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import warnings
 
 WIDTH_MIN = 60
+NAME_MIN = 10  # columns a table keeps for the names of its rows
+PLAIN = str.maketrans({"₹": "Rs", "─": "-", "…": "~"})  # for streams that are not Unicode
 CHARGE_NAMES = {
     "brokerage": "Brokerage",
     "exchange": "Exchange transaction charge",
@@ -31,16 +33,20 @@ def _titled(title: str, width: int) -> str:
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
-    """Lay out a table: the first column to the left, the others to the right, full width."""
+    """Lay out a table: the first column to the left, the others to the right, full width.
+
+    Columns that do not fit beside a first column of NAME_MIN are left out, the last ones first.
+    """
     cells = [list(head), *[list(row) for row in rows]]
     sizes = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    spare = width - sum(sizes[1:]) - 2 * (len(sizes) - 1)
-    sizes[0] = max(8, min(max(sizes[0], spare), spare))
+    while sum(sizes[1:]) + 2 * (len(sizes) - 1) + NAME_MIN > width:
+        sizes.pop()
+    sizes[0] = width - sum(sizes[1:]) - 2 * (len(sizes) - 1)
     lines = [_titled(title, width)]
     for row in cells:
         name = row[0] if len(row[0]) <= sizes[0] else row[0][: sizes[0] - 1] + "…"
         texts = [name.ljust(sizes[0])]
-        texts += [text.rjust(size) for text, size in zip(row[1:], sizes[1:], strict=True)]
+        texts += [text.rjust(size) for text, size in zip(row[1:], sizes[1:], strict=False)]
         lines.append("  ".join(texts).rstrip())
     return [*lines, ""]
 
@@ -230,4 +236,11 @@ def print_summary(
     Raises:
         ValueError: width below 60; the capital is not positive.
     """
-    print(summary_text(result, width, risk_free=risk_free), file=file or sys.stdout)
+    stream = file or sys.stdout
+    text = summary_text(result, width, risk_free=risk_free)
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
+    print(text, file=stream)
