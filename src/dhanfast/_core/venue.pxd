@@ -97,3 +97,16 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
 cdef void venue_session(Venue *venue, uint32_t instrument, const Session *session) noexcept nogil
 # Bring the quiet band of an instrument up to date.
 cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil
+# Market orders that arrived before any price get their limit now, or are refused (0 = no price).
+cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
+                              ns_t now_ns) noexcept nogil
+# What an IOC has not filled by now expires.
+cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil
+# What a fill at a market price of `price` costs this order: slipped when it takes, on the tick,
+# never outside its limit.
+cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
+                           paise_t price) noexcept nogil
+# The part of an event's quantity that one order may take; INT64_MAX (unknown) stays.
+cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil
+# A limit may have to be traded through; a market order or triggered stop never waits for that.
+cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil
