@@ -6,14 +6,14 @@ from libc.string cimport memcpy
 from dhanfast._core.indicators.ohlc cimport (
     PERIOD_MAX,
     bar_is_sound,
-    check_bars,
-    check_length,
+    bars_in,
+    data_in,
+    data_out,
     refuse_bar,
-    series,
+    series_apart,
+    series_out,
     whole,
 )
-
-import numpy as np
 
 
 cdef extern from "df_bars.h" nogil:
@@ -101,20 +101,22 @@ cdef class TrueRange:
             refuse_bar(high, low, close, -1)
         return true_range_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] out not None,
-    ):
-        """Take n bars and write n true ranges to `out`; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("out", out.shape[0], n)
-        if n == 0:
-            return
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, out=None):
+        """Take n bars; return `out` (made when None) with the true range after each.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        target = series_out("out", out, len(bars[0]))
+        series_apart(bars, (target,))
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *places = data_out(target)
+        cdef size_t n = len(target)
         with nogil:
-            true_range_block(&self._state, &high[0], &low[0], &close[0], &out[0], n)
+            true_range_block(&self._state, highs, lows, closes, places, n)
+        return target
 
     @property
     def value(self):
@@ -161,20 +163,22 @@ cdef class Atr:
             refuse_bar(high, low, close, -1)
         return atr_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] out not None,
-    ):
-        """Take n bars and write n averages to `out`; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("out", out.shape[0], n)
-        if n == 0:
-            return
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, out=None):
+        """Take n bars; return `out` (made when None) with the average after each.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        target = series_out("out", out, len(bars[0]))
+        series_apart(bars, (target,))
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *places = data_out(target)
+        cdef size_t n = len(target)
         with nogil:
-            atr_block(&self._state, &high[0], &low[0], &close[0], &out[0], n)
+            atr_block(&self._state, highs, lows, closes, places, n)
+        return target
 
     @property
     def period(self):
@@ -208,10 +212,7 @@ def true_range(high, low, close):
         UsageError: arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    out = np.empty(len(high), dtype=np.float64)
-    TrueRange().update_many(high, series("low", low), series("close", close), out)
-    return out
+    return TrueRange().update_many(high, low, close)
 
 
 def atr(high, low, close, period=14):
@@ -221,7 +222,4 @@ def atr(high, low, close, period=14):
         UsageError: period out of range; arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    out = np.empty(len(high), dtype=np.float64)
-    Atr(period).update_many(high, series("low", low), series("close", close), out)
-    return out
+    return Atr(period).update_many(high, low, close)
