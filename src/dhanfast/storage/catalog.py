@@ -174,7 +174,7 @@ class Catalog:
                 again = self.manifest().series.get(series.key)
                 if attempt == 2 or again is None or again == series:
                     raise BadData(
-                        f"{error.filename}: missing; restore it, or import its sources into a new folder"
+                        f"{error.filename}: missing; restore it, or import its sources anew"
                     ) from error
                 series = again
         raise AssertionError("unreachable")
