@@ -138,9 +138,9 @@ def import_command(
         return
     for item in done:
         click.echo(_wrapped(describe_import(item), "", "  "))
-    notes = dict.fromkeys(note for item in done for note in item.notes)
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(_wrapped(f"read: {'; '.join(item.facts)}", "  ", "    "), err=True)
+        for note in item.notes:
+            click.echo(_wrapped(f"note: {note}", "  ", "    "), err=True)
 
 
 @data.command("list")
@@ -269,19 +269,23 @@ def _verified_text(item: Any) -> str:
 
 def _grouped(findings: Sequence[Any]) -> list[str]:
     """Findings of one kind: those that say the same as one line, the first few lines."""
-    groups: dict[str, list[Any]] = {}
+    groups: list[list[Any]] = []
     for finding in findings:
-        groups.setdefault(finding.detail, []).append(finding)
+        same = [one for one in findings if one.detail == finding.detail]
+        if len(same) < 3 or finding.kind == "missing-day":
+            groups.append([finding])
+        elif same[0] is finding:
+            groups.append(same)
     lines = []
-    for detail, same in list(groups.items())[:SHOWN_MAX]:
+    for same in groups[:SHOWN_MAX]:
         first, last = same[0].first, same[-1].last
         span = first if first == last else f"{first} to {last}"
         count = sum(one.count for one in same)
-        times = f", {len(same)} times" if len(same) > 1 else ""
-        lines.append(_wrapped(f"{span}: {count:,}{times}; {detail}", " " * 9, " " * 11))
+        times = f"{len(same)} times, " if len(same) > 1 else ""
+        text = f"{span}: {times}{count:,}; {same[0].detail}"
+        lines.append(_wrapped(text, " " * 9, " " * 11))
     if len(groups) > SHOWN_MAX:
-        rest = list(groups.values())[SHOWN_MAX:]
-        more = sum(len(same) for same in rest)
+        more = sum(len(same) for same in groups[SHOWN_MAX:])
         lines.append(f"{' ' * 9}and {more:,} more; --json shows all")
     return lines
 
