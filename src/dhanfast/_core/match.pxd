@@ -14,26 +14,11 @@ others.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
+from dhanfast._core.resting cimport Place
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.status cimport Status
-from dhanfast._core.types cimport ApprovedOrder, Bar, Order, Report, Session, Tick, ns_t, paise_t
-
-
-cdef struct MatchRules:
-    ns_t latency_ns          # from submit to working at the exchange
-    paise_t slippage         # paise, against the order, on market fills and triggered stops
-    int64_t slippage_e6      # in addition, 1e-6 of the price
-    int64_t protection_e4    # a MARKET order's limit: market price +- this, 1e-4
-    int64_t volume_share_e4  # share of a bar's or tick's quantity one order may take; 0 = all
-    int32_t limit_through    # 1: a limit fills only when the price trades through it; 0: at touch
-    int32_t stop_market_ok   # 1: SL-M accepted (before 2021-09-27, or futures)
-
-
-# Per instrument: a bar with low > `low` and high < `high` changes no order. Wide open when there
-# are no working orders; never quiet (low = INT64_MAX) while an order waits to become active.
-cdef struct Quiet:
-    paise_t low
-    paise_t high
+from dhanfast._core.types cimport ApprovedOrder, Bar, Report, Session, Tick, ns_t, paise_t
+from dhanfast._core.venue cimport Desk, MatchRules, Quiet, Venue
 
 
 cdef class Match:
@@ -43,12 +28,16 @@ cdef class Match:
     cdef readonly uint32_t instruments
     cdef readonly uint32_t live      # orders not yet done
     cdef readonly uint64_t pending_reports
+    cdef Venue venue
+    cdef uint64_t last_id            # ids must increase: an approval is good for one submit
 
-    # OK: taken in (REJECTED may still follow as a report). POOL_FULL. NOT_APPROVED: bad seal.
+    # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be
+    # taken first. NOT_APPROVED: bad seal, or an id that is not above all ids before it.
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
     # Price, trigger and quantity of a working order; priority stays if only the quantity falls.
+    # `qty` is the order's whole quantity, fills included, so that a fill on the way cannot add up.
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil
     # A new day or contract: DAY orders left over EXPIRE first, then the new rules hold.
@@ -56,8 +45,39 @@ cdef class Match:
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void tick(self, const Tick *tick) noexcept nogil
+    # A snapshot of the book, best first, quantities in units. Marketable orders walk the levels.
+    cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
+                    size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,
+                    ns_t now_ns) noexcept nogil
     # Copy up to `limit` reports, oldest first; returns how many.
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil
+    cdef void _count(self) noexcept nogil
+    cdef void _finish(self, uint32_t instrument) noexcept nogil
+    cdef void _price_waiting(self, Desk *desk, paise_t buy, paise_t sell,
+                             ns_t now_ns) noexcept nogil
+    cdef void _tick_stops(self, Desk *desk, ns_t now_ns) noexcept nogil
+    cdef void _tick_trade(self, Desk *desk, int which, const Tick *tick, bint quoted,
+                          ns_t now_ns) noexcept nogil
+    cdef void _queue(self, Desk *desk, int which, const paise_t *price, const int64_t *qty,
+                     size_t levels) noexcept nogil
+    cdef void _take_levels(self, Desk *desk, int which, const paise_t *price, int64_t *qty,
+                           size_t levels, ns_t now_ns) noexcept nogil
+    cdef void _sweep(self, Desk *desk, int32_t at, const paise_t *price, int64_t *qty,
+                     size_t levels, ns_t now_ns) noexcept nogil
+    cdef void _end_ioc(self, Desk *desk, ns_t time_ns) noexcept nogil
+    cdef void _bar_stops(self, Desk *desk, int which, const Bar *bar, bint at_open,
+                         ns_t time_ns) noexcept nogil
+    cdef void _bar_limits_open(self, Desk *desk, int which, const Bar *bar) noexcept nogil
+    cdef void _bar_limits(self, Desk *desk, int which, const Bar *bar,
+                          ns_t time_ns) noexcept nogil
+    cdef void _bar_inside(self, Desk *desk, int which, const Bar *bar, ns_t end_ns) noexcept nogil
+    cdef int64_t _bar_fill(self, Desk *desk, int32_t at, paise_t price, const Bar *bar,
+                           ns_t time_ns) noexcept nogil
+    cdef paise_t _slipped(self, const Desk *desk, const Place *place,
+                          paise_t price) noexcept nogil
+    cdef bint _through(self, const Place *place) noexcept nogil
+    cdef int64_t _share(self, int64_t qty) noexcept nogil
+    cdef uint32_t _index(self, object instrument) except? 0xFFFFFFFF
 
 
 cdef inline bint match_is_quiet(const Quiet *quiet, const Bar *bar) noexcept nogil:

@@ -42,14 +42,25 @@ cdef uint64_t order_seal(uint64_t key, const Order *order) noexcept nogil
 
 cdef class Gate:
     cdef RiskLimits limits
-    cdef int32_t state               # RiskState
+    cdef readonly int32_t state      # RiskState as set by operator or caller
     cdef uint64_t key                # random, made at construction, never shown to Python
     cdef uint64_t counts[32]         # verdicts so far by RejectReason
     cdef ns_t *rate_times            # ring of the last orders_per_s_max stamps
     cdef uint64_t rate_at
-    cdef bint day_locked             # the daily loss limit has been hit today
+    cdef readonly bint day_locked    # the daily loss limit has been hit today
+    cdef uint32_t rate_len           # places in `rate_times`; 0 when the rate is not limited
+    cdef uint32_t instruments        # indexes below this are known; 0 = not checked
 
     # NONE (and a sealed `out`) or the reason. Never raises, never allocates.
     cdef RejectReason approve(self, const Order *order, const RiskView *view,
                               const Session *session, ApprovedOrder *out) noexcept nogil
     cdef void new_day(self) noexcept nogil
+    cdef RejectReason _verdict(self, const Order *order, const RiskView *view,
+                               const Session *session) noexcept nogil
+    cdef RejectReason _entry_verdict(self, const Order *order, const RiskView *view,
+                                     const Session *session) noexcept nogil
+
+
+# What Python holds of a verdict that was NONE. Cannot be made, copied or pickled from Python.
+cdef class Approved:
+    cdef ApprovedOrder value

@@ -1,0 +1,23 @@
+from typing import Final, Literal, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+@final
+class Ema:
+    period: Final[int]
+    seed: Final[str]
+    def __new__(cls, period: int, seed: Literal["sma", "first"] = "sma") -> Ema: ...
+    def update(self, sample: float, /) -> float: ...
+    def update_many(
+        self, values: ArrayLike, out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]: ...
+    def reset(self) -> None: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def ready(self) -> bool: ...
+
+def ema(
+    values: ArrayLike, period: int = 21, seed: Literal["sma", "first"] = "sma"
+) -> NDArray[np.float64]: ...

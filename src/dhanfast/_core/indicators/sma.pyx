@@ -1,0 +1,119 @@
+# cython: binding=False, always_allow_keywords=False
+"""Simple moving average: O(1) amortised an update, no drift."""
+
+cimport cython
+from libc.stdlib cimport free
+
+from dhanfast._core.indicators.series cimport (
+    is_wild,
+    period_in,
+    refuse_sample,
+    scratch_new,
+    series_apart,
+    series_in,
+    series_out,
+)
+
+
+cdef void sma_block(
+    SmaState *s, const double *samples, double *out, size_t n
+) noexcept nogil:
+    # A local copy: `out` may not alias it, so the compiler keeps it in registers.
+    cdef SmaState local = s[0]
+    cdef size_t i
+    for i in range(n):
+        out[i] = sma_step(&local, samples[i])
+    s[0] = local
+
+
+@cython.final
+cdef class Sma:
+    """Simple moving average: the mean of the last `period` samples.
+
+        value = sum(samples) / period
+
+    It does not drift: the sum is never corrected by subtraction.
+
+    Args:
+        period: samples, 1..100_000.
+
+    Units:
+        value is in the unit of the samples.
+
+    Shape:
+        `update`: scalar in, scalar out. `update_many`: float64[n] in and out.
+
+    Raises:
+        UsageError: period out of range; arrays that do not fit.
+        BadData: a sample is NaN or infinite (the state is unchanged).
+
+    Source:
+        TA-Lib `TA_SMA`; two-block sums after van Herk (1992) and Gil and Werman (1993).
+    """
+
+    def __cinit__(self, object period):
+        self.period = period_in("period", period, 1)
+        self._scratch = scratch_new(sma_scratch(self.period))
+        self.reset()
+
+    def __dealloc__(self):
+        free(self._scratch)
+
+    cpdef void reset(self) noexcept:
+        """Forget every sample."""
+        sma_init(&self._state, self.period, self._scratch)
+
+    cpdef double update(self, double sample) except? -1.0:
+        """Take one sample; return the mean (NaN until `ready`).
+
+        Raises:
+            BadData: the sample is NaN or infinite.
+        """
+        if is_wild(sample):
+            refuse_sample("sample", sample)
+        return sma_step(&self._state, sample)
+
+    def update_many(self, object values, object out=None):
+        """Take float64[n] samples; return `out` (made when None) with the mean after each.
+
+        Raises:
+            BadData: a sample is NaN or infinite; nothing was taken.
+            UsageError: `out` does not fit.
+        """
+        source = series_in("values", values)
+        target = series_out("out", out, len(source))
+        series_apart((source,), (target,))
+        cdef const double[::1] samples = source
+        cdef double[::1] places = target
+        cdef size_t count = samples.shape[0]
+        if count:
+            with nogil:
+                sma_block(&self._state, &samples[0], &places[0], count)
+        return target
+
+    @property
+    def value(self):
+        """The newest mean; NaN until `ready`."""
+        return self._state.value
+
+    @property
+    def ready(self):
+        """True once `period` samples were taken."""
+        return self._state.value == self._state.value
+
+
+def sma(object values, object period=20):
+    """Simple moving average of a whole series.
+
+    Args:
+        values: finite samples, float64[n].
+        period: samples, 1..100_000.
+
+    Shape:
+        float64[n]; NaN at 0..period-2.
+
+    Raises:
+        BadData: a sample is NaN or infinite.
+        UsageError: period is not allowed.
+    """
+    return Sma(period).update_many(values)

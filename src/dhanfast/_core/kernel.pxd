@@ -1,0 +1,129 @@
+"""The loop: take an event, update state, ask the strategy, check risk, send the order.
+
+Owner thread:  the engine thread only.   Memory: none after construction.
+
+One traded instrument (index 0). A bar event of the traded instrument goes through these steps, and
+nothing else happens between two events:
+    1  match     what working orders do at the bar's first print, then inside the bar
+    2  book      fills change the position; an entry's fill attaches its stop and target
+    3  mark      the close is the new mark; equity is sampled
+    4  decide    the strategy sees the bar (a bar is known only at its end) and says what it wants
+    5  act       time rules first, then the signal; each order passes the risk gate
+A decision taken in step 4 cannot meet a price of the same bar: its order is first looked at in
+step 1 of the next event.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from dhanfast._core.match cimport Match
+from dhanfast._core.portfolio cimport Bill, Portfolio
+from dhanfast._core.risk cimport Gate
+from dhanfast._core.runlog cimport OrderRow, RunLog, Trade
+from dhanfast._core.status cimport Status
+from dhanfast._core.strategy cimport NativeStrategy, Signal, View
+from dhanfast._core.types cimport Bar, Report, Session, ns_t, paise_t
+
+cdef enum:
+    CHUNK = 256              # bars prepared ahead: columns of 2 KiB, a program stays inside L1
+    WORKING_MAX = 32         # orders in flight at once for one instrument
+    REPORTS_A_TAKE = 32
+
+
+cpdef enum Opposite:         # an entry signal against the open position
+    KEEP = 0                 # is ignored until the position is closed by its own exits
+    CLOSE = 1                # closes the position
+    REVERSE = 2              # closes it and enters the other side
+
+
+cdef struct KernelRules:
+    int64_t lots             # an entry's size
+    ns_t interval_ns         # of the signal bars
+    ns_t match_interval_ns   # of the bars that orders meet
+    paise_t slippage         # paise on market fills and triggered stops, beside
+    int64_t slippage_ticks   # so many ticks of the session in force
+    int32_t on_opposite      # Opposite
+    int32_t equity_each_bar  # 1: one sample a bar; 0: one a session
+
+
+# The bars of one array that lie inside sessions, up to CHUNK at a time.
+cdef struct Selection:
+    size_t base              # the chunk's first bar in its array
+    size_t taken             # bars of the array the chunk covers
+    size_t count             # of them inside sessions
+    size_t at                # next to be used
+    size_t scan              # session of the last bar looked at
+    ns_t last_start_ns       # start of the last bar looked at
+    uint32_t index[CHUNK]    # from base
+    uint32_t session_of[CHUNK]
+    uint8_t first[CHUNK]     # 1 on the first bar of a session
+
+
+cdef class Kernel:
+    cdef readonly Match match
+    cdef readonly Portfolio portfolio
+    cdef readonly Gate gate
+    cdef readonly NativeStrategy strategy
+    cdef readonly RunLog log
+    cdef object _sessions_owner      # keeps the array alive
+    cdef const Session *sessions
+    cdef size_t session_count
+    cdef size_t session_at           # session in force; == session_count before the first
+    cdef KernelRules rules
+    cdef Status status
+
+    cdef OrderRow working[WORKING_MAX]
+    cdef size_t working_count
+    cdef uint64_t next_id
+    cdef View view
+    cdef Trade trade                 # in progress when trade.qty != 0
+    cdef int64_t position            # signed units
+    cdef int64_t entering            # signed units of the entry order on its way
+    cdef uint64_t entry_id           # that order, 0 = none
+    cdef uint64_t exit_id            # the exit order on its way, 0 = none
+    cdef uint64_t stop_id
+    cdef uint64_t target_id
+    cdef uint64_t group              # of the open trade's exits
+    cdef paise_t stop_price          # 0 = none
+    cdef paise_t target_price
+    cdef double stop_points          # of the entry on its way, rupees
+    cdef double target_points
+    cdef ns_t last_ns                # end of the last event: time never goes back
+    cdef Bar last_bar
+
+    cdef readonly uint64_t bars_seen
+    cdef readonly uint64_t bars_outside
+    cdef readonly uint64_t bars_matched
+    cdef readonly uint64_t signals
+    cdef readonly uint64_t signals_late      # outside the entry window
+    cdef readonly uint64_t signals_held      # against or with a position that is kept
+    cdef readonly uint64_t orders_sent
+    cdef readonly uint64_t orders_refused
+    cdef readonly paise_t equity_peak
+    cdef readonly paise_t drawdown_max       # paise, >= 0, over every bar
+
+    cdef Selection main              # of the bars that orders meet
+    cdef Selection side              # of the signal bars, when they are others
+
+    cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil
+    cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil
+    cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil
+    cdef void enter_session(self, size_t at, ns_t now_ns) noexcept nogil
+    cdef void act(self, const Signal *signal, const Session *session, ns_t now_ns) noexcept nogil
+    cdef void enter(self, int side, const Signal *signal, const Session *session,
+                    ns_t now_ns, int reason) noexcept nogil
+    cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil
+    cdef void protect(self, ns_t now_ns) noexcept nogil
+    cdef int64_t filled(self, uint64_t order_id) noexcept nogil
+    cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
+                       int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil
+    cdef void settle(self) noexcept nogil
+    cdef void on_report(self, const Report *report) noexcept nogil
+    cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil
+    cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil
+    cdef void order_done(self, size_t at, const Report *report) noexcept nogil
+    cdef void time_rules(self, ns_t now_ns) noexcept nogil
+    cdef ns_t end_of(self, const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil
+    cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
+    cdef Status run_split(self, const Bar *bars, size_t n, const Bar *signal_bars,
+                          size_t m) noexcept nogil
+    cdef void signals_until(self, const Bar *signal_bars, size_t m, ns_t until_ns) noexcept nogil

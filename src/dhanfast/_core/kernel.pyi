@@ -1,0 +1,54 @@
+from enum import IntEnum
+from typing import Any, Self, final
+
+from numpy.typing import NDArray
+
+from dhanfast._core.match import Match
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
+from dhanfast._core.strategy import NativeStrategy
+
+class Opposite(IntEnum):
+    KEEP = 0
+    CLOSE = 1
+    REVERSE = 2
+
+@final
+class Kernel:
+    match: Match
+    portfolio: Portfolio
+    gate: Gate
+    strategy: NativeStrategy
+    log: RunLog
+    bars_seen: int
+    bars_outside: int
+    bars_matched: int
+    signals: int
+    signals_late: int
+    signals_held: int
+    orders_sent: int
+    orders_refused: int
+    equity_peak: int
+    drawdown_max: int
+    def __new__(
+        cls,
+        strategy: NativeStrategy,
+        match: Match,
+        portfolio: Portfolio,
+        gate: Gate,
+        log: RunLog,
+        sessions: NDArray[Any],
+        *,
+        lots: int = 1,
+        interval_ns: int = 60_000_000_000,
+        match_interval_ns: int = 0,
+        on_opposite: int = ...,
+        slippage: int = 0,
+        slippage_ticks: int = 0,
+        equity_each_bar: bool = True,
+    ) -> Self: ...
+    def run(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> bool: ...
+    def finish(self) -> None: ...
+    @property
+    def equity(self) -> int: ...

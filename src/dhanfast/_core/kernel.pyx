@@ -1,0 +1,608 @@
+"""Kernel: see kernel.pxd for the order of steps, here is the how."""
+
+cimport cython
+from libc.math cimport NAN, isfinite, llrint
+from libc.string cimport memset
+
+from dhanfast._core.match cimport match_is_quiet
+from dhanfast._core.portfolio cimport Bill
+from dhanfast._core.risk cimport RiskView
+from dhanfast._core.status cimport check
+from dhanfast._core.strategy cimport Action
+from dhanfast._core.types cimport (
+    ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
+)
+
+import numpy as np
+
+from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE
+from dhanfast.errors import StrategyError
+
+
+cdef extern from "df_native.h" nogil:
+    void DF_ASSERT(bint condition)
+
+
+@cython.final
+cdef class Kernel:
+    """One strategy on one traded instrument, from market events to booked fills.
+
+    Args:
+        strategy: what decides.
+        match: the simulated exchange that orders meet.
+        portfolio: books for at least one instrument; index 0 is traded.
+        gate: the risk gate whose approvals `match` honours.
+        log: where trades, orders and equity are written.
+        sessions: SESSION_DTYPE array, one row a trading day, ascending; kept, not copied.
+        lots: size of an entry, 1..1_000_000.
+        interval_ns: length of a signal bar.
+        match_interval_ns: length of the bars that orders meet; 0 = the same.
+        on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
+        slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
+        equity_each_bar: True samples equity on every bar, False once a session.
+    Raises:
+        ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
+    """
+
+    def __cinit__(self, NativeStrategy strategy not None, Match match not None,
+                  Portfolio portfolio not None, Gate gate not None, RunLog log not None,
+                  sessions, *, int64_t lots=1, int64_t interval_ns=60_000_000_000,
+                  int64_t match_interval_ns=0, int on_opposite=Opposite.KEEP,
+                  int64_t slippage=0, int64_t slippage_ticks=0, bint equity_each_bar=True):
+        if lots < 1 or lots > 1_000_000:
+            raise ValueError(f"lots must be in 1..1000000, was {lots}")
+        if interval_ns < 1 or match_interval_ns < 0:
+            raise ValueError(f"interval_ns must be positive, was {interval_ns}, {match_interval_ns}")
+        if on_opposite not in (Opposite.KEEP, Opposite.CLOSE, Opposite.REVERSE):
+            raise ValueError(f"on_opposite must be 0 (keep), 1 (close) or 2 (reverse), "
+                             f"was {on_opposite}")
+        if slippage < 0 or slippage_ticks < 0:
+            raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
+        sessions = np.ascontiguousarray(sessions)
+        if sessions.dtype != SESSION_DTYPE or sessions.ndim != 1 or len(sessions) == 0:
+            raise ValueError("sessions must be a non-empty one-dimensional SESSION_DTYPE array")
+        if (np.diff(sessions["open_ns"]) <= 0).any():
+            raise ValueError("sessions must be in ascending order of open_ns without repeats")
+        self.strategy, self.match, self.portfolio = strategy, match, portfolio
+        self.gate, self.log = gate, log
+        self._sessions_owner = sessions
+        cdef const unsigned char[::1] raw = sessions.view(np.uint8)
+        self.sessions = <const Session *>&raw[0]
+        self.session_count = len(sessions)
+        self.session_at = self.session_count
+        self.rules.lots, self.rules.interval_ns = lots, interval_ns
+        self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
+        self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
+        self.rules.on_opposite, self.rules.equity_each_bar = on_opposite, equity_each_bar
+        self.status = Status.OK
+        self.next_id = 1
+        self.equity_peak = portfolio.equity()
+        self.view.entry_price = NAN
+
+    # ---- choosing the bars that count -------------------------------------------------------
+
+    cdef ns_t end_of(self, const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil:
+        """When a bar that starts at start_ns is complete: its length, cut at the window's close."""
+        cdef ns_t close_ns = session.close_ns
+        if session.open2_ns and start_ns >= session.open2_ns:
+            close_ns = session.close2_ns
+        return min(start_ns + interval_ns, close_ns)
+
+    cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil:
+        """Fill `chunk` with the next bars of the array that lie inside sessions."""
+        cdef size_t i, count = 0
+        cdef size_t at = chunk.scan
+        cdef const Bar *bar
+        cdef const Session *session = &self.sessions[at]
+        cdef bint fresh = chunk.last_start_ns < session.open_ns
+        chunk.base += chunk.taken
+        chunk.taken = min(<size_t>CHUNK, n - chunk.base)
+        chunk.count = chunk.at = 0
+        for i in range(chunk.taken):
+            bar = &bars[chunk.base + i]
+            if bar.start_ns <= chunk.last_start_ns:
+                return Status.OUT_OF_ORDER
+            if bar.low <= 0 or bar.high < bar.low:
+                return Status.BAD_PRICE
+            chunk.last_start_ns = bar.start_ns
+            while at + 1 < self.session_count and bar.start_ns >= self.sessions[at + 1].open_ns:
+                at += 1
+                session = &self.sessions[at]
+                fresh = True
+            if not ((session.open_ns <= bar.start_ns < session.close_ns)
+                    or (session.open2_ns <= bar.start_ns < session.close2_ns)):
+                self.bars_outside += 1
+                continue
+            chunk.index[count] = <uint32_t>i
+            chunk.session_of[count] = <uint32_t>at
+            chunk.first[count] = fresh
+            fresh = False
+            count += 1
+        chunk.scan, chunk.count = at, count
+        return Status.OK
+
+    # ---- days -------------------------------------------------------------------------------
+
+    cdef void enter_session(self, size_t at, ns_t now_ns) noexcept nogil:
+        cdef const Session *session = &self.sessions[at]
+        self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.match.session(0, session)
+        self.settle()                      # DAY orders of the day before have expired
+        self.portfolio.session(0, session) # and its bill is closed
+        if not self.rules.equity_each_bar and self.session_at != self.session_count:
+            self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
+        self.session_at = at
+        self.gate.new_day()
+        if self.position != 0:
+            self.protect(now_ns)           # carried over night: its stop and target rest again
+
+    # ---- one bar ----------------------------------------------------------------------------
+
+    cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil:
+        cdef paise_t equity, low, high
+        if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
+            self.match.bar_open(bar, end_ns)
+            self.settle()
+            if self.match.live:
+                self.match.bar_range(bar, end_ns)
+                self.settle()
+        self.portfolio.mark(0, bar.close)
+        self.bars_matched += 1
+        self.last_ns = end_ns
+        self.last_bar = bar[0]
+        if self.position != 0:
+            # The whole trade's result if what is left were closed at the bar's extremes.
+            low = self.trade.exit_value + bar.low * _size(self.position) - self.trade.entry_value
+            high = self.trade.exit_value + bar.high * _size(self.position) - self.trade.entry_value
+            if self.trade.side < 0:
+                low, high = -high, -low
+            self.trade.mae = min(self.trade.mae, low)
+            self.trade.mfe = max(self.trade.mfe, high)
+        equity = self.portfolio.equity()
+        if equity > self.equity_peak:
+            self.equity_peak = equity
+        elif self.equity_peak - equity > self.drawdown_max:
+            self.drawdown_max = self.equity_peak - equity
+        if self.rules.equity_each_bar:
+            self.log.add_equity(end_ns, equity, self.position)
+        self.time_rules(end_ns)
+
+    cdef void time_rules(self, ns_t now_ns) noexcept nogil:
+        """Square-off: at or after the session's time nothing may stay open or on its way in."""
+        cdef const Session *session = &self.sessions[self.session_at]
+        if session.square_off_ns == 0 or now_ns < session.square_off_ns:
+            return
+        if self.position == 0 and self.entering == 0:
+            return
+        if session.contract == session.date:
+            self.leave(Reason.EXPIRY_EXIT, OrderFlag.SQUARE_OFF, now_ns)
+        else:
+            self.leave(Reason.TIME_EXIT, OrderFlag.SQUARE_OFF, now_ns)
+        self.settle()
+
+    cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil:
+        cdef const Session *session = &self.sessions[self.session_at]
+        cdef View *view = &self.view
+        cdef Signal signal
+        self.bars_seen += 1
+        if self.position != 0:
+            self.trade.bars += 1
+            view.bars_held = self.trade.bars
+        view.now_ns = end_ns
+        view.session_start = first
+        view.can_enter = (session.flags == 0 and session.entry_from_ns <= end_ns
+                          and end_ns < session.entry_until_ns
+                          and (session.square_off_ns == 0 or end_ns < session.square_off_ns))
+        signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        self.strategy.on_bar(bar, view, &signal)
+        if self.strategy.failed:
+            self.status = Status.PYTHON_ERROR
+            return
+        if signal.action != Action.HOLD:
+            self.act(&signal, session, end_ns)
+            self.settle()
+
+    # ---- what the strategy wants, made into orders --------------------------------------------
+
+    cdef void act(self, const Signal *signal, const Session *session, ns_t now_ns) noexcept nogil:
+        cdef int side
+        if signal.action == Action.GO_FLAT:
+            self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
+            return
+        side = 1 if signal.action == Action.GO_LONG else -1
+        self.signals += 1
+        if self.position * side < 0 and self.rules.on_opposite != Opposite.KEEP:
+            if self.exit_id != 0:
+                return                     # already on its way out
+            if self.rules.on_opposite == Opposite.CLOSE:
+                self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
+                return
+            self.leave(Reason.REVERSAL, 0, now_ns)
+            if self.view.can_enter:
+                self.enter(side, signal, session, now_ns, Reason.REVERSAL)
+            else:
+                self.signals_late += 1
+            return
+        if not self.view.can_enter:
+            self.signals_late += 1
+        elif self.position != 0 or self.entering != 0:
+            self.signals_held += 1
+        else:
+            self.enter(side, signal, session, now_ns, Reason.SIGNAL)
+
+    cdef void enter(self, int side, const Signal *signal, const Session *session,
+                    ns_t now_ns, int reason) noexcept nogil:
+        cdef int64_t qty = self.rules.lots * session.lot
+        cdef uint64_t order_id
+        self.stop_points = signal.stop if isfinite(signal.stop) and signal.stop > 0 else 0.0
+        self.target_points = signal.target if isfinite(signal.target) and signal.target > 0 else 0.0
+        order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
+        if order_id:
+            self.entry_id, self.entering = order_id, side * qty
+
+    cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil:
+        """Cancel what is on its way in and close what is open; once is enough."""
+        if self.entering != 0:
+            self.match.cancel(self.entry_id, now_ns)
+        if self.position == 0 or self.exit_id != 0:
+            return
+        self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
+                                 _size(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
+                                 self.group, now_ns)
+
+    cdef void protect(self, ns_t now_ns) noexcept nogil:
+        """Rest the trade's stop and target at the exchange, sized to what is held."""
+        cdef int64_t qty = _size(self.position)
+        cdef int side = Side.SELL if self.position > 0 else Side.BUY
+        # Attached to the entry as a bracket: working as soon as the fill that they protect.
+        cdef ns_t sent_ns = now_ns - self.match.rules.latency_ns
+        if self.stop_price:
+            if self.stop_id:
+                self.match.modify(self.stop_id, 0, self.stop_price,
+                                  qty + self.filled(self.stop_id), sent_ns)
+            else:
+                self.stop_id = self.send(side, OrderKind.SLM, qty, self.stop_price, 0,
+                                         OrderFlag.EXIT | OrderFlag.STOP, Reason.STOP_LOSS,
+                                         self.group, sent_ns)
+        if self.target_price:
+            if self.target_id:
+                self.match.modify(self.target_id, self.target_price, 0,
+                                  qty + self.filled(self.target_id), sent_ns)
+            else:
+                self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
+                                           OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
+                                           self.group, sent_ns)
+
+    cdef int64_t filled(self, uint64_t order_id) noexcept nogil:
+        """Units that a working order has filled for so far."""
+        cdef size_t at
+        for at in range(self.working_count):
+            if self.working[at].id == order_id:
+                return self.working[at].filled
+        return 0
+
+    cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
+                       int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil:
+        """Pass the gate and hand to the exchange; 0 when refused (written down either way)."""
+        cdef Order order
+        cdef ApprovedOrder approved
+        cdef RiskView view
+        cdef OrderRow *row
+        cdef RejectReason verdict
+        memset(&order, 0, sizeof(Order))
+        order.id, order.created_ns, order.price = self.next_id, now_ns, price
+        order.trigger, order.qty, order.group = trigger, qty, group
+        order.side, order.kind, order.validity = side, kind, Validity.DAY
+        order.flags, order.reason = flags, reason
+        self.next_id += 1
+        view.position, view.pending = self.position, self.entering
+        view.mark = self.portfolio.positions[0].mark
+        view.day_pnl = self.portfolio.day_pnl()
+        view.margin_free = self.portfolio.equity() - self.portfolio.margin_used()
+        view.now_ns = now_ns
+        if self.working_count == WORKING_MAX:
+            self.status = Status.POOL_FULL
+            return 0
+        row = &self.working[self.working_count]
+        memset(row, 0, sizeof(OrderRow))
+        row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
+        row.price, row.trigger, row.qty = price, trigger, qty
+        row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
+        verdict = self.gate.approve(&order, &view, &self.sessions[self.session_at], &approved)
+        if verdict != RejectReason.NONE:
+            row.status, row.refused = ReportKind.REJECTED, verdict
+            self.log.add_order(row)
+            self.orders_refused += 1
+            return 0
+        self.status = self.match.submit(&approved, now_ns)
+        if self.status != Status.OK:
+            return 0
+        self.working_count += 1
+        self.orders_sent += 1
+        return order.id
+
+    # ---- what the exchange says ---------------------------------------------------------------
+
+    cdef void settle(self) noexcept nogil:
+        """Handle every report there is, also those that handling one brings about."""
+        cdef Report reports[REPORTS_A_TAKE]
+        cdef size_t i, count
+        while True:
+            count = self.match.take(&reports[0], REPORTS_A_TAKE)
+            if count == 0:
+                return
+            for i in range(count):
+                self.on_report(&reports[i])
+
+    cdef void on_report(self, const Report *report) noexcept nogil:
+        cdef size_t at
+        cdef Bill bill
+        for at in range(self.working_count):
+            if self.working[at].id == report.order_id:
+                break
+        else:
+            DF_ASSERT(False)
+            return
+        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
+            return
+        if report.kind == ReportKind.FILLED:
+            self.working[at].filled += report.qty
+            self.working[at].value += report.price * report.qty
+            if self.portfolio.apply(report, &bill) != Status.OK:
+                self.status = Status.BAD_PRICE
+                return
+            if report.flags & OrderFlag.EXIT:
+                self.book_exit(report, &bill)
+            else:
+                self.book_entry(report, &bill)
+            self.strategy.on_fill(report, &self.view)
+            if report.left > 0:
+                return
+        self.order_done(at, report)
+
+    cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
+        cdef Trade *trade = &self.trade
+        cdef const Session *session = &self.sessions[self.session_at]
+        cdef paise_t distance
+        if trade.qty == 0:
+            memset(trade, 0, sizeof(Trade))
+            trade.entry_ns, trade.side = report.time_ns, report.side
+            trade.entry_reason, trade.contract = report.why, session.contract
+            self.group = report.order_id
+            self.stop_price = self.target_price = 0
+            if self.stop_points > 0:
+                distance = max(llrint(self.stop_points * 100.0), session.tick)
+                self.stop_price = _on_tick(report.price - report.side * distance, session.tick)
+            if self.target_points > 0:
+                distance = max(llrint(self.target_points * 100.0), session.tick)
+                self.target_price = _on_tick(report.price + report.side * distance, session.tick)
+            trade.stop, trade.target = self.stop_price, self.target_price
+        trade.qty += report.qty
+        trade.entry_value += report.price * report.qty
+        _charge(trade, bill)
+        self.position += report.side * report.qty
+        self.entering -= report.side * report.qty
+        self.view.position = self.position
+        self.view.entry_price = 0.01 * trade.entry_value / trade.qty
+        self.protect(report.time_ns)
+
+    cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
+        cdef Trade *trade = &self.trade
+        cdef paise_t result
+        trade.exit_ns, trade.exit_reason = report.time_ns, report.why
+        trade.exit_value += report.price * report.qty
+        _charge(trade, bill)
+        self.position += report.side * report.qty
+        self.view.position = self.position
+        result = (trade.exit_value + report.price * _size(self.position) - trade.entry_value)
+        result *= trade.side
+        trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
+        if self.position != 0:
+            return
+        trade.gross = trade.side * (trade.exit_value - trade.entry_value)
+        self.log.add_trade(trade)
+        trade.qty = 0
+        self.group = 0
+        self.stop_price = self.target_price = 0
+        self.view.entry_price, self.view.bars_held = NAN, 0
+        if self.entering != 0 and self.entry_id <= report.order_id and report.why != Reason.REVERSAL:
+            self.match.cancel(self.entry_id, report.time_ns)   # the rest of a half-filled entry
+
+    cdef void order_done(self, size_t at, const Report *report) noexcept nogil:
+        cdef OrderRow *row = &self.working[at]
+        cdef uint64_t order_id = row.id
+        cdef bint refused_stop = False
+        row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
+        if report.kind == ReportKind.REJECTED:
+            self.orders_refused += 1
+        self.log.add_order(row)
+        self.working_count -= 1
+        self.working[at] = self.working[self.working_count]
+        if order_id == self.entry_id:
+            self.entry_id, self.entering = 0, 0
+        elif order_id == self.exit_id:
+            self.exit_id = 0
+        elif order_id == self.stop_id:
+            self.stop_id = 0
+            refused_stop = report.kind == ReportKind.REJECTED and self.position != 0
+        elif order_id == self.target_id:
+            self.target_id = 0
+        if refused_stop:
+            self.leave(Reason.RISK_EXIT, 0, report.time_ns)   # never hold without the stop it asked for
+
+    # ---- the loops ----------------------------------------------------------------------------
+
+    cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil:
+        """Signals and fills on one array; LOG_FULL stops between chunks and may be called again."""
+        cdef Selection *chunk = &self.main
+        cdef const Bar *bar
+        cdef size_t i
+        cdef ns_t end_ns
+        while chunk.base + chunk.taken < n:
+            if self.log.nearly_full(CHUNK):
+                return Status.LOG_FULL
+            self.status = self.select(chunk, bars, n)
+            if self.status != Status.OK:
+                return self.status
+            self.strategy.prepare(&bars[chunk.base], &chunk.index[0], &chunk.first[0], chunk.count)
+            for i in range(chunk.count):
+                bar = &bars[chunk.base + chunk.index[i]]
+                if chunk.session_of[i] != self.session_at:
+                    self.enter_session(chunk.session_of[i], bar.start_ns)
+                end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
+                                     self.rules.interval_ns)
+                self.match_bar(bar, end_ns)
+                self.signal_bar(bar, end_ns, chunk.first[i])
+                if self.status != Status.OK:
+                    return self.status
+        return Status.OK
+
+    cdef void signals_until(self, const Bar *signal_bars, size_t m, ns_t until_ns) noexcept nogil:
+        """Show the strategy every signal bar that is complete at until_ns."""
+        cdef Selection *chunk = &self.side
+        cdef const Bar *bar
+        cdef const Session *session
+        cdef ns_t end_ns
+        while self.status == Status.OK:
+            if chunk.at == chunk.count:
+                if chunk.base + chunk.taken >= m:
+                    return
+                self.status = self.select(chunk, signal_bars, m)
+                if self.status == Status.OK:
+                    self.strategy.prepare(&signal_bars[chunk.base], &chunk.index[0],
+                                          &chunk.first[0], chunk.count)
+                continue
+            bar = &signal_bars[chunk.base + chunk.index[chunk.at]]
+            session = &self.sessions[chunk.session_of[chunk.at]]
+            end_ns = self.end_of(session, bar.start_ns, self.rules.interval_ns)
+            if end_ns > until_ns:
+                return
+            if (self.session_at == self.session_count
+                    or chunk.session_of[chunk.at] > self.session_at):
+                self.enter_session(chunk.session_of[chunk.at], bar.start_ns)
+            self.signal_bar(bar, end_ns, chunk.first[chunk.at])
+            chunk.at += 1
+
+    cdef Status run_split(self, const Bar *bars, size_t n, const Bar *signal_bars,
+                          size_t m) noexcept nogil:
+        """Orders meet `bars`, the strategy sees `signal_bars`, merged by when each is complete."""
+        cdef Selection *chunk = &self.main
+        cdef const Bar *bar
+        cdef size_t i
+        cdef ns_t end_ns
+        while chunk.base + chunk.taken < n:
+            if self.log.nearly_full(CHUNK):
+                return Status.LOG_FULL
+            self.status = self.select(chunk, bars, n)
+            if self.status != Status.OK:
+                return self.status
+            for i in range(chunk.count):
+                bar = &bars[chunk.base + chunk.index[i]]
+                self.signals_until(signal_bars, m, bar.start_ns)
+                if (self.session_at == self.session_count
+                        or chunk.session_of[i] > self.session_at):
+                    self.enter_session(chunk.session_of[i], bar.start_ns)
+                end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
+                                     self.rules.match_interval_ns)
+                self.match_bar(bar, end_ns)
+                self.signals_until(signal_bars, m, end_ns)
+                if self.status != Status.OK:
+                    return self.status
+        self.signals_until(signal_bars, m, <ns_t>0x7fffffffffffffff)
+        return self.status
+
+    # ---- the Python door ------------------------------------------------------------------------
+
+    def run(self, const unsigned char[::1] bars, const unsigned char[::1] signal_bars=None):
+        """Run over bars; call again with later bars to go on. Returns False when the log is full.
+
+        Args:
+            bars: the bytes of a BAR_DTYPE array in ascending order (`array.view("u1")`): what
+                orders meet, and what the strategy sees unless signal_bars is given.
+            signal_bars: the same for the strategy alone.
+        Returns:
+            True when every bar was used; False when `log.drain()` must be called first. Then call
+            `run` again with the same arrays.
+        Raises:
+            BadData: bars out of order, a price of zero or less, high below low.
+            StrategyError: the strategy raised; the cause is chained.
+        """
+        cdef size_t n = bars.shape[0] // sizeof(Bar)
+        cdef size_t m = 0
+        cdef const Bar *signals_at = NULL
+        cdef Status status
+        if n == 0:
+            return True
+        if signal_bars is not None and signal_bars.shape[0]:
+            m = signal_bars.shape[0] // sizeof(Bar)
+            signals_at = <const Bar *>&signal_bars[0]
+        if self.strategy.python:
+            if m:
+                status = self.run_split(<const Bar *>&bars[0], n, signals_at, m)
+            else:
+                status = self.run_same(<const Bar *>&bars[0], n)
+        else:
+            with nogil:
+                if m:
+                    status = self.run_split(<const Bar *>&bars[0], n, signals_at, m)
+                else:
+                    status = self.run_same(<const Bar *>&bars[0], n)
+        if status == Status.LOG_FULL:
+            return False
+        if status == Status.PYTHON_ERROR:
+            raise StrategyError(f"strategy stopped: {self.strategy.error}") from self.strategy.error
+        check(status)
+        self.main.base = self.main.taken = self.main.count = self.main.at = 0
+        self.side.base = self.side.taken = self.side.count = self.side.at = 0
+        return True
+
+    def finish(self):
+        """End of data: close what is open at the last price, bill the last day.
+
+        Raises:
+            DhanfastError: the closing order was refused.
+        """
+        cdef Bar bar
+        cdef Status status = Status.OK
+        if self.session_at == self.session_count:
+            return
+        with nogil:
+            if self.position != 0 or self.entering != 0:
+                bar = self.last_bar
+                bar.open = bar.high = bar.low = bar.close
+                bar.start_ns = self.last_ns - 1
+                self.leave(Reason.END_OF_DATA, 0, bar.start_ns - self.match.rules.latency_ns)
+                self.settle()
+                self.match.bar_open(&bar, self.last_ns)
+                self.settle()
+                self.portfolio.mark(0, bar.close)
+            self.portfolio.close_day()
+            if not self.rules.equity_each_bar:
+                self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
+            self.session_at = self.session_count
+            status = self.status
+        check(status)
+
+    @property
+    def equity(self):
+        """Capital plus realised and open profit less charges, paise."""
+        return self.portfolio.equity()
+
+
+cdef inline int64_t _size(int64_t qty) noexcept nogil:
+    return qty if qty >= 0 else -qty
+
+
+cdef inline paise_t _on_tick(paise_t price, paise_t tick) noexcept nogil:
+    """The nearest multiple of the tick, halves up; never below one tick."""
+    return max(tick, (max(price, tick) + tick // 2) // tick * tick)
+
+
+cdef inline void _charge(Trade *trade, const Bill *bill) noexcept nogil:
+    trade.brokerage += bill.brokerage
+    trade.exchange += bill.exchange
+    trade.sebi += bill.sebi
+    trade.ipft += bill.ipft
+    trade.stamp += bill.stamp
+    trade.stt += bill.stt
+    trade.gst += bill.gst

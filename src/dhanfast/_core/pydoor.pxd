@@ -1,0 +1,38 @@
+"""The Python door: a Python object's callbacks as a strategy of the kernel."""
+
+from dhanfast._core.rules.graph cimport Graph
+from dhanfast._core.rules.program cimport Program
+from dhanfast._core.strategy cimport NativeStrategy, Signal, View
+from dhanfast._core.types cimport Bar, Tick
+
+
+cdef class BarView:
+    cdef const Bar *bar
+
+
+cdef class TickView:
+    cdef const Tick *tick
+
+
+cdef class Context:
+    cdef readonly Graph graph
+    cdef const View *view
+    cdef Signal *signal              # NULL outside on_bar and on_tick
+    cdef object _log
+
+    cdef int _wish(self, int action, double stop, double target) except -1
+
+
+cdef class PythonRunner(NativeStrategy):
+    cdef readonly object target      # the user's strategy
+    cdef readonly Context context
+    cdef Program program
+    cdef object _on_bar
+    cdef object _on_tick
+    cdef object _on_fill
+    cdef BarView _bar
+    cdef TickView _tick
+    cdef size_t row
+    cdef bint row_by_row
+
+    cdef void fail(self, object error)

@@ -1,0 +1,261 @@
+"""PythonRunner, and what a Python strategy sees: Context, BarView, TickView."""
+
+cimport cython
+from libc.math cimport NAN
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from dhanfast._core.status cimport Status
+from dhanfast._core.strategy cimport Action
+from dhanfast._core.types cimport Report
+
+import datetime
+
+from dhanfast.errors import StrategyError
+
+_IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30), "IST")
+
+
+@cython.final
+cdef class BarView:
+    """The bar being handled. Prices in rupees. Valid only inside the callback that received it."""
+
+    @property
+    def start_ns(self):
+        """Start of the bar, UTC nanoseconds; the bar covers [start, end)."""
+        return self.bar.start_ns
+
+    @property
+    def open(self):
+        """First price, rupees."""
+        return self.bar.open / 100.0
+
+    @property
+    def high(self):
+        """Highest price, rupees."""
+        return self.bar.high / 100.0
+
+    @property
+    def low(self):
+        """Lowest price, rupees."""
+        return self.bar.low / 100.0
+
+    @property
+    def close(self):
+        """Last price, rupees."""
+        return self.bar.close / 100.0
+
+    @property
+    def volume(self):
+        """Units traded inside the bar; 0 for an index."""
+        return self.bar.volume
+
+    @property
+    def oi(self):
+        """Open interest at the close, units."""
+        return self.bar.oi
+
+
+@cython.final
+cdef class TickView:
+    """The tick being handled. Prices in rupees. Valid only inside the callback that received it."""
+
+    @property
+    def exch_ns(self):
+        """Exchange time, UTC nanoseconds."""
+        return self.tick.exch_ns
+
+    @property
+    def price(self):
+        """Last traded price, rupees; 0 when the record carries no trade."""
+        return self.tick.price / 100.0
+
+    @property
+    def bid(self):
+        """Best bid, rupees; 0 when unknown."""
+        return self.tick.bid / 100.0
+
+    @property
+    def ask(self):
+        """Best ask, rupees; 0 when unknown."""
+        return self.tick.ask / 100.0
+
+    @property
+    def qty(self):
+        """Last traded quantity, units."""
+        return self.tick.qty
+
+    @property
+    def volume(self):
+        """Units traded today."""
+        return self.tick.volume
+
+
+@cython.final
+cdef class Context:
+    """All that a Python strategy may know and do: position, time, wishes, log.
+
+    Wishes (`buy`, `sell`, `exit`) name what the strategy wants; lots, order types, limits and
+    retries are decided below it. The last wish of a callback counts.
+
+    Args:
+        graph: where the strategy's series are declared.
+        log: called with (now_ns, text) for `log`.
+    """
+
+    def __cinit__(self, Graph graph not None, log):
+        self.graph, self._log = graph, log
+
+    @property
+    def position(self):
+        """Signed units held; 0 when flat."""
+        return self.view.position if self.view != NULL else 0
+
+    @property
+    def entry_price(self):
+        """Average entry price in rupees; NaN when flat."""
+        return self.view.entry_price if self.view != NULL else NAN
+
+    @property
+    def bars_held(self):
+        """Bars since the entry filled; 0 when flat."""
+        return self.view.bars_held if self.view != NULL else 0
+
+    @property
+    def can_enter(self):
+        """True inside the entry window; outside it a wish to enter is counted and dropped."""
+        return self.view != NULL and self.view.can_enter != 0
+
+    @property
+    def session_start(self):
+        """True on the first bar of a session."""
+        return self.view != NULL and self.view.session_start != 0
+
+    @property
+    def now_ns(self):
+        """Time of the event, UTC nanoseconds: the end of a bar, the receipt of a tick."""
+        return self.view.now_ns if self.view != NULL else 0
+
+    @property
+    def now(self):
+        """Time of the event as a datetime in IST."""
+        seconds, rest = divmod(self.now_ns, 1_000_000_000)
+        return (datetime.datetime.fromtimestamp(seconds, _IST)
+                + datetime.timedelta(microseconds=rest // 1000))
+
+    cdef int _wish(self, int action, double stop, double target) except -1:
+        if self.signal == NULL:
+            raise StrategyError("buy, sell and exit are for on_bar and on_tick only")
+        if stop < 0 or target < 0:
+            raise StrategyError(f"stop and target are distances in rupees from the fill price, "
+                                f"not prices: they cannot be negative (stop={stop}, target={target})")
+        self.signal.action, self.signal.stop, self.signal.target = action, stop, target
+        return 0
+
+    def buy(self, *, double stop=0.0, double target=0.0):
+        """Want to be long, with a protective stop and a target so many rupees from the fill."""
+        self._wish(Action.GO_LONG, stop, target)
+
+    def sell(self, *, double stop=0.0, double target=0.0):
+        """Want to be short, with a protective stop and a target so many rupees from the fill."""
+        self._wish(Action.GO_SHORT, stop, target)
+
+    def exit(self):
+        """Want to be flat."""
+        self._wish(Action.GO_FLAT, 0.0, 0.0)
+
+    def log(self, str text not None):
+        """Write a line beside the run's decisions, stamped with the event's time."""
+        self._log(self.now_ns, text)
+
+
+@cython.final
+cdef class PythonRunner(NativeStrategy):
+    """Calls a Python strategy's callbacks; one that is not defined costs nothing.
+
+    Args:
+        target: the strategy, `on_start` already called.
+        context: the one `on_start` was called with.
+        on_bar, on_tick, on_fill: bound methods, or None where not defined.
+    """
+
+    def __cinit__(self, target, Context context not None, on_bar, on_tick, on_fill):
+        self.target, self.context = target, context
+        self._on_bar, self._on_tick, self._on_fill = on_bar, on_tick, on_fill
+        self.program = context.graph.compile()
+        self.row_by_row = self.program.block_count != self.program.op_count
+        self.python = True
+        self.wants_ticks = on_tick is not None
+        self._bar, self._tick = BarView(), TickView()
+
+    cdef void fail(self, object error):
+        self.error = error
+        self.failed = Status.PYTHON_ERROR
+
+    cdef void prepare(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
+                      size_t n) noexcept nogil:
+        self.program.run(bars, index, first, n)
+        self.row = 0
+
+    cdef void on_bar(self, const Bar *bar, const View *view, Signal *signal) noexcept nogil:
+        cdef size_t row = self.row
+        self.row = row + 1
+        if self.row_by_row:
+            self.program.run_row(row, view)
+        with gil:
+            if self._on_bar is None:
+                return
+            self.context.graph.row = row
+            self.context.view, self.context.signal = view, signal
+            self._bar.bar = bar
+            try:
+                self._on_bar(self.context, self._bar)
+            except Exception as error:
+                self.fail(error)
+            self.context.signal = NULL
+
+    cdef void on_tick(self, const Tick *tick, const View *view, Signal *signal) noexcept nogil:
+        with gil:
+            self.context.view, self.context.signal = view, signal
+            self._tick.tick = tick
+            try:
+                self._on_tick(self.context, self._tick)
+            except Exception as error:
+                self.fail(error)
+            self.context.signal = NULL
+
+    cdef void on_fill(self, const Report *report, const View *view) noexcept nogil:
+        with gil:
+            if self._on_fill is None:
+                return
+            self.context.view = view
+            try:
+                self._on_fill(self.context, FillView.of(report))
+            except Exception as error:
+                self.fail(error)
+
+
+@cython.final
+cdef class FillView:
+    """One fill of one of the strategy's orders.
+
+    Attributes:
+        time_ns: when it filled, UTC nanoseconds.
+        price: rupees.
+        qty: units, signed: positive when bought.
+        left: units of the order still open.
+        reason: why the order was sent, a `Reason`.
+    """
+
+    cdef readonly int64_t time_ns
+    cdef readonly double price
+    cdef readonly int64_t qty
+    cdef readonly int64_t left
+    cdef readonly int reason
+
+    @staticmethod
+    cdef FillView of(const Report *report):
+        cdef FillView view = FillView.__new__(FillView)
+        view.time_ns, view.price = report.time_ns, report.price / 100.0
+        view.qty, view.left = report.side * report.qty, report.left
+        view.reason = report.why
+        return view

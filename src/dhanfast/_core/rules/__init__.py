@@ -1,0 +1,1 @@
+"""Rule programs: expressions over series, compiled into a flat array of native operations."""

@@ -1,0 +1,164 @@
+"""Program: see program.pxd for the contract."""
+
+cimport cython
+from libc.math cimport NAN
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+from dhanfast._core.rules.basic cimport bind_basic
+from dhanfast._core.rules.studies cimport bind_study
+
+
+@cython.final
+cdef class Program:
+    """Operations over columns, built once.
+
+    Args:
+        columns: how many columns in all; the first 13 are the fields of `Field`.
+        constants: {column: value}, filled once.
+        ops: (name, inputs, outputs, numbers, row_by_row) in the order to run, every operation after
+            the ones it reads; those with row_by_row after all others.
+    Raises:
+        ValueError: a column or an operation that does not exist, or the order is broken.
+        MemoryError: columns or states could not be allocated.
+    Source:
+        Block-at-a-time execution: Boncz, Zukowski, Nes (2005), "MonetDB/X100: Hyper-Pipelining
+        Query Execution", CIDR.
+    """
+
+    def __cinit__(self, Py_ssize_t columns, dict constants, list ops):
+        cdef Py_ssize_t i
+        if columns < Field.FIELDS:
+            raise ValueError(f"columns must be at least {<int>Field.FIELDS}, was {columns}")
+        self.column_count = columns
+        self.columns = <double *>malloc(columns * ROWS * sizeof(double))
+        self.ops = <Op *>calloc(max(len(ops), 1), sizeof(Op))
+        if self.columns == NULL or self.ops == NULL:
+            raise MemoryError(f"rule program of {columns} columns")
+        for i in range(columns * ROWS):
+            self.columns[i] = NAN
+        for column, value in constants.items():
+            for i in range(ROWS):
+                self.column(self._checked(column))[i] = value
+        self.bar_of_session = -1
+        for name, inputs, outputs, numbers, row_by_row in ops:
+            self._bind(&self.ops[self.op_count], name, inputs, outputs, numbers)
+            self.op_count += 1
+            if not row_by_row:
+                if self.block_count != self.op_count - 1:
+                    raise ValueError(f"operation {name} must come before those run row by row")
+                self.block_count = self.op_count
+
+    def __dealloc__(self):
+        cdef size_t i
+        if self.ops != NULL:
+            for i in range(self.op_count):
+                free(self.ops[i].state)
+        free(self.ops)
+        free(self.columns)
+
+    cdef size_t _checked(self, object column) except? 0:
+        if not 0 <= column < self.column_count:
+            raise ValueError(f"column must be in 0..{self.column_count - 1}, was {column}")
+        return column
+
+    cdef int _bind(self, Op *op, str name, tuple inputs, tuple outputs, tuple numbers) except -1:
+        if len(inputs) > INPUTS_MAX or len(outputs) > OUTPUTS_MAX or len(numbers) > NUMBERS_MAX:
+            raise ValueError(f"operation {name} has too many inputs, outputs or numbers")
+        op.input_count, op.output_count = len(inputs), len(outputs)
+        for i, column in enumerate(inputs):
+            op.inputs[i] = self.column(self._checked(column))
+            if column < Field.FIELDS:
+                self.used[<size_t>column] = 1
+        for i, column in enumerate(outputs):
+            op.outputs[i] = self.column(self._checked(column))
+        for i, number in enumerate(numbers):
+            op.numbers[i] = number
+        if not (bind_basic(op, name) or bind_study(op, name)):
+            raise ValueError(f"no operation is called {name!r}")
+        return 0
+
+    def read_field(self, Py_ssize_t column):
+        """Have a field filled even though no operation reads it (an output is the field itself)."""
+        self._checked(column)
+        if column < Field.FIELDS:
+            self.used[column] = 1
+
+    cdef double *column(self, size_t at) noexcept nogil:
+        return self.columns + at * ROWS
+
+    cdef void run(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
+                  size_t n) noexcept nogil:
+        cdef size_t i
+        self.rows = n
+        self._feed_prices(bars, index, n)
+        self._feed_times(bars, index, first, n)
+        for i in range(self.block_count):
+            self.ops[i].run(&self.ops[i], 0, n)
+
+    cdef void _feed_prices(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil:
+        cdef size_t i
+        cdef double *to
+        if self.used[<int>Field.OPEN]:
+            to = self.column(Field.OPEN)
+            for i in range(n):
+                to[i] = bars[index[i]].open / 100.0
+        if self.used[<int>Field.HIGH]:
+            to = self.column(Field.HIGH)
+            for i in range(n):
+                to[i] = bars[index[i]].high / 100.0
+        if self.used[<int>Field.LOW]:
+            to = self.column(Field.LOW)
+            for i in range(n):
+                to[i] = bars[index[i]].low / 100.0
+        if self.used[<int>Field.CLOSE]:
+            to = self.column(Field.CLOSE)
+            for i in range(n):
+                to[i] = bars[index[i]].close / 100.0
+        if self.used[<int>Field.VOLUME]:
+            to = self.column(Field.VOLUME)
+            for i in range(n):
+                to[i] = <double>bars[index[i]].volume
+        if self.used[<int>Field.OI]:
+            to = self.column(Field.OI)
+            for i in range(n):
+                to[i] = <double>bars[index[i]].oi
+
+    cdef void _feed_times(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
+                          size_t n) noexcept nogil:
+        cdef size_t i
+        cdef int64_t seconds
+        cdef double *to
+        if self.used[<int>Field.SECOND]:
+            to = self.column(Field.SECOND)
+            for i in range(n):
+                seconds = bars[index[i]].start_ns // 1_000_000_000 + 19_800
+                to[i] = <double>(seconds % 86_400)
+        if self.used[<int>Field.WEEKDAY]:
+            to = self.column(Field.WEEKDAY)
+            for i in range(n):              # 1970-01-01 was a Thursday
+                seconds = bars[index[i]].start_ns // 1_000_000_000 + 19_800
+                to[i] = <double>((seconds // 86_400 + 3) % 7)
+        if self.used[<int>Field.SESSION_START]:
+            to = self.column(Field.SESSION_START)
+            for i in range(n):
+                to[i] = <double>first[i]
+        if self.used[<int>Field.BAR_OF_SESSION]:
+            to = self.column(Field.BAR_OF_SESSION)
+            for i in range(n):
+                self.bar_of_session = 0 if first[i] else self.bar_of_session + 1
+                to[i] = <double>self.bar_of_session
+
+    cdef void run_row(self, size_t row, const View *view) noexcept nogil:
+        cdef size_t i
+        self.column(Field.POSITION)[row] = <double>((view.position > 0) - (view.position < 0))
+        self.column(Field.ENTRY_PRICE)[row] = view.entry_price
+        self.column(Field.BARS_HELD)[row] = <double>view.bars_held
+        for i in range(self.block_count, self.op_count):
+            self.ops[i].run(&self.ops[i], row, 1)
+
+    def values(self, Py_ssize_t row):
+        """All columns at one row of the last block, a list of floats."""
+        if not 0 <= row < ROWS:
+            raise ValueError(f"row must be in 0..{ROWS - 1}, was {row}")
+        return [self.columns[i * ROWS + row] for i in range(self.column_count)]

@@ -1,0 +1,65 @@
+"""RuleRunner: reads the six answers of a rule program and says what they ask for."""
+
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t
+
+from dhanfast._core.rules.graph cimport Expr, Graph
+from dhanfast._core.strategy cimport Action, Signal, View
+from dhanfast._core.types cimport Bar
+
+
+cdef inline bint _true(double x) noexcept nogil:
+    return x == x and x != 0.0
+
+
+@cython.final
+cdef class RuleRunner(NativeStrategy):
+    """Runs rules natively: no Python between two bars.
+
+    Args:
+        graph: where the expressions were written; it is compiled here.
+        enter_long, enter_short: enter when true (both true: neither).
+        exit_long, exit_short: close the position when true.
+        stop, target: rupees from the fill price, read on the bar of the signal.
+    """
+
+    def __cinit__(self, Graph graph not None, Expr enter_long not None, Expr enter_short not None,
+                  Expr exit_long not None, Expr exit_short not None, Expr stop not None,
+                  Expr target not None):
+        cdef Expr expr
+        self.graph, self.program = graph, graph.compile()
+        for expr in (enter_long, enter_short, exit_long, exit_short, stop, target):
+            self.program.read_field(expr.column)
+        self.enter_long = self.program.column(enter_long.column)
+        self.enter_short = self.program.column(enter_short.column)
+        self.exit_long = self.program.column(exit_long.column)
+        self.exit_short = self.program.column(exit_short.column)
+        self.stop = self.program.column(stop.column)
+        self.target = self.program.column(target.column)
+        self.row_by_row = self.program.block_count != self.program.op_count
+
+    cdef void prepare(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
+                      size_t n) noexcept nogil:
+        self.program.run(bars, index, first, n)
+        self.row = 0
+
+    cdef void on_bar(self, const Bar *bar, const View *view, Signal *signal) noexcept nogil:
+        cdef size_t row = self.row
+        cdef bint long_, short_
+        self.row = row + 1
+        if self.row_by_row:
+            self.program.run_row(row, view)
+        if view.position > 0 and _true(self.exit_long[row]):
+            signal.action = Action.GO_FLAT
+            return
+        if view.position < 0 and _true(self.exit_short[row]):
+            signal.action = Action.GO_FLAT
+            return
+        long_, short_ = _true(self.enter_long[row]), _true(self.enter_short[row])
+        if not (long_ or short_):
+            return
+        if long_ and short_:
+            self.conflicts += 1
+            return
+        signal.action = Action.GO_LONG if long_ else Action.GO_SHORT
+        signal.stop, signal.target = self.stop[row], self.target[row]

@@ -1,0 +1,106 @@
+"""RunLog: see runlog.pxd for the contract."""
+
+cimport cython
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+import numpy as np
+
+
+cdef extern from "df_native.h" nogil:
+    void DF_ASSERT(bint condition)
+
+
+TRADE_DTYPE = np.dtype([
+    ("entry_ns", "<i8"), ("exit_ns", "<i8"), ("qty", "<i8"), ("entry_value", "<i8"),
+    ("exit_value", "<i8"), ("gross", "<i8"), ("mae", "<i8"), ("mfe", "<i8"), ("stop", "<i8"),
+    ("target", "<i8"), ("brokerage", "<i8"), ("exchange", "<i8"), ("sebi", "<i8"),
+    ("ipft", "<i8"), ("stamp", "<i8"), ("stt", "<i8"), ("gst", "<i8"), ("contract", "<i8"),
+    ("instrument", "<u4"), ("bars", "<u4"), ("side", "i1"), ("entry_reason", "u1"),
+    ("exit_reason", "u1"), ("spare", "u1", 5),
+])
+ORDER_ROW_DTYPE = np.dtype([
+    ("id", "<u8"), ("created_ns", "<i8"), ("done_ns", "<i8"), ("price", "<i8"), ("trigger", "<i8"),
+    ("qty", "<i8"), ("filled", "<i8"), ("value", "<i8"), ("instrument", "<u4"), ("side", "i1"),
+    ("kind", "u1"), ("flags", "u1"), ("reason", "u1"), ("status", "u1"), ("refused", "u1"),
+    ("spare", "u1", 6),
+])
+EQUITY_DTYPE = np.dtype([("time_ns", "<i8"), ("equity", "<i8"), ("position", "<i8")])
+
+for _name, _dtype, _size in (
+    ("Trade", TRADE_DTYPE, sizeof(Trade)),
+    ("OrderRow", ORDER_ROW_DTYPE, sizeof(OrderRow)),
+    ("EquityRow", EQUITY_DTYPE, sizeof(EquityRow)),
+):
+    if _dtype.itemsize != _size:
+        raise ImportError(f"{_name}: the C struct has {_size} bytes, the dtype {_dtype.itemsize}")
+
+
+cdef object _copy(const void *rows, size_t count, dtype):
+    """The first `count` rows as an array of `dtype` that owns its memory."""
+    out = np.empty(count, dtype)
+    cdef unsigned char[::1] raw
+    if count:
+        raw = out.view(np.uint8)
+        memcpy(&raw[0], rows, raw.shape[0])
+    return out
+
+
+@cython.final
+cdef class RunLog:
+    """Buffers of a run's trades, orders and equity samples.
+
+    Args:
+        trades_max, orders_max, equity_max: rows, at least 1024 (orders 8192).
+    Raises:
+        ValueError: a capacity is too small.
+        MemoryError: the buffers could not be allocated.
+    """
+
+    def __cinit__(self, size_t trades_max=8192, size_t orders_max=32768, size_t equity_max=131072):
+        if min(trades_max, orders_max // 8, equity_max) < 1024:
+            raise ValueError("capacities must be at least 1024 rows (orders 8192), were "
+                             f"{trades_max}, {orders_max}, {equity_max}")
+        self.trades_max, self.orders_max = trades_max, orders_max
+        self.equity_max = equity_max
+        self.trades = <Trade *>malloc(trades_max * sizeof(Trade))
+        self.orders = <OrderRow *>malloc(orders_max * sizeof(OrderRow))
+        self.equity = <EquityRow *>malloc(equity_max * sizeof(EquityRow))
+        if self.trades == NULL or self.orders == NULL or self.equity == NULL:
+            raise MemoryError("run log buffers")
+
+    def __dealloc__(self):
+        free(self.trades)
+        free(self.orders)
+        free(self.equity)
+
+    cdef bint nearly_full(self, size_t bars) noexcept nogil:
+        return (self.equity_count + bars + LOG_MARGIN > self.equity_max
+                or self.order_count + bars * ORDERS_A_BAR_MAX + LOG_MARGIN > self.orders_max
+                or self.trade_count + bars * 2 + LOG_MARGIN > self.trades_max)
+
+    cdef void add_trade(self, const Trade *row) noexcept nogil:
+        DF_ASSERT(self.trade_count < self.trades_max)
+        self.trades[self.trade_count] = row[0]
+        self.trade_count += 1
+
+    cdef void add_order(self, const OrderRow *row) noexcept nogil:
+        DF_ASSERT(self.order_count < self.orders_max)
+        self.orders[self.order_count] = row[0]
+        self.order_count += 1
+
+    cdef void add_equity(self, ns_t time_ns, paise_t equity, int64_t position) noexcept nogil:
+        DF_ASSERT(self.equity_count < self.equity_max)
+        cdef EquityRow *row = &self.equity[self.equity_count]
+        row.time_ns, row.equity, row.position = time_ns, equity, position
+        self.equity_count += 1
+
+    def drain(self):
+        """Return (trades, orders, equity) as arrays of their dtypes, and empty the buffers."""
+        rows = (
+            _copy(self.trades, self.trade_count, TRADE_DTYPE),
+            _copy(self.orders, self.order_count, ORDER_ROW_DTYPE),
+            _copy(self.equity, self.equity_count, EQUITY_DTYPE),
+        )
+        self.trade_count = self.order_count = self.equity_count = 0
+        return rows

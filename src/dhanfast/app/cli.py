@@ -1,0 +1,100 @@
+"""The command line: parse, build, call. Each command is imported only when it is used.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration invalid, 4 not authenticated, 5 refused by
+risk, 6 a check found problems. Results go to standard output, messages to standard error.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from dhanfast import __version__
+from dhanfast.errors import DhanfastError
+
+# verb -> (module, attribute, one line for --help)
+COMMANDS = {
+    "backtest": ("dhanfast.app.cli_backtest", "backtest",
+                 "Run a strategy over recorded or generated bars."),
+    "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
+    "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "explain": ("dhanfast.app.cli_explain", "explain",
+                "Show every node of a strategy's rules on one bar."),
+    "generate": ("dhanfast.app.cli_generate", "generate",
+                 "Write a seeded, generated market to a file."),
+    "strategies": ("dhanfast.app.cli_strategies", "strategies",
+                   "List the strategies and their parameters."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for, so that start-up stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in alphabetical order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a mistyped verb is answered with the nearest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"no command is called {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dhanfast")
+def cli() -> None:
+    """dhanfast: one engine for Indian index options: backtest, replay, paper and live."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; the console script."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result: Any = cli.main(args=None if argv is None else list(argv), prog_name="dhanfast",
+                               standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except DhanfastError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}"
+                   + (f": {error.filename}" if error.filename else ""), err=True)
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,42 @@
+"""`dhanfast strategies`: what can be given to -s, and with which parameters."""
+
+import json
+from typing import Any
+
+import click
+
+from dhanfast.strategies.params import Param
+from dhanfast.strategies.plugins import BUILT_IN, find_strategy, strategy_params
+
+
+@click.command(epilog="Example: dhanfast strategies momentum")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def strategies(name: str | None, as_json: bool) -> None:
+    """List the built-in strategies, or one strategy's parameters."""
+    shown = [name] if name else list(BUILT_IN)
+    rows = [_described(item) for item in shown]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<18}{row['door']:<8}{row['doc']}")
+        if name:
+            for key, item in row["params"].items():
+                click.echo(f"  {key:<16}{item['default']!s:<10}{item['range']:<16}{item['doc']}")
+
+
+def _described(name: str) -> dict[str, Any]:
+    found = find_strategy(name, {})
+    doc = (found.kind.__doc__ or "").strip().splitlines()
+    return {
+        "name": name, "door": found.door, "doc": doc[0] if doc else "",
+        "params": {key: _param(item) for key, item in strategy_params(name).items()},
+    }
+
+
+def _param(item: Param) -> dict[str, Any]:
+    low = "" if item.low is None else f"{item.low:g}"
+    high = "" if item.high is None else f"{item.high:g}"
+    allowed = "|".join(item.choices) if item.choices else f"{low}..{high}"
+    return {"default": item.default, "range": allowed, "doc": item.doc}

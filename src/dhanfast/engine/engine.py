@@ -1,0 +1,115 @@
+"""The one engine: wires gate, exchange, portfolio, log and strategy into a kernel and drives it."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast._core.kernel import Kernel
+from dhanfast._core.match import Match
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
+from dhanfast._core.strategy import NativeStrategy
+from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an engine wrote down: rows of the dtypes in `dhanfast.reports.result`."""
+
+    trades: NDArray[Any]
+    orders: NDArray[Any]
+    equity: NDArray[Any]
+    days: NDArray[Any]
+
+
+class Engine:
+    """One strategy, one traded instrument, a simulated exchange, from events to booked results.
+
+    Args:
+        strategy: as the kernel runs it (`Strategy.runner`, `RuleStrategy.runner`, or native).
+        sessions: SESSION_DTYPE, one row a trading day, ascending.
+        settings: checked settings.
+        interval_ns: length of the bars the strategy sees.
+        match_interval_ns: length of the bars orders meet; 0 = the same bars.
+        equity_each_bar: False keeps one equity sample a session, for runs of any length.
+    """
+
+    def __init__(
+        self,
+        strategy: NativeStrategy,
+        sessions: NDArray[Any],
+        settings: Settings,
+        *,
+        interval_ns: int,
+        match_interval_ns: int = 0,
+        equity_each_bar: bool = True,
+    ) -> None:
+        risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
+        self.gate = Gate(instruments=1, **risk)
+        self.match = Match(
+            self.gate,
+            instruments=1,
+            latency_ns=settings.latency_ns,
+            slippage_e6=settings.slippage.rate_e6,
+            protection_e4=settings.protection_e4,
+            limit_through=settings.limit_through,
+            stop_market_ok=True,
+        )
+        self.portfolio = Portfolio(settings.capital, 1)
+        self.log = RunLog()
+        self.strategy = strategy
+        self.kernel = Kernel(
+            strategy, self.match, self.portfolio, self.gate, self.log, sessions,
+            lots=settings.lots, interval_ns=interval_ns, match_interval_ns=match_interval_ns,
+            slippage=settings.slippage.paise, slippage_ticks=settings.slippage.ticks,
+            on_opposite=OPPOSITE[settings.on_opposite], equity_each_bar=equity_each_bar,
+        )
+        self.kernel_ns = 0
+        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+
+    def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
+        """Run over more bars (BAR_DTYPE, later than all before).
+
+        Raises:
+            BadData, StrategyError: see `Kernel.run`.
+        """
+        raw = bars.view(np.uint8)
+        signals = None if signal_bars is None else signal_bars.view(np.uint8)
+        started = time.perf_counter_ns()
+        done = self.kernel.run(raw, signals)
+        while not done:
+            self._parts.append(self.log.drain())
+            done = self.kernel.run(raw, signals)
+        self.kernel_ns += time.perf_counter_ns() - started
+
+    def finish(self) -> Written:
+        """Close what is open, bill the last day, and hand over everything written."""
+        self.kernel.finish()
+        self._parts.append(self.log.drain())
+        trades, orders, equity = (np.concatenate(rows) for rows in zip(*self._parts, strict=True))
+        self._parts = []
+        return Written(trades, orders, equity, self.portfolio.bills())
+
+    def counters(self) -> dict[str, int]:
+        """How often what happened: bars, signals, orders, refusals by reason."""
+        kernel = self.kernel
+        found = {
+            "bars": kernel.bars_seen,
+            "bars_matched": kernel.bars_matched,
+            "bars_outside_session": kernel.bars_outside,
+            "signals": kernel.signals,
+            "signals_outside_entry_window": kernel.signals_late,
+            "signals_while_in_position": kernel.signals_held,
+            "orders_sent": kernel.orders_sent,
+            "orders_refused": kernel.orders_refused,
+            "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
+        }
+        refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
+        found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
+        return found
+
+

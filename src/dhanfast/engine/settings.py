@@ -1,0 +1,178 @@
+"""Every setting of a backtest in one frozen tree, and the texts people write for them."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from dhanfast.errors import ConfigError
+from dhanfast.strategies.params import unknown
+
+NS_PER_S = 1_000_000_000
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)\s*$")
+_UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S,
+            "h": 3600 * NS_PER_S, "d": 86_400 * NS_PER_S}
+_SLIPPAGE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ticks?|pts?|points?|bps|%)\s*$")
+
+
+def duration_ns(text: str, name: str) -> int:
+    """`250ms`, `5s`, `1m`, `1h` as nanoseconds.
+
+    Raises:
+        ConfigError: no number, no unit, or an unknown unit.
+    """
+    found = _DURATION.match(text)
+    if not found:
+        raise ConfigError(f"{name}: {text!r} is not a duration; write a number and a unit, "
+                          "one of ns us ms s m h d, for example 250ms or 1m")
+    return round(float(found[1]) * _UNIT_NS[found[2]])
+
+
+def timeframe_text(interval_ns: int) -> str:
+    """60_000_000_000 -> 1m."""
+    for unit in ("d", "h", "m", "s", "ms", "us"):
+        if interval_ns % _UNIT_NS[unit] == 0:
+            return f"{interval_ns // _UNIT_NS[unit]}{unit}"
+    return f"{interval_ns}ns"
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """What a market fill loses against the price it is taken at.
+
+    Attributes:
+        ticks: in ticks of the contract on the day. paise: absolute. rate_e6: 1e-6 of the price.
+    """
+
+    ticks: int = 0
+    paise: int = 0
+    rate_e6: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Slippage":
+        """`1tick`, `2ticks`, `1.5pts`, `3bps`, `0.02%`, `0`.
+
+        Raises:
+            ConfigError: none of these.
+        """
+        if text.strip() in ("0", "none"):
+            return cls()
+        found = _SLIPPAGE.match(text)
+        if not found:
+            raise ConfigError(f"slippage: {text!r} is not understood; write for example 1tick, 2pts, "
+                              "3bps or 0.02%")
+        amount, unit = float(found[1]), found[2]
+        if unit.startswith("tick"):
+            if amount != int(amount):
+                raise ConfigError(f"slippage: {text!r} must be whole ticks")
+            return cls(ticks=int(amount))
+        if unit.startswith("p"):
+            return cls(paise=round(amount * 100))
+        return cls(rate_e6=round(amount * (100 if unit == "bps" else 10_000)))
+
+
+def clock_time(text: str | dt.time | None, name: str) -> dt.time | None:
+    """`15:15` as a time of day in IST; `none` or None as None.
+
+    Raises:
+        ConfigError: not a time.
+    """
+    if text is None or isinstance(text, dt.time):
+        return text
+    if text.strip().lower() == "none":
+        return None
+    try:
+        return dt.time.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is not a time of day; write HH:MM in IST, or none") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """Limits of the risk gate; 0 switches one off. Exits pass all of them.
+
+    Attributes:
+        qty_max: units an order. notional_max: paise an order. position_max: units held.
+        loss_day_max: paise; no entries for the rest of a day that lost this much.
+        band_e4: largest distance of a limit price from the market, 1e-4.
+        orders_per_s_max: entries beyond it are refused. margin_check: an entry needs free margin.
+    """
+
+    qty_max: int = 0
+    notional_max: int = 0
+    position_max: int = 0
+    loss_day_max: int = 0
+    band_e4: int = 0
+    orders_per_s_max: int = 9
+    margin_check: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One backtest's settings, as they are written into its result.
+
+    Attributes:
+        capital: paise. lots: an entry's size. timeframe_ns: of the signal bars; 0 = the data's.
+        slippage, latency_ns: of the simulated exchange. seed: for anything random (nothing yet is).
+        entry_from, entry_until: entries are sent in [from, until), IST. square_off: positions are
+        closed at this time; None carries them over night. on_opposite: keep, close or reverse.
+        limit_through: a limit order fills only when the price trades through it.
+        protection_e4: how far from the market a market order may fill, 1e-4.
+    """
+
+    capital: int = 100_000_000
+    lots: int = 1
+    timeframe_ns: int = 0
+    slippage: Slippage = field(default_factory=lambda: Slippage(ticks=1))
+    latency_ns: int = 0
+    seed: int = 0
+    entry_from: dt.time = dt.time(9, 20)
+    entry_until: dt.time = dt.time(15, 0)
+    square_off: dt.time | None = dt.time(15, 15)
+    on_opposite: str = "keep"
+    limit_through: bool = False
+    protection_e4: int = 500
+    risk: RiskSettings = field(default_factory=RiskSettings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, in a fixed order."""
+        return {
+            "capital_paise": self.capital, "lots": self.lots,
+            "timeframe": timeframe_text(self.timeframe_ns) if self.timeframe_ns else "data",
+            "slippage": {"ticks": self.slippage.ticks, "paise": self.slippage.paise,
+                         "rate_e6": self.slippage.rate_e6},
+            "latency_ns": self.latency_ns, "seed": self.seed,
+            "entry_from": self.entry_from.strftime("%H:%M"),
+            "entry_until": self.entry_until.strftime("%H:%M"),
+            "square_off": self.square_off.strftime("%H:%M") if self.square_off else None,
+            "on_opposite": self.on_opposite, "limit_through": self.limit_through,
+            "protection_e4": self.protection_e4,
+            "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
+        }
+
+
+OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
+
+
+def checked(settings: Settings) -> Settings:
+    """`settings`, or a refusal that names the field, the value and the range.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+    def need(ok: bool, name: str, value: object, rule: str) -> None:
+        if not ok:
+            raise ConfigError(f"{name} must be {rule}, was {value}")
+
+    need(100 <= settings.capital <= 10**15, "capital", settings.capital / 100,
+         "in 1..10,000,000,000,000 rupees")
+    need(1 <= settings.lots <= 100_000, "lots", settings.lots, "in 1..100000")
+    need(0 <= settings.latency_ns <= 3600 * NS_PER_S, "latency", settings.latency_ns, "in 0ns..1h")
+    need(settings.entry_from < settings.entry_until, "entry-from", settings.entry_from,
+         f"before the last-entry time {settings.entry_until}")
+    if settings.square_off is not None:
+        need(settings.entry_until <= settings.square_off, "last-entry", settings.entry_until,
+             f"at or before the square-off time {settings.square_off}")
+    if settings.on_opposite not in OPPOSITE:
+        raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
+    return settings

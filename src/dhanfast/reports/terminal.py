@@ -1,0 +1,246 @@
+"""A run as plain text tables that fit a terminal: what `dhanfast backtest` prints.
+
+Order: warnings, by exit reason, by side, months, summary, charges, slippage and orders, what
+made the run. Every figure comes from `metrics`; nothing is computed here.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from dhanfast.reports import figures, groups, metrics
+from dhanfast.reports.figures import iso_date, ist, percent, ratio, rupees, span
+from dhanfast.reports.result import RunResult
+from dhanfast.reports.summary import warnings
+
+WIDTH_MIN = 60
+NAME_MIN = 10  # columns a table keeps for the names of its rows
+PLAIN = str.maketrans({"₹": "Rs", "─": "-", "…": "~"})  # for streams that are not Unicode
+CHARGE_NAMES = {
+    "brokerage": "Brokerage",
+    "exchange": "Exchange transaction charge",
+    "sebi": "SEBI turnover fee",
+    "ipft": "Investor protection fund",
+    "stamp": "Stamp duty",
+    "stt": "Securities transaction tax",
+    "gst": "GST",
+}
+
+
+def _titled(title: str, width: int) -> str:
+    return f"{title} ".ljust(width, "─")
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+    """Lay out a table: the first column to the left, the others to the right, full width.
+
+    Columns that do not fit beside a first column of NAME_MIN are left out, the last ones first.
+    """
+    cells = [list(head), *[list(row) for row in rows]]
+    sizes = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    while sum(sizes[1:]) + 2 * (len(sizes) - 1) + NAME_MIN > width:
+        sizes.pop()
+    sizes[0] = width - sum(sizes[1:]) - 2 * (len(sizes) - 1)
+    lines = [_titled(title, width)]
+    for row in cells:
+        name = row[0] if len(row[0]) <= sizes[0] else row[0][: sizes[0] - 1] + "…"
+        texts = [name.ljust(sizes[0])]
+        texts += [text.rjust(size) for text, size in zip(row[1:], sizes[1:], strict=False)]
+        lines.append("  ".join(texts).rstrip())
+    return [*lines, ""]
+
+
+def _pairs(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[str]:
+    """Lay out names and values, the values to the right; a long value goes on its own lines."""
+    lines = [_titled(title, width)]
+    for name, value in pairs:
+        room = width - len(name) - 2
+        if len(value) <= room:
+            lines.append(f"{name}  {value.rjust(room)}")
+            continue
+        lines.append(name)
+        lines += textwrap.wrap(value, width - 2, initial_indent="  ", subsequent_indent="  ")
+    return [*lines, ""]
+
+
+def _banner(result: RunResult, width: int) -> list[str]:
+    lines: list[str] = []
+    for text in warnings(result):
+        lines += textwrap.wrap(text, width, initial_indent="! ", subsequent_indent="  ")
+    return [*lines, ""] if lines else []
+
+
+def _groups(title: str, rows: list[groups.Group], width: int) -> list[str]:
+    if not rows:
+        return []
+    cells = [
+        (
+            row.name,
+            str(row.count),
+            percent(row.win_rate),
+            rupees(row.net),
+            rupees(row.expectancy),
+            span(row.held_mean_ns),
+        )
+        for row in rows
+    ]
+    return _table(title, ("", "Trades", "Won", "Net ₹", "Mean ₹", "Held"), cells, width)
+
+
+def _months(result: RunResult, width: int) -> list[str]:
+    rows = [
+        (
+            f"{figures.MONTHS[row.month - 1]} {row.year}",
+            str(row.trades),
+            rupees(row.gross),
+            rupees(row.charges),
+            rupees(row.pnl),
+            percent(row.fraction),
+        )
+        for row in groups.by_month(result)
+    ]
+    if not rows:
+        return []
+    head = ("", "Trades", "Gross ₹", "Charges ₹", "Net ₹", "Net %")
+    return _table("BY MONTH", head, rows, width)
+
+
+def _money_pairs(got: metrics.Metrics) -> list[tuple[str, str]]:
+    pairs = [
+        ("Capital", rupees(got.capital)),
+        ("Final equity", rupees(got.final_equity)),
+        ("Gross profit", rupees(got.gross)),
+        ("Charges", rupees(got.charges_total)),
+        ("Net profit", f"{rupees(got.net)} ({percent(got.total_return)})"),
+    ]
+    if got.open_pnl:
+        pairs.append(("Left open at the end", rupees(got.open_pnl)))
+    fall = got.drawdown
+    pairs += [
+        ("CAGR", percent(got.cagr)),
+        (f"Sharpe (risk-free {percent(got.risk_free)}, on capital)", ratio(got.sharpe)),
+        ("Sortino", ratio(got.sortino)),
+        ("Calmar", ratio(got.calmar)),
+        ("Volatility, yearly", percent(got.volatility)),
+        ("Max drawdown", f"{percent(fall.fraction if fall else 0.0)}"),
+        ("Largest fall", rupees(got.drawdown_amount)),
+    ]
+    if fall:
+        back = "not recovered" if fall.recovered_ns is None else ist(fall.recovered_ns)
+        pairs += [
+            ("  from, to", f"{ist(fall.peak_ns)}, {ist(fall.trough_ns)}"),
+            ("  recovered, lasted", f"{back}, {span(fall.duration_ns)}"),
+        ]
+    return pairs
+
+
+def _trade_pairs(got: metrics.Metrics) -> list[tuple[str, str]]:
+    trades, days = got.trades, got.days
+    per_day = trades.count / days.count if days.count else None
+    return [
+        ("Trades, per day", f"{trades.count:,}, {ratio(per_day)}"),
+        ("Long, short", f"{trades.longs:,}, {trades.shorts:,}"),
+        ("Won, drawn, lost", f"{trades.wins:,}, {trades.draws:,}, {trades.losses:,}"),
+        ("Win rate", percent(trades.win_rate)),
+        ("Profit factor", ratio(trades.profit_factor)),
+        ("Expectancy of a trade", rupees(trades.expectancy)),
+        ("Mean win, mean loss", f"{rupees(trades.win_mean)}, {rupees(trades.loss_mean)}"),
+        ("Payoff (mean win / mean loss)", ratio(trades.payoff)),
+        ("Best, worst trade", f"{rupees(trades.best)}, {rupees(trades.worst)}"),
+        ("Best day", f"{rupees(days.best)} ({iso_date(days.best_date)})"),
+        ("Worst day", f"{rupees(days.worst)} ({iso_date(days.worst_date)})"),
+        ("Days won, drawn, lost", f"{days.wins}, {days.draws}, {days.losses}"),
+        ("Longest streak of wins, losses", f"{trades.win_streak}, {trades.loss_streak}"),
+        ("Held: mean, median", f"{span(trades.held_mean_ns)}, {span(trades.held_median_ns)}"),
+        ("Held: winners, losers", f"{span(trades.held_win_mean_ns)}, "
+                                  f"{span(trades.held_loss_mean_ns)}"),
+        ("Exposure (bars with a position)", percent(got.exposure)),
+        ("Turnover", f"{rupees(got.turnover)} ({ratio(got.turnover_ratio, 1)} x capital)"),
+    ]  # fmt: skip
+
+
+def _charges(got: metrics.Metrics, width: int) -> list[str]:
+    total = got.charges_total
+    rows = [
+        (CHARGE_NAMES[name], rupees(paise), percent(paise / total if total else None))
+        for name, paise in got.charges.items()
+    ]
+    rows.append(("Total", rupees(total), percent(got.charges_of_gross) + " of gross"))
+    return _table("CHARGES (day by day, rounded as billed)", ("", "₹", "Share"), rows, width)
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_setting(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _execution(result: RunResult, width: int) -> list[str]:
+    orders = result.orders
+    pairs = [
+        (name.capitalize(), _setting(result.config[name]))
+        for name in ("slippage", "latency", "fill")
+        if name in result.config
+    ]
+    filled = int((orders["filled"] > 0).sum())
+    refused = int((orders["refused"] != 0).sum())
+    pairs.append(("Orders, filled, refused", f"{len(orders):,}, {filled:,}, {refused:,}"))
+    for code in sorted(set(orders["refused"].tolist()) - {0}):
+        count = int((orders["refused"] == code).sum())
+        pairs.append((f"  refused: {figures.refusal_name(code)}", f"{count:,}"))
+    return _pairs("ORDERS AND SLIPPAGE", pairs, width)
+
+
+def _run(result: RunResult, width: int) -> list[str]:
+    bars = result.counters.get("bars", 0)
+    pairs = [(name.replace("_", " "), f"{count:,}") for name, count in result.counters.items()]
+    each = f", {result.kernel_ns / bars:.1f} ns a bar" if bars else ""
+    pairs.append(("kernel", f"{result.kernel_ns / 1e6:.3f} ms{each}"))
+    pairs.append(("digest", result.digest))
+    return _pairs("RUN", pairs, width)
+
+
+def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) -> str:
+    """Lay out a run as text.
+
+    Args:
+        result: the run.
+        width: columns, 60 at least; no line is longer.
+        risk_free: yearly risk-free rate of Sharpe and Sortino.
+
+    Raises:
+        ValueError: width below 60; the capital is not positive.
+    """
+    if width < WIDTH_MIN:
+        raise ValueError(f"width is {width} columns; the tables need {WIDTH_MIN} at least")
+    got = metrics.measure(result, risk_free=risk_free)
+    title = f"{result.strategy} on {result.symbol}, trading {result.traded}, {result.timeframe}"
+    dates = f"{iso_date(got.first_date)} to {iso_date(got.last_date)}, {got.days.count} days"
+    lines = _banner(result, width)
+    lines += [*textwrap.wrap(title, width), dates, ""]
+    lines += _groups("BY EXIT REASON (net of charges)", groups.by_exit_reason(result), width)
+    lines += _groups("BY SIDE", groups.by_side(result), width)
+    lines += _months(result, width)
+    lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
+    lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
+    lines += _charges(got, width) + _execution(result, width) + _run(result, width)
+    return "\n".join(lines)
+
+
+def print_summary(
+    result: RunResult, width: int = 80, *, risk_free: float = 0.0, file: TextIO | None = None
+) -> None:
+    """Print `summary_text` to a stream, standard output unless given.
+
+    Raises:
+        ValueError: width below 60; the capital is not positive.
+    """
+    stream = file or sys.stdout
+    text = summary_text(result, width, risk_free=risk_free)
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
+    print(text, file=stream)

@@ -1,0 +1,153 @@
+"""Find a strategy by name, file, class or instance, and build it with checked parameters."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dhanfast._core.strategy import NativeStrategy
+from dhanfast.errors import StrategyError, UsageError
+from dhanfast.strategies.base import Log, Strategy
+from dhanfast.strategies.params import Param, Parametric, unknown
+from dhanfast.strategies.rules import RuleStrategy
+
+# name -> (module, class); nothing is imported before it is asked for.
+BUILT_IN = {
+    "momentum": ("dhanfast.strategies.library.momentum", "Momentum"),
+    "momentum-python": ("dhanfast.strategies.library.momentum_python", "MomentumPython"),
+    "momentum-cython": ("dhanfast.strategies.native.momentum", "MomentumCython"),
+    "v1": ("dhanfast.strategies.library.v1", "V1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A strategy ready to be run once.
+
+    Attributes:
+        name: as asked for. kind: its class. made: the instance, parameters checked.
+        door: rules, python or cython.
+    """
+
+    name: str
+    kind: type
+    made: Any
+    door: str
+
+    def runner(self, log: Log) -> NativeStrategy:
+        """The strategy as the kernel runs it.
+
+        Raises:
+            StrategyError: declaring its series or rules failed; the cause is chained.
+        """
+        if isinstance(self.made, NativeStrategy):
+            return self.made
+        runner: NativeStrategy = self.made.runner(log)
+        return runner
+
+    def settings(self) -> dict[str, Any]:
+        """{parameter: value in force}."""
+        settings: dict[str, Any] = self.made.settings()
+        return settings
+
+    def stopped(self) -> None:
+        """Tell the strategy that the run is over."""
+        on_stop = getattr(self.made, "on_stop", None)
+        if on_stop is not None and not isinstance(self.made, NativeStrategy):
+            on_stop()
+
+
+def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -> Found:
+    """Find and build a strategy.
+
+    Args:
+        strategy: a built-in's name, `path.py` or `path.py:Class`, a class, or an instance.
+        params: parameter values by name; text is converted to the declared type.
+    Raises:
+        UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
+            out of range, or parameters for an instance that is already made.
+        StrategyError: the file cannot be imported or holds no strategy.
+    """
+    if isinstance(strategy, str):
+        kind = _named(strategy)
+        return Found(strategy, kind, _built(kind, params), _door(kind))
+    if isinstance(strategy, type):
+        return Found(strategy.__name__, strategy, _built(strategy, params), _door(strategy))
+    if params:
+        raise UsageError("params cannot be given with an instance: set them when it is made")
+    return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
+
+
+def strategy_params(strategy: str) -> dict[str, Param]:
+    """{name: Param} of a strategy found by name or file."""
+    found: dict[str, Param] = getattr(_named(strategy), "params")()
+    return found
+
+
+def _door(kind: type) -> str:
+    if issubclass(kind, RuleStrategy):
+        return "rules"
+    if issubclass(kind, Strategy):
+        return "python"
+    if issubclass(kind, NativeStrategy):
+        return "cython"
+    raise UsageError(f"{kind.__name__} is not a strategy: derive it from RuleStrategy, Strategy or "
+                     "NativeStrategy")
+
+
+def _built(kind: type, params: Mapping[str, object]) -> Any:
+    _door(kind)
+    return kind(**dict(params))
+
+
+def _named(name: str) -> type:
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name]
+        found: type = getattr(importlib.import_module(module), attribute)
+        return found
+    path, _, wanted = name.partition(":")
+    if path.endswith(".py"):
+        return _from_file(Path(path), wanted)
+    raise UsageError(unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or "
+                     "path.py:Class")
+
+
+def _from_file(path: Path, wanted: str) -> type:
+    if not path.is_file():
+        raise UsageError(f"strategy file {path} does not exist")
+    module = _imported(path)
+    kinds = {
+        item.__name__: item
+        for item in vars(module).values()
+        if inspect.isclass(item) and item.__module__ == module.__name__
+        and issubclass(item, Parametric | NativeStrategy)
+    }
+    if wanted and wanted not in kinds:
+        raise UsageError(unknown(f"strategy in {path}", wanted, kinds))
+    if wanted:
+        return kinds[wanted]
+    if len(kinds) != 1:
+        listed = ", ".join(sorted(kinds)) or "none"
+        raise StrategyError(f"{path} must hold exactly one strategy class, or name one as "
+                            f"{path}:Class (found: {listed})")
+    return next(iter(kinds.values()))
+
+
+def _imported(path: Path) -> ModuleType:
+    name = f"dhanfast_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise StrategyError(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise StrategyError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

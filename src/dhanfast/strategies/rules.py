@@ -1,0 +1,73 @@
+"""RuleStrategy: rules written as expressions, run natively with no Python between two bars.
+
+    from dhanfast.strategies import RuleStrategy, Rules, param
+
+    class Momentum(RuleStrategy):
+        \"\"\"EMA, RSI and MACD agree.\"\"\"
+        fast = param(9, low=3, high=50)
+
+        def rules(self, m):
+            ema, rsi, macd = m.ema(self.fast), m.rsi(14), m.macd(12, 26, 9)
+            return Rules(
+                long=(m.close > ema) & (rsi > 60) & (macd.hist > 0),
+                short=(m.close < ema) & (rsi < 40) & (macd.hist < 0),
+                stop=1.5 * m.atr(14), target=3.0 * m.atr(14))
+
+`rules` runs once. Combine with & | ~ (not and/or/not). A series is NaN during warm-up and NaN is
+never true. Entries are levels, not crossings: write `a.crosses_above(b)` for a crossing.
+"""
+
+from dataclasses import dataclass
+
+from dhanfast._core.rules.graph import Expr, Graph
+from dhanfast._core.rules.runner import RuleRunner
+from dhanfast._core.strategy import NativeStrategy
+from dhanfast.errors import StrategyError
+from dhanfast.strategies.base import Log
+from dhanfast.strategies.market import Market
+from dhanfast.strategies.params import Parametric, param
+
+__all__ = ["Market", "RuleStrategy", "Rules", "param"]
+
+Series = Expr | float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the rules answer on every bar.
+
+    Attributes:
+        long, short: enter when true and flat; both true on one bar: neither.
+        exit_long, exit_short: close the position when true (checked before entries).
+        stop, target: rupees from the fill price, read on the bar of the signal; 0 or NaN = none.
+    """
+
+    long: Series = 0.0
+    short: Series = 0.0
+    exit_long: Series = 0.0
+    exit_short: Series = 0.0
+    stop: Series = 0.0
+    target: Series = 0.0
+
+
+class RuleStrategy(Parametric):
+    """A strategy made of rules. Override `rules`.
+
+    Raises:
+        StrategyError: `rules` returns something else, or mixes series of two strategies.
+    """
+
+    def rules(self, m: Market) -> Rules:
+        """The rules as expressions over the market `m`; called once."""
+        raise StrategyError(f"{type(self).__name__} must define rules(self, m) -> Rules")
+
+    def runner(self, log: Log) -> NativeStrategy:
+        """This strategy compiled for the kernel; used by the engine."""
+        graph = Graph()
+        rules = self.rules(Market(graph))
+        if not isinstance(rules, Rules):
+            raise StrategyError(
+                f"{type(self).__name__}.rules must return Rules, was {type(rules).__name__}"
+            )
+        fields = ("long", "short", "exit_long", "exit_short", "stop", "target")
+        return RuleRunner(graph, *(graph.as_expr(getattr(rules, name)) for name in fields))

@@ -1,0 +1,136 @@
+"""A plain, slow backtest written for reading: what the kernel must agree with, trade by trade.
+
+One traded instrument, no latency, full fills. Prices and money are whole paise.
+"""
+
+from dataclasses import dataclass, field
+
+Bar = tuple[int, int, int, int, int]  # start_ns, open, high, low, close
+Wish = tuple[str, float, float]  # "" | long | short | flat, stop, target (rupees from the fill)
+
+
+@dataclass
+class Day:
+    open_ns: int
+    close_ns: int
+    entry_from_ns: int
+    entry_until_ns: int
+    square_off_ns: int  # 0 = carry
+
+
+@dataclass
+class SlowTrade:
+    side: int
+    qty: int
+    entry: int
+    entry_ns: int
+    stop: int = 0
+    target: int = 0
+    exit: int = 0
+    exit_ns: int = 0
+    why: str = ""
+    low: int = 0
+    high: int = 0
+
+
+@dataclass
+class SlowModel:
+    """Feed it bars and wishes; read `trades`."""
+
+    days: list[Day]
+    tick: int
+    qty: int
+    slippage: int
+    interval_ns: int
+    opposite: str = "keep"
+    trades: list[SlowTrade] = field(default_factory=list)
+    open: SlowTrade | None = None
+    entering: tuple[int, float, float] | None = None
+    leaving: str = ""
+
+    def run(self, bars: list[Bar], wishes: list[Wish]) -> list[SlowTrade]:
+        for bar, wish in zip(bars, wishes, strict=True):
+            day = next((d for d in self.days if d.open_ns <= bar[0] < d.close_ns), None)
+            if day is None:
+                continue
+            end = min(bar[0] + self.interval_ns, day.close_ns)
+            self.at_open(bar)
+            self.inside(bar, end)
+            self.mark_extremes(bar)
+            self.decide(day, end, wish)
+        return self.trades
+
+    def at_open(self, bar: Bar) -> None:
+        start, opened = bar[0], bar[1]
+        if self.open is not None:
+            trade = self.open
+            if self.leaving:
+                self.close(opened - trade.side * self.slippage, start, self.leaving)
+            elif trade.stop and trade.side * (opened - trade.stop) <= 0:
+                self.close(opened - trade.side * self.slippage, start, "stop")
+            elif trade.target and trade.side * (opened - trade.target) >= 0:
+                self.close(trade.target, start, "target")
+        self.leaving = ""
+        if self.entering is not None:
+            side, stop, target = self.entering
+            self.entering = None
+            price = opened + side * self.slippage
+            self.open = SlowTrade(side, self.qty, price, start)
+            if stop > 0:
+                self.open.stop = self.snap(price - side * max(round(stop * 100), self.tick))
+            if target > 0:
+                self.open.target = self.snap(price + side * max(round(target * 100), self.tick))
+
+    def snap(self, price: int) -> int:
+        price = max(price, self.tick)
+        return max(self.tick, (price + self.tick // 2) // self.tick * self.tick)
+
+    def inside(self, bar: Bar, end: int) -> None:
+        trade = self.open
+        if trade is None:
+            return
+        _, opened, high, low, _ = bar
+        worst, best = (low, high) if trade.side > 0 else (high, low)
+        if trade.stop and trade.side * (worst - trade.stop) <= 0:
+            # Already beyond it when it was set (a fill's slippage): taken at the open.
+            reached = trade.stop if trade.side * (opened - trade.stop) >= 0 else opened
+            self.close(reached - trade.side * self.slippage, end - 1, "stop")
+        elif trade.target and trade.side * (best - trade.target) >= 0:
+            self.close(trade.target, end - 1, "target")
+
+    def close(self, price: int, time_ns: int, why: str) -> None:
+        trade = self.open
+        assert trade is not None
+        trade.exit, trade.exit_ns, trade.why = price, time_ns, why
+        self.trades.append(trade)
+        self.open = None
+
+    def mark_extremes(self, bar: Bar) -> None:
+        return
+
+    def decide(self, day: Day, end: int, wish: Wish) -> None:
+        if day.square_off_ns and end >= day.square_off_ns:
+            self.entering = None
+            if self.open is not None and not self.leaving:
+                self.leaving = "time"
+        action, stop, target = wish
+        if action == "":
+            return
+        if action == "flat":
+            self.entering = None
+            if self.open is not None and not self.leaving:
+                self.leaving = "exit"
+            return
+        side = 1 if action == "long" else -1
+        can_enter = day.entry_from_ns <= end < day.entry_until_ns and (
+            not day.square_off_ns or end < day.square_off_ns
+        )
+        if self.open is not None and self.open.side != side and self.opposite != "keep":
+            if self.leaving:
+                return
+            self.leaving = "exit" if self.opposite == "close" else "reverse"
+            if self.opposite == "reverse" and can_enter:
+                self.entering = (side, stop, target)
+            return
+        if can_enter and self.open is None and self.entering is None:
+            self.entering = (side, stop, target)
