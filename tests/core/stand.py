@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.kernel import Kernel
+from dhanfast._core.loops import run_split
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -81,7 +82,7 @@ def run(kernel: Kernel, bars: NDArray[Any], signal_bars: NDArray[Any] | None = N
     parts = []
     raw = bars.view("u1")
     signals = None if signal_bars is None else signal_bars.view("u1")
-    while not kernel.run(raw, signals):
+    while not (kernel.run(raw) if signals is None else run_split(kernel, raw, signals)):
         parts.append(kernel.log.drain())
     kernel.finish()
     parts.append(kernel.log.drain())

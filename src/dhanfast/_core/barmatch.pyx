@@ -122,7 +122,9 @@ cdef void _bar_limits_open(Venue *venue, Desk *desk, int which, const Bar *bar) 
             continue
         place.visit = venue.visits
         if price_within(bar.open, place.limit, side, venue_through(venue, place)):
-            _bar_fill(venue, desk, at, bar.open, bar, bar.start_ns)
+            # One that comes in takes the open; one that rests is hit at its own price when the
+            # market jumps past it.
+            _bar_fill(venue, desk, at, bar.open if place.taker else place.limit, bar, bar.start_ns)
             at = desk.heads[which]
         else:
             desk.dirty |= place.taker
