@@ -20,6 +20,7 @@ from dhanfast._core.venue cimport (
     venue_fill,
     venue_price,
     venue_price_waiting,
+    venue_rest,
     venue_settle,
     venue_share,
     venue_slipped,
@@ -106,7 +107,7 @@ cdef void _bar_stops(Venue *venue, Desk *desk, int which, const Bar *bar, bint a
             if price_within(price, place.limit, side, False):
                 _bar_fill(venue, desk, at, price, bar, time_ns)
             else:
-                place.taker = 0          # gone past its limit: it rests
+                venue_rest(desk, place)      # gone past its limit
         at = desk.heads[which]
 
 
@@ -127,8 +128,7 @@ cdef void _bar_limits_open(Venue *venue, Desk *desk, int which, const Bar *bar) 
             _bar_fill(venue, desk, at, bar.open if place.taker else place.limit, bar, bar.start_ns)
             at = desk.heads[which]
         else:
-            desk.dirty |= place.taker
-            place.taker = 0
+            venue_rest(desk, place)
             at = place.next
 
 
@@ -154,8 +154,7 @@ cdef void _bar_inside(Venue *venue, Desk *desk, int which, const Bar *bar,
         if price_within(price, place.limit, side, venue_through(venue, place)):
             _bar_fill(venue, desk, at, price, bar, max(place.active_ns, bar.start_ns))
         else:
-            desk.dirty |= place.taker
-            place.taker = 0
+            venue_rest(desk, place)
         at = desk.heads[which]
 
 

@@ -19,6 +19,7 @@ from dhanfast._core.venue cimport (
     venue_end_ioc,
     venue_fill,
     venue_price_waiting,
+    venue_rest,
     venue_settle,
     venue_share,
     venue_slipped,
@@ -126,8 +127,7 @@ cdef void _tick_trade(Venue *venue, Desk *desk, int which, const Tick *tick, bin
         open_to_us = offered
         if not price_within(tick.price, place.limit, side, False):
             open_to_us = 0
-            desk.dirty = 1
-            place.taker = 0
+            venue_rest(desk, place)
         elif place.taker:
             price = venue_slipped(venue, desk, place, tick.price)
         elif tick.price != place.limit:
@@ -187,8 +187,7 @@ cdef void _take_levels(Venue *venue, Desk *desk, int which, const paise_t *price
             _sweep(venue, desk, at, price, qty, levels, now_ns)
             at = desk.heads[which]
         else:
-            desk.dirty |= place.taker
-            place.taker = 0
+            venue_rest(desk, place)
             at = place.next
 
 
