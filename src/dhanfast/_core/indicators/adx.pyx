@@ -3,16 +3,13 @@
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     bars_in,
     data_in,
     data_out,
     refuse_bar,
-    series_apart,
-    series_out,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef void adx_block(
@@ -64,7 +61,7 @@ cdef class Adx:
     """
 
     def __cinit__(self, period=14):
-        adx_init(&self._state, whole("period", period, 2, PERIOD_MAX), NULL)
+        adx_init(&self._state, period_in("period", period, 2), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return ADX, NaN during warm-up."""

@@ -4,16 +4,13 @@ cimport cython
 from libc.string cimport memcpy
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     bars_in,
     data_in,
     data_out,
     refuse_bar,
-    series_apart,
-    series_out,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef extern from "df_bars.h" nogil:
@@ -155,7 +152,7 @@ cdef class Atr:
     """
 
     def __cinit__(self, period=14):
-        atr_init(&self._state, whole("period", period, 1, PERIOD_MAX), NULL)
+        atr_init(&self._state, period_in("period", period, 1), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return the average, NaN during warm-up."""
