@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Wilder's directional movement (Wilder 1978), as TA-Lib's ADX, PLUS_DI, MINUS_DI and DX."""
 
 cimport cython

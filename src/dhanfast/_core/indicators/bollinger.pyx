@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Bollinger bands (Bollinger 2001), as TA-Lib's BBANDS with its simple moving average."""
 
 cimport cython

@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Donchian channel: what a breakout breaks out of. Bands equal TA-Lib's MAX and MIN."""
 
 cimport cython

@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Keltner channel in its ATR form (Keltner 1960; Raschke's variant with EMA and ATR)."""
 
 cimport cython

@@ -72,10 +72,11 @@ cdef tuple ranges_in(object high, object low):
 cdef object samples_in(str name, object values, bint must_be_positive):
     array = _series(name, values)
     cdef const double *samples = data_in(array)
-    cdef Py_ssize_t i
-    for i in range(len(array)):
-        if not is_finite(samples[i]) or (must_be_positive and samples[i] <= 0.0):
-            refuse_sample(name, samples[i], i, must_be_positive)
+    cdef Py_ssize_t i, n = len(array)
+    if must_be_positive or df_unsound(samples, samples, samples, n):
+        for i in range(n):
+            if not is_finite(samples[i]) or (must_be_positive and samples[i] <= 0.0):
+                refuse_sample(name, samples[i], i, must_be_positive)
     return array
 
 

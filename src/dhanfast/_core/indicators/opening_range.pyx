@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Opening range (Crabel 1990): the levels an opening-range breakout trades."""
 
 cimport cython

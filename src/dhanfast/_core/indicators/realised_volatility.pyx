@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Realised volatility, close to close and Parkinson, per year."""
 
 cimport cython

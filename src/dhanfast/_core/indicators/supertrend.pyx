@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Supertrend (O. Seban): the trailing stop line that Indian traders read first."""
 
 cimport cython

@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Volume-weighted average price (Berkowitz, Logue and Noser 1988) with bands."""
 
 cimport cython
