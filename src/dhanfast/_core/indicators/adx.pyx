@@ -1,18 +1,16 @@
+# cython: binding=False, always_allow_keywords=False
 """Wilder's directional movement (Wilder 1978), as TA-Lib's ADX, PLUS_DI, MINUS_DI and DX."""
 
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     bars_in,
     data_in,
     data_out,
     refuse_bar,
-    series_apart,
-    series_out,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef void adx_block(
@@ -64,7 +62,7 @@ cdef class Adx:
     """
 
     def __cinit__(self, period=14):
-        adx_init(&self._state, whole("period", period, 2, PERIOD_MAX), NULL)
+        adx_init(&self._state, period_in("period", period, 2), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return ADX, NaN during warm-up."""

@@ -12,10 +12,6 @@ a formula takes a logarithm: spreads and baskets have indicators too.
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
-cdef enum:
-    PERIOD_MAX = 100_000       # longest window in bars: more than a year of minutes
-
-
 cdef inline bint is_finite(double x) noexcept nogil:
     return fabs(x) <= 1.7976931348623157e308
 
@@ -38,11 +34,6 @@ cdef object samples_in(str name, object values, bint must_be_positive)
 cdef object volumes_in(object volume, Py_ssize_t length)            # finite, zero or more
 cdef object flags_in(str name, object values, Py_ssize_t length)    # uint8[n] of 0 and 1
 cdef object times_in(str name, object values, Py_ssize_t length)    # int64[n]
-# `out` itself when it is a writable float64[length]; a new array for None.
-cdef object series_out(str name, object out, Py_ssize_t length)
-# Refuses outputs that share part of their memory with an input or with another output. The very
-# same array as an input is allowed: each bar is read before its place is written.
-cdef int series_apart(tuple ins, tuple outs) except -1
 # First element; NULL for an empty array. The array must outlive the pointer.
 cdef const double *data_in(object array) except? NULL
 cdef double *data_out(object array) except? NULL
@@ -50,9 +41,5 @@ cdef const unsigned char *flags_data(object array) except? NULL
 cdef const int64_t *times_data(object array) except? NULL
 
 # Parameters of constructors: the checked value, or UsageError naming the field.
-cdef int whole(str name, object value, int least, int most) except? -1
 cdef double positive(str name, object value) except? -1.0
 cdef double not_negative(str name, object value) except? -1.0
-
-# Zeroed doubles for a window; the caller frees them.
-cdef double *scratch_new(size_t doubles) except? NULL

@@ -1,7 +1,5 @@
 """Refusals and array conversion shared by the indicators that read bars."""
 
-from libc.stdlib cimport calloc
-
 import numpy as np
 
 from dhanfast.errors import BadData, UsageError
@@ -74,10 +72,11 @@ cdef tuple ranges_in(object high, object low):
 cdef object samples_in(str name, object values, bint must_be_positive):
     array = _series(name, values)
     cdef const double *samples = data_in(array)
-    cdef Py_ssize_t i
-    for i in range(len(array)):
-        if not is_finite(samples[i]) or (must_be_positive and samples[i] <= 0.0):
-            refuse_sample(name, samples[i], i, must_be_positive)
+    cdef Py_ssize_t i, n = len(array)
+    if must_be_positive or df_unsound(samples, samples, samples, n):
+        for i in range(n):
+            if not is_finite(samples[i]) or (must_be_positive and samples[i] <= 0.0):
+                refuse_sample(name, samples[i], i, must_be_positive)
     return array
 
 
@@ -112,32 +111,6 @@ cdef object times_in(str name, object values, Py_ssize_t length):
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-cdef object series_out(str name, object out, Py_ssize_t length):
-    if out is None:
-        return np.empty(length, dtype=np.float64)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.ndim != 1:
-        raise UsageError(
-            f"{name} is {type(out).__name__} {getattr(out, 'dtype', '')}: "
-            "must be a float64 array of one dimension")
-    _same_length(name, len(out), length)
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        raise UsageError(f"{name} must be writable and C-contiguous: pass np.empty({length})")
-    return out
-
-
-cdef int series_apart(tuple ins, tuple outs) except -1:
-    cdef Py_ssize_t size = outs[0].nbytes
-    starts = [array.ctypes.data for array in outs]
-    for place, start in enumerate(starts):
-        for source in ins:
-            if start != source.ctypes.data and np.may_share_memory(outs[place], source):
-                raise UsageError("an output overlaps part of an input: pass a fresh array")
-        for other in starts[:place]:
-            if abs(start - other) < size:
-                raise UsageError("two outputs share memory: pass separate arrays")
-    return 0
-
-
 cdef const double *data_in(object array) except? NULL:
     cdef const double[::1] view = array
     return &view[0] if view.shape[0] else NULL
@@ -158,15 +131,6 @@ cdef const int64_t *times_data(object array) except? NULL:
     return &view[0] if view.shape[0] else NULL
 
 
-cdef int whole(str name, object value, int least, int most) except? -1:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(f"{name} is {value!r}: must be a whole number, {least}..{most}")
-    number = value.__index__()
-    if not least <= number <= most:
-        raise UsageError(f"{name} is {number}: must be in {least}..{most}")
-    return number
-
-
 cdef double _number(str name, object value) except? -1.0:
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
         raise UsageError(f"{name} is {value!r}: must be a number")
@@ -185,10 +149,3 @@ cdef double not_negative(str name, object value) except? -1.0:
     if not (number >= 0.0 and is_finite(number)):
         raise UsageError(f"{name} is {number!r}: must be a finite number, zero or more")
     return number
-
-
-cdef double *scratch_new(size_t doubles) except? NULL:
-    cdef double *scratch = <double *>calloc(doubles if doubles else 1, sizeof(double))
-    if scratch == NULL:
-        raise MemoryError(f"no memory for a window of {doubles} doubles")
-    return scratch

@@ -1,9 +1,9 @@
+# cython: binding=False, always_allow_keywords=False
 """Opening range (Crabel 1990): the levels an opening-range breakout trades."""
 
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     data_in,
     data_out,
@@ -11,12 +11,12 @@ from dhanfast._core.indicators.ohlc cimport (
     flags_in,
     ranges_in,
     refuse_bar,
-    series_apart,
-    series_out,
     times_data,
     times_in,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
+
+from dhanfast.errors import UsageError
 
 cdef enum:
     MINUTES_MAX = 1440
@@ -52,6 +52,13 @@ cdef void opening_minutes_block(
         low_out[i] = state.low
 
 
+cdef int64_t _minutes(str name, object value) except -1:
+    cdef int64_t minutes = period_in(name, value, 1)
+    if minutes > MINUTES_MAX:
+        raise UsageError(f"{name} must be 1..{<int>MINUTES_MAX}, got {minutes}")
+    return minutes
+
+
 @cython.final
 cdef class OpeningRange:
     """Highest high and lowest low of the first `bars` bars of a session.
@@ -75,7 +82,7 @@ cdef class OpeningRange:
     """
 
     def __cinit__(self, bars=15):
-        opening_range_init(&self._state, whole("bars", bars, 1, PERIOD_MAX), NULL)
+        opening_range_init(&self._state, period_in("bars", bars, 1), NULL)
 
     cpdef double update(
         self, double high, double low, bint session_start=False
@@ -160,8 +167,8 @@ cdef class OpeningMinutes:
 
     def __cinit__(self, minutes=15, bar_minutes=1):
         opening_minutes_init(
-            &self._state, whole("minutes", minutes, 1, MINUTES_MAX) * NS_PER_MINUTE,
-            whole("bar_minutes", bar_minutes, 1, MINUTES_MAX) * NS_PER_MINUTE, NULL)
+            &self._state, _minutes("minutes", minutes) * NS_PER_MINUTE,
+            _minutes("bar_minutes", bar_minutes) * NS_PER_MINUTE, NULL)
 
     cpdef double update(
         self, double high, double low, int64_t since_open_ns, bint session_start=False

@@ -1,3 +1,4 @@
+# cython: binding=False, always_allow_keywords=False
 """Pivot levels from the previous session's high, low and close."""
 
 cimport cython

@@ -1,19 +1,17 @@
+# cython: binding=False, always_allow_keywords=False
 """Supertrend (O. Seban): the trailing stop line that Indian traders read first."""
 
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     bars_in,
     data_in,
     data_out,
     positive,
     refuse_bar,
-    series_apart,
-    series_out,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef void supertrend_block(
@@ -60,7 +58,7 @@ cdef class Supertrend:
 
     def __cinit__(self, period=10, factor=3.0):
         supertrend_init(
-            &self._state, whole("period", period, 1, PERIOD_MAX), positive("factor", factor), NULL)
+            &self._state, period_in("period", period, 1), positive("factor", factor), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return the line, NaN during warm-up."""

@@ -1,10 +1,10 @@
+# cython: binding=False, always_allow_keywords=False
 """Volume-weighted average price (Berkowitz, Logue and Noser 1988) with bands."""
 
 cimport cython
 from libc.stdlib cimport free
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
     bars_in,
     data_in,
@@ -15,12 +15,9 @@ from dhanfast._core.indicators.ohlc cimport (
     not_negative,
     refuse_bar,
     refuse_sample,
-    scratch_new,
-    series_apart,
-    series_out,
     volumes_in,
-    whole,
 )
+from dhanfast._core.indicators.series cimport period_in, scratch_new, series_apart, series_out
 
 import numpy as np
 
@@ -201,7 +198,7 @@ cdef class RollingVwap:
     """
 
     def __cinit__(self, period=100, empty_weight=0.0):
-        cdef int bars = whole("period", period, 1, PERIOD_MAX)
+        cdef int bars = period_in("period", period, 1)
         cdef double weight = not_negative("empty_weight", empty_weight)
         self._scratch = scratch_new(rolling_vwap_scratch(bars, weight))
         rolling_vwap_init(&self._state, bars, weight, self._scratch)
