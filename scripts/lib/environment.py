@@ -196,7 +196,9 @@ class Environment:
     def pip(self, *arguments: str) -> list[str]:
         """The install command of uv or of pip."""
         if self.uv:
-            return [self.uv, "pip", "install", "--python", str(self.python), *arguments]
+            # Byte code now, as pip does: Cython starts once a module, and starts twice as fast.
+            python = ["--python", str(self.python), "--compile-bytecode"]
+            return [self.uv, "pip", "install", *python, *arguments]
         return [str(self.python), "-m", "pip", "install", "--no-input", *arguments]
 
     def create(self) -> None:
