@@ -28,6 +28,7 @@ class Adx(NamedTuple):
     adx: Expr
     plus_di: Expr
     minus_di: Expr
+    dx: Expr
 
 
 class Bands(NamedTuple):
@@ -232,9 +233,9 @@ class Market:
         return self._study("atr", bars, (_period("period", period),))[0]
 
     def adx(self, period: int = 14) -> Adx:
-        """Wilder's average directional index with +DI and -DI."""
+        """Wilder's average directional index with +DI, -DI and DX."""
         bars = (self.high, self.low, self.close)
-        return Adx(*self._study("adx", bars, (_period("period", period, 2),), 3))
+        return Adx(*self._study("adx", bars, (_period("period", period, 2),), 4))
 
     def bollinger(self, period: int = 20, width: float = 2.0, of: Expr | None = None) -> Bands:
         """Bollinger bands: mean and `width` population standard deviations either side."""
