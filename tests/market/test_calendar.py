@@ -231,6 +231,20 @@ OLDER_ERRORS = {  # versions before 2026 lack or invent these
 }  # fmt: skip
 
 
+def test_weekday_holidays_agree_with_committed_facts() -> None:
+    """The closures another project publishes; muhurat-only weekdays are sessions there."""
+    text = (Path(__file__).parent / "nse_weekday_closures.txt").read_text()
+    years = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    assert [int(year) for year, *_ in years] == list(range(2009, 2027))
+    for year, *days in years:
+        theirs = {date.fromisoformat(f"{year}-{day}") for day in days}
+        span = each_date(date(int(year), 1, 1), date(int(year), 12, 31))
+        ours = {day for day in span if CALENDAR.holiday(day) is not None}
+        assert ours - MUHURAT_WEEKDAYS == theirs, year
+        assert theirs.isdisjoint(MUHURAT_WEEKDAYS)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries and of their pandas
 @pytest.mark.parametrize("name", ["XBOM", "NSE"])
 def test_weekday_holidays_agree_with_an_open_library(name: str) -> None:
     if name == "XBOM":

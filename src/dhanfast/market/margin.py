@@ -12,7 +12,7 @@ from functools import cache
 from math import isfinite, sqrt
 
 from dhanfast.errors import UsageError
-from dhanfast.market.tables import in_force, read, require_date, require_name
+from dhanfast.market.tables import Row, in_force, read, require_date, require_name
 
 E9 = 1_000_000_000
 SIGMA_DAILY_MAX = 0.2  # a daily volatility above 20 % is a mistake of units
@@ -39,7 +39,7 @@ class FutureMargin:
 
 def underlyings() -> list[str]:
     """Every underlying with margin rates."""
-    return sorted({row["underlying"] for row in read("margins")})
+    return list(_underlyings())
 
 
 def future_margin(underlying: str, on: date, *, sigma_daily: float | None = None) -> FutureMargin:
@@ -58,7 +58,7 @@ def future_margin(underlying: str, on: date, *, sigma_daily: float | None = None
     Source:
         tables/margins.csv; method: NSE Clearing, SPAN risk parameters (S94).
     """
-    require_name(underlying, underlyings(), "underlying")
+    require_name(underlying, _underlyings(), "underlying")
     require_date(on, "date")
     margin = _margin(underlying, on)
     if sigma_daily is None:
@@ -92,9 +92,23 @@ def future_margin_rate(underlying: str, on: date, *, sigma_daily: float | None =
 
 
 @cache
+def _underlyings() -> tuple[str, ...]:
+    return tuple(sorted({row["underlying"] for row in read("margins")}))
+
+
+@cache
+def _rows(underlying: str) -> tuple[Row, ...]:
+    return tuple(row for row in read("margins") if row["underlying"] == underlying)
+
+
 def _margin(underlying: str, on: date) -> FutureMargin:
-    rows = [row for row in read("margins") if row["underlying"] == underlying]
-    row = in_force(rows, on, f"futures margin of {underlying}", "margins")
+    row = in_force(_rows(underlying), on, f"futures margin of {underlying}", "margins")
+    return _from_row(underlying, row["from"])
+
+
+@cache
+def _from_row(underlying: str, starts: str) -> FutureMargin:
+    row = next(row for row in _rows(underlying) if row["from"] == starts)
     scan, exposure = int(row["scan_e9"]), int(row["exposure_e9"])
     return FutureMargin(
         scan + exposure,

@@ -71,7 +71,7 @@ def session_table(
             last one of the month before is used. Without it, published points are used.
 
     Returns:
-        float-free records of SESSION_DTYPE. `freeze` is 0 (no limit known) on dates before the
+        Records of SESSION_DTYPE. `freeze` is 0 (no limit known) on dates before the
         freeze table; `basis` is 0: the engine adds what its model of the future needs. Days whose
         hours were never published have no row: see `session_notes`.
 
@@ -86,15 +86,10 @@ def session_table(
     require_name(underlying, _underlyings(), "underlying")
     clock = _clock(entry_from, entry_until, square_off)
     segment = _segment(underlying, kind)
-    days = [day for day in Calendar.load().days(first, last, segment) if day.windows]
     if first > last:
         raise UsageError(f"first {first} is after last {last}; swap them")
-    table = np.zeros(len(days), dtype=SESSION_DTYPE)
-    table["date"] = [ymd(day.date) for day in days]
-    table["flags"] = [FLAG_SPECIAL if day.is_special else 0 for day in days]
-    times = np.array([_times(day, clock) for day in days], dtype=np.int64).reshape(-1, 7)
-    for column, name in enumerate(_TIME_FIELDS):
-        table[name] = times[:, column]
+    days = [day for day in Calendar.load().days(first, last, segment) if day.windows]
+    table = _with_times(days, clock)
     _fill_bands(table, days, band or {})
     if kind == "IDX":
         table["lot"], table["tick"] = 1, IDX_TICK
@@ -184,6 +179,17 @@ _TIME_FIELDS = (
     "entry_until_ns",
     "square_off_ns",
 )
+
+
+def _with_times(days: list[TradingDay], clock: _Clock) -> NDArray[Any]:
+    """A new table with date, flags and times; everything else is zero."""
+    table = np.zeros(len(days), dtype=SESSION_DTYPE)
+    table["date"] = [ymd(day.date) for day in days]
+    table["flags"] = [FLAG_SPECIAL if day.is_special else 0 for day in days]
+    times = np.array([_times(day, clock) for day in days], dtype=np.int64).reshape(-1, 7)
+    for column, name in enumerate(_TIME_FIELDS):
+        table[name] = times[:, column]
+    return table
 
 
 def _times(day: TradingDay, clock: _Clock) -> tuple[int, ...]:
