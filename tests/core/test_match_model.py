@@ -204,6 +204,10 @@ class Model:
             o.queue = 0
         else:
             o.queue = shown if best == o.limit else inf
+        opposite = self.ask if o.side > 0 else self.bid
+        marketable = opposite and within(opposite, o.limit, o.side)
+        if self.quoted and not o.ioc and not marketable:
+            self.rest(o)
 
     def set_price(self, o: Plain, price: float) -> None:
         o.priced, o.limit = True, inf if o.side > 0 else 0
@@ -241,7 +245,7 @@ class Model:
 
     def part(self, qty: float) -> float:
         share = self.rules["volume_share_e4"]
-        return qty if not share or qty == inf else int(qty) * share // 10_000
+        return inf if not share or qty == inf else int(qty) * share // 10_000
 
     def fill(self, o: Plain, qty: float, price: float, time: int) -> int:
         got = o.left if qty >= o.left else int(qty) // LOT * LOT

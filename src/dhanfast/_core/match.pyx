@@ -10,7 +10,8 @@ Ticks and depth
     and fills resting orders; then the quote of the same record is taken by marketable orders.
     A newly arrived marketable order takes the opposite best at its displayed price, up to the
     displayed quantity; the rest follows the next record, until it is once seen not marketable.
-    From then on it rests, and fills at its own limit.
+    From then on it rests, and fills at its own limit. An order that the quote in force when it
+    arrives cannot fill rests at once.
     Queue: the displayed quantity of the best when the order joined at that price; nothing when it
     bettered the best or no quote has been seen; unknown behind the best, until its price becomes
     the best (then all that is displayed is ahead) or depth shows its level. Trades at its price
@@ -176,9 +177,8 @@ cdef class Match:
             OrderRefused: not this gate's approval, an id not above all earlier ones, or an unknown
                 instrument.
             PoolFull: too many live orders, or reports that nobody has taken.
+            TypeError: not an Approved.
         """
-        if approved is None:
-            raise UsageError("approved: None is not an approved order; Gate.check makes one")
         check(self.submit(&approved.value, now_ns))
 
     def cancel_order(self, order_id: int, now_ns: int):
