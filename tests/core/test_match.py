@@ -38,8 +38,16 @@ class Floor:
         if session:
             self.match.start_session(0, session)
 
-    def send(self, side: int, qty: int, price: int = 0, *, kind: int = LIMIT, now: int | None = None,
-             **fields: Any) -> int:  # fmt: skip
+    def send(
+        self,
+        side: int,
+        qty: int,
+        price: int = 0,
+        *,
+        kind: int = LIMIT,
+        now: int | None = None,
+        **fields: Any,
+    ) -> int:
         self.count += 1
         order = {"id": self.count, "side": side, "qty": qty, "price": price, "kind": int(kind)}
         approved = self.gate.check(order | fields, mark=10_000)

@@ -13,7 +13,7 @@ class Match:
         gate: Gate,
         *,
         instruments: int = 1,
-        orders_max: int = 1024,
+        orders_max: int = 256,
         reports_max: int = 0,
         latency_ns: int = 0,
         slippage: int = 0,

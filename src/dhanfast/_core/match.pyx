@@ -77,7 +77,7 @@ cdef class Match:
         MemoryError: no room for the pools.
     """
 
-    def __cinit__(self, Gate gate not None, *, instruments: object = 1, orders_max: object = 1024,
+    def __cinit__(self, Gate gate not None, *, instruments: object = 1, orders_max: object = 256,
                   reports_max: object = 0, **rules: object):
         self.gate = gate
         for name in rules:
@@ -138,6 +138,8 @@ cdef class Match:
             out[count] = self.venue.pool.reports[tail & self.venue.pool.report_mask]
             count += 1
             tail += 1
+        if tail == self.venue.pool.report_head:
+            tail = self.venue.pool.report_head = 0      # start over where the cache is warm
         self.venue.pool.report_tail = tail
         self._count()
         return count
