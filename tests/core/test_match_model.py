@@ -611,5 +611,5 @@ class Bars(Exchanges):
 
 TestTicks, TestBars = Ticks.TestCase, Bars.TestCase
 TestTicks.settings = TestBars.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=40, stateful_step_count=40, deadline=None
 )

@@ -1,9 +1,11 @@
 from typing import Any, Final
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from dhanfast._core.risk import Approved, Gate
 
+@disjoint_base
 class Match:
     instruments: Final[int]
     live: Final[int]
