@@ -1,9 +1,11 @@
 from typing import Any, Final
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from dhanfast._core.risk import Approved, Gate
 
+@disjoint_base
 class Match:
     instruments: Final[int]
     live: Final[int]
@@ -13,7 +15,7 @@ class Match:
         gate: Gate,
         *,
         instruments: int = 1,
-        orders_max: int = 1024,
+        orders_max: int = 256,
         reports_max: int = 0,
         latency_ns: int = 0,
         slippage: int = 0,

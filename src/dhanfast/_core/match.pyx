@@ -10,7 +10,8 @@ Ticks and depth
     and fills resting orders; then the quote of the same record is taken by marketable orders.
     A newly arrived marketable order takes the opposite best at its displayed price, up to the
     displayed quantity; the rest follows the next record, until it is once seen not marketable.
-    From then on it rests, and fills at its own limit.
+    From then on it rests, and fills at its own limit. An order that the quote in force when it
+    arrives cannot fill rests at once.
     Queue: the displayed quantity of the best when the order joined at that price; nothing when it
     bettered the best or no quote has been seen; unknown behind the best, until its price becomes
     the best (then all that is displayed is ahead) or depth shows its level. Trades at its price
@@ -76,7 +77,7 @@ cdef class Match:
         MemoryError: no room for the pools.
     """
 
-    def __cinit__(self, Gate gate not None, *, instruments: object = 1, orders_max: object = 1024,
+    def __cinit__(self, Gate gate not None, *, instruments: object = 1, orders_max: object = 256,
                   reports_max: object = 0, **rules: object):
         self.gate = gate
         for name in rules:
@@ -137,6 +138,8 @@ cdef class Match:
             out[count] = self.venue.pool.reports[tail & self.venue.pool.report_mask]
             count += 1
             tail += 1
+        if tail == self.venue.pool.report_head:
+            tail = self.venue.pool.report_head = 0      # start over where the cache is warm
         self.venue.pool.report_tail = tail
         self._count()
         return count
@@ -176,9 +179,8 @@ cdef class Match:
             OrderRefused: not this gate's approval, an id not above all earlier ones, or an unknown
                 instrument.
             PoolFull: too many live orders, or reports that nobody has taken.
+            TypeError: not an Approved.
         """
-        if approved is None:
-            raise UsageError("approved: None is not an approved order; Gate.check makes one")
         check(self.submit(&approved.value, now_ns))
 
     def cancel_order(self, order_id: int, now_ns: int):

@@ -2,9 +2,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 DAY_BILL_DTYPE: Final[np.dtype[Any]]
 
+@disjoint_base
 class Portfolio:
     capital: Final[int]
     count: Final[int]

@@ -3,17 +3,20 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 class RiskState(IntEnum):
     ACTIVE = 0
     REDUCING = 1
     HALTED = 2
 
+@disjoint_base
 class Approved:
     def __new__(cls, token: object = None) -> Approved: ...
     @property
     def order(self) -> NDArray[Any]: ...
 
+@disjoint_base
 class Gate:
     state: Final[int]
     day_locked: Final[bool]

@@ -126,6 +126,8 @@ cdef void _tick_trade(Venue *venue, Desk *desk, int which, const Tick *tick, bin
         price = place.limit
         open_to_us = offered
         if not price_within(tick.price, place.limit, side, False):
+            if quoted:
+                return                       # best limit first: none behind is reached
             open_to_us = 0
             venue_rest(desk, place)
         elif place.taker:
@@ -168,6 +170,8 @@ cdef void _queue(Venue *venue, Desk *desk, int which, const paise_t *price, cons
                 place.queue = qty[level]
         elif level < levels or levels == 0:
             place.queue = 0              # betters the best, or stands where nobody else does
+        else:
+            return                       # beyond what is shown, like all that follow
 
 
 cdef void _take_levels(Venue *venue, Desk *desk, int which, const paise_t *price, int64_t *qty,

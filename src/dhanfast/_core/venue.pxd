@@ -115,7 +115,7 @@ cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil
 # never outside its limit.
 cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
                            paise_t price) noexcept nogil
-# The part of an event's quantity that one order may take; INT64_MAX (unknown) stays.
+# The most that one order may take of an event's quantity; INT64_MAX: no such limit.
 cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil
 # A limit may have to be traded through; a market order or triggered stop never waits for that.
 cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil

@@ -198,10 +198,14 @@ cdef int _refusal(const Venue *venue, const Desk *desk, const Order *order,
 
 # How much of others is ahead of an order that comes to rest now: the quantity displayed at the
 # best when that is its price, nothing when it betters the best or no quote has been seen, and
-# unknown behind the best.
-cdef void _join_queue(const Desk *desk, Place *place) noexcept nogil:
+# unknown behind the best. An order that the quote in force cannot fill rests at once.
+cdef void _join_queue(Desk *desk, Place *place) noexcept nogil:
     cdef paise_t best = desk.bid if place.order.side == Side.BUY else desk.ask
+    cdef paise_t opposite = desk.ask if place.order.side == Side.BUY else desk.bid
     place.taker = 1
+    if desk.quoted and place.order.validity != Validity.IOC and not (
+            opposite and price_within(opposite, place.limit, place.order.side, False)):
+        venue_rest(desk, place)
     if not desk.quoted or best == 0 or price_within(best, place.limit, place.order.side, True):
         place.queue = 0
     elif best == place.limit:
@@ -539,7 +543,7 @@ cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
 
 cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil:
     if venue.rules.volume_share_e4 == 0 or qty == INT64_MAX:
-        return qty
+        return INT64_MAX
     return qty // 10_000 * venue.rules.volume_share_e4 \
         + qty % 10_000 * venue.rules.volume_share_e4 // 10_000
 
