@@ -5,7 +5,7 @@ Two blocks as in `sma.pxd`, with plain sums and sums weighted by place; the line
 
 Error:               slope: a few * period units in the last place of the window's range / period.
 Who may call what:   one owner thread for each state.
-Memory:              2 * (period + 1) doubles of the caller's, none after `linreg_init`.
+Memory:              4 * (period + 1) doubles of the caller's, none after `linreg_init`.
 Cost:                O(1) amortised; every period-th sample costs O(period).
 """
 
@@ -15,10 +15,12 @@ from libc.stdint cimport int64_t
 cdef struct LinregState:
     double *slots      # [0, position): this block's samples; [position, period]: tail sums
     double *ramps      # [position, period]: tail sums weighted 1, 2, .. from there
+    double *spare      # where blocks make the next two tables while they read these
     double shift       # the first sample of this block
     double head        # sum of (sample - shift) over this block
-    double ramp        # the same with weights 0, 1, 2, .. from the block's start
-    double middle      # (period - 1) / 2: the mean place
+    double ramp        # the same with each sample's place in the window, from 1 at the oldest
+    double weight      # period: the newest sample's place
+    double middle      # (period - 1) / 2: from the mean place to the newest
     double scale       # 1 / sum((place - middle)**2)
     double inverse     # 1 / period
     double slope       # per sample; NaN until ready
@@ -28,7 +30,7 @@ cdef struct LinregState:
 
 
 cdef inline size_t linreg_scratch(int64_t period) noexcept nogil:
-    return 2 * (<size_t>period + 1)
+    return 4 * (<size_t>period + 1)
 
 
 # period >= 2: one point has no slope.
@@ -37,12 +39,14 @@ cdef inline void linreg_init(LinregState *s, int64_t period, double *scratch) no
     cdef double n = <double>period
     s.slots = scratch
     s.ramps = scratch + period + 1
+    s.spare = scratch + 2 * (period + 1)
     s.shift = 0.0
     s.head = 0.0
     s.ramp = 0.0
     s.middle = 0.5 * (n - 1.0)
     s.scale = 12.0 / (n * (n * n - 1.0))
     s.inverse = 1.0 / n
+    s.weight = n
     s.slope = NAN
     s.mean = NAN
     s.period = period
@@ -52,6 +56,8 @@ cdef inline void linreg_init(LinregState *s, int64_t period, double *scratch) no
         s.ramps[i] = NAN
     s.slots[period] = 0.0
     s.ramps[period] = 0.0
+    s.spare[period] = 0.0
+    s.spare[2 * period + 1] = 0.0
 
 
 cdef inline void linreg_turn(
@@ -81,12 +87,11 @@ cdef inline double linreg_step(LinregState *s, double sample) noexcept nogil:
         s.position = 0
     gap = sample - s.shift
     s.slots[s.position] = sample
+    # Every sample of this block is one place nearer to the oldest than before.
+    s.ramp += gap * s.weight - s.head
     s.head += gap
-    s.ramp += gap * <double>s.position
-    # Places count from 1 at the oldest here: the tail table does.
-    weighted = s.ramp + s.head * <double>(s.period - s.position)
     s.position += 1
-    weighted += s.ramps[s.position]
+    weighted = s.ramp + s.ramps[s.position]
     total = s.head + s.slots[s.position]
     s.slope = (weighted - (s.middle + 1.0) * total) * s.scale
     s.mean = s.shift + total * s.inverse
@@ -102,7 +107,8 @@ cdef inline double linreg_intercept(const LinregState *s) noexcept nogil:
     return s.mean - s.slope * s.middle
 
 
-# out may be `samples` itself. Only the slopes are written.
+# out may be `samples` itself (then slower); it must not overlap them otherwise. Only the slopes are
+# written.
 cdef void linreg_block(
     LinregState *s, const double *samples, double *out, size_t n
 ) noexcept nogil

@@ -2,6 +2,7 @@
 """Moving least-squares line: O(1) amortised an update, no drift."""
 
 cimport cython
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
 from dhanfast._core.indicators.series cimport (
@@ -15,26 +16,76 @@ from dhanfast._core.indicators.series cimport (
 )
 
 
-cdef void linreg_block(
-    LinregState *s, const double *samples, double *out, size_t n
+# One whole block: its slopes (or values), and the tail sums for the block after it (see `sma.pyx`).
+cdef inline void _whole(
+    LinregState *s, const double *samples, double *out, bint want_value
+) noexcept nogil:
+    cdef int64_t period = s.period
+    cdef LinregState local = s[0]
+    cdef double *made = s.spare
+    cdef double *made_ramps = s.spare + period + 1
+    cdef double shift_next = samples[period]
+    cdef double total = 0.0
+    cdef double weighted = 0.0
+    cdef double window
+    cdef double window_ramp
+    cdef double gap
+    cdef int64_t k
+    local.shift = samples[0]
+    local.head = 0.0
+    local.ramp = 0.0
+    for k in range(period):
+        gap = samples[k] - local.shift
+        local.ramp += gap * local.weight - local.head
+        local.head += gap
+        window_ramp = local.ramp + local.ramps[k + 1]
+        window = local.head + local.slots[k + 1]
+        local.slope = (window_ramp - (local.middle + 1.0) * window) * local.scale
+        local.mean = local.shift + window * local.inverse
+        out[k] = linreg_value(&local) if want_value else local.slope
+        total += samples[period - 1 - k] - shift_next
+        weighted += total
+        made[period - 1 - k] = total
+        made_ramps[period - 1 - k] = weighted
+    # The two old tables lie side by side as well: `slots` is always the first of a pair.
+    s.spare = s.slots
+    s.slots = made
+    s.ramps = made_ramps
+
+
+cdef inline void _run(
+    LinregState *s, const double *samples, double *out, size_t n, bint want_value
 ) noexcept nogil:
     # A local copy: `out` may not alias it, so the compiler keeps it in registers.
     cdef LinregState local = s[0]
-    cdef size_t i
-    for i in range(n):
-        out[i] = linreg_step(&local, samples[i])
+    cdef size_t i = 0
+    cdef size_t period = <size_t>s.period
+    while i < n:
+        if local.position == local.period and n - i > period and samples != out:
+            linreg_turn(local.slots, local.ramps, local.period, samples[i])
+            while n - i > period:
+                _whole(&local, samples + i, out + i, want_value)
+                i += period
+            local.shift = samples[i]
+            local.head = 0.0
+            local.ramp = 0.0
+            local.position = 0
+        linreg_step(&local, samples[i])
+        out[i] = linreg_value(&local) if want_value else local.slope
+        i += 1
     s[0] = local
+
+
+cdef void linreg_block(
+    LinregState *s, const double *samples, double *out, size_t n
+) noexcept nogil:
+    _run(s, samples, out, n, False)
 
 
 cdef void linreg_value_block(
     LinregState *s, const double *samples, double *out, size_t n
 ) noexcept nogil:
-    cdef LinregState local = s[0]
-    cdef size_t i
-    for i in range(n):
-        linreg_step(&local, samples[i])
-        out[i] = linreg_value(&local)
-    s[0] = local
+    _run(s, samples, out, n, True)
 
 
 @cython.final

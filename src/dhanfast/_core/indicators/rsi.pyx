@@ -30,8 +30,8 @@ cdef class Rsi:
 
         value = 100 * gain / (gain + loss)
 
-        gain and loss are Wilder averages of rises and falls, average += (change - average) / period,
-        seeded with the mean of the first `period` changes. No falls give 100; no movement at all
+        gain and loss are Wilder averages of rises and falls, each moved by (change - average) /
+        period, seeded with the mean of the first `period` changes. No falls give 100; no movement at all
         gives 0, as TA-Lib.
 
     Args:

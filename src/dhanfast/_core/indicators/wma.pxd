@@ -5,7 +5,7 @@ sums of sums; the head of this block needs its plain sum and its sum weighted by
 
 Error:               at most 2 * period units in the last place of the window's range.
 Who may call what:   one owner thread for each state.
-Memory:              period + 1 doubles of the caller's, none after `wma_init`.
+Memory:              2 * (period + 1) doubles of the caller's, none after `wma_init`.
 Cost:                O(1) amortised; every period-th sample costs O(period).
 """
 
@@ -14,9 +14,11 @@ from libc.stdint cimport int64_t
 
 cdef struct WmaState:
     double *slots      # [0, position): this block's samples; [position, period]: weighted tail sums
+    double *spare      # where `wma_block` makes the next tail sums while it reads these
     double shift       # the first sample of this block
     double head        # sum of (sample - shift) over this block
-    double ramp        # the same with weights 0, 1, 2, .. from the block's start
+    double ramp        # the same with the weights that these samples have in the window
+    double weight      # period: the newest sample's weight
     double inverse     # 1 / (1 + 2 + .. + period)
     double value       # NaN until ready
     int64_t period
@@ -24,22 +26,25 @@ cdef struct WmaState:
 
 
 cdef inline size_t wma_scratch(int64_t period) noexcept nogil:
-    return <size_t>period + 1
+    return 2 * (<size_t>period + 1)
 
 
 cdef inline void wma_init(WmaState *s, int64_t period, double *scratch) noexcept nogil:
     cdef int64_t i
     s.slots = scratch
+    s.spare = scratch + period + 1
     s.shift = 0.0
     s.head = 0.0
     s.ramp = 0.0
+    s.weight = <double>period
     s.inverse = 2.0 / (<double>period * (<double>period + 1.0))
     s.value = NAN
     s.period = period
     s.position = period
     for i in range(period):
         scratch[i] = NAN
-    scratch[period] = 0.0
+    s.slots[period] = 0.0
+    s.spare[period] = 0.0
 
 
 # slots[i] becomes 1 * slots[i] + 2 * slots[i + 1] + .., each relative to `shift`.
@@ -57,7 +62,6 @@ cdef inline void wma_turn(double *slots, int64_t period, double shift) noexcept 
 # The sample must be finite: another one stays for up to two periods.
 cdef inline double wma_step(WmaState *s, double sample) noexcept nogil:
     cdef double gap
-    cdef double weighted
     if s.position == s.period:
         wma_turn(s.slots, s.period, sample)
         s.shift = sample
@@ -66,16 +70,15 @@ cdef inline double wma_step(WmaState *s, double sample) noexcept nogil:
         s.position = 0
     gap = sample - s.shift
     s.slots[s.position] = sample
+    # Every sample of this block has one less weight than before, and the new one has all of it.
+    s.ramp += gap * s.weight - s.head
     s.head += gap
-    s.ramp += gap * <double>s.position
-    # This block's samples weigh period - position, and one more for each place after the first.
-    weighted = s.ramp + s.head * <double>(s.period - s.position)
     s.position += 1
-    s.value = s.shift + (weighted + s.slots[s.position]) * s.inverse
+    s.value = s.shift + (s.ramp + s.slots[s.position]) * s.inverse
     return s.value
 
 
-# out may be `samples` itself.
+# out may be `samples` itself (then slower); it must not overlap them otherwise.
 cdef void wma_block(
     WmaState *s, const double *samples, double *out, size_t n
 ) noexcept nogil
