@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Adx:
     def __new__(cls, period: int = 14) -> Adx: ...
     def update(self, high: float, low: float, close: float) -> float: ...

@@ -42,8 +42,9 @@ cdef class Adx:
         DX = 100 * |+DI - -DI| / (+DI + -DI),  ADX = Wilder mean of DX
 
     +DM is high - previous high when that is positive and above previous low - low, else 0; -DM the
-    mirror image. W is Wilder's running sum. When nothing moved (a sum below 1e-14) the DIs are 0
-    and DX and ADX keep their last value, as in TA-Lib.
+    mirror image. W is Wilder's running sum. When there is no movement either way, DX and ADX keep
+    their last value, as in TA-Lib; after thousands of flat bars, when every sum has decayed to
+    nothing (1e-290), the DIs are 0.
 
     Args:
         period: bars, 2..100_000.

@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Bollinger:
     def __new__(
         cls, period: int = 20, width_up: float = 2.0, width_down: float = 2.0

@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Donchian:
     def __new__(cls, period: int = 20) -> Donchian: ...
     def update(self, high: float, low: float) -> float: ...

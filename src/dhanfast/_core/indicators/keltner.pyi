@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Keltner:
     def __new__(cls, period: int = 20, atr_period: int = 10, width: float = 2.0) -> Keltner: ...
     def update(self, high: float, low: float, close: float) -> float: ...

@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class OpeningRange:
     def __new__(cls, bars: int = 15) -> OpeningRange: ...
     def update(self, high: float, low: float, session_start: bool = False) -> float: ...
@@ -24,6 +27,7 @@ class OpeningRange:
     def ready(self) -> bool: ...
     def reset(self) -> None: ...
 
+@final
 class OpeningMinutes:
     def __new__(cls, minutes: int = 15, bar_minutes: int = 1) -> OpeningMinutes: ...
     def update(

@@ -1,4 +1,4 @@
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ class PivotLevels(NamedTuple):
     s3: NDArray[np.float64]
     s4: NDArray[np.float64]
 
+@final
 class Pivots:
     def __new__(cls, kind: str = "classic") -> Pivots: ...
     def update(

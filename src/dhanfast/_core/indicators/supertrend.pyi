@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Supertrend:
     def __new__(cls, period: int = 10, factor: float = 3.0) -> Supertrend: ...
     def update(self, high: float, low: float, close: float) -> float: ...

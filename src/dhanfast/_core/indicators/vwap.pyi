@@ -1,6 +1,9 @@
+from typing import final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+@final
 class Vwap:
     def __new__(cls, width: float = 1.0, empty_weight: float = 0.0) -> Vwap: ...
     def update(
@@ -33,6 +36,7 @@ class Vwap:
     def ready(self) -> bool: ...
     def reset(self) -> None: ...
 
+@final
 class RollingVwap:
     def __new__(cls, period: int = 100, empty_weight: float = 0.0) -> RollingVwap: ...
     def update(self, high: float, low: float, close: float, volume: float) -> float: ...
