@@ -1,0 +1,41 @@
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY_PLAN_DTYPE: Final[np.dtype[Any]]
+
+def plan_days(
+    seed: int,
+    ordinals: NDArray[np.int64],
+    trend: NDArray[np.float64],
+    sigma: float,
+    pull: float,
+) -> NDArray[Any]: ...
+
+class DayPath:
+    def __new__(
+        cls, seed: int, ordinal: int, shares: NDArray[np.float64], parts: int, plan: Any
+    ) -> DayPath: ...
+    def become_future(
+        self,
+        carry: float,
+        basis: float,
+        keep: float,
+        shares: NDArray[np.float64],
+        units: float,
+        lot: int,
+    ) -> None: ...
+    def bars(
+        self, first: int, count: int, start_ns: int, step_ns: int, tick: int
+    ) -> NDArray[Any]: ...
+    def ticks(
+        self,
+        first: int,
+        count: int,
+        start_ns: int,
+        step_ns: int,
+        tick: int,
+        lot: int = 0,
+        traded: int = 0,
+    ) -> NDArray[Any]: ...

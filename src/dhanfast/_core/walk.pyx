@@ -1,0 +1,422 @@
+"""Seeded price paths: the inner loop of the market generator (market/generate.py).
+
+The same seed gives the same bytes on any machine, because only integers and IEEE-exact operations
+are used: + - * / and square root in double, no fused multiply-add (the build forbids it), nothing
+of libm. Exponential and logarithm are short polynomials of those operations. Random words come
+from splitmix64; a normal deviate is the sum of the four 16-bit parts of one word (variance exact,
+tails to 3.46), fat tails coming from the volatility and the bursts on top.
+
+One day is made of minutes; a minute of `parts` steps. Within the day the return of a minute is
+    sigma * sqrt(share of the minute * heat * burst) * normal
+where heat follows the last minutes' squares (clustering) and burst is 1 or BURST^2 (jumps). The
+path is then bent, in proportion to the variance spent so far, so that it ends on the day's close.
+"""
+
+from libc.math cimport floor, sqrt
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+import numpy as np
+
+from dhanfast._core.types cimport Bar, Tick
+
+from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
+
+# What each number is fitted to stands in docs/reference/generator.md.
+cdef double NORMAL_SCALE = 37837.22686584823      # sqrt((65536^2 - 1) / 3)
+cdef double LN2 = 0.6931471805599453
+cdef double GAP_SHARE = 0.72     # deviation of a night's gap, of the day's
+cdef double GAP_NEWS = 2.6       # how much wider the gap of a night with news is
+cdef double DRIFT_SHARE = 1.2    # of the day's open-to-close return: days trend a little
+cdef double HEAT_NEWS = 0.09     # weight of the last minute's square
+cdef double HEAT_KEEP = 0.80     # weight of the heat before
+cdef double BURST = 3.0          # size of a jump in standard deviations
+cdef uint64_t BURST_ODDS = 1024  # of 65536 minutes, so many jump
+cdef double REACH = 0.86         # of a Brownian step's range that discrete trading reaches
+cdef double OPEN_NOISE = 0.118   # deviation of an open from the close before, of a minute's
+
+# What a path is made of, one row a day. Prices are levels in paise before they meet the tick.
+DAY_PLAN_DTYPE = np.dtype([
+    ("open", "<f8"), ("close", "<f8"), ("sigma", "<f8"), ("gap", "<f8"),
+])
+
+
+cdef struct Plan:
+    double open
+    double close
+    double sigma             # standard deviation of the day's return
+    double gap               # return over the night before
+
+
+cdef inline uint64_t _next(uint64_t *state) noexcept nogil:
+    cdef uint64_t word
+    state[0] += <uint64_t>0x9E3779B97F4A7C15
+    word = state[0]
+    word = (word ^ (word >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    word = (word ^ (word >> 27)) * <uint64_t>0x94D049BB133111EB
+    return word ^ (word >> 31)
+
+
+cdef inline uint64_t _stream(uint64_t seed, uint64_t day, uint64_t kind) noexcept nogil:
+    cdef uint64_t state = seed
+    cdef uint64_t mixed = _next(&state) ^ (day * <uint64_t>0xD1342543DE82EF95)
+    mixed = _next(&mixed) ^ (kind * <uint64_t>0xA24BAED4963EE407)
+    return _next(&mixed)
+
+
+cdef inline double _normal(uint64_t *state) noexcept nogil:
+    cdef uint64_t word = _next(state)
+    cdef int64_t total = <int64_t>((word & 0xFFFF) + ((word >> 16) & 0xFFFF)
+                                   + ((word >> 32) & 0xFFFF) + (word >> 48))
+    return <double>(total - 131070) / NORMAL_SCALE
+
+
+cdef inline double _uniform(uint64_t *state) noexcept nogil:
+    return <double>(_next(state) >> 11) * (1.0 / 9007199254740992.0)
+
+
+# Unit exponential deviate, -ln(u): leading zeros give the power of two, an odd series the rest.
+cdef inline double _exponential(uint64_t *state) noexcept nogil:
+    cdef uint64_t word = _next(state) | 1
+    cdef double zeros = 0.0
+    cdef double part, s, square
+    while word < <uint64_t>0x8000000000000000:
+        word <<= 1
+        zeros += 1.0
+    part = <double>(word >> 11) * (1.0 / 9007199254740992.0)    # in [0.5, 1)
+    s = (part - 1.0) / (part + 1.0)
+    square = s * s
+    return zeros * LN2 - 2.0 * s * (
+        1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square / 9.0))))
+
+
+# e^x for |x| < 4 to 1e-6: a short series at x / 64, squared six times.
+cdef inline double _exp(double x) noexcept nogil:
+    cdef double y = x / 64.0
+    cdef int _i
+    y = 1.0 + y * (1.0 + y / 2.0 * (1.0 + y / 3.0 * (1.0 + y / 4.0)))
+    for _i in range(6):
+        y = y * y
+    return y
+
+
+cdef inline int64_t _snap(double level, int64_t tick) noexcept nogil:
+    cdef int64_t snapped = <int64_t>floor(level / <double>tick + 0.5) * tick
+    return snapped if snapped > tick else tick
+
+
+cdef void _plan(uint64_t seed, const int64_t *ordinals, const double *trend, size_t days,
+                double sigma, double pull, Plan *plans) noexcept nogil:
+    cdef uint64_t state
+    cdef double slow = 0.0
+    cdef double fast = 0.0
+    cdef double night
+    cdef double level = trend[0]
+    cdef size_t i
+    for i in range(days):
+        state = _stream(seed, <uint64_t>ordinals[i], 1)
+        # Two speeds of log volatility: weeks (0.98 a day) and days (0.50 a day).
+        slow = 0.98 * slow + 0.0504691 * _normal(&state)
+        fast = 0.50 * fast + 0.1854957 * _normal(&state)
+        plans[i].sigma = sigma * _exp(slow + fast)
+        night = GAP_SHARE * plans[i].sigma * _normal(&state)
+        if (_next(&state) & 0xFFFF) < 3932:            # one night in 17 brings news
+            night = GAP_NEWS * night
+        plans[i].gap = night + pull * (trend[i] / level - 1.0)
+        plans[i].open = level * (1.0 + plans[i].gap)
+        plans[i].close = plans[i].open * (1.0 + DRIFT_SHARE * plans[i].sigma * _normal(&state))
+        level = plans[i].close
+
+
+# Levels at the end of each step, as returns on the day's open. `spent` is scratch.
+cdef void _path(uint64_t *state, const double *shares, size_t minutes, size_t parts,
+                const Plan *plan, double *levels, double *spent, double *deviation) noexcept nogil:
+    cdef double heat = 1.0
+    cdef double level = 0.0
+    cdef double variance, before, target, bend, scale
+    cdef size_t i, _j, at = 0
+    cdef double used = 0.0
+    for i in range(minutes):
+        variance = shares[i] * heat
+        if (_next(state) & 0xFFFF) < BURST_ODDS:
+            variance = variance * (BURST * BURST)
+        scale = plan.sigma * sqrt(variance / <double>parts)
+        before = level
+        for _j in range(parts):
+            level = level + scale * _normal(state)
+            used = used + variance / <double>parts
+            levels[at] = level
+            spent[at] = used
+            deviation[at] = scale
+            at += 1
+        bend = (level - before) * (level - before) / (plan.sigma * plan.sigma * shares[i])
+        heat = (1.0 - HEAT_NEWS - HEAT_KEEP) + HEAT_NEWS * bend + HEAT_KEEP * heat
+        if heat > 8.0:
+            heat = 8.0
+    target = plan.close / plan.open - 1.0
+    bend = (target - level) / used
+    for i in range(at):
+        levels[i] = levels[i] + bend * spent[i]
+
+
+# Bars of one window; `first` is the level the window opens at, `levels` are its closes.
+cdef void _bars(uint64_t *state, const double *levels, const double *deviation, size_t count,
+                double anchor, double first, int64_t tick, int64_t start_ns, int64_t step_ns,
+                Bar *bars) noexcept nogil:
+    cdef double last, scale, top, bottom, body
+    cdef size_t i
+    cdef Bar *bar
+    for i in range(count):
+        bar = &bars[i]
+        last = anchor * (1.0 + levels[i])
+        scale = anchor * deviation[i]
+        if i:
+            first = first + OPEN_NOISE * scale * _normal(state)
+        scale = scale * REACH
+        body = last - first
+        top = 0.5 * (body + sqrt(body * body + 2.0 * scale * scale * _exponential(state)))
+        bottom = 0.5 * (body - sqrt(body * body + 2.0 * scale * scale * _exponential(state)))
+        bar.start_ns = start_ns + <int64_t>i * step_ns
+        bar.open = _snap(first, tick)
+        bar.close = _snap(last, tick)
+        bar.high = max(_snap(first + top, tick), max(bar.open, bar.close))
+        bar.low = min(_snap(first + bottom, tick), min(bar.open, bar.close))
+        bar.volume = 0
+        bar.oi = 0
+        bar.instrument = 0
+        bar.ticks = 0
+        first = last
+
+
+# Units traded in each step: the day's share of the step, more when the price moves, in whole lots.
+cdef void _volumes(uint64_t *state, const double *levels, const double *deviation,
+                   const double *shares, size_t count, size_t parts, double before, double units,
+                   int64_t lot, int64_t *volumes) noexcept nogil:
+    cdef double move, wanted
+    cdef size_t i
+    for i in range(count):
+        move = levels[i] - before
+        move = (move if move >= 0.0 else -move) / deviation[i]
+        wanted = units * shares[i // parts] / <double>parts
+        wanted = wanted * (0.5 + 0.4 * move) * (0.4 + 0.7 * _exponential(state))
+        volumes[i] = <int64_t>floor(wanted / <double>lot + _uniform(state)) * lot
+        before = levels[i]
+
+
+# One tick a step, at a random instant of its first nine tenths; quotes when lot is not 0.
+cdef void _ticks(uint64_t *state, const double *levels, const int64_t *volumes, size_t count,
+                 double anchor, int64_t tick, int64_t lot, int64_t start_ns, int64_t step_ns,
+                 uint64_t traded, Tick *ticks) noexcept nogil:
+    cdef int64_t price, received = 0
+    cdef size_t i
+    cdef Tick *tk
+    cdef uint64_t word
+    for i in range(count):
+        tk = &ticks[i]
+        word = _next(state)
+        price = _snap(anchor * (1.0 + levels[i]), tick)
+        tk.exch_ns = start_ns + <int64_t>i * step_ns + <int64_t>(
+            <double>(word >> 40) / 16777216.0 * 0.9 * <double>step_ns)
+        tk.recv_ns = tk.exch_ns + 8_000_000 + <int64_t>(word & 0xFFFFFF)
+        if tk.recv_ns <= received:
+            tk.recv_ns = received + 1
+        received = tk.recv_ns
+        tk.price = price
+        tk.instrument = 0
+        tk.flags = 0
+        tk.oi = 0
+        tk.qty = tk.bid_qty = tk.ask_qty = 0
+        tk.bid = tk.ask = 0
+        if lot:
+            word = _next(state)
+            # The trade is at the bid or at the ask; the spread is one to four ticks.
+            tk.bid = price - tick * <int64_t>((word & 3) + 1 if word & 4 else 0)
+            tk.ask = price + tick * <int64_t>(0 if word & 4 else (word & 3) + 1)
+            tk.bid_qty = <uint32_t>(lot * <int64_t>(1 + ((word >> 8) & 31)))
+            tk.ask_qty = <uint32_t>(lot * <int64_t>(1 + ((word >> 16) & 31)))
+            tk.qty = <uint32_t>(volumes[i] if volumes[i] < 1_000_000 else 1_000_000)
+            traded += <uint64_t>volumes[i]
+        tk.volume = traded
+
+
+def plan_days(seed: int, const int64_t[::1] ordinals, const double[::1] trend, double sigma,
+              double pull):
+    """Draw the days of a market: open, close, volatility and overnight gap of each.
+
+    Args:
+        seed: 0 to 2^64 - 1.
+        ordinals: day numbers, which seed each day on their own.
+        trend: level the market is drawn to on each day, paise.
+        sigma: median deviation of a day's open-to-close return.
+        pull: share of the distance to the trend made good each night.
+
+    Shape:
+        DAY_PLAN_DTYPE, one row a day; each depends on the days before it.
+
+    Raises:
+        ValueError: lengths differ, no days, or a trend that is not positive.
+        OverflowError: seed out of range.
+    """
+    cdef size_t days = ordinals.shape[0]
+    if trend.shape[0] != ordinals.shape[0] or days == 0:
+        raise ValueError(f"{days} ordinals, {trend.shape[0]} trends: give one each, at least one")
+    if not (np.asarray(trend) > 0).all():
+        raise ValueError("trend: every level must be positive")
+    plans = np.empty(days, DAY_PLAN_DTYPE)
+    cdef unsigned char[::1] raw = plans.view("u1")
+    cdef uint64_t first = seed
+    with nogil:
+        _plan(first, &ordinals[0], &trend[0], days, sigma, pull, <Plan *>&raw[0])
+    return plans
+
+
+cdef class DayPath:
+    """One day's price path, drawn once and read as bars or ticks of the index or its future.
+
+    Args:
+        seed: 0 to 2^64 - 1; with `ordinal` it fixes every number.
+        ordinal: day number.
+        shares: float64[minutes], the share of the day's variance of each minute, summing to 1.
+        parts: steps a minute, 1 to 60_000.
+        plan: one row of DAY_PLAN_DTYPE.
+
+    Raises:
+        ValueError: no minutes, a share that is not positive, or parts out of range.
+        OverflowError: seed or ordinal out of range.
+    """
+
+    cdef double[::1] _levels
+    cdef double[::1] _deviation
+    cdef int64_t[::1] _volumes
+    cdef uint64_t _seed
+    cdef uint64_t _ordinal
+    cdef size_t _parts
+    cdef size_t _steps
+    cdef double _anchor      # level the levels are returns on
+    cdef double _opened      # level the day opens at
+
+    def __cinit__(self, seed: int, ordinal: int, const double[::1] shares, parts: int, plan):
+        cdef Plan row
+        cdef uint64_t state
+        cdef size_t minutes = shares.shape[0]
+        if not 1 <= parts <= 60_000:
+            raise ValueError(f"parts is {parts}; a minute has 1 to 60000 steps")
+        if minutes == 0 or not (np.asarray(shares) > 0).all():
+            raise ValueError("shares: at least one minute, each with a positive share")
+        self._seed, self._ordinal, self._parts = seed, ordinal, parts
+        self._steps = minutes * self._parts
+        row.open, row.close, row.sigma = plan["open"], plan["close"], plan["sigma"]
+        row.gap = plan["gap"]
+        self._levels, self._deviation = np.empty(self._steps), np.empty(self._steps)
+        self._volumes = np.zeros(self._steps, np.int64)
+        cdef double[::1] spent = np.empty(self._steps)
+        self._anchor = self._opened = row.open
+        state = _stream(self._seed, self._ordinal, 2)
+        with nogil:
+            _path(&state, &shares[0], minutes, self._parts, &row, &self._levels[0], &spent[0],
+                  &self._deviation[0])
+
+    def become_future(self, double carry, double basis, double keep, const double[::1] shares,
+                      double units, int64_t lot):
+        """Turn the path of the index into that of its future, with volumes.
+
+        Args:
+            carry: what the future costs above the index, as a fraction.
+            basis: deviation of the mispricing around the carry, as a fraction.
+            keep: share of the mispricing left after a minute, 0 to below 1.
+            shares: share of the day's volume of each minute.
+            units: units traded on an average day.
+            lot: units a lot.
+
+        Raises:
+            ValueError: lot not positive, keep out of range, or lengths that differ.
+        """
+        cdef uint64_t state = _stream(self._seed, self._ordinal, 3)
+        cdef double stay = 1.0 - (1.0 - keep) / <double>self._parts
+        cdef double news = basis * sqrt(1.0 - stay * stay)
+        cdef double apart = basis * _normal(&state)
+        cdef size_t i
+        if lot <= 0 or not 0.0 <= keep < 1.0:
+            raise ValueError(f"lot is {lot}, keep is {keep}; give lot > 0 and 0 <= keep < 1")
+        if shares.shape[0] * self._parts != self._steps:
+            raise ValueError(f"{shares.shape[0]} shares of volume for "
+                             f"{self._steps // self._parts} minutes")
+        with nogil:
+            _volumes(&state, &self._levels[0], &self._deviation[0], &shares[0], self._steps,
+                     self._parts, 0.0, units, lot, &self._volumes[0])
+            self._opened = self._opened * (1.0 + carry + apart)
+            for i in range(self._steps):
+                apart = stay * apart + news * _normal(&state)
+                self._levels[i] = (1.0 + self._levels[i]) * (1.0 + carry + apart) - 1.0
+
+    def bars(self, first: int, count: int, start_ns: int, step_ns: int, tick: int):
+        """Bars of `count` steps from step `first` on.
+
+        Args:
+            first: step of the day, from 0.
+            count: how many bars.
+            start_ns: UTC ns of the first bar's start.
+            step_ns: length of a step.
+            tick: price step in paise.
+
+        Shape:
+            BAR_DTYPE, count rows; volume is 0 unless the path is a future's.
+
+        Raises:
+            ValueError: steps outside the day, or a tick that is not positive.
+        """
+        cdef uint64_t state
+        cdef size_t begin = self._begin(first, count, tick)
+        cdef size_t many = count
+        cdef size_t i
+        cdef int64_t start = start_ns, step = step_ns, size = tick
+        cdef double level = self._opened
+        if begin:
+            level = self._anchor * (1.0 + self._levels[begin - 1])
+        rows = np.empty(many, BAR_DTYPE)
+        cdef unsigned char[::1] raw = rows.view("u1")
+        cdef Bar *bars = <Bar *>&raw[0]
+        state = _stream(self._seed, self._ordinal, 16 + 2 * begin)
+        with nogil:
+            _bars(&state, &self._levels[begin], &self._deviation[begin], many, self._anchor, level,
+                  size, start, step, bars)
+            for i in range(many):
+                bars[i].volume = self._volumes[begin + i]
+        return rows
+
+    def ticks(self, first: int, count: int, start_ns: int, step_ns: int, tick: int, lot: int = 0,
+              traded: int = 0):
+        """One tick of each of `count` steps from step `first` on.
+
+        Args:
+            first: step of the day, from 0.
+            count: how many ticks.
+            start_ns: UTC ns of the first step.
+            step_ns: length of a step.
+            tick: price step in paise.
+            lot: units a lot; 0 for an index, which has no quotes and no volume.
+            traded: units traded on the day before the first of these.
+
+        Shape:
+            TICK_DTYPE, count rows.
+
+        Raises:
+            ValueError: steps outside the day, or a tick that is not positive.
+        """
+        cdef uint64_t state
+        cdef size_t begin = self._begin(first, count, tick)
+        cdef size_t many = count
+        cdef int64_t start = start_ns, step = step_ns, size = tick, units = lot
+        cdef uint64_t before = traded
+        rows = np.empty(many, TICK_DTYPE)
+        cdef unsigned char[::1] raw = rows.view("u1")
+        state = _stream(self._seed, self._ordinal, 17 + 2 * begin)
+        with nogil:
+            _ticks(&state, &self._levels[begin], &self._volumes[begin], many, self._anchor, size,
+                   units, start, step, before, <Tick *>&raw[0])
+        return rows
+
+    cdef size_t _begin(self, first, count, tick) except? 0xFFFFFFFF:
+        if first < 0 or count < 1 or first + count > self._steps or tick <= 0:
+            raise ValueError(f"steps {first} to {first + count} of {self._steps} at tick {tick}: "
+                             "outside the day, or no positive tick")
+        return first
