@@ -92,7 +92,7 @@ def option_names(command: object) -> set[str]:
 @pytest.mark.skipif(find_spec("dhanfast.app.cli") is None, reason="dhanfast.app.cli is not here")
 def test_commands_of_the_readme_exist() -> None:
     """Verbs and options parse against the command line; nothing is run."""
-    main = import_module("dhanfast.app.cli").main
+    main = import_module("dhanfast.app.cli").cli
 
     assert isinstance(main, click.Command)
     for line in commands((ROOT / "README.md").read_text()):
