@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.types import BAR_DTYPE
-from dhanfast.errors import BadData, UsageError
+from dhanfast.errors import BadData, DhanfastError, UsageError
 from dhanfast.storage.bars import BarSet, Source, interval_name
 from dhanfast.storage.durable import TEMP_PREFIX, replace_file, sync_folder
 from dhanfast.storage.stamps import DAY_NS, IST_OFFSET_NS, ist_text, midnight_ns
@@ -249,14 +249,21 @@ class Catalog:
             text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
             replace_file(self.root / MANIFEST, text)
         except BaseException:
-            # Nothing was committed: take the new files away, unless the old state names them.
-            named = {file.file for series in old.series.values() for file in series.files}
-            for path in written:
-                if path.name not in named:
-                    with suppress(OSError):
-                        path.unlink()
+            self._discard(written)
             raise
         self.sweep(changed)
+
+    def _discard(self, written: list[Path]) -> None:
+        """Take new files away after a failure, unless the manifest on disk names them already."""
+        try:
+            held = self.manifest().series
+        except BadData:
+            return  # what it names cannot be known; a later import sweeps
+        named = {self.root / key / file.file for key in held for file in held[key].files}
+        for path in written:
+            if path not in named:
+                with suppress(OSError):
+                    path.unlink()
 
     def sweep(self, keys: Mapping[str, Any]) -> None:
         """Delete files of some series that the manifest does not name. Call it under the lock."""
@@ -278,7 +285,10 @@ def _make_folder(root: Path, key: str) -> Path:
     """Make a series' folder, durable before anything is named in it."""
     folder = root / key
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DhanfastError(f"{folder}: cannot be made: {error.strerror}") from error
         sync_folder(folder.parent)
         sync_folder(root)
     return folder

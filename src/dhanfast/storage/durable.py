@@ -21,7 +21,8 @@ def replace_file(path: Path, *parts: Any) -> None:
         parts: buffers, written one after the other.
 
     Raises:
-        DhanfastError: the disk is full or refuses; the old file, if any, stands unchanged.
+        DhanfastError: the disk is full or refuses. Either the old file stands unchanged, or the
+            new one is whole but may be undone by a power cut; the message says which.
     """
     try:
         handle, temporary = tempfile.mkstemp(prefix=TEMP_PREFIX, dir=path.parent)
@@ -37,21 +38,31 @@ def replace_file(path: Path, *parts: Any) -> None:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        sync_folder(path.parent)
     except OSError as error:
         raise DhanfastError(
             f"{path}: cannot be written ({error.strerror}); nothing was changed. "
             "Free some space or choose another folder"
         ) from error
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a rename alone may be lost with the power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in a folder durable: a rename alone may be lost with the power.
+
+    Raises:
+        DhanfastError: the system refuses; the names are there, but a power cut may undo them.
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise DhanfastError(
+            f"{folder}: not made durable ({error.strerror}); what was just written there is whole, "
+            "but a power cut may undo it. Check the disk and do it again"
+        ) from error
 
 
 @contextmanager

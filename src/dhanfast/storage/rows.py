@@ -370,7 +370,8 @@ def describe(table: RowTable, defects: Sequence[Defect], limit: int = SHOWN_MAX)
         column = table.header.get(defect.column, defect.column)
         for at, text in zip(places, texts, strict=True):
             cells.append((at, f"{table.unit} {at}: {column}: {text!r} {defect.says}"))
-    return [text for _, text in sorted(cells)[:limit]]
+    cells.sort(key=lambda cell: cell[0])  # stable: within a row the order of the checks
+    return [text for _, text in cells[:limit]]
 
 
 def refusal(table: RowTable, defects: Sequence[Defect]) -> BadData:

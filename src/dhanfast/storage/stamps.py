@@ -102,7 +102,7 @@ def from_integers(values: NDArray[np.int64], tz: str | None) -> Stamps:
     Raises:
         UsageError: dates without a zone.
     """
-    if len(values) and FIRST_NS <= values.min() and values.max() < LAST_NS and tz in (None, "UTC"):
+    if len(values) and values.min() >= FIRST_NS and values.max() < LAST_NS and tz in (None, "UTC"):
         return Stamps(values, np.zeros(len(values), bool), _INTEGER_NS)  # the common case, fast
     # The unit is the one most rows agree with; the four ranges do not touch each other.
     fits = [(values >= FIRST_NS // size) & (values < LAST_NS // size) for _, size in UNITS]
