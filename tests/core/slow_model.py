@@ -29,8 +29,6 @@ class SlowTrade:
     exit: int = 0
     exit_ns: int = 0
     why: str = ""
-    low: int = 0
-    high: int = 0
 
 
 @dataclass
@@ -47,6 +45,8 @@ class SlowModel:
     open: SlowTrade | None = None
     entering: tuple[int, float, float] | None = None
     leaving: str = ""
+    fresh: bool = False
+    last_day: Day | None = None
 
     def run(self, bars: list[Bar], wishes: list[Wish]) -> list[SlowTrade]:
         for bar, wish in zip(bars, wishes, strict=True):
@@ -54,9 +54,12 @@ class SlowModel:
             if day is None:
                 continue
             end = min(bar[0] + self.interval_ns, day.close_ns)
+            # A target carried over night rests again at the open, where a better price takes it;
+            # one that rested already when the market jumped past it is hit at its own price.
+            self.fresh = self.last_day is not day
+            self.last_day = day
             self.at_open(bar)
             self.inside(bar, end)
-            self.mark_extremes(bar)
             self.decide(day, end, wish)
         return self.trades
 
@@ -69,7 +72,7 @@ class SlowModel:
             elif trade.stop and trade.side * (opened - trade.stop) <= 0:
                 self.close(opened - trade.side * self.slippage, start, "stop")
             elif trade.target and trade.side * (opened - trade.target) >= 0:
-                self.close(trade.target, start, "target")
+                self.close(opened if self.fresh else trade.target, start, "target")
         self.leaving = ""
         if self.entering is not None:
             side, stop, target = self.entering
@@ -104,9 +107,6 @@ class SlowModel:
         trade.exit, trade.exit_ns, trade.why = price, time_ns, why
         self.trades.append(trade)
         self.open = None
-
-    def mark_extremes(self, bar: Bar) -> None:
-        return
 
     def decide(self, day: Day, end: int, wish: Wish) -> None:
         if day.square_off_ns and end >= day.square_off_ns:

@@ -89,6 +89,7 @@ cdef class Kernel:
     cdef double target_points
     cdef ns_t last_ns                # end of the last event: time never goes back
     cdef Bar last_bar
+    cdef uint8_t fresh               # the next bar made from ticks is its session's first
 
     cdef readonly uint64_t bars_seen
     cdef readonly uint64_t bars_outside
@@ -121,9 +122,10 @@ cdef class Kernel:
     cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil
     cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil
     cdef void order_done(self, size_t at, const Report *report) noexcept nogil
+    cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil
+    cdef void sample(self, ns_t now_ns) noexcept nogil
+    cdef void look(self, ns_t now_ns) noexcept nogil
     cdef void time_rules(self, ns_t now_ns) noexcept nogil
     cdef ns_t end_of(self, const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil
     cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
-    cdef Status run_split(self, const Bar *bars, size_t n, const Bar *signal_bars,
-                          size_t m) noexcept nogil
-    cdef void signals_until(self, const Bar *signal_bars, size_t m, ns_t until_ns) noexcept nogil
+    cdef bint stopped(self, Status status) except -1

@@ -139,33 +139,41 @@ cdef class Kernel:
     # ---- one bar ----------------------------------------------------------------------------
 
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil:
-        cdef paise_t equity, low, high
         if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
             self.match.bar_open(bar, end_ns)
             self.settle()
             if self.match.live:
                 self.match.bar_range(bar, end_ns)
                 self.settle()
-        self.portfolio.mark(0, bar.close)
         self.bars_matched += 1
         self.last_ns = end_ns
         self.last_bar = bar[0]
+        self.mark_price(bar.low, bar.high, bar.close)
+        self.sample(end_ns)
+        self.time_rules(end_ns)
+
+    cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil:
+        """The market was at these prices: value what is held, remember the trade's extremes."""
+        cdef paise_t worst, best
+        self.portfolio.mark(0, close)
         if self.position != 0:
-            # The whole trade's result if what is left were closed at the bar's extremes.
-            low = self.trade.exit_value + bar.low * _size(self.position) - self.trade.entry_value
-            high = self.trade.exit_value + bar.high * _size(self.position) - self.trade.entry_value
+            # The whole trade's result if what is left were closed at the extremes.
+            worst = self.trade.exit_value + low * _size(self.position) - self.trade.entry_value
+            best = self.trade.exit_value + high * _size(self.position) - self.trade.entry_value
             if self.trade.side < 0:
-                low, high = -high, -low
-            self.trade.mae = min(self.trade.mae, low)
-            self.trade.mfe = max(self.trade.mfe, high)
-        equity = self.portfolio.equity()
+                worst, best = -best, -worst
+            self.trade.mae = min(self.trade.mae, worst)
+            self.trade.mfe = max(self.trade.mfe, best)
+
+    cdef void sample(self, ns_t now_ns) noexcept nogil:
+        """Equity now: its peak, the deepest fall from it, and a row when every bar is kept."""
+        cdef paise_t equity = self.portfolio.equity()
         if equity > self.equity_peak:
             self.equity_peak = equity
         elif self.equity_peak - equity > self.drawdown_max:
             self.drawdown_max = self.equity_peak - equity
         if self.rules.equity_each_bar:
-            self.log.add_equity(end_ns, equity, self.position)
-        self.time_rules(end_ns)
+            self.log.add_equity(now_ns, equity, self.position)
 
     cdef void time_rules(self, ns_t now_ns) noexcept nogil:
         """Square-off: at or after the session's time nothing may stay open or on its way in."""
@@ -180,6 +188,14 @@ cdef class Kernel:
             self.leave(Reason.TIME_EXIT, OrderFlag.SQUARE_OFF, now_ns)
         self.settle()
 
+    cdef void look(self, ns_t now_ns) noexcept nogil:
+        """What the strategy may know of time: now, and whether entries are allowed."""
+        cdef const Session *session = &self.sessions[self.session_at]
+        self.view.now_ns = now_ns
+        self.view.can_enter = (session.flags == 0 and session.entry_from_ns <= now_ns
+                               and now_ns < session.entry_until_ns
+                               and (session.square_off_ns == 0 or now_ns < session.square_off_ns))
+
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil:
         cdef const Session *session = &self.sessions[self.session_at]
         cdef View *view = &self.view
@@ -188,11 +204,8 @@ cdef class Kernel:
         if self.position != 0:
             self.trade.bars += 1
             view.bars_held = self.trade.bars
-        view.now_ns = end_ns
         view.session_start = first
-        view.can_enter = (session.flags == 0 and session.entry_from_ns <= end_ns
-                          and end_ns < session.entry_until_ns
-                          and (session.square_off_ns == 0 or end_ns < session.square_off_ns))
+        self.look(end_ns)
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
         if self.strategy.failed:
@@ -457,96 +470,35 @@ cdef class Kernel:
                     return self.status
         return Status.OK
 
-    cdef void signals_until(self, const Bar *signal_bars, size_t m, ns_t until_ns) noexcept nogil:
-        """Show the strategy every signal bar that is complete at until_ns."""
-        cdef Selection *chunk = &self.side
-        cdef const Bar *bar
-        cdef const Session *session
-        cdef ns_t end_ns
-        while self.status == Status.OK:
-            if chunk.at == chunk.count:
-                if chunk.base + chunk.taken >= m:
-                    return
-                self.status = self.select(chunk, signal_bars, m)
-                if self.status == Status.OK:
-                    self.strategy.prepare(&signal_bars[chunk.base], &chunk.index[0],
-                                          &chunk.first[0], chunk.count)
-                continue
-            bar = &signal_bars[chunk.base + chunk.index[chunk.at]]
-            session = &self.sessions[chunk.session_of[chunk.at]]
-            end_ns = self.end_of(session, bar.start_ns, self.rules.interval_ns)
-            if end_ns > until_ns:
-                return
-            if (self.session_at == self.session_count
-                    or chunk.session_of[chunk.at] > self.session_at):
-                self.enter_session(chunk.session_of[chunk.at], bar.start_ns)
-            self.signal_bar(bar, end_ns, chunk.first[chunk.at])
-            chunk.at += 1
-
-    cdef Status run_split(self, const Bar *bars, size_t n, const Bar *signal_bars,
-                          size_t m) noexcept nogil:
-        """Orders meet `bars`, the strategy sees `signal_bars`, merged by when each is complete."""
-        cdef Selection *chunk = &self.main
-        cdef const Bar *bar
-        cdef size_t i
-        cdef ns_t end_ns
-        while chunk.base + chunk.taken < n:
-            if self.log.nearly_full(CHUNK):
-                return Status.LOG_FULL
-            self.status = self.select(chunk, bars, n)
-            if self.status != Status.OK:
-                return self.status
-            for i in range(chunk.count):
-                bar = &bars[chunk.base + chunk.index[i]]
-                self.signals_until(signal_bars, m, bar.start_ns)
-                if (self.session_at == self.session_count
-                        or chunk.session_of[i] > self.session_at):
-                    self.enter_session(chunk.session_of[i], bar.start_ns)
-                end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
-                                     self.rules.match_interval_ns)
-                self.match_bar(bar, end_ns)
-                self.signals_until(signal_bars, m, end_ns)
-                if self.status != Status.OK:
-                    return self.status
-        self.signals_until(signal_bars, m, <ns_t>0x7fffffffffffffff)
-        return self.status
-
     # ---- the Python door ------------------------------------------------------------------------
 
-    def run(self, const unsigned char[::1] bars, const unsigned char[::1] signal_bars=None):
+    def run(self, const unsigned char[::1] bars):
         """Run over bars; call again with later bars to go on. Returns False when the log is full.
 
         Args:
             bars: the bytes of a BAR_DTYPE array in ascending order (`array.view("u1")`): what
-                orders meet, and what the strategy sees unless signal_bars is given.
-            signal_bars: the same for the strategy alone.
+                orders meet and what the strategy sees. `_core.loops` runs ticks, or bars of two
+                lengths.
         Returns:
             True when every bar was used; False when `log.drain()` must be called first. Then call
-            `run` again with the same arrays.
+            `run` again with the same array.
         Raises:
             BadData: bars out of order, a price of zero or less, high below low.
             StrategyError: the strategy raised; the cause is chained.
         """
         cdef size_t n = bars.shape[0] // sizeof(Bar)
-        cdef size_t m = 0
-        cdef const Bar *signals_at = NULL
         cdef Status status
         if n == 0:
             return True
-        if signal_bars is not None and signal_bars.shape[0]:
-            m = signal_bars.shape[0] // sizeof(Bar)
-            signals_at = <const Bar *>&signal_bars[0]
         if self.strategy.python:
-            if m:
-                status = self.run_split(<const Bar *>&bars[0], n, signals_at, m)
-            else:
-                status = self.run_same(<const Bar *>&bars[0], n)
+            status = self.run_same(<const Bar *>&bars[0], n)
         else:
             with nogil:
-                if m:
-                    status = self.run_split(<const Bar *>&bars[0], n, signals_at, m)
-                else:
-                    status = self.run_same(<const Bar *>&bars[0], n)
+                status = self.run_same(<const Bar *>&bars[0], n)
+        return self.stopped(status)
+
+    cdef bint stopped(self, Status status) except -1:
+        """What a loop's end means: True all used, False the log is full; else an exception."""
         if status == Status.LOG_FULL:
             return False
         if status == Status.PYTHON_ERROR:

@@ -12,13 +12,12 @@ Order ids are the caller's; `group` links a stop and a target: a fill of one red
 others.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from dhanfast._core.resting cimport Place
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport ApprovedOrder, Bar, Report, Session, Tick, ns_t, paise_t
-from dhanfast._core.venue cimport Desk, MatchRules, Quiet, Venue
+from dhanfast._core.venue cimport MatchRules, Quiet, Venue
 
 
 cdef class Match:
@@ -36,7 +35,8 @@ cdef class Match:
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
-    # Price, trigger and quantity of a working order; priority stays if only the quantity falls.
+    # Price, trigger and quantity of a working order; keeps priority only if just the quantity
+    # falls.
     # `qty` is the order's whole quantity, fills included, so that a fill on the way cannot add up.
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil
@@ -52,31 +52,6 @@ cdef class Match:
     # Copy up to `limit` reports, oldest first; returns how many.
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil
     cdef void _count(self) noexcept nogil
-    cdef void _finish(self, uint32_t instrument) noexcept nogil
-    cdef void _price_waiting(self, Desk *desk, paise_t buy, paise_t sell,
-                             ns_t now_ns) noexcept nogil
-    cdef void _tick_stops(self, Desk *desk, ns_t now_ns) noexcept nogil
-    cdef void _tick_trade(self, Desk *desk, int which, const Tick *tick, bint quoted,
-                          ns_t now_ns) noexcept nogil
-    cdef void _queue(self, Desk *desk, int which, const paise_t *price, const int64_t *qty,
-                     size_t levels) noexcept nogil
-    cdef void _take_levels(self, Desk *desk, int which, const paise_t *price, int64_t *qty,
-                           size_t levels, ns_t now_ns) noexcept nogil
-    cdef void _sweep(self, Desk *desk, int32_t at, const paise_t *price, int64_t *qty,
-                     size_t levels, ns_t now_ns) noexcept nogil
-    cdef void _end_ioc(self, Desk *desk, ns_t time_ns) noexcept nogil
-    cdef void _bar_stops(self, Desk *desk, int which, const Bar *bar, bint at_open,
-                         ns_t time_ns) noexcept nogil
-    cdef void _bar_limits_open(self, Desk *desk, int which, const Bar *bar) noexcept nogil
-    cdef void _bar_limits(self, Desk *desk, int which, const Bar *bar,
-                          ns_t time_ns) noexcept nogil
-    cdef void _bar_inside(self, Desk *desk, int which, const Bar *bar, ns_t end_ns) noexcept nogil
-    cdef int64_t _bar_fill(self, Desk *desk, int32_t at, paise_t price, const Bar *bar,
-                           ns_t time_ns) noexcept nogil
-    cdef paise_t _slipped(self, const Desk *desk, const Place *place,
-                          paise_t price) noexcept nogil
-    cdef bint _through(self, const Place *place) noexcept nogil
-    cdef int64_t _share(self, int64_t qty) noexcept nogil
     cdef uint32_t _index(self, object instrument) except? 0xFFFFFFFF
 
 

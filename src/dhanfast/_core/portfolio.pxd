@@ -82,7 +82,7 @@ cdef class Portfolio:
     cdef readonly uint32_t days_max
     cdef DayBill *days               # closed days, oldest first
     cdef readonly uint32_t days_closed
-    cdef readonly uint32_t days_lost # closed after `days` was full: charged, but not listed
+    cdef readonly uint32_t days_lost  # closed after `days` was full: charged, but not listed
     cdef int32_t date                # of the day in progress, 0 before the first session
     cdef int32_t day_trades
     cdef paise_t realised_day_open

@@ -42,8 +42,9 @@ def record_of(value: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
 
 
 def _set_field(record: NDArray[Any], name: str, given: Any, what: str) -> None:
-    if name not in (record.dtype.names or ()):
-        raise UsageError(f"{what}.{name}: no such field; known: {', '.join(record.dtype.names)}")
+    known = record.dtype.names or ()
+    if name not in known:
+        raise UsageError(f"{what}.{name}: no such field; known: {', '.join(known)}")
     inner = record.dtype[name]
     if isinstance(given, Mapping):
         record[name] = record_of(given, inner, f"{what}.{name}")

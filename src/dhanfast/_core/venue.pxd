@@ -10,6 +10,7 @@ and a fill in the group that makes an order smaller, are answered by ACCEPTED wi
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.fillprice cimport far_limit
 from dhanfast._core.resting cimport LISTS, Place, Pool
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport Order, Session, ns_t, paise_t
@@ -81,6 +82,14 @@ cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns) noexcept
 cdef Status venue_cancel(Venue *venue, uint64_t order_id, ns_t now_ns) noexcept nogil
 cdef Status venue_modify(Venue *venue, uint64_t order_id, paise_t price, paise_t trigger,
                          int64_t qty, ns_t now_ns) noexcept nogil
+# Seen not marketable: from now on the order rests at its limit. A market order without protection
+# has no limit to rest at, and goes on taking what comes.
+cdef inline void venue_rest(Desk *desk, Place *place) noexcept nogil:
+    if place.taker and place.limit != far_limit(place.order.side):
+        place.taker = 0
+        desk.dirty = 1
+
+
 # Everything of this instrument that is due at or before `until_ns` reaches the exchange.
 cdef void venue_arrive(Venue *venue, Desk *desk, ns_t until_ns) noexcept nogil
 # A market order meets its first price: its limit is `price` +- protection.
@@ -97,3 +106,16 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
 cdef void venue_session(Venue *venue, uint32_t instrument, const Session *session) noexcept nogil
 # Bring the quiet band of an instrument up to date.
 cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil
+# Market orders that arrived before any price get their limit now, or are refused (0 = no price).
+cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
+                              ns_t now_ns) noexcept nogil
+# What an IOC has not filled by now expires.
+cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil
+# What a fill at a market price of `price` costs this order: slipped when it takes, on the tick,
+# never outside its limit.
+cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
+                           paise_t price) noexcept nogil
+# The part of an event's quantity that one order may take; INT64_MAX (unknown) stays.
+cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil
+# A limit may have to be traded through; a market order or triggered stop never waits for that.
+cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil

@@ -8,7 +8,13 @@ never lost; a fill, which may also shrink a whole group, waits when the room bey
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dhanfast._core.fillprice cimport far_limit, price_against, price_within
+from dhanfast._core.fillprice cimport (
+    far_limit,
+    price_against,
+    price_better,
+    price_slipped,
+    price_within,
+)
 from dhanfast._core.resting cimport (
     BUY_LIMIT,
     BUY_STOP,
@@ -75,7 +81,8 @@ cdef inline uint64_t _promised(const Venue *venue) noexcept nogil:
 
 
 # Queue one request behind the others of its instrument. The caller has checked for a free one.
-cdef void _send(Venue *venue, const Order *order, int kind, int refusal, ns_t now_ns) noexcept nogil:
+cdef void _send(Venue *venue, const Order *order, int kind, int refusal,
+                ns_t now_ns) noexcept nogil:
     cdef Desk *desk = &venue.desks[order.instrument]
     cdef int32_t at = venue.free_request
     cdef Request *request = &venue.requests[at]
@@ -485,3 +492,58 @@ cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil:
         quiet.high = places[desk.heads[SELL_LIMIT]].limit + through
     if desk.heads[BUY_STOP] != NOWHERE:
         quiet.high = min(quiet.high, places[desk.heads[BUY_STOP]].order.trigger)
+
+
+cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
+                              ns_t now_ns) noexcept nogil:
+    cdef int which
+    cdef int32_t at, after
+    cdef paise_t price
+    for which in range(BUY_LIMIT, SELL_LIMIT + 1):
+        price = buy if which == BUY_LIMIT else sell
+        at = desk.heads[which]
+        while at != NOWHERE:
+            after = venue.pool.places[at].next
+            if not venue.pool.places[at].priced:
+                if price > 0:
+                    venue_price(venue, desk, at, price)
+                else:
+                    venue_end(venue, desk, at, ReportKind.REJECTED,
+                              RejectReason.NO_MARKET, now_ns)
+            at = after
+
+
+cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
+    cdef int which
+    cdef int32_t at, after
+    for which in range(BUY_LIMIT, SELL_LIMIT + 1):
+        at = desk.heads[which]
+        while at != NOWHERE:
+            after = venue.pool.places[at].next
+            if venue.pool.places[at].order.validity == Validity.IOC:
+                venue_end(venue, desk, at, ReportKind.EXPIRED, 0,
+                          max(time_ns, venue.pool.places[at].active_ns))
+            at = after
+
+
+cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
+                           paise_t price) noexcept nogil:
+    cdef int side = place.order.side
+    if place.taker and place.order.kind != OrderKind.LIMIT:
+        price = price_slipped(price, venue.rules.slippage, venue.rules.slippage_e6,
+                              desk.session.tick, side)
+    else:
+        price = price_against(price, desk.session.tick, side)
+    return price_better(price, place.limit, side)
+
+
+cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil:
+    if venue.rules.volume_share_e4 == 0 or qty == INT64_MAX:
+        return qty
+    return qty // 10_000 * venue.rules.volume_share_e4 \
+        + qty % 10_000 * venue.rules.volume_share_e4 // 10_000
+
+
+cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil:
+    return venue.rules.limit_through and not (
+        place.taker and place.order.kind != OrderKind.LIMIT)

@@ -1,13 +1,16 @@
 """The one engine: wires gate, exchange, portfolio, log and strategy into a kernel and drives it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.bars import TimeBars
 from dhanfast._core.kernel import Kernel
+from dhanfast._core.loops import TickLoop, run_split
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -69,6 +72,8 @@ class Engine:
             on_opposite=OPPOSITE[settings.on_opposite], equity_each_bar=equity_each_bar,
         )
         self.kernel_ns = 0
+        self._sessions, self._interval_ns = sessions, interval_ns
+        self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
@@ -78,16 +83,35 @@ class Engine:
             BadData, StrategyError: see `Kernel.run`.
         """
         raw = bars.view(np.uint8)
-        signals = None if signal_bars is None else signal_bars.view(np.uint8)
+        if signal_bars is None:
+            self._drive(lambda: self.kernel.run(raw))
+        else:
+            signals = signal_bars.view(np.uint8)
+            self._drive(lambda: run_split(self.kernel, raw, signals))
+
+    def feed_ticks(self, ticks: NDArray[Any]) -> None:
+        """Run over more ticks of the traded instrument (TICK_DTYPE), making the signal bars.
+
+        Raises:
+            BadData, StrategyError: see `Kernel.run`.
+        """
+        if self._ticks is None:
+            builder = TimeBars(self._interval_ns, self._sessions, volume="cumulative")
+            self._ticks = TickLoop(self.kernel, builder)
+        loop, raw = self._ticks, ticks.view(np.uint8)
+        self._drive(lambda: loop.run(raw))
+
+    def _drive(self, run: Callable[[], bool]) -> None:
+        """Run, draining the log whenever it is full; time spent inside is counted."""
         started = time.perf_counter_ns()
-        done = self.kernel.run(raw, signals)
-        while not done:
+        while not run():
             self._parts.append(self.log.drain())
-            done = self.kernel.run(raw, signals)
         self.kernel_ns += time.perf_counter_ns() - started
 
     def finish(self) -> Written:
         """Close what is open, bill the last day, and hand over everything written."""
+        if self._ticks is not None:
+            self._ticks.close_bars()
         self.kernel.finish()
         self._parts.append(self.log.drain())
         trades, orders, equity = (np.concatenate(rows) for rows in zip(*self._parts, strict=True))

@@ -40,7 +40,7 @@ def explain_bar(
     if not len(where):
         raise UsageError(f"no bar of {bars.symbol} starts at {moment:%Y-%m-%d %H:%M} IST; the data "
                          f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}")
-    runner: Any = found.runner(lambda at_ns, text: None)
+    runner: Any = found.runner(lambda at_ns, text: None, bars.interval_ns)
     graph = getattr(runner, "graph", None) or getattr(getattr(runner, "context", None), "graph", None)
     if graph is None:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")

@@ -64,9 +64,9 @@ def backtest(
     meets = None if finer is None else bars_of(finer, start, end)
     sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    shown = _at_timeframe(signals, interval_ns, sessions)
+    shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
-    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)))
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(runner, sessions, settings, interval_ns=interval_ns,
                     match_interval_ns=meets.interval_ns if meets else 0)
     if meets is None:
@@ -84,7 +84,7 @@ def backtest(
         capital=settings.capital,
         trades=written.trades, orders=written.orders, equity=written.equity, days=written.days,
         bars=shown if meets is None else meets.bars,
-        counters=engine.counters(),
+        counters=_counted(engine, outside),
         config=_config(found, settings, start, end),
         data=_data_of(signals, meets),
         notes=notes,
@@ -137,25 +137,21 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     return sessions
 
 
-def _at_timeframe(signals: BarSet, interval_ns: int, sessions: NDArray[Any]) -> NDArray[Any]:
+def _at_timeframe(
+    signals: BarSet, interval_ns: int, sessions: NDArray[Any]
+) -> tuple[NDArray[Any], int]:
+    """Bars of the run's timeframe, and how many of the data's lay outside every session."""
     if interval_ns == signals.interval_ns:
-        return signals.bars
+        return signals.bars, 0
     if interval_ns < signals.interval_ns or interval_ns % signals.interval_ns:
         raise ConfigError(f"timeframe must be a multiple of the data's "
                           f"{timeframe_text(signals.interval_ns)}, was {timeframe_text(interval_ns)}")
-    from dhanfast._core.bars import aggregate
+    from dhanfast._core.timeframes import aggregate
 
-    return aggregate(signals.bars, interval_ns, _windows(sessions))
-
-
-def _windows(sessions: NDArray[Any]) -> NDArray[np.int64]:
-    """[open, close) pairs of all sessions in order, second windows included."""
-    rows = []
-    for row in sessions:
-        rows.append((row["open_ns"], row["close_ns"]))
-        if row["open2_ns"]:
-            rows.append((row["open2_ns"], row["close2_ns"]))
-    return np.array(rows, np.int64)
+    bars, outside = aggregate(signals.bars, interval_ns, sessions, source_ns=signals.interval_ns)
+    if len(bars) == 0:
+        raise BadData(f"{signals.symbol}: no bar lies inside a session")
+    return bars, outside
 
 
 def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tuple[str, ...]:
@@ -165,6 +161,12 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     if not recorded_future:
         notes.append(MODELLED)
     return tuple(notes)
+
+
+def _counted(engine: Engine, outside: int) -> dict[str, int]:
+    counters = engine.counters()
+    counters["bars_outside_session"] += outside
+    return counters
 
 
 def _config(

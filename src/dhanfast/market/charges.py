@@ -103,12 +103,12 @@ class Bill:
 
 def segments() -> list[str]:
     """Every segment with charges: FUT_IDX, OPT_IDX, ..."""
-    return sorted({name for row in read("charges") for name in row["segments"].split()})
+    return list(_segments())
 
 
 def brokers() -> list[str]:
     """Every broker with a brokerage table."""
-    return sorted({row["broker"] for row in read("brokerage")})
+    return list(_brokers())
 
 
 def rates(segment: str, on: date, broker: str = "dhan") -> ChargeRates:
@@ -127,8 +127,8 @@ def rates(segment: str, on: date, broker: str = "dhan") -> ChargeRates:
     Source:
         tables/charges.csv, tables/brokerage.csv; each row names its own.
     """
-    require_name(segment, segments(), "segment")
-    require_name(broker, brokers(), "broker")
+    require_name(segment, _segments(), "segment")
+    require_name(broker, _brokers(), "broker")
     require_date(on, "date")
     return _rates(segment, on, broker)
 
@@ -139,8 +139,8 @@ def change_dates(segment: str, broker: str = "dhan") -> list[date]:
     Raises:
         UsageError: unknown segment or broker.
     """
-    require_name(segment, segments(), "segment")
-    require_name(broker, brokers(), "broker")
+    require_name(segment, _segments(), "segment")
+    require_name(broker, _brokers(), "broker")
     rows = [row for item in (*ITEMS, *SWITCHES) for row in _item_rows(segment, item)]
     rows += _brokerage_rows(segment, broker)
     return sorted({date.fromisoformat(row["from"]) for row in rows})
@@ -232,6 +232,16 @@ def _check(trade: Trade, orders: dict[int, tuple[int, int]]) -> None:
         raise UsageError(f"side of a trade must be +1 (buy) or -1 (sell): {trade}")
     if orders.get(trade.order_id, (trade.side, 0))[0] != trade.side:
         raise UsageError(f"order {trade.order_id} has trades on both sides; give each order its id")
+
+
+@cache
+def _segments() -> tuple[str, ...]:
+    return tuple(sorted({name for row in read("charges") for name in row["segments"].split()}))
+
+
+@cache
+def _brokers() -> tuple[str, ...]:
+    return tuple(sorted({row["broker"] for row in read("brokerage")}))
 
 
 @cache

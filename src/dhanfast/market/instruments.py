@@ -28,12 +28,13 @@ TICK_KINDS = ("OPT_IDX", "FUT_IDX", "OPT_STK", "FUT_STK", "EQ")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 WEEK_MONTHS = "123456789OND"  # the month in a weekly symbol
 OPTION_WORDS = {"CE": "CALL", "PE": "PUT"}
-NSE_FUTURE = re.compile(rf"(\d\d)({'|'.join(MONTHS)})FUT")
-NSE_MONTHLY = re.compile(rf"(\d\d)({'|'.join(MONTHS)})(\d+(?:\.\d{{1,2}})?)(CE|PE)")
-NSE_WEEKLY = re.compile(rf"(\d\d)([{WEEK_MONTHS}])(\d\d)(\d+(?:\.\d{{1,2}})?)(CE|PE)")
-DHAN = re.compile(r"-([A-Z][a-z]{2})(\d{4})-(?:(FUT)|(\d+(?:\.\d{1,2})?)-(CE|PE))")
-DISPLAY_OPTION = re.compile(r" (\d\d?) ([A-Z]{3}) (\d+(?:\.\d{1,2})?) (CALL|PUT)")
-DISPLAY_FUTURE = re.compile(r" ([A-Z]{3}) FUT")
+# Patterns as text: `re` compiles and keeps each on first use, so importing this module does not.
+NSE_FUTURE = rf"(\d\d)({'|'.join(MONTHS)})FUT"
+NSE_MONTHLY = rf"(\d\d)({'|'.join(MONTHS)})(\d+(?:\.\d{{1,2}})?)(CE|PE)"
+NSE_WEEKLY = rf"(\d\d)([{WEEK_MONTHS}])(\d\d)(\d+(?:\.\d{{1,2}})?)(CE|PE)"
+DHAN = r"-([A-Z][a-z]{2})(\d{4})-(?:(FUT)|(\d+(?:\.\d{1,2})?)-(CE|PE))"
+DISPLAY_OPTION = r" (\d\d?) ([A-Z]{3}) (\d+(?:\.\d{1,2})?) (CALL|PUT)"
+DISPLAY_FUTURE = r" ([A-Z]{3}) FUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,11 +330,11 @@ def parse_nse_symbol(symbol: str, stocks: Collection[str] = ()) -> Instrument:
         rest = symbol[len(name) :]
         if not rest:
             return Instrument(name, "IDX")
-        if match := NSE_FUTURE.fullmatch(rest):
+        if match := re.fullmatch(NSE_FUTURE, rest):
             return _monthly(name, match[1], match[2], "FUT", "0", stocks)
-        if match := NSE_MONTHLY.fullmatch(rest):
+        if match := re.fullmatch(NSE_MONTHLY, rest):
             return _monthly(name, match[1], match[2], match[4], match[3], stocks)
-        if match := NSE_WEEKLY.fullmatch(rest):
+        if match := re.fullmatch(NSE_WEEKLY, rest):
             expiry = _date(symbol, 2000 + int(match[1]), WEEK_MONTHS.index(match[2]) + 1, match[3])
             _require_weekly(symbol, "STOCK" if name in stocks else name, expiry)
             return Instrument(name, match[5], expiry, _paise(match[4]), "W")
@@ -371,7 +372,7 @@ def parse_dhan_symbol(
     for name in _names_at_start(symbol, stocks):
         if symbol == name:
             return Instrument(name, "IDX")
-        match = DHAN.fullmatch(symbol, len(name))
+        match = re.fullmatch(DHAN, symbol[len(name) :])
         if match is None or match[1].upper() not in MONTHS:
             continue
         month, kind = match[1].upper(), match[3] or match[5]
@@ -419,10 +420,10 @@ def parse_dhan_display(text: str, on: date, stocks: Collection[str] = ()) -> Ins
         if text == name:
             return Instrument(name, "IDX")
         rule = "STOCK" if name in stocks else name
-        if (match := DISPLAY_FUTURE.fullmatch(text, len(name))) and match[1] in MONTHS:
+        if (match := re.fullmatch(DISPLAY_FUTURE, text[len(name) :])) and match[1] in MONTHS:
             expiry = _next_monthly(rule, MONTHS.index(match[1]) + 1, on)
             return Instrument(name, "FUT", expiry, 0, "M")
-        if (match := DISPLAY_OPTION.fullmatch(text, len(name))) and match[2] in MONTHS:
+        if (match := re.fullmatch(DISPLAY_OPTION, text[len(name) :])) and match[2] in MONTHS:
             month = MONTHS.index(match[2]) + 1
             expiry = _date(text, on.year, month, match[1])
             if expiry < on:

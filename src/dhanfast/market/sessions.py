@@ -259,12 +259,14 @@ def _fill_rates(table: NDArray[Any], days: list[TradingDay], underlying: str, br
     """Charges and margin; rates are looked up once between two changes."""
     segment = _charge_segment(underlying)
     changes = charges.change_dates(segment, broker)
-    spans = [bisect_right(changes, day.date) for day in days]
-    rates = {
-        span: charges.rates(segment, day.date, broker).values()
-        for span, day in zip(spans, days, strict=True)
-    }
-    table["charges"] = np.array([rates[span] for span in spans], dtype=CHARGE_RATES_DTYPE)
+    rates: dict[int, tuple[int, ...]] = {}
+    rows = []
+    for day in days:
+        span = bisect_right(changes, day.date)
+        if span not in rates:
+            rates[span] = charges.rates(segment, day.date, broker).values()
+        rows.append(rates[span])
+    table["charges"] = np.array(rows, dtype=CHARGE_RATES_DTYPE)
     table["margin_rate_e9"] = [margin.future_margin_rate(underlying, day.date) for day in days]
 
 

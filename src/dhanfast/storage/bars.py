@@ -10,7 +10,7 @@ refused with their place and value: a strategy never runs on them. Prints outsid
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,6 +26,7 @@ from dhanfast.storage.rows import (
     RowView,
     all_good,
     bad_rows,
+    count_bad,
     find_defects,
     parse_columns,
     refusal,
@@ -35,6 +36,7 @@ from dhanfast.storage.stamps import DAY_NS, IST, S, check_zone, ist_date, ist_te
 
 STAMPS: Final = ("start", "end")
 ON_BAD: Final = ("refuse", "skip")
+SAMPLE: Final = 255  # steps looked at to guess the interval before it is counted
 _SIZES: Final = (("d", DAY_NS), ("h", 3600 * S), ("m", 60 * S), ("s", S), ("ms", 1_000_000))
 
 
@@ -62,7 +64,8 @@ class BarSet:
     interval_ns: int
     generated: bool
     sources: tuple[Source, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what a reader of a result must know: rounding, rows left out
+    facts: tuple[str, ...] = ()  # how the source was read: unit of stamps, interval
     off_grid: int = 0  # rows with a price that was not a whole paisa and had to be rounded
 
     @property
@@ -141,10 +144,39 @@ def read_bars(
             raise UsageError(
                 f"{source}: --columns, --tz and --stamp describe a file, and this is none"
             )
-        return read_series(source, symbol=symbol, first=first, last=last)
-    table = load_table(path, options)
-    chosen = _choose(table, symbol)
-    return build(table, chosen, options, first=first, last=last).bar_set
+        bar_set = read_series(source, symbol=symbol, first=first, last=last)
+    else:
+        table = load_table(path, options)
+        chosen = _choose(table, symbol)
+        bar_set = build(table, chosen, options, first=first, last=last).bar_set
+    _require_days(bar_set, first, last)
+    return bar_set
+
+
+def _require_days(bar_set: BarSet, first: date | None, last: date | None) -> None:
+    """Refuse a range that begins before or ends after the data: the result would cover less.
+
+    Raises:
+        BadData: trading days of the range lie outside the data.
+        OutOfCalendar: the range sticks out of the data and of the calendar.
+    """
+    held_first, held_last = bar_set.first.date(), bar_set.last.date()
+    spans = []
+    if first is not None and first < held_first:
+        spans.append((first, held_first - timedelta(days=1)))
+    if last is not None and last > held_last:
+        spans.append((held_last + timedelta(days=1), last))
+    if not spans:
+        return
+    from dhanfast.market.calendar import Calendar
+
+    for low, high in spans:
+        count = sum(not day.is_special for day in Calendar.load().days(low, high))
+        if count:
+            raise BadData(
+                f"{bar_set.sources[0].name}: no bars for {low} to {high} ({count:,} trading days); "
+                f"the data covers {held_first} to {held_last}: choose --from and --to inside it"
+            )
 
 
 def load_table(path: Path, options: ReadOptions) -> RowTable:
@@ -240,7 +272,11 @@ def build(
         view = _without(view, bad_rows(skipped))
         if not len(view.ts):
             raise BadData(f"{table.name}: every row of {symbol} is bad; nothing is left to take")
-    return Built(_bar_set(view, symbol, interval, shift, (*table.facts, fact)), tuple(skipped))
+    bar_set = _bar_set(view, symbol, interval, shift, (*table.facts, fact))
+    if skipped:
+        note = f"{table.name}: {count_bad(skipped):,} bad rows left out"
+        bar_set = replace(bar_set, notes=(*bar_set.notes, note))
+    return Built(bar_set, tuple(skipped))
 
 
 def rows_of(table: RowTable, symbol: str) -> NDArray[np.intp] | None:
@@ -303,19 +339,19 @@ def _bar_set(
     for column, counts in (("volume", table.volume), ("oi", table.oi)):
         if counts is not None:
             bars[column] = counts if rows is None else counts[rows]
-    notes = list(facts)
+    notes = []
     if shift:
-        notes.append(f"stamped with the bar's end: {interval_name(interval)} taken off")
+        facts += (f"stamped with the bar's end: {interval_name(interval)} taken off",)
     off_grid = 0
     if view.off_grid is not None and view.off_grid.any():
         off_grid = int(np.count_nonzero(view.off_grid))
         at = table.place([int(view.back(view.off_grid)[0])])[0]
         notes.append(
-            f"{off_grid:,} rows have a price that is not a whole paisa; rounded half to even "
-            f"(first: {table.unit} {at})"
+            f"{table.name}: {off_grid:,} rows have a price that is not a whole paisa; "
+            f"rounded half to even (first: {table.unit} {at})"
         )
     source = Source(table.name, table.sha256, len(bars))
-    return BarSet(symbol, bars, interval, table.generated, (source,), tuple(notes), off_grid)
+    return BarSet(symbol, bars, interval, table.generated, (source,), tuple(notes), facts, off_grid)
 
 
 def infer_interval(ts: NDArray[np.int64], name: str) -> tuple[int, str]:
@@ -332,7 +368,9 @@ def infer_interval(ts: NDArray[np.int64], name: str) -> tuple[int, str]:
         BadData: fewer than two different stamps.
     """
     steps = np.diff(ts)
-    common = int(np.median(steps)) if len(steps) else 0
+    # A sample finds the candidate; the count over all steps decides whether it is one.
+    sample = np.sort(steps[:: len(steps) // SAMPLE + 1])
+    common = int(sample[len(sample) // 2]) if len(steps) else 0
     agree = int(np.count_nonzero(steps == common))
     if common <= 0 or 2 * agree <= len(steps):
         stamps = np.unique(ts[ts != 0])

@@ -67,6 +67,7 @@ class Provenance(msgspec.Struct, frozen=True):
     imported_by: str
     imported_at_ns: int
     notes: tuple[str, ...]
+    facts: tuple[str, ...]
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -174,7 +175,7 @@ class Catalog:
                 again = self.manifest().series.get(series.key)
                 if attempt == 2 or again is None or again == series:
                     raise BadData(
-                        f"{error.filename}: missing; restore it, or import its sources into a new folder"
+                        f"{error.filename}: missing; restore it, or import its sources anew"
                     ) from error
                 series = again
         raise AssertionError("unreachable")
@@ -201,7 +202,7 @@ class Catalog:
                 f"the catalog covers {span}"
             )
         bars = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        notes = tuple(dict.fromkeys(note for source in series.sources for note in source.notes))
+        notes = tuple(note for source in series.sources for note in source.notes)
         return BarSet(
             series.symbol, bars, series.interval_ns, series.generated, tuple(sources), notes
         )

@@ -59,6 +59,7 @@ class Imported:
     last: str
     generated: bool
     notes: tuple[str, ...]
+    facts: tuple[str, ...]
 
     @property
     def unchanged(self) -> bool:
@@ -181,14 +182,14 @@ def _stage(
             first=first, last=last, columns=dict(options.read.columns or {}), tz=options.read.tz,
             stamp=options.read.stamp, on_bad=options.on_bad, generated=bar_set.generated,
             days_replaced=replaced, imported_by=f"dhanfast {__version__}",
-            imported_at_ns=clock.now_ns(), notes=bar_set.notes,
+            imported_at_ns=clock.now_ns(), notes=bar_set.notes, facts=bar_set.facts,
         )  # fmt: skip
         stage.series = msgspec.structs.replace(series, sources=(*series.sources, entry))
     return Imported(
         file=table.name, sha256=table.sha256, key=series.key, rows=len(bar_set.bars),
         rows_added=added, days_replaced=replaced, skipped=skipped,
         skipped_rows=tuple(describe(table, built.skipped)), first=first, last=last,
-        generated=bar_set.generated, notes=bar_set.notes,
+        generated=bar_set.generated, notes=bar_set.notes, facts=bar_set.facts,
     )  # fmt: skip
 
 

@@ -226,7 +226,7 @@ def view_of(table: RowTable, rows: NDArray[np.intp] | None) -> RowView:
     paise = np.rint(exact)
     with np.errstate(invalid="ignore"):  # an infinite price; the checks name it
         off = np.abs(exact - paise) > OFF_GRID
-    rows_off: NDArray[np.bool_] | None = off.any(axis=0) if off.any() else None
+    rows_off: Any = off.any(axis=0) if off.any() else None
     return RowView(table, rows, ts, paise, rows_off)
 
 

@@ -37,6 +37,7 @@ _LATER = {"on_chain": "option chains", "on_order": "order updates", "on_timer": 
           "save": "hot swap", "load": "hot swap"}
 
 Log = Callable[[int, str], None]
+MINUTE_NS = 60_000_000_000
 
 
 class Strategy(Parametric):
@@ -55,7 +56,7 @@ class Strategy(Parametric):
     def on_start(self, m: Market) -> None:
         """Declare the series this strategy reads."""
 
-    def runner(self, log: Log) -> NativeStrategy:
+    def runner(self, log: Log, interval_ns: int = MINUTE_NS) -> NativeStrategy:
         """This strategy as the kernel runs it; used by the engine."""
         for name, part in _LATER.items():
             if hasattr(self, name):
@@ -63,7 +64,7 @@ class Strategy(Parametric):
                                     f"remove the method")
         graph = Graph()
         context = Context(graph, log)
-        self.on_start(Market(graph))
+        self.on_start(Market(graph, interval_ns))
         callbacks: list[Any] = [getattr(self, n, None) for n in ("on_bar", "on_tick", "on_fill")]
         if callbacks[0] is None and callbacks[1] is None:
             raise StrategyError(f"{type(self).__name__} defines neither on_bar nor on_tick")

@@ -88,10 +88,11 @@ class Market:
 
     Args:
         graph: where the expressions are written; made by the engine.
+        interval_ns: length of the run's bars, nanoseconds.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, interval_ns: int = 60_000_000_000) -> None:
+        self._graph, self._interval_s = graph, interval_ns / 1e9
         self.open, self.high = graph.field(Field.OPEN), graph.field(Field.HIGH)
         self.low, self.close = graph.field(Field.LOW), graph.field(Field.CLOSE)
         self.volume, self.oi = graph.field(Field.VOLUME), graph.field(Field.OI)
@@ -281,10 +282,11 @@ class Market:
         return self._study("rolling_vwap", inputs, (_period("period", period),))[0]
 
     def opening_range(self, minutes: int = 15) -> Range:
-        """High and low of the session's first `minutes`; NaN until they are over."""
+        """High and low of the first `minutes` after a session's first bar; NaN until they are over."""
         second = self._graph.field(Field.SECOND)
         inputs = (self.high, self.low, second, self.session_start)
-        return Range(*self._study("opening_range", inputs, (_period("minutes", minutes),), 2))
+        numbers = (60 * _period("minutes", minutes), self._interval_s)
+        return Range(*self._study("opening_range", inputs, numbers, 2))
 
     def pivots(self) -> Pivots:
         """Floor pivots from high, low and close of the session before; NaN in the first session."""

@@ -39,7 +39,7 @@ class Found:
     made: Any
     door: str
 
-    def runner(self, log: Log) -> NativeStrategy:
+    def runner(self, log: Log, interval_ns: int) -> NativeStrategy:
         """The strategy as the kernel runs it.
 
         Raises:
@@ -47,7 +47,7 @@ class Found:
         """
         if isinstance(self.made, NativeStrategy):
             return self.made
-        runner: NativeStrategy = self.made.runner(log)
+        runner: NativeStrategy = self.made.runner(log, interval_ns)
         return runner
 
     def settings(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from dhanfast._core.rules.graph import Expr, Graph
 from dhanfast._core.rules.runner import RuleRunner
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import StrategyError
-from dhanfast.strategies.base import Log
+from dhanfast.strategies.base import MINUTE_NS, Log
 from dhanfast.strategies.market import Market
 from dhanfast.strategies.params import Parametric, param
 
@@ -61,10 +61,10 @@ class RuleStrategy(Parametric):
         """The rules as expressions over the market `m`; called once."""
         raise StrategyError(f"{type(self).__name__} must define rules(self, m) -> Rules")
 
-    def runner(self, log: Log) -> NativeStrategy:
+    def runner(self, log: Log, interval_ns: int = MINUTE_NS) -> NativeStrategy:
         """This strategy compiled for the kernel; used by the engine."""
         graph = Graph()
-        rules = self.rules(Market(graph))
+        rules = self.rules(Market(graph, interval_ns))
         if not isinstance(rules, Rules):
             raise StrategyError(
                 f"{type(self).__name__}.rules must return Rules, was {type(rules).__name__}"

@@ -1,18 +1,16 @@
+# cython: binding=False, always_allow_keywords=False
 """Wilder's directional movement (Wilder 1978), as TA-Lib's ADX, PLUS_DI, MINUS_DI and DX."""
 
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
-    check_bars,
-    check_length,
+    bars_in,
+    data_in,
+    data_out,
     refuse_bar,
-    series,
-    whole,
 )
-
-import numpy as np
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef void adx_block(
@@ -64,7 +62,7 @@ cdef class Adx:
     """
 
     def __cinit__(self, period=14):
-        adx_init(&self._state, whole("period", period, 2, PERIOD_MAX), NULL)
+        adx_init(&self._state, period_in("period", period, 2), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return ADX, NaN during warm-up."""
@@ -72,38 +70,28 @@ cdef class Adx:
             refuse_bar(high, low, close, -1)
         return adx_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] adx not None,
-        double[::1] plus_di=None, double[::1] minus_di=None, double[::1] dx=None,
-    ):
-        """Take n bars and write n values to each output given; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        cdef double *plus_out = NULL
-        cdef double *minus_out = NULL
-        cdef double *dx_out = NULL
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("adx", adx.shape[0], n)
-        if plus_di is not None:
-            check_length("plus_di", plus_di.shape[0], n)
-        if minus_di is not None:
-            check_length("minus_di", minus_di.shape[0], n)
-        if dx is not None:
-            check_length("dx", dx.shape[0], n)
-        if n == 0:
-            return
-        if plus_di is not None:
-            plus_out = &plus_di[0]
-        if minus_di is not None:
-            minus_out = &minus_di[0]
-        if dx is not None:
-            dx_out = &dx[0]
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, adx=None, plus_di=None, minus_di=None, dx=None):
+        """Take n bars; return ADX, +DI, -DI and DX after each, in the arrays given or in new ones.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        cdef Py_ssize_t n = len(bars[0])
+        targets = (
+            series_out("adx", adx, n), series_out("plus_di", plus_di, n),
+            series_out("minus_di", minus_di, n), series_out("dx", dx, n))
+        series_apart(bars, targets)
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *adx_out = data_out(targets[0])
+        cdef double *plus_out = data_out(targets[1])
+        cdef double *minus_out = data_out(targets[2])
+        cdef double *dx_out = data_out(targets[3])
         with nogil:
             adx_block(
-                &self._state, &high[0], &low[0], &close[0],
-                &adx[0], plus_out, minus_out, dx_out, n)
+                &self._state, highs, lows, closes, adx_out, plus_out, minus_out, dx_out, n)
+        return targets
 
     @property
     def period(self):
@@ -149,7 +137,4 @@ def adx(high, low, close, period=14):
         UsageError: period out of range; arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    outs = tuple(np.empty(len(high), dtype=np.float64) for _ in range(4))
-    Adx(period).update_many(high, series("low", low), series("close", close), *outs)
-    return outs
+    return Adx(period).update_many(high, low, close)

@@ -1,19 +1,17 @@
+# cython: binding=False, always_allow_keywords=False
 """True range and Wilder's average true range (Wilder 1978), as TA-Lib's TRANGE and ATR."""
 
 cimport cython
 from libc.string cimport memcpy
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
-    check_bars,
-    check_length,
+    bars_in,
+    data_in,
+    data_out,
     refuse_bar,
-    series,
-    whole,
 )
-
-import numpy as np
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef extern from "df_bars.h" nogil:
@@ -30,9 +28,16 @@ cdef void true_range_block(
     TrueRangeState *state, const double *high, const double *low, const double *close,
     double *out, size_t n
 ) noexcept nogil:
-    cdef double ranges[CHUNK]       # `out` may be one of the inputs: finish reading first
+    cdef double ranges[CHUNK]
     cdef double last_close
     cdef size_t start = 0, count
+    if n > 1 and out != high and out != low and out != close:
+        out[0] = true_range_step(state, high[0], low[0], close[0])
+        df_range(&high[1], &low[1], &close[1], &out[1], n - 1)
+        state.value = out[n - 1]
+        state.prev_close = close[n - 1]
+        return
+    # `out` is one of the inputs: finish reading a chunk before writing it.
     while start < n:
         count = min(n - start, <size_t>CHUNK)
         last_close = close[start + count - 1]
@@ -50,7 +55,6 @@ cdef void atr_block(
     double *out, size_t n
 ) noexcept nogil:
     cdef double ranges[3 + CHUNK]
-    cdef double averages[CHUNK]
     cdef double last_close
     cdef size_t i = 0, count
     while i < n and (state.warmup_left > 0 or state.chain_left > 0):
@@ -62,13 +66,12 @@ cdef void atr_block(
         memcpy(&ranges[0], &state.ranges[0], 3 * sizeof(double))
         ranges[3] = true_range_of(high[i], low[i], state.prev_close)
         df_range(&high[i + 1], &low[i + 1], &close[i + 1], &ranges[4], count - 1)
-        df_average4(
-            &ranges[3], &state.weights[0], state.keep4, &state.values[0], &averages[0], count)
+        # Only now is `out` written, which may be one of the inputs: these bars have been read.
+        df_average4(&ranges[3], &state.weights[0], state.keep4, &state.values[0], &out[i], count)
         memcpy(&state.ranges[0], &ranges[count], 3 * sizeof(double))
-        memcpy(&out[i], &averages[0], count * sizeof(double))
         state.prev_close = last_close
         state.true_range = ranges[2 + count]
-        state.value = averages[count - 1]
+        state.value = state.values[3]
         i += count
     while i < n:
         out[i] = atr_step(state, high[i], low[i], close[i])
@@ -101,20 +104,22 @@ cdef class TrueRange:
             refuse_bar(high, low, close, -1)
         return true_range_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] out not None,
-    ):
-        """Take n bars and write n true ranges to `out`; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("out", out.shape[0], n)
-        if n == 0:
-            return
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, out=None):
+        """Take n bars; return `out` (made when None) with the true range after each.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        target = series_out("out", out, len(bars[0]))
+        series_apart(bars, (target,))
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *places = data_out(target)
+        cdef size_t n = len(target)
         with nogil:
-            true_range_block(&self._state, &high[0], &low[0], &close[0], &out[0], n)
+            true_range_block(&self._state, highs, lows, closes, places, n)
+        return target
 
     @property
     def value(self):
@@ -153,7 +158,7 @@ cdef class Atr:
     """
 
     def __cinit__(self, period=14):
-        atr_init(&self._state, whole("period", period, 1, PERIOD_MAX), NULL)
+        atr_init(&self._state, period_in("period", period, 1), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return the average, NaN during warm-up."""
@@ -161,20 +166,22 @@ cdef class Atr:
             refuse_bar(high, low, close, -1)
         return atr_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] out not None,
-    ):
-        """Take n bars and write n averages to `out`; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("out", out.shape[0], n)
-        if n == 0:
-            return
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, out=None):
+        """Take n bars; return `out` (made when None) with the average after each.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        target = series_out("out", out, len(bars[0]))
+        series_apart(bars, (target,))
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *places = data_out(target)
+        cdef size_t n = len(target)
         with nogil:
-            atr_block(&self._state, &high[0], &low[0], &close[0], &out[0], n)
+            atr_block(&self._state, highs, lows, closes, places, n)
+        return target
 
     @property
     def period(self):
@@ -208,10 +215,7 @@ def true_range(high, low, close):
         UsageError: arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    out = np.empty(len(high), dtype=np.float64)
-    TrueRange().update_many(high, series("low", low), series("close", close), out)
-    return out
+    return TrueRange().update_many(high, low, close)
 
 
 def atr(high, low, close, period=14):
@@ -221,7 +225,4 @@ def atr(high, low, close, period=14):
         UsageError: period out of range; arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    out = np.empty(len(high), dtype=np.float64)
-    Atr(period).update_many(high, series("low", low), series("close", close), out)
-    return out
+    return Atr(period).update_many(high, low, close)

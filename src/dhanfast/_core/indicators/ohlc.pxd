@@ -10,11 +10,7 @@ a formula takes a logarithm: spreads and baskets have indicators too.
 """
 
 from libc.math cimport fabs
-from libc.stdint cimport int64_t, uint8_t
-
-cdef enum:
-    PERIOD_MAX = 100_000       # longest window in bars: more than a year of minutes
-
+from libc.stdint cimport int64_t
 
 cdef inline bint is_finite(double x) noexcept nogil:
     return fabs(x) <= 1.7976931348623157e308
@@ -30,20 +26,20 @@ cdef inline bint bar_is_sound(double high, double low, double close) noexcept no
 cdef int refuse_bar(double high, double low, double close, Py_ssize_t at) except -1
 cdef int refuse_sample(str name, double value, Py_ssize_t at, bint must_be_positive) except -1
 
-# Whole arrays before the first step, so that a refusal leaves the state as it was.
-cdef int check_bars(const double *high, const double *low, const double *close, size_t n) except -1
-cdef int check_ranges(const double *high, const double *low, size_t n) except -1
-cdef int check_samples(str name, const double *values, size_t n) except -1
-cdef int check_volumes(const double *volume, size_t n) except -1
-cdef int check_positive(str name, const double *values, size_t n) except -1
-cdef int check_length(str name, Py_ssize_t length, Py_ssize_t expected) except -1
+# Whole arrays, checked before the first step, so that a refusal leaves the state as it was.
+# Each returns C-contiguous arrays of one dimension, copied only when they must be.
+cdef tuple bars_in(object high, object low, object close)           # three float64[n]
+cdef tuple ranges_in(object high, object low)                       # two float64[n]
+cdef object samples_in(str name, object values, bint must_be_positive)
+cdef object volumes_in(object volume, Py_ssize_t length)            # finite, zero or more
+cdef object flags_in(str name, object values, Py_ssize_t length)    # uint8[n] of 0 and 1
+cdef object times_in(str name, object values, Py_ssize_t length)    # int64[n]
+# First element; NULL for an empty array. The array must outlive the pointer.
+cdef const double *data_in(object array) except? NULL
+cdef double *data_out(object array) except? NULL
+cdef const unsigned char *flags_data(object array) except? NULL
+cdef const int64_t *times_data(object array) except? NULL
 
 # Parameters of constructors: the checked value, or UsageError naming the field.
-cdef int whole(str name, object value, int least, int most) except? -1
 cdef double positive(str name, object value) except? -1.0
 cdef double not_negative(str name, object value) except? -1.0
-
-# Arguments of the batch functions as C-contiguous one-dimensional arrays.
-cdef object series(str name, object values)        # float64[n]
-cdef object flags(str name, object values)         # uint8[n] of 0 and 1
-cdef double *scratch_new(size_t doubles) except? NULL

@@ -1,7 +1,5 @@
 """Refusals and array conversion shared by the indicators that read bars."""
 
-from libc.stdlib cimport calloc
-
 import numpy as np
 
 from dhanfast.errors import BadData, UsageError
@@ -32,46 +30,17 @@ cdef int refuse_sample(str name, double value, Py_ssize_t at, bint must_be_posit
     raise BadData(f"{name} is {value!r}{_where(at)}: must be {rule}; drop or repair the bar")
 
 
-cdef int check_bars(
-    const double *high, const double *low, const double *close, size_t n
-) except -1:
-    cdef size_t i
-    if df_unsound(high, low, close, n):
-        for i in range(n):
-            if not bar_is_sound(high[i], low[i], close[i]):
-                refuse_bar(high[i], low[i], close[i], <Py_ssize_t>i)
-    return 0
+cdef object _series(str name, object values):
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as cause:
+        raise UsageError(f"{name} cannot be read as numbers: {cause}") from None
+    if np.ndim(values) != 1:
+        raise UsageError(f"{name} has {np.ndim(values)} dimensions: must have one")
+    return array
 
 
-cdef int check_ranges(const double *high, const double *low, size_t n) except -1:
-    return check_bars(high, low, low, n)
-
-
-cdef int check_samples(str name, const double *values, size_t n) except -1:
-    cdef size_t i
-    for i in range(n):
-        if not is_finite(values[i]):
-            refuse_sample(name, values[i], <Py_ssize_t>i, False)
-    return 0
-
-
-cdef int check_volumes(const double *volume, size_t n) except -1:
-    cdef size_t i
-    for i in range(n):
-        if not (is_finite(volume[i]) and volume[i] >= 0.0):
-            refuse_sample("volume", volume[i], <Py_ssize_t>i, False)
-    return 0
-
-
-cdef int check_positive(str name, const double *values, size_t n) except -1:
-    cdef size_t i
-    for i in range(n):
-        if not (is_finite(values[i]) and values[i] > 0.0):
-            refuse_sample(name, values[i], <Py_ssize_t>i, True)
-    return 0
-
-
-cdef int check_length(str name, Py_ssize_t length, Py_ssize_t expected) except -1:
+cdef int _same_length(str name, Py_ssize_t length, Py_ssize_t expected) except -1:
     if length != expected:
         raise UsageError(
             f"{name} has {length} elements, the first array has {expected}: "
@@ -79,13 +48,87 @@ cdef int check_length(str name, Py_ssize_t length, Py_ssize_t expected) except -
     return 0
 
 
-cdef int whole(str name, object value, int least, int most) except? -1:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(f"{name} is {value!r}: must be a whole number, {least}..{most}")
-    number = value.__index__()
-    if not least <= number <= most:
-        raise UsageError(f"{name} is {number}: must be in {least}..{most}")
-    return number
+cdef tuple bars_in(object high, object low, object close):
+    cdef Py_ssize_t n, i
+    cdef const double *highs
+    cdef const double *lows
+    cdef const double *closes
+    bars = (_series("high", high), _series("low", low), _series("close", close))
+    n = len(bars[0])
+    _same_length("low", len(bars[1]), n)
+    _same_length("close", len(bars[2]), n)
+    highs, lows, closes = data_in(bars[0]), data_in(bars[1]), data_in(bars[2])
+    if df_unsound(highs, lows, closes, n):
+        for i in range(n):
+            if not bar_is_sound(highs[i], lows[i], closes[i]):
+                refuse_bar(highs[i], lows[i], closes[i], i)
+    return bars
+
+
+cdef tuple ranges_in(object high, object low):
+    return bars_in(high, low, low)[:2]
+
+
+cdef object samples_in(str name, object values, bint must_be_positive):
+    array = _series(name, values)
+    cdef const double *samples = data_in(array)
+    cdef Py_ssize_t i, n = len(array)
+    if must_be_positive or df_unsound(samples, samples, samples, n):
+        for i in range(n):
+            if not is_finite(samples[i]) or (must_be_positive and samples[i] <= 0.0):
+                refuse_sample(name, samples[i], i, must_be_positive)
+    return array
+
+
+cdef object volumes_in(object volume, Py_ssize_t length):
+    array = _series("volume", volume)
+    _same_length("volume", len(array), length)
+    cdef const double *volumes = data_in(array)
+    cdef Py_ssize_t i
+    for i in range(length):
+        if not (is_finite(volumes[i]) and volumes[i] >= 0.0):
+            refuse_sample("volume", volumes[i], i, False)
+    return array
+
+
+cdef object flags_in(str name, object values, Py_ssize_t length):
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise UsageError(f"{name} has {array.ndim} dimensions: must have one")
+    if array.size and array.dtype.kind not in "bui":
+        raise UsageError(f"{name} has dtype {array.dtype}: must be bool (or integer 0 and 1)")
+    _same_length(name, len(array), length)
+    return np.ascontiguousarray(array, dtype=np.bool_).view(np.uint8)
+
+
+cdef object times_in(str name, object values, Py_ssize_t length):
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise UsageError(f"{name} has {array.ndim} dimensions: must have one")
+    if array.size and array.dtype.kind not in "iu":
+        raise UsageError(f"{name} has dtype {array.dtype}: must be int64, nanoseconds")
+    _same_length(name, len(array), length)
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+cdef const double *data_in(object array) except? NULL:
+    cdef const double[::1] view = array
+    return &view[0] if view.shape[0] else NULL
+
+
+cdef double *data_out(object array) except? NULL:
+    cdef double[::1] view = array
+    return &view[0] if view.shape[0] else NULL
+
+
+cdef const unsigned char *flags_data(object array) except? NULL:
+    cdef const unsigned char[::1] view = array
+    return &view[0] if view.shape[0] else NULL
+
+
+cdef const int64_t *times_data(object array) except? NULL:
+    cdef const int64_t[::1] view = array
+    return &view[0] if view.shape[0] else NULL
 
 
 cdef double _number(str name, object value) except? -1.0:
@@ -106,30 +149,3 @@ cdef double not_negative(str name, object value) except? -1.0:
     if not (number >= 0.0 and is_finite(number)):
         raise UsageError(f"{name} is {number!r}: must be a finite number, zero or more")
     return number
-
-
-cdef object series(str name, object values):
-    try:
-        array = np.ascontiguousarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as cause:
-        raise UsageError(f"{name} cannot be read as numbers: {cause}") from cause
-    if array.ndim != 1:
-        raise UsageError(f"{name} has {array.ndim} dimensions: must be one-dimensional")
-    return array
-
-
-cdef object flags(str name, object values):
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise UsageError(f"{name} has {array.ndim} dimensions: must be one-dimensional")
-    if array.size and array.dtype.kind not in "bui":
-        raise UsageError(f"{name} has dtype {array.dtype}: must be bool (or integer 0 and 1)")
-    return np.ascontiguousarray(array, dtype=np.bool_).view(np.uint8)
-
-
-cdef double *scratch_new(size_t doubles) except? NULL:
-    """Zeroed memory for a window; the caller frees it. One element at least."""
-    cdef double *scratch = <double *>calloc(doubles if doubles else 1, sizeof(double))
-    if scratch == NULL:
-        raise MemoryError(f"no memory for a window of {doubles} doubles")
-    return scratch

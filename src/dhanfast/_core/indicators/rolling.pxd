@@ -35,6 +35,7 @@ cdef struct ZscoreState:
 
 cdef struct RollingMinState:
     double *slots      # [0, position): this block's samples; [position, period]: tail minima
+    double *spare      # where `rolling_min_block` makes the next ones while it reads these
     double head        # minimum of this block
     double value       # NaN until ready
     int64_t period
@@ -42,6 +43,7 @@ cdef struct RollingMinState:
 
 cdef struct RollingMaxState:
     double *slots      # [0, position): this block's samples; [position, period]: tail maxima
+    double *spare      # where `rolling_max_block` makes the next ones while it reads these
     double head        # maximum of this block
     double value       # NaN until ready
     int64_t period
@@ -157,7 +159,7 @@ cdef void zscore_block(
 # operands is what keeps windows that reach before the first sample NaN.
 
 cdef inline size_t rolling_min_scratch(int64_t period) noexcept nogil:
-    return <size_t>period + 1
+    return 2 * (<size_t>period + 1)
 
 
 cdef inline void rolling_min_init(
@@ -165,13 +167,15 @@ cdef inline void rolling_min_init(
 ) noexcept nogil:
     cdef int64_t i
     s.slots = scratch
+    s.spare = scratch + period + 1
     s.head = INFINITY
     s.value = NAN
     s.period = period
     s.position = period
     for i in range(period):
         scratch[i] = NAN
-    scratch[period] = INFINITY
+    s.slots[period] = INFINITY
+    s.spare[period] = INFINITY
 
 
 cdef inline void rolling_min_turn(double *slots, int64_t period) noexcept nogil:
@@ -201,7 +205,7 @@ cdef void rolling_min_block(
 
 
 cdef inline size_t rolling_max_scratch(int64_t period) noexcept nogil:
-    return <size_t>period + 1
+    return 2 * (<size_t>period + 1)
 
 
 cdef inline void rolling_max_init(
@@ -209,13 +213,15 @@ cdef inline void rolling_max_init(
 ) noexcept nogil:
     cdef int64_t i
     s.slots = scratch
+    s.spare = scratch + period + 1
     s.head = -INFINITY
     s.value = NAN
     s.period = period
     s.position = period
     for i in range(period):
         scratch[i] = NAN
-    scratch[period] = -INFINITY
+    s.slots[period] = -INFINITY
+    s.spare[period] = -INFINITY
 
 
 cdef inline void rolling_max_turn(double *slots, int64_t period) noexcept nogil:

@@ -2,6 +2,8 @@
 """Rolling standard deviation, z-score, minimum and maximum: O(1) amortised, no drift."""
 
 cimport cython
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
 from dhanfast._core.indicators.series cimport (
@@ -49,23 +51,87 @@ cdef void zscore_block(
     s[0] = local
 
 
+# One whole block, and the tail minima for the block after it.
+cdef inline void _whole_min(
+    RollingMinState *s, const double *samples, double *out
+) noexcept nogil:
+    cdef int64_t period = s.period
+    cdef double *tail = s.slots
+    cdef double *made = s.spare
+    cdef double head = samples[0]
+    cdef double extreme = INFINITY
+    cdef double sample
+    cdef int64_t k
+    for k in range(period):
+        sample = samples[k]
+        head = head if head < sample else sample
+        sample = tail[k + 1]
+        out[k] = head if head < sample else sample
+        sample = samples[period - 1 - k]
+        extreme = extreme if extreme < sample else sample
+        made[period - 1 - k] = extreme
+    s.slots = made
+    s.spare = tail
+
+
 cdef void rolling_min_block(
     RollingMinState *s, const double *samples, double *out, size_t n
 ) noexcept nogil:
     cdef RollingMinState local = s[0]
-    cdef size_t i
-    for i in range(n):
+    cdef size_t i = 0
+    cdef size_t period = <size_t>s.period
+    while i < n:
+        if local.position == local.period and n - i > period and samples != out:
+            rolling_min_turn(local.slots, local.period)
+            while n - i > period:
+                _whole_min(&local, samples + i, out + i)
+                i += period
+            local.head = samples[i]
+            local.position = 0
         out[i] = rolling_min_step(&local, samples[i])
+        i += 1
     s[0] = local
+
+
+# One whole block, and the tail maxima for the block after it.
+cdef inline void _whole_max(
+    RollingMaxState *s, const double *samples, double *out
+) noexcept nogil:
+    cdef int64_t period = s.period
+    cdef double *tail = s.slots
+    cdef double *made = s.spare
+    cdef double head = samples[0]
+    cdef double extreme = -INFINITY
+    cdef double sample
+    cdef int64_t k
+    for k in range(period):
+        sample = samples[k]
+        head = head if head > sample else sample
+        sample = tail[k + 1]
+        out[k] = head if head > sample else sample
+        sample = samples[period - 1 - k]
+        extreme = extreme if extreme > sample else sample
+        made[period - 1 - k] = extreme
+    s.slots = made
+    s.spare = tail
 
 
 cdef void rolling_max_block(
     RollingMaxState *s, const double *samples, double *out, size_t n
 ) noexcept nogil:
     cdef RollingMaxState local = s[0]
-    cdef size_t i
-    for i in range(n):
+    cdef size_t i = 0
+    cdef size_t period = <size_t>s.period
+    while i < n:
+        if local.position == local.period and n - i > period and samples != out:
+            rolling_max_turn(local.slots, local.period)
+            while n - i > period:
+                _whole_max(&local, samples + i, out + i)
+                i += period
+            local.head = samples[i]
+            local.position = 0
         out[i] = rolling_max_step(&local, samples[i])
+        i += 1
     s[0] = local
 
 

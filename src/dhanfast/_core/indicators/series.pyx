@@ -55,7 +55,9 @@ cdef object series_in(str field, object values):
     with nogil:
         bad = _first_wild(&view[0], view.shape[0])
     if bad >= 0:
-        raise BadData(f"{field}[{bad}] is {view[bad]}: samples must be finite, drop or fill it first")
+        raise BadData(
+            f"{field}[{bad}] is {view[bad]}: samples must be finite, drop or fill it first"
+        )
     return array
 
 
@@ -63,12 +65,16 @@ cdef object series_out(str field, object out, Py_ssize_t length):
     if out is None:
         return np.empty(length)
     if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.ndim != 1:
-        raise UsageError(f"{field} must be a float64 array of one dimension, got {type(out).__name__}"
-                         f" {getattr(out, 'dtype', '')} {getattr(out, 'shape', '')}")
+        raise UsageError(
+            f"{field} must be a float64 array of one dimension, got {type(out).__name__}"
+            f" {getattr(out, 'dtype', '')} {getattr(out, 'shape', '')}"
+        )
     if out.shape[0] != length:
         raise UsageError(f"{field} has {out.shape[0]} places for {length} samples")
     if not out.flags.c_contiguous or not out.flags.writeable:
-        raise UsageError(f"{field} must be writable and C-contiguous: pass a fresh np.empty({length})")
+        raise UsageError(
+            f"{field} must be writable and C-contiguous: pass a fresh np.empty({length})"
+        )
     return out
 
 

@@ -9,7 +9,7 @@ itself in the window: a flat window gives exactly its price.
 
 Error:               at most 2 * period units in the last place of the window's range.
 Who may call what:   one owner thread for each state.
-Memory:              period + 1 doubles of the caller's, none after `sma_init`.
+Memory:              2 * (period + 1) doubles of the caller's, none after `sma_init`.
 Cost:                O(1) amortised; every period-th sample costs O(period).
 """
 
@@ -18,6 +18,7 @@ from libc.stdint cimport int64_t
 
 cdef struct SmaState:
     double *slots      # [0, position): this block's samples; [position, period]: sums of the last
+    double *spare      # where `sma_block` makes the next tail sums while it reads these
     double shift       # the first sample of this block
     double head        # sum of (sample - shift) over this block
     double inverse     # 1 / period
@@ -27,12 +28,13 @@ cdef struct SmaState:
 
 
 cdef inline size_t sma_scratch(int64_t period) noexcept nogil:
-    return <size_t>period + 1
+    return 2 * (<size_t>period + 1)
 
 
 cdef inline void sma_init(SmaState *s, int64_t period, double *scratch) noexcept nogil:
     cdef int64_t i
     s.slots = scratch
+    s.spare = scratch + period + 1
     s.shift = 0.0
     s.head = 0.0
     s.inverse = 1.0 / <double>period
@@ -42,7 +44,8 @@ cdef inline void sma_init(SmaState *s, int64_t period, double *scratch) noexcept
     # The samples before the first are NaN, so that every window that reaches them is NaN.
     for i in range(period):
         scratch[i] = NAN
-    scratch[period] = 0.0
+    s.slots[period] = 0.0
+    s.spare[period] = 0.0
 
 
 # Turns the full block into its tail sums, relative to `shift`, the first sample of the next block.
@@ -69,7 +72,8 @@ cdef inline double sma_step(SmaState *s, double sample) noexcept nogil:
     return s.value
 
 
-# out may be `samples` itself.
+# The same results as stepping, bit for bit, however the samples are cut into calls. out may be
+# `samples` itself (then slower); it must not overlap them otherwise.
 cdef void sma_block(
     SmaState *s, const double *samples, double *out, size_t n
 ) noexcept nogil

@@ -2,6 +2,7 @@
 """Simple moving average: O(1) amortised an update, no drift."""
 
 cimport cython
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
 from dhanfast._core.indicators.series cimport (
@@ -15,14 +16,47 @@ from dhanfast._core.indicators.series cimport (
 )
 
 
+# One whole block: its means, and its tail sums for the block after it (which starts with
+# `samples[period]`). Both are chains of additions; side by side they cost the time of one.
+cdef inline void _whole(
+    SmaState *s, const double *samples, double *out
+) noexcept nogil:
+    cdef int64_t period = s.period
+    cdef double *tail = s.slots
+    cdef double *made = s.spare
+    cdef double shift = samples[0]
+    cdef double shift_next = samples[period]
+    cdef double inverse = s.inverse
+    cdef double head = 0.0
+    cdef double total = 0.0
+    cdef int64_t k
+    for k in range(period):
+        head += samples[k] - shift
+        out[k] = shift + (head + tail[k + 1]) * inverse
+        total += samples[period - 1 - k] - shift_next
+        made[period - 1 - k] = total
+    s.slots = made
+    s.spare = tail
+
+
 cdef void sma_block(
     SmaState *s, const double *samples, double *out, size_t n
 ) noexcept nogil:
     # A local copy: `out` may not alias it, so the compiler keeps it in registers.
     cdef SmaState local = s[0]
-    cdef size_t i
-    for i in range(n):
+    cdef size_t i = 0
+    cdef size_t period = <size_t>s.period
+    while i < n:
+        if local.position == local.period and n - i > period and samples != out:
+            sma_turn(local.slots, local.period, samples[i])
+            while n - i > period:
+                _whole(&local, samples + i, out + i)
+                i += period
+            local.shift = samples[i]
+            local.head = 0.0
+            local.position = 0
         out[i] = sma_step(&local, samples[i])
+        i += 1
     s[0] = local
 
 

@@ -1,19 +1,17 @@
+# cython: binding=False, always_allow_keywords=False
 """Supertrend (O. Seban): the trailing stop line that Indian traders read first."""
 
 cimport cython
 
 from dhanfast._core.indicators.ohlc cimport (
-    PERIOD_MAX,
     bar_is_sound,
-    check_bars,
-    check_length,
+    bars_in,
+    data_in,
+    data_out,
     positive,
     refuse_bar,
-    series,
-    whole,
 )
-
-import numpy as np
+from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
 
 
 cdef void supertrend_block(
@@ -60,7 +58,7 @@ cdef class Supertrend:
 
     def __cinit__(self, period=10, factor=3.0):
         supertrend_init(
-            &self._state, whole("period", period, 1, PERIOD_MAX), positive("factor", factor), NULL)
+            &self._state, period_in("period", period, 1), positive("factor", factor), NULL)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one closed bar; return the line, NaN during warm-up."""
@@ -68,27 +66,24 @@ cdef class Supertrend:
             refuse_bar(high, low, close, -1)
         return supertrend_step(&self._state, high, low, close)
 
-    def update_many(
-        self, const double[::1] high not None, const double[::1] low not None,
-        const double[::1] close not None, double[::1] line not None,
-        double[::1] direction=None,
-    ):
-        """Take n bars and write n values to each output given; the same bits as n updates."""
-        cdef Py_ssize_t n = high.shape[0]
-        cdef double *direction_out = NULL
-        check_length("low", low.shape[0], n)
-        check_length("close", close.shape[0], n)
-        check_length("line", line.shape[0], n)
-        if direction is not None:
-            check_length("direction", direction.shape[0], n)
-        if n == 0:
-            return
-        if direction is not None:
-            direction_out = &direction[0]
-        check_bars(&high[0], &low[0], &close[0], n)
+    def update_many(self, high, low, close, line=None, direction=None):
+        """Take n bars; return line and direction after each, in the arrays given or in new ones.
+
+        The same bits as n updates. Nothing is taken when anything is refused.
+        """
+        bars = bars_in(high, low, close)
+        cdef Py_ssize_t n = len(bars[0])
+        targets = (series_out("line", line, n), series_out("direction", direction, n))
+        series_apart(bars, targets)
+        cdef const double *highs = data_in(bars[0])
+        cdef const double *lows = data_in(bars[1])
+        cdef const double *closes = data_in(bars[2])
+        cdef double *line_out = data_out(targets[0])
+        cdef double *direction_out = data_out(targets[1])
         with nogil:
             supertrend_block(
-                &self._state, &high[0], &low[0], &close[0], &line[0], direction_out, n)
+                &self._state, highs, lows, closes, line_out, direction_out, n)
+        return targets
 
     @property
     def period(self):
@@ -139,8 +134,4 @@ def supertrend(high, low, close, period=10, factor=3.0):
         UsageError: a parameter out of range; arrays of different lengths or not one-dimensional.
         BadData: a price is NaN or infinite, or high < low.
     """
-    high = series("high", high)
-    line, direction = (np.empty(len(high), dtype=np.float64) for _ in range(2))
-    Supertrend(period, factor).update_many(
-        high, series("low", low), series("close", close), line, direction)
-    return line, direction
+    return Supertrend(period, factor).update_many(high, low, close)

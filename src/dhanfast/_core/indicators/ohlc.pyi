@@ -1,0 +1,1 @@
+"""No Python names: this module is the native door of the indicators that read bars."""

@@ -1,0 +1,23 @@
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+@final
+class RollingPercentile:
+    period: Final[int]
+    percent: Final[float]
+    def __new__(cls, period: int, percent: float = 50.0) -> RollingPercentile: ...
+    def update(self, sample: float, /) -> float: ...
+    def update_many(
+        self, values: ArrayLike, out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]: ...
+    def reset(self) -> None: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def ready(self) -> bool: ...
+
+def rolling_percentile(
+    values: ArrayLike, period: int = 100, percent: float = 50.0
+) -> NDArray[np.float64]: ...
