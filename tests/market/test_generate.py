@@ -30,9 +30,9 @@ def bars_of(*span: date, symbol: str = "BANKNIFTY", seed: int = 1, **more: Any) 
 @pytest.mark.parametrize(
     ("kind", "interval", "digest"),
     [
-        ("IDX", "1m", "ffea838226ba347ae7c1365a66c747bad086fea127d25dd45387295c6fcd0142"),
-        ("FUT", "1m", "edb0a5e144957be9c1715124b31a9cda242349fb5a6dd020d8f86c74705cd8ce"),
-        ("IDX", "5s", "586b0e07a2c8717111836fcb7d1b2e9eb8a0276a75968af517b8c5ff00cf61d0"),
+        ("IDX", "1m", "8c9032d39df5edb9b79df49f538b0d52011fea0f065dcb8c9afb5d6acb8f815f"),
+        ("FUT", "1m", "54a0476595075c8dc6b410492bc9850939d3a6182032608a06b2cceeae8745d4"),
+        ("IDX", "5s", "255bcb263c1ab36bfc41da7a1450aeeeeccfe3217e407d765b2f450edbbb5c0f"),
     ],
 )
 def test_the_bytes_are_pinned(kind: str, interval: str, digest: str) -> None:
@@ -47,7 +47,7 @@ def test_the_bytes_of_ticks_are_pinned() -> None:
     )
     assert (
         hashlib.sha256(ticks.tobytes()).hexdigest()
-        == "77df9080c6c26613b8f393cf5eabb6488ad521f4c7e02cb2b7ec12aaef72e500"
+        == "0387a8c5ff315a15603a69d664ddec938a003bcd99eead075a48281823bb6056"
     )
 
 

@@ -12,12 +12,22 @@ where heat follows the last minutes' squares (clustering) and burst is 1 or BURS
 path is then bent, in proportion to the variance spent so far, so that it ends on the day's close.
 """
 
-from libc.math cimport floor, sqrt
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
 from dhanfast._core.types cimport Bar, Tick
+
+
+cdef extern from *:
+    """
+    static inline int df_leading_zeros(unsigned long long word) {
+        return __builtin_clzll(word);   /* undefined for 0: callers set the lowest bit */
+    }
+    """
+    int df_leading_zeros(uint64_t word) noexcept nogil
+
 
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 
@@ -77,15 +87,13 @@ cdef inline double _uniform(uint64_t *state) noexcept nogil:
 # Unit exponential deviate, -ln(u): leading zeros give the power of two, an odd series the rest.
 cdef inline double _exponential(uint64_t *state) noexcept nogil:
     cdef uint64_t word = _next(state) | 1
-    cdef double zeros = 0.0
+    cdef int zeros = df_leading_zeros(word)
     cdef double part, s, square
-    while word < <uint64_t>0x8000000000000000:
-        word <<= 1
-        zeros += 1.0
+    word <<= zeros
     part = <double>(word >> 11) * (1.0 / 9007199254740992.0)    # in [0.5, 1)
     s = (part - 1.0) / (part + 1.0)
     square = s * s
-    return zeros * LN2 - 2.0 * s * (
+    return <double>zeros * LN2 - 2.0 * s * (
         1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square / 9.0))))
 
 
@@ -100,7 +108,8 @@ cdef inline double _exp(double x) noexcept nogil:
 
 
 cdef inline int64_t _snap(double level, int64_t tick) noexcept nogil:
-    cdef int64_t snapped = <int64_t>floor(level / <double>tick + 0.5) * tick
+    # Levels are positive, so that truncation is the floor; below the first tick nothing trades.
+    cdef int64_t snapped = <int64_t>(level / <double>tick + 0.5) * tick
     return snapped if snapped > tick else tick
 
 
@@ -198,7 +207,7 @@ cdef void _volumes(uint64_t *state, const double *levels, const double *deviatio
         move = (move if move >= 0.0 else -move) / deviation[i]
         wanted = units * shares[i // parts] / <double>parts
         wanted = wanted * (0.5 + 0.4 * move) * (0.4 + 0.7 * _exponential(state))
-        volumes[i] = <int64_t>floor(wanted / <double>lot + _uniform(state)) * lot
+        volumes[i] = <int64_t>(wanted / <double>lot + _uniform(state)) * lot
         before = levels[i]
 
 

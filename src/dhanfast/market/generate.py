@@ -43,7 +43,7 @@ INSTRUMENTS = ("IDX", "FUT")
 UNITS = {"s": NS_PER_S, "m": MINUTE_NS, "h": 60 * MINUTE_NS}
 # Minutes since the open, and the deviation of a one-minute return there in basis points; the
 # second table counts minutes before the close. Between them lies the quiet of noon.
-OPENING = ((1, 25.0), (2, 14.0), (5, 9.7), (15, 8.55), (30, 6.97), (45, 6.03), (75, 5.58),
+OPENING = ((1, 28.0), (2, 14.0), (5, 9.7), (15, 8.55), (30, 6.97), (45, 6.03), (75, 5.58),
            (105, 4.85))  # fmt: skip
 NOON = 4.55
 CLOSING = ((5, 4.02), (15, 4.9), (30, 6.27), (90, 5.64), (120, 5.4), (180, 4.93))
