@@ -1,4 +1,4 @@
-"""Time and latency histograms, against numpy's order statistics and the operating system's clock."""
+"""Time and latency histograms, against numpy and the operating system."""
 
 import time
 

@@ -1,13 +1,13 @@
 """Bars: see bars.pxd for the contract and the states, here is the how."""
 
 cimport cython
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
 from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE, TICK_DTYPE
-from dhanfast.errors import BadData, UsageError
+from dhanfast.errors import UsageError
 
 
 cdef extern from "df_native.h" nogil:

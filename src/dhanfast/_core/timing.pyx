@@ -17,8 +17,8 @@ cdef ns_t clock_calibrate(ClockState *clock) noexcept nogil:
     cdef ns_t best = INT64_MAX
     cdef ns_t old = clock.offset_ns
     cdef bint first = old == 0
-    cdef int i
-    for i in range(16):
+    cdef int _i
+    for _i in range(16):
         before = mono_ns()
         wall = utc_raw_ns()
         after = mono_ns()
