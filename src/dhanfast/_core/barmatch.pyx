@@ -115,6 +115,7 @@ cdef void _bar_limits_open(Venue *venue, Desk *desk, int which, const Bar *bar) 
     cdef int side = 1 if which == BUY_LIMIT else -1
     cdef int32_t at = desk.heads[which]
     cdef Place *place
+    cdef bint rested
     venue.visits += 1
     while at != NOWHERE:
         place = &venue.pool.places[at]
@@ -123,9 +124,10 @@ cdef void _bar_limits_open(Venue *venue, Desk *desk, int which, const Bar *bar) 
             continue
         place.visit = venue.visits
         if price_within(bar.open, place.limit, side, venue_through(venue, place)):
-            # One that comes in takes the open; one that rests is hit at its own price when the
-            # market jumps past it.
-            _bar_fill(venue, desk, at, bar.open if place.taker else place.limit, bar, bar.start_ns)
+            # One that comes in takes the open; one that rested before is hit at its own price
+            # when the market jumps past it. Not `taker`: quiet bars are skipped and clear nothing.
+            rested = place.order.kind == OrderKind.LIMIT and place.active_ns < bar.start_ns
+            _bar_fill(venue, desk, at, place.limit if rested else bar.open, bar, bar.start_ns)
             at = desk.heads[which]
         else:
             venue_rest(desk, place)
