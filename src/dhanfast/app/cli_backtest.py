@@ -72,7 +72,7 @@ def backtest(**given: Any) -> None:
     )
     from dhanfast.engine import runs
 
-    export = _export_place(given["export"])
+    export = export_place(given["export"])
     result = runs.backtest(
         given["strategy"], given["source"], params=params, start=_day(given["start"], "from"),
         end=_day(given["end"], "to"), settings=settings, detail=given["detail"],
@@ -93,7 +93,7 @@ def backtest(**given: Any) -> None:
         click.echo(summary_text(result))
 
 
-def _export_place(directory: str | None) -> Path | None:
+def export_place(directory: str | None) -> Path | None:
     """The run directory, refused before the run when something is already there."""
     if directory is None:
         return None

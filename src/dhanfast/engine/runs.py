@@ -16,7 +16,7 @@ from dhanfast import __version__
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, ConfigError
-from dhanfast.market.sessions import session_table
+from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars
 from dhanfast.strategies.plugins import Found, find_strategy
@@ -160,6 +160,7 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
         notes.append(GENERATED)
     if not recorded_future:
         notes.append(MODELLED)
+    notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 
 
