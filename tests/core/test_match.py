@@ -359,6 +359,15 @@ def test_one_cancels_the_other_and_a_part_shrinks_it() -> None:
     assert list(floor.match.working()) == [other]
 
 
+def test_what_a_group_took_off_stays_off_when_the_order_is_modified() -> None:
+    floor = Floor(stop_market_ok=True)
+    floor.send(-1, 30, 10_100, group=9)
+    stop = floor.send(-1, 30, kind=SLM, trigger=9_900, group=9)
+    floor.tick(bid=10_100, bid_qty=10, ask=10_200, ask_qty=10)  # 10 of the target fill
+    floor.match.modify_order(stop, price=0, trigger=9_950, qty=30, now_ns=floor.now)
+    assert floor.match.working()[stop]["left"] == 20
+
+
 def test_a_group_ends_a_sibling_that_is_still_on_its_way() -> None:
     floor = Floor(latency_ns=100)
     floor.send(1, 10, 10_000, group=3)
@@ -487,6 +496,10 @@ def test_quiet_bands_are_exact() -> None:
     floor.send(-1, 10, kind=SLM, trigger=9_950)
     floor.send(1, 10, kind=SLM, trigger=10_150)
     assert floor.match.quiet_band(0) == (9_950, 10_150)
+    touch = Floor()
+    touch.send(1, 10, 9_900)
+    touch.send(-1, 10, 10_200)
+    assert touch.match.quiet_band(0) == (9_900, 10_200)
     through = Floor(limit_through=True)
     through.send(1, 10, 9_900)
     through.send(-1, 10, 10_200)
