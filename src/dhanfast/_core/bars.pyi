@@ -2,6 +2,7 @@ from enum import IntEnum
 from typing import Any, Self, final
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 class BarKind(IntEnum):
     TIME = 0
@@ -16,6 +17,7 @@ class VolumeFrom(IntEnum):
 
 def boundary_table(sessions: NDArray[Any]) -> NDArray[Any]: ...
 
+@disjoint_base
 class BarBuilder:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def update_many(self, ticks: NDArray[Any]) -> NDArray[Any]: ...

@@ -5,9 +5,9 @@ Memory:        one allocation at construction, none after.
 Units:         paise, units. Prices are in 1..PRICE_MAX.
 
 Each side is one sorted array whose best level stands at the END, inside a buffer three times its
-size. Most changes are near the best price: they are found in the first steps of the search and move
-few levels. A change deep in the book moves whichever part is shorter, the better or the worse
-one, as the array may slide inside its buffer; so a 200-level book costs what a 20-level one does.
+size. Most changes are near the best price and move few levels; one deep in the book moves whichever
+part is shorter, the better or the worse one, as the array may slide inside its buffer. The search
+starts where the last change was: feeds send the levels of a message in order of price.
 
         buffer:  . . . . . [lo  worst ... best  hi) . . . . .
 
@@ -45,6 +45,7 @@ cdef struct BookSide:
     int32_t lo                      # the worst level
     int32_t hi                      # one past the best
     int32_t truncated
+    int32_t hint                    # where the last change was; may be stale
 
 
 cdef struct BookState:

@@ -28,23 +28,31 @@ for _name, _dtype, _size in (("Level", LEVEL_DTYPE, sizeof(Level)),
 
 cdef inline int32_t _find(const BookSide *side, paise_t price, int sign) noexcept nogil:
     # Index of the first level that is as good as `price` or better; `hi` when none is. `sign` is
-    # the side's: with it, better is always greater. Near the best by steps, then by halves.
-    cdef int32_t low = side.lo
-    cdef int32_t high = side.hi
-    cdef int32_t near = high - 8 if high - low > 8 else low
-    cdef int32_t middle
+    # the side's: with it, better is always greater. First beside the change before (feeds send the
+    # levels of a message in order of price), then by halves without a branch.
+    cdef const Level *base = &side.levels[side.lo]
+    cdef int32_t count = side.hi - side.lo
+    cdef int32_t half, at, _step
     cdef paise_t key = sign * price
-    while high > near and sign * side.levels[high - 1].price >= key:
-        high -= 1
-    if high > near or near == low:
-        return high
-    while low < high:
-        middle = (low + high) >> 1
-        if sign * side.levels[middle].price < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    if count == 0:
+        return side.lo
+    at = side.hint if side.lo <= side.hint < side.hi else side.hi - 1
+    if sign * side.levels[at].price < key:
+        for _step in range(3):
+            at += 1
+            if at == side.hi or sign * side.levels[at].price >= key:
+                return at
+    else:
+        for _step in range(3):
+            if at == side.lo or sign * side.levels[at - 1].price < key:
+                return at
+            at -= 1
+    while count > 1:
+        half = count >> 1
+        base += half & -<int32_t>(sign * base[half - 1].price < key)
+        count -= half
+    base += sign * base.price < key
+    return <int32_t>(base - side.levels)
 
 
 cdef inline void _remove(BookSide *side, int32_t at) noexcept nogil:
@@ -94,6 +102,7 @@ cdef inline void _apply(BookSide *side, const Level *level, int sign, int32_t le
                         int32_t size) noexcept nogil:
     cdef int32_t at = _find(side, level.price, sign)
     cdef bint known = at < side.hi and side.levels[at].price == level.price
+    side.hint = at
     if level.qty == 0:
         if known:
             _remove(side, at)

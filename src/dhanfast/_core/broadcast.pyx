@@ -83,7 +83,8 @@ def _check_file(fd, path):
     if info.st_uid not in (os.geteuid(), 0):
         raise BadData(f"{path} belongs to user {info.st_uid}, not to us: refused; use another name")
     if info.st_size < SLOTS:
-        raise BadData(f"{path} has {info.st_size} bytes, less than a header: not a broadcast segment")
+        raise BadData(
+            f"{path} has {info.st_size} bytes, less than a header: not a broadcast segment")
     raw = os.pread(fd, _FIXED.size, 0)
     magic, order, version, record, slot, slots, tag, spare = _FIXED.unpack(raw)
     if magic != _MAGIC:
@@ -167,7 +168,8 @@ def _take_over(path, record, slots, tag):
         if state == REMOVED:
             raise FileNotFoundError(path)                    # unlinked while we looked at it
         if state == OPEN and pid != os.getpid() and started and _started(pid) == started:
-            raise UsageError(f"{path}: its writer (pid {pid}) still runs, although it lost the lock")
+            raise UsageError(
+                f"{path}: its writer (pid {pid}) still runs, although it lost the lock")
         for what, found, wanted in (("records of", found_record, record),
                                     ("slots", found_slots, slots), ("tag", found_tag, tag)):
             if found != wanted:
@@ -295,7 +297,8 @@ cdef class BroadcastWriter:
         cdef const unsigned char[::1] raw
         cdef size_t i, count = len(given)
         if self._map == NULL:
-            raise UsageError(f"{self.path}: this writer is closed (a forked child's copy always is)")
+            raise UsageError(
+                f"{self.path}: this writer is closed (a forked child's copy always is)")
         if given.dtype.itemsize != 8 * self._words:
             raise UsageError(f"records must have {8 * self._words} bytes each, had "
                              f"{given.dtype.itemsize}")
@@ -380,7 +383,8 @@ cdef class BroadcastReader:
         while True:
             head = df_load_acquire(<const uint64_t *>(self._map + HEAD))
             while self._next < head and taken < limit:
-                slot = <const uint64_t *>(self._slots + (self._next & self._mask) * self._slot_bytes)
+                slot = <const uint64_t *>(
+                    self._slots + (self._next & self._mask) * self._slot_bytes)
                 if df_load_acquire(slot) != 2 * self._next + 2:
                     break
                 df_words_fetch(<char *>out + taken * 8 * self._words, slot + 1, self._words)

@@ -76,6 +76,7 @@ cdef class BarSet:
         cdef size_t i = 0
         cdef size_t run
         cdef uint32_t instrument
+        cdef BarState *state
         while i < count:
             instrument = ticks[i].instrument
             run = 1
@@ -83,8 +84,10 @@ cdef class BarSet:
                 run += 1
             if instrument >= self.instruments:
                 self.foreign += run if frame == 0 else 0
-            elif not bars_feed(&self.states[instrument * self.timeframes + frame], ticks + i, run,
-                           sink):
+                i += run
+                continue
+            state = &self.states[instrument * self.timeframes + frame]
+            if not bars_feed(state, ticks + i, run, sink):
                 return False
             i += run
         return True
@@ -114,10 +117,11 @@ cdef class BarSet:
         """Close what is over at `now_ns`; return the bars closed, one array a timeframe."""
         cdef list sinks = [BarSink() for _ in range(self.timeframes)]
         cdef size_t i, frame
+        cdef BarState *state
         for i in range(self.instruments):
             for frame in range(self.timeframes):
-                if not bars_pass_time(&self.states[i * self.timeframes + frame], now_ns,
-                                  <BarSink>sinks[frame]):
+                state = &self.states[i * self.timeframes + frame]
+                if not bars_pass_time(state, now_ns, <BarSink>sinks[frame]):
                     raise MemoryError("bars of advance")
         return tuple([(<BarSink>sink).array() for sink in sinks])
 
