@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,15 +14,18 @@ from dhanfast.reports.result import RunResult
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 
 
-def entry_time(trade: object) -> dt.datetime:
-    return dt.datetime.fromtimestamp(int(trade["entry_ns"]) / 1e9, IST)  # type: ignore[index]
+Table = Callable[[RunResult], list[groups.Group]]
 
 
-WAYS: dict[str, tuple[Callable[[RunResult], list[groups.Group]], Callable[[object], str]]] = {
-    "exit": (groups.by_exit_reason, lambda row: Reason(row["exit_reason"]).name.lower()),  # type: ignore[index]
+def entry_time(trade: Any) -> dt.datetime:
+    return dt.datetime.fromtimestamp(int(trade["entry_ns"]) / 1e9, IST)
+
+
+WAYS: dict[str, tuple[Table, Callable[[Any], str]]] = {
+    "exit": (groups.by_exit_reason, lambda row: Reason(row["exit_reason"]).name.lower()),
     "hour": (groups.by_hour, lambda row: f"{entry_time(row):%H}:00"),
     "weekday": (groups.by_weekday, lambda row: f"{entry_time(row):%A}"),
-    "side": (groups.by_side, lambda row: "long" if row["side"] > 0 else "short"),  # type: ignore[index]
+    "side": (groups.by_side, lambda row: "long" if row["side"] > 0 else "short"),
 }
 
 

@@ -1,4 +1,4 @@
-from typing import Any, Final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ def plan_days(
     pull: float,
 ) -> NDArray[Any]: ...
 
+@final
 class DayPath:
     def __new__(
         cls, seed: int, ordinal: int, shares: NDArray[np.float64], parts: int, plan: Any

@@ -12,6 +12,7 @@ where heat follows the last minutes' squares (clustering) and burst is 1 or BURS
 path is then bent, in proportion to the variance spent so far, so that it ends on the day's close.
 """
 
+cimport cython
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -278,6 +279,7 @@ def plan_days(seed: int, const int64_t[::1] ordinals, const double[::1] trend, d
     return plans
 
 
+@cython.final
 cdef class DayPath:
     """One day's price path, drawn once and read as bars or ticks of the index or its future.
 

@@ -32,6 +32,9 @@ COMPONENTS = ("brokerage", "exchange", "sebi", "ipft", "stamp", "stt", "gst")
 UPAISE = 1_000_000  # micro-paise in a paisa
 DAYS_PER_YEAR = 252
 CAGR_DAYS_MIN = 28
+# What closing a day's bill may move: STT and stamp duty to the rupee, five more to the paisa, and
+# the running bill to the paisa. An equity row before the bill may differ from the day by this.
+DAY_ROUNDING = 104
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -464,8 +467,8 @@ def contradictions(result: RunResult) -> tuple[str, ...]:
     """What in a result does not add up: shown at the top of every report, never hidden.
 
     Checked: a day's charges are the sum of its components; equity at the end of the last day is
-    the last equity row; the trades' gross is the days' gross; every day of the equity curve has
-    its row in the day table; entries come before exits.
+    the last equity row but for the rounding of one bill; the trades' gross is the days' gross;
+    every day of the equity curve has its row in the day table; entries come before exits.
     """
     found: list[str] = []
     days, trades = result.days, result.trades
@@ -476,7 +479,7 @@ def contradictions(result: RunResult) -> tuple[str, ...]:
         found.append(f"{len(wrong)} days' charges are not the sum of their parts, first {date}")
     if len(days) and len(result.equity):
         last, end = int(result.equity["equity"][-1]), int(days["equity"][-1])
-        if last != end:
+        if abs(last - end) > DAY_ROUNDING:
             found.append(
                 f"the equity curve ends at {figures.rupees(last)}, the last day at "
                 f"{figures.rupees(end)}"
