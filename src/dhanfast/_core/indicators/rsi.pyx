@@ -31,8 +31,8 @@ cdef class Rsi:
         value = 100 * gain / (gain + loss)
 
         gain and loss are Wilder averages of rises and falls, each moved by (change - average) /
-        period, seeded with the mean of the first `period` changes. No falls give 100; no movement at all
-        gives 0, as TA-Lib.
+        period, seeded with the mean of the first `period` changes. No falls give 100; no movement
+        at all gives 0, as TA-Lib.
 
     Args:
         period: samples, 1..100_000.
