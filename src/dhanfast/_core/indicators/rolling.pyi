@@ -1,12 +1,14 @@
-from typing import Final, Literal, final
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class RollingStd:
-    period: Final[int]
-    ddof: Final[int]
+    @property
+    def period(self) -> int: ...
+    @property
+    def ddof(self) -> int: ...
     def __new__(cls, period: int, ddof: Literal[0, 1] = 0) -> RollingStd: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(
@@ -22,8 +24,10 @@ class RollingStd:
 
 @final
 class Zscore:
-    period: Final[int]
-    ddof: Final[int]
+    @property
+    def period(self) -> int: ...
+    @property
+    def ddof(self) -> int: ...
     def __new__(cls, period: int, ddof: Literal[0, 1] = 0) -> Zscore: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(
@@ -41,7 +45,8 @@ class Zscore:
 
 @final
 class RollingMin:
-    period: Final[int]
+    @property
+    def period(self) -> int: ...
     def __new__(cls, period: int) -> RollingMin: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(
@@ -55,7 +60,8 @@ class RollingMin:
 
 @final
 class RollingMax:
-    period: Final[int]
+    @property
+    def period(self) -> int: ...
     def __new__(cls, period: int) -> RollingMax: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(

@@ -52,12 +52,12 @@ cdef class Rsi:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
+        self._period = period_in("period", period, 1)
         self.reset()
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        rsi_init(&self._state, self.period, NULL)
+        rsi_init(&self._state, self._period, NULL)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the index (NaN until `ready`).
@@ -86,6 +86,11 @@ cdef class Rsi:
             with nogil:
                 rsi_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):
