@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_sma_std_zscore_are_the_exact_rational_ones(prices: list[float], period:
         if reach == 0.0:
             assert means[i] == window[0] and stds[i] == 0.0 and scores[i] == 0.0
         else:
-            want = float((exact[-1] - mean)) / std
+            want = float(exact[-1] - mean) / std
             assert scores[i] == pytest.approx(want, rel=1e-9, abs=1e-9)
 
 
@@ -105,7 +106,7 @@ def test_wma_and_the_line_are_the_exact_rational_ones(prices: list[float], perio
 @given(prices=PRICES, period=PERIODS)
 def test_rsi_is_wilders_table(prices: list[float], period: int) -> None:
     got = rsi(prices, period)
-    moves = [new - old for old, new in zip(prices, prices[1:], strict=False)]
+    moves = [new - old for old, new in pairwise(prices)]
     assert np.isnan(got[:period]).all()
     if len(moves) < period:
         return
@@ -197,7 +198,7 @@ def test_a_million_samples_leave_no_drift() -> None:
     """Against each window summed afresh in extended precision, after sums that would drift."""
     rng = np.random.default_rng(11)
     samples = 40_000.0 + np.cumsum(rng.normal(0.0, 8.0, 1_000_000))
-    samples[: 500_000 : 1000] *= 1e6  # what a running sum would never forget
+    samples[:500_000:1000] *= 1e6  # what a running sum would never forget
     tail = samples[-2_000:]
     for period in (7, 20, 250):
         view = sliding_window_view(tail, period).astype(np.longdouble)

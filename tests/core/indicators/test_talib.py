@@ -48,7 +48,11 @@ PAIRS = [
     ("macd", on_close(macd, talib.MACD, 12, 26, 9), 1e-9),
     ("macd-other", on_close(macd, talib.MACD, 3, 50, 2), 1e-9),
     ("obv", lambda b: (obv(b["close"], b["volume"]), talib.OBV(b["close"], b["volume"])), 0.0),
-    ("stoch", lambda b: (stochastic(*hlc(b), 14, 3, 3), talib.STOCH(*hlc(b), 14, 3, 0, 3, 0)), 1e-8),
+    (
+        "stoch",
+        lambda b: (stochastic(*hlc(b), 14, 3, 3), talib.STOCH(*hlc(b), 14, 3, 0, 3, 0)),
+        1e-8,
+    ),
     ("stoch5", lambda b: (stochastic(*hlc(b), 5, 2, 7), talib.STOCH(*hlc(b), 5, 2, 0, 7, 0)), 1e-8),
     ("stochf", lambda b: (stochastic(*hlc(b), 9, 1, 3), talib.STOCHF(*hlc(b), 9, 3, 0)), 1e-8),
 ]

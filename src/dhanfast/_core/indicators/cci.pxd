@@ -83,6 +83,6 @@ cdef void cci_block(
 cdef class Cci:
     cdef CciState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double high, double low, double close) except? -1.0
     cpdef void reset(self) noexcept

@@ -1,11 +1,12 @@
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class Cci:
-    period: Final[int]
+    @property
+    def period(self) -> int: ...
     def __new__(cls, period: int = 20) -> Cci: ...
     def update(self, high: float, low: float, close: float) -> float: ...
     def update_many(

@@ -53,8 +53,8 @@ cdef class Cci:
     """
 
     def __cinit__(self, object period=20):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(cci_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(cci_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -62,7 +62,7 @@ cdef class Cci:
 
     cpdef void reset(self) noexcept:
         """Forget every bar."""
-        cci_init(&self._state, self.period, self._scratch)
+        cci_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one bar; return the index (NaN until `ready`).
@@ -102,6 +102,11 @@ cdef class Cci:
                     &self._state, &high_at[0], &low_at[0], &close_at[0], &places[0], count
                 )
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):

@@ -123,6 +123,6 @@ cdef void linreg_value_block(
 cdef class Linreg:
     cdef LinregState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

@@ -113,8 +113,8 @@ cdef class Linreg:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 2)
-        self._scratch = scratch_new(linreg_scratch(self.period))
+        self._period = period_in("period", period, 2)
+        self._scratch = scratch_new(linreg_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -122,7 +122,7 @@ cdef class Linreg:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        linreg_init(&self._state, self.period, self._scratch)
+        linreg_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the slope (NaN until `ready`).
@@ -151,6 +151,11 @@ cdef class Linreg:
             with nogil:
                 linreg_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def line(self):

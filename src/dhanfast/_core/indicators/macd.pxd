@@ -76,8 +76,8 @@ cdef void macd_block(
 
 cdef class Macd:
     cdef MacdState _state
-    cdef readonly int64_t fast
-    cdef readonly int64_t slow
-    cdef readonly int64_t signal_period
+    cdef int64_t _fast
+    cdef int64_t _slow
+    cdef int64_t _signal_period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

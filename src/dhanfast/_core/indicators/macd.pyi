@@ -1,13 +1,16 @@
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class Macd:
-    fast: Final[int]
-    slow: Final[int]
-    signal_period: Final[int]
+    @property
+    def fast(self) -> int: ...
+    @property
+    def slow(self) -> int: ...
+    @property
+    def signal_period(self) -> int: ...
     def __new__(cls, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(

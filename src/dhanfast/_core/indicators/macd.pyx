@@ -59,16 +59,16 @@ cdef class Macd:
     """
 
     def __cinit__(self, object fast=12, object slow=26, object signal=9):
-        self.fast = period_in("fast", fast, 1)
-        self.slow = period_in("slow", slow, 1)
-        self.signal_period = period_in("signal", signal, 1)
-        if self.fast >= self.slow:
+        self._fast = period_in("fast", fast, 1)
+        self._slow = period_in("slow", slow, 1)
+        self._signal_period = period_in("signal", signal, 1)
+        if self._fast >= self._slow:
             raise UsageError(f"fast must be below slow, got fast={fast} and slow={slow}")
         self.reset()
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        macd_init(&self._state, self.fast, self.slow, self.signal_period, NULL)
+        macd_init(&self._state, self._fast, self._slow, self._signal_period, NULL)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the line (NaN until `ready`).
@@ -104,6 +104,21 @@ cdef class Macd:
                     &hist_places[0], count,
                 )
         return lines, signals, hists
+
+    @property
+    def fast(self):
+        """Samples of the fast average, as given."""
+        return self._fast
+
+    @property
+    def slow(self):
+        """Samples of the slow average, as given."""
+        return self._slow
+
+    @property
+    def signal_period(self):
+        """Samples of the signal average, as given."""
+        return self._signal_period
 
     @property
     def value(self):

@@ -155,7 +155,7 @@ cdef void percentile_block(
 cdef class RollingPercentile:
     cdef PercentileState _state
     cdef double *_scratch
-    cdef readonly int64_t period
-    cdef readonly double percent
+    cdef int64_t _period
+    cdef double _percent
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

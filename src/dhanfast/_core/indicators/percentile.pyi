@@ -1,12 +1,14 @@
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class RollingPercentile:
-    period: Final[int]
-    percent: Final[float]
+    @property
+    def period(self) -> int: ...
+    @property
+    def percent(self) -> float: ...
     def __new__(cls, period: int, percent: float = 50.0) -> RollingPercentile: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(

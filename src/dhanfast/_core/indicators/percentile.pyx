@@ -87,9 +87,9 @@ cdef class RollingPercentile:
     def __cinit__(self, object period, double percent=50.0):
         if not 0.0 <= percent <= 100.0:
             raise UsageError(f"percent must be 0..100, got {percent}")
-        self.percent = percent
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(percentile_scratch(self.period, self.percent))
+        self._percent = percent
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(percentile_scratch(self._period, self._percent))
         self.reset()
 
     def __dealloc__(self):
@@ -97,7 +97,7 @@ cdef class RollingPercentile:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        percentile_init(&self._state, self.period, self.percent, self._scratch)
+        percentile_init(&self._state, self._period, self._percent, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the percentile (NaN until `ready`).
@@ -126,6 +126,16 @@ cdef class RollingPercentile:
             with nogil:
                 percentile_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
+
+    @property
+    def percent(self):
+        """The wanted percentile, 0..100."""
+        return self._percent
 
     @property
     def value(self):

@@ -51,6 +51,6 @@ cdef void roc_block(
 cdef class Roc:
     cdef RocState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

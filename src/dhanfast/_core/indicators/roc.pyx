@@ -61,8 +61,8 @@ cdef class Roc:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(roc_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(roc_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -70,7 +70,7 @@ cdef class Roc:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        roc_init(&self._state, self.period, self._scratch)
+        roc_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the change (NaN until `ready`).
@@ -99,6 +99,11 @@ cdef class Roc:
             with nogil:
                 roc_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):

@@ -81,6 +81,6 @@ cdef void rsi_block(
 
 cdef class Rsi:
     cdef RsiState _state
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

@@ -31,8 +31,8 @@ cdef class Rsi:
         value = 100 * gain / (gain + loss)
 
         gain and loss are Wilder averages of rises and falls, each moved by (change - average) /
-        period, seeded with the mean of the first `period` changes. No falls give 100; no movement at all
-        gives 0, as TA-Lib.
+        period, seeded with the mean of the first `period` changes. No falls give 100; no movement
+        at all gives 0, as TA-Lib.
 
     Args:
         period: samples, 1..100_000.
@@ -52,12 +52,12 @@ cdef class Rsi:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
+        self._period = period_in("period", period, 1)
         self.reset()
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        rsi_init(&self._state, self.period, NULL)
+        rsi_init(&self._state, self._period, NULL)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the index (NaN until `ready`).
@@ -86,6 +86,11 @@ cdef class Rsi:
             with nogil:
                 rsi_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):

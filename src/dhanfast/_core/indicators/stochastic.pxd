@@ -93,8 +93,8 @@ cdef void stochastic_block(
 cdef class Stochastic:
     cdef StochasticState _state
     cdef double *_scratch
-    cdef readonly int64_t period
-    cdef readonly int64_t smooth
-    cdef readonly int64_t signal
+    cdef int64_t _period
+    cdef int64_t _smooth
+    cdef int64_t _signal
     cpdef double update(self, double high, double low, double close) except? -1.0
     cpdef void reset(self) noexcept

@@ -1,13 +1,16 @@
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class Stochastic:
-    period: Final[int]
-    smooth: Final[int]
-    signal: Final[int]
+    @property
+    def period(self) -> int: ...
+    @property
+    def smooth(self) -> int: ...
+    @property
+    def signal(self) -> int: ...
     def __new__(cls, period: int = 14, smooth: int = 3, signal: int = 3) -> Stochastic: ...
     def update(self, high: float, low: float, close: float) -> float: ...
     def update_many(

@@ -58,10 +58,10 @@ cdef class Stochastic:
     """
 
     def __cinit__(self, object period=14, object smooth=3, object signal=3):
-        self.period = period_in("period", period, 1)
-        self.smooth = period_in("smooth", smooth, 1)
-        self.signal = period_in("signal", signal, 1)
-        self._scratch = scratch_new(stochastic_scratch(self.period, self.smooth, self.signal))
+        self._period = period_in("period", period, 1)
+        self._smooth = period_in("smooth", smooth, 1)
+        self._signal = period_in("signal", signal, 1)
+        self._scratch = scratch_new(stochastic_scratch(self._period, self._smooth, self._signal))
         self.reset()
 
     def __dealloc__(self):
@@ -69,7 +69,7 @@ cdef class Stochastic:
 
     cpdef void reset(self) noexcept:
         """Forget every bar."""
-        stochastic_init(&self._state, self.period, self.smooth, self.signal, self._scratch)
+        stochastic_init(&self._state, self._period, self._smooth, self._signal, self._scratch)
 
     cpdef double update(self, double high, double low, double close) except? -1.0:
         """Take one bar; return %K (NaN until `ready`).
@@ -112,6 +112,21 @@ cdef class Stochastic:
                     &k_places[0], &d_places[0], count,
                 )
         return ks, ds
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
+
+    @property
+    def smooth(self):
+        """Bars that %K is averaged over, as given."""
+        return self._smooth
+
+    @property
+    def signal(self):
+        """Values of %K that %D is averaged over, as given."""
+        return self._signal
 
     @property
     def value(self):

@@ -87,6 +87,6 @@ cdef void wma_block(
 cdef class Wma:
     cdef WmaState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

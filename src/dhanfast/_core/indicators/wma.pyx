@@ -91,8 +91,8 @@ cdef class Wma:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(wma_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(wma_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -100,7 +100,7 @@ cdef class Wma:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        wma_init(&self._state, self.period, self._scratch)
+        wma_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the average (NaN until `ready`).
@@ -129,6 +129,11 @@ cdef class Wma:
             with nogil:
                 wma_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):
