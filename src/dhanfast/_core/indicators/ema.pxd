@@ -59,7 +59,7 @@ cdef void ema_block(
 
 cdef class Ema:
     cdef EmaState _state
-    cdef readonly int64_t period
-    cdef readonly str seed
+    cdef int64_t _period
+    cdef str _seed
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

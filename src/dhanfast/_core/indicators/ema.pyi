@@ -1,12 +1,14 @@
-from typing import Final, Literal, final
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class Ema:
-    period: Final[int]
-    seed: Final[str]
+    @property
+    def period(self) -> int: ...
+    @property
+    def seed(self) -> str: ...
     def __new__(cls, period: int, seed: Literal["sma", "first"] = "sma") -> Ema: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(

@@ -53,18 +53,18 @@ cdef class Ema:
     """
 
     def __cinit__(self, object period, str seed="sma"):
-        self.period = period_in("period", period, 1)
+        self._period = period_in("period", period, 1)
         if seed not in ("sma", "first"):
             raise UsageError(f'seed must be "sma" or "first", got {seed!r}')
-        self.seed = seed
+        self._seed = seed
         self.reset()
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        if self.seed == "first":
-            ema_init_first(&self._state, self.period, NULL)
+        if self._seed == "first":
+            ema_init_first(&self._state, self._period, NULL)
         else:
-            ema_init(&self._state, self.period, NULL)
+            ema_init(&self._state, self._period, NULL)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the average (NaN until `ready`).
@@ -93,6 +93,16 @@ cdef class Ema:
             with nogil:
                 ema_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
+
+    @property
+    def seed(self):
+        """How the average starts: "sma" or "first"."""
+        return self._seed
 
     @property
     def value(self):

@@ -253,8 +253,8 @@ cdef void rolling_max_block(
 cdef class RollingStd:
     cdef MomentsState _state
     cdef double *_scratch
-    cdef readonly int64_t period
-    cdef readonly int64_t ddof
+    cdef int64_t _period
+    cdef int64_t _ddof
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept
 
@@ -262,8 +262,8 @@ cdef class RollingStd:
 cdef class Zscore:
     cdef ZscoreState _state
     cdef double *_scratch
-    cdef readonly int64_t period
-    cdef readonly int64_t ddof
+    cdef int64_t _period
+    cdef int64_t _ddof
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept
 
@@ -271,7 +271,7 @@ cdef class Zscore:
 cdef class RollingMin:
     cdef RollingMinState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept
 
@@ -279,6 +279,6 @@ cdef class RollingMin:
 cdef class RollingMax:
     cdef RollingMaxState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

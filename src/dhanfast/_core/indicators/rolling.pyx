@@ -161,9 +161,9 @@ cdef class RollingStd:
     """
 
     def __cinit__(self, object period, object ddof=0):
-        self.ddof = ddof_in(ddof)
-        self.period = period_in("period", period, self.ddof + 1)
-        self._scratch = scratch_new(moments_scratch(self.period))
+        self._ddof = ddof_in(ddof)
+        self._period = period_in("period", period, self._ddof + 1)
+        self._scratch = scratch_new(moments_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -171,7 +171,7 @@ cdef class RollingStd:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        moments_init(&self._state, self.period, self.ddof, self._scratch)
+        moments_init(&self._state, self._period, self._ddof, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the deviation (NaN until `ready`).
@@ -200,6 +200,16 @@ cdef class RollingStd:
             with nogil:
                 moments_block(&self._state, &samples[0], NULL, &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
+
+    @property
+    def ddof(self):
+        """What is taken from the period in the divisor: 0 or 1."""
+        return self._ddof
 
     @property
     def mean(self):
@@ -242,9 +252,9 @@ cdef class Zscore:
     """
 
     def __cinit__(self, object period, object ddof=0):
-        self.ddof = ddof_in(ddof)
-        self.period = period_in("period", period, self.ddof + 1)
-        self._scratch = scratch_new(zscore_scratch(self.period))
+        self._ddof = ddof_in(ddof)
+        self._period = period_in("period", period, self._ddof + 1)
+        self._scratch = scratch_new(zscore_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -252,7 +262,7 @@ cdef class Zscore:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        zscore_init(&self._state, self.period, self.ddof, self._scratch)
+        zscore_init(&self._state, self._period, self._ddof, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the z-score (NaN until `ready`).
@@ -281,6 +291,16 @@ cdef class Zscore:
             with nogil:
                 zscore_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
+
+    @property
+    def ddof(self):
+        """What is taken from the period in the divisor: 0 or 1."""
+        return self._ddof
 
     @property
     def mean(self):
@@ -327,8 +347,8 @@ cdef class RollingMin:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(rolling_min_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(rolling_min_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -336,7 +356,7 @@ cdef class RollingMin:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        rolling_min_init(&self._state, self.period, self._scratch)
+        rolling_min_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the minimum (NaN until `ready`).
@@ -365,6 +385,11 @@ cdef class RollingMin:
             with nogil:
                 rolling_min_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):
@@ -401,8 +426,8 @@ cdef class RollingMax:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(rolling_max_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(rolling_max_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -410,7 +435,7 @@ cdef class RollingMax:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        rolling_max_init(&self._state, self.period, self._scratch)
+        rolling_max_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the maximum (NaN until `ready`).
@@ -439,6 +464,11 @@ cdef class RollingMax:
             with nogil:
                 rolling_max_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):

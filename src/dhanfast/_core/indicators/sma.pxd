@@ -82,6 +82,6 @@ cdef void sma_block(
 cdef class Sma:
     cdef SmaState _state
     cdef double *_scratch
-    cdef readonly int64_t period
+    cdef int64_t _period
     cpdef double update(self, double sample) except? -1.0
     cpdef void reset(self) noexcept

@@ -1,11 +1,12 @@
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 @final
 class Sma:
-    period: Final[int]
+    @property
+    def period(self) -> int: ...
     def __new__(cls, period: int) -> Sma: ...
     def update(self, sample: float, /) -> float: ...
     def update_many(

@@ -86,8 +86,8 @@ cdef class Sma:
     """
 
     def __cinit__(self, object period):
-        self.period = period_in("period", period, 1)
-        self._scratch = scratch_new(sma_scratch(self.period))
+        self._period = period_in("period", period, 1)
+        self._scratch = scratch_new(sma_scratch(self._period))
         self.reset()
 
     def __dealloc__(self):
@@ -95,7 +95,7 @@ cdef class Sma:
 
     cpdef void reset(self) noexcept:
         """Forget every sample."""
-        sma_init(&self._state, self.period, self._scratch)
+        sma_init(&self._state, self._period, self._scratch)
 
     cpdef double update(self, double sample) except? -1.0:
         """Take one sample; return the mean (NaN until `ready`).
@@ -124,6 +124,11 @@ cdef class Sma:
             with nogil:
                 sma_block(&self._state, &samples[0], &places[0], count)
         return target
+
+    @property
+    def period(self):
+        """Samples in the window, as given."""
+        return self._period
 
     @property
     def value(self):
