@@ -75,12 +75,12 @@ def slow_supertrend(
 def test_supertrend_follows_its_definition(period: int, factor: float) -> None:
     high, low, close, _ = walk(1, 3_000)
     line, direction = supertrend(high, low, close, period, factor)
-    lines, trends = slow_supertrend(
-        high.tolist(), low.tolist(), close.tolist(), period, factor
-    )
+    lines, trends = slow_supertrend(high.tolist(), low.tolist(), close.tolist(), period, factor)
     np.testing.assert_array_equal(direction, trends)
     np.testing.assert_allclose(line, lines, rtol=1e-13)
-    assert (np.diff(direction[period:]) != 0).sum() > 10, "the walk must turn, or this proves little"
+    assert (np.diff(direction[period:]) != 0).sum() > 10, (
+        "the walk must turn, or this proves little"
+    )
 
 
 def test_supertrend_by_hand() -> None:
@@ -121,7 +121,7 @@ def slow_vwap(bars: tuple[Series, ...], starts: Sequence[bool], empty: float) ->
 @pytest.mark.parametrize("empty", [0.0, 1.0])
 def test_vwap_follows_its_definition_in_every_session(empty: float) -> None:
     bars = walk(2, 900)
-    bars[3][300:340] = 0.0                  # a session that begins without volume
+    bars[3][300:340] = 0.0  # a session that begins without volume
     starts = sessions(900, 300, offset=150)
     value, upper, lower = vwap(*bars, starts, 2.0, empty)
     expected = np.array(slow_vwap(bars, starts.tolist(), empty))
@@ -241,8 +241,17 @@ def test_pivots_come_from_the_whole_previous_session() -> None:
         day = slice(begins[session - 1], begins[session])
         h, lo, c = max(high[day]), min(low[day]), close[day][-1]
         p = (h + lo + c) / 3
-        expected = [p, 2 * p - lo, p + (h - lo), h + 2 * (p - lo), NAN,
-                    2 * p - h, p - (h - lo), lo - 2 * (h - p), NAN]
+        expected = [
+            p,
+            2 * p - lo,
+            p + (h - lo),
+            h + 2 * (p - lo),
+            NAN,
+            2 * p - h,
+            p - (h - lo),
+            lo - 2 * (h - p),
+            NAN,
+        ]
         np.testing.assert_allclose([level[i] for level in floor], expected, rtol=1e-15)
         steps = [1.1 * (h - lo) / k for k in (12, 6, 4, 2)]
         expected = [p, *(c + s for s in steps), *(c - s for s in steps)]
@@ -291,10 +300,19 @@ def test_volatility_of_a_known_series() -> None:
     assert got == pytest.approx(0.01 * math.sqrt(100 / 99) * math.sqrt(252), rel=1e-12)
 
 
-@pytest.mark.parametrize("indicator", [
-    Supertrend(), Vwap(), RollingVwap(), OpeningRange(), OpeningMinutes(), Pivots(),
-    RealisedVolatility(20, 252), Parkinson(20, 252),
-])
+@pytest.mark.parametrize(
+    "indicator",
+    [
+        Supertrend(),
+        Vwap(),
+        RollingVwap(),
+        OpeningRange(),
+        OpeningMinutes(),
+        Pivots(),
+        RealisedVolatility(20, 252),
+        Parkinson(20, 252),
+    ],
+)
 def test_a_fresh_indicator_has_no_value(indicator: Supertrend) -> None:
     assert not indicator.ready
     assert math.isnan(indicator.value)

@@ -66,8 +66,9 @@ MARKETS = {
 }
 
 
-@pytest.fixture(params=[pytest.param(n, marks=pytest.mark.data) if n == "recorded" else n
-                        for n in MARKETS])
+@pytest.fixture(
+    params=[pytest.param(n, marks=pytest.mark.data) if n == "recorded" else n for n in MARKETS]
+)
 def bars(request: pytest.FixtureRequest) -> Bars:
     return MARKETS[request.param]()
 

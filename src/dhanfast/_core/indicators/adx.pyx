@@ -8,9 +8,10 @@ from dhanfast._core.indicators.ohlc cimport (
     bars_in,
     data_in,
     data_out,
+    outputs,
     refuse_bar,
 )
-from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, series_apart
 
 
 cdef void adx_block(
@@ -78,9 +79,8 @@ cdef class Adx:
         """
         bars = bars_in(high, low, close)
         cdef Py_ssize_t n = len(bars[0])
-        targets = (
-            series_out("adx", adx, n), series_out("plus_di", plus_di, n),
-            series_out("minus_di", minus_di, n), series_out("dx", dx, n))
+        targets = outputs(
+            ("adx", "plus_di", "minus_di", "dx"), (adx, plus_di, minus_di, dx), n)
         series_apart(bars, targets)
         cdef const double *highs = data_in(bars[0])
         cdef const double *lows = data_in(bars[1])

@@ -9,10 +9,11 @@ from dhanfast._core.indicators.ohlc cimport (
     data_out,
     is_finite,
     not_negative,
+    outputs,
     refuse_sample,
     samples_in,
 )
-from dhanfast._core.indicators.series cimport period_in, scratch_new, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, scratch_new, series_apart
 
 
 cdef void bollinger_block(
@@ -82,9 +83,8 @@ cdef class Bollinger:
         """
         source = samples_in("values", values, False)
         cdef Py_ssize_t n = len(source)
-        targets = (
-            series_out("upper", upper, n), series_out("middle", middle, n),
-            series_out("lower", lower, n))
+        targets = outputs(
+            ("upper", "middle", "lower"), (upper, middle, lower), n)
         series_apart((source,), targets)
         cdef const double *samples = data_in(source)
         cdef double *upper_out = data_out(targets[0])

@@ -9,11 +9,12 @@ from dhanfast._core.indicators.ohlc cimport (
     bar_is_sound,
     data_in,
     data_out,
+    outputs,
     ranges_in,
     refuse_bar,
 )
 from dhanfast._core.indicators.rolling cimport rolling_max_block, rolling_min_block
-from dhanfast._core.indicators.series cimport period_in, scratch_new, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, scratch_new, series_apart
 
 cdef enum:
     CHUNK = 1024             # bars whose bands stay in the first-level cache
@@ -85,9 +86,8 @@ cdef class Donchian:
         """
         ranges = ranges_in(high, low)
         cdef Py_ssize_t n = len(ranges[0])
-        targets = (
-            series_out("upper", upper, n), series_out("middle", middle, n),
-            series_out("lower", lower, n))
+        targets = outputs(
+            ("upper", "middle", "lower"), (upper, middle, lower), n)
         series_apart(ranges, targets)
         cdef const double *highs = data_in(ranges[0])
         cdef const double *lows = data_in(ranges[1])

@@ -8,10 +8,11 @@ from dhanfast._core.indicators.ohlc cimport (
     bars_in,
     data_in,
     data_out,
+    outputs,
     positive,
     refuse_bar,
 )
-from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, series_apart
 
 
 cdef void keltner_block(
@@ -74,9 +75,8 @@ cdef class Keltner:
         """
         bars = bars_in(high, low, close)
         cdef Py_ssize_t n = len(bars[0])
-        targets = (
-            series_out("upper", upper, n), series_out("middle", middle, n),
-            series_out("lower", lower, n))
+        targets = outputs(
+            ("upper", "middle", "lower"), (upper, middle, lower), n)
         series_apart(bars, targets)
         cdef const double *highs = data_in(bars[0])
         cdef const double *lows = data_in(bars[1])

@@ -34,6 +34,10 @@ cdef object samples_in(str name, object values, bint must_be_positive)
 cdef object volumes_in(object volume, Py_ssize_t length)            # finite, zero or more
 cdef object flags_in(str name, object values, Py_ssize_t length)    # uint8[n] of 0 and 1
 cdef object times_in(str name, object values, Py_ssize_t length)    # int64[n]
+# One float64[n] for each name: those given, checked, and new ones for None. New ones are rows of
+# one allocation: three separate ones of a year of minutes would go back to the system and fault
+# in again at every call, which costs more than the arithmetic.
+cdef tuple outputs(tuple names, tuple given, Py_ssize_t n)
 # First element; NULL for an empty array. The array must outlive the pointer.
 cdef const double *data_in(object array) except? NULL
 cdef double *data_out(object array) except? NULL

@@ -1,5 +1,7 @@
 """Refusals and array conversion shared by the indicators that read bars."""
 
+from dhanfast._core.indicators.series cimport series_out
+
 import numpy as np
 
 from dhanfast.errors import BadData, UsageError
@@ -109,6 +111,13 @@ cdef object times_in(str name, object values, Py_ssize_t length):
         raise UsageError(f"{name} has dtype {array.dtype}: must be int64, nanoseconds")
     _same_length(name, len(array), length)
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+cdef tuple outputs(tuple names, tuple given, Py_ssize_t n):
+    rows = iter(np.empty((sum(out is None for out in given), n), dtype=np.float64))
+    return tuple([
+        next(rows) if out is None else series_out(name, out, n)
+        for name, out in zip(names, given)])
 
 
 cdef const double *data_in(object array) except? NULL:

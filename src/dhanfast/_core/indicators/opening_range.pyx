@@ -9,12 +9,13 @@ from dhanfast._core.indicators.ohlc cimport (
     data_out,
     flags_data,
     flags_in,
+    outputs,
     ranges_in,
     refuse_bar,
     times_data,
     times_in,
 )
-from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, series_apart
 
 from dhanfast.errors import UsageError
 
@@ -101,7 +102,8 @@ cdef class OpeningRange:
         ranges = ranges_in(high, low)
         cdef Py_ssize_t n = len(ranges[0])
         session_start = flags_in("session_start", session_start, n)
-        targets = (series_out("high_out", high_out, n), series_out("low_out", low_out, n))
+        targets = outputs(
+            ("high_out", "low_out"), (high_out, low_out), n)
         series_apart(ranges, targets)
         cdef const double *highs = data_in(ranges[0])
         cdef const double *lows = data_in(ranges[1])
@@ -190,7 +192,8 @@ cdef class OpeningMinutes:
         cdef Py_ssize_t n = len(ranges[0])
         since_open_ns = times_in("since_open_ns", since_open_ns, n)
         session_start = flags_in("session_start", session_start, n)
-        targets = (series_out("high_out", high_out, n), series_out("low_out", low_out, n))
+        targets = outputs(
+            ("high_out", "low_out"), (high_out, low_out), n)
         series_apart(ranges, targets)
         cdef const double *highs = data_in(ranges[0])
         cdef const double *lows = data_in(ranges[1])

@@ -8,10 +8,11 @@ from dhanfast._core.indicators.ohlc cimport (
     bars_in,
     data_in,
     data_out,
+    outputs,
     positive,
     refuse_bar,
 )
-from dhanfast._core.indicators.series cimport period_in, series_apart, series_out
+from dhanfast._core.indicators.series cimport period_in, series_apart
 
 
 cdef void supertrend_block(
@@ -73,7 +74,8 @@ cdef class Supertrend:
         """
         bars = bars_in(high, low, close)
         cdef Py_ssize_t n = len(bars[0])
-        targets = (series_out("line", line, n), series_out("direction", direction, n))
+        targets = outputs(
+            ("line", "direction"), (line, direction), n)
         series_apart(bars, targets)
         cdef const double *highs = data_in(bars[0])
         cdef const double *lows = data_in(bars[1])

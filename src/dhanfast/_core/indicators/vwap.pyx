@@ -13,6 +13,7 @@ from dhanfast._core.indicators.ohlc cimport (
     flags_in,
     is_finite,
     not_negative,
+    outputs,
     refuse_bar,
     refuse_sample,
     volumes_in,
@@ -112,9 +113,8 @@ cdef class Vwap:
         cdef Py_ssize_t n = len(bars[0])
         volume = volumes_in(volume, n)
         session_start = flags_in("session_start", session_start, n)
-        targets = (
-            series_out("out", out, n), series_out("upper", upper, n),
-            series_out("lower", lower, n))
+        targets = outputs(
+            ("out", "upper", "lower"), (out, upper, lower), n)
         series_apart((*bars, volume), targets)
         cdef const double *highs = data_in(bars[0])
         cdef const double *lows = data_in(bars[1])
