@@ -415,3 +415,27 @@ def test_no_file_and_no_name(catalog: Catalog, day_file: Make) -> None:
         bring(catalog, day_file("a.csv", 0), symbol=None)
     with pytest.raises(UsageError, match="'drop' is not known"):
         bring(catalog, day_file("a.csv", 0), on_bad="drop")
+
+
+@pytest.mark.data
+def test_the_fifteen_minute_file_comes_in_without_its_626_bad_rows(
+    catalog: Catalog, recorded: Path
+) -> None:
+    path = recorded / "index_15m" / "BANKNIFTY_15m_2018_2022.parquet"
+    with pytest.raises(BadData, match="626 bad rows"):
+        bring(catalog, path, symbol=None)
+    assert tree(catalog.root) == {}
+    (done,) = bring(catalog, path, symbol=None, on_bad="skip")
+    assert (done.key, done.skipped, done.rows) == ("BANKNIFTY/15m", 626, 30_625 - 626)
+    assert len(done.skipped_rows) == 10
+
+
+@pytest.mark.data
+def test_every_instrument_of_a_file_comes_in(catalog: Catalog, recorded: Path) -> None:
+    path = recorded / "equity_1m" / "bank_stocks_1m_2023-04_2023-05.parquet"
+    done = bring(catalog, path, symbol=None)
+    assert len(done) == 12 and {item.rows_added for item in done} == {375 * 29}
+    got = read_bars(catalog.root, symbol="SBIN")
+    direct = read_bars(path, symbol="SBIN")
+    assert got.bars.tobytes() == direct.bars.tobytes()
+    assert got.bars["volume"].sum() > 0

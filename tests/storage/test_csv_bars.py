@@ -353,3 +353,61 @@ def test_semicolons_a_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_intervals_have_names(ns: int, name: str) -> None:
     assert interval_name(ns) == name
+
+
+def test_a_bad_row_of_one_instrument_does_not_stop_another(csv_file: Make) -> None:
+    rows = [[1_641_181_500 + 60 * n, 100, 102, 99, 101, name] for n in range(4) for name in "AB"]
+    rows[3][1] = "x"  # line 5, instrument B
+    path = csv_file(rows, header="ts,open,high,low,close,instrument")
+    assert len(read_bars(path, symbol="A").bars) == 4
+    with pytest.raises(BadData, match=r"1 bad row of 8.*\n.*line 5: open: 'x' is not a number"):
+        read_bars(path, symbol="B")
+
+
+def test_dates_may_be_dates_but_not_times(csv_file: Make) -> None:
+    path = csv_file()
+    assert len(read_bars(path, symbol="X", start=START.date(), end=START.date()).bars) == 3
+    with pytest.raises(UsageError, match="not a time"):
+        read_bars(path, symbol="X", start=START)
+
+
+def test_a_stamp_column_called_time(csv_file: Make, rows: list[list[Any]]) -> None:
+    path = csv_file(rows, header="time,open,high,low,close,volume")
+    assert read_bars(path, symbol="X").first == START
+
+
+def test_whole_dates_written_as_numbers_need_a_zone(csv_file: Make) -> None:
+    path = stamped(csv_file, "20220103", "20220104", "20220105", "20220199")
+    with pytest.raises(UsageError, match="--tz"):
+        read_bars(path, symbol="X")
+    with pytest.raises(BadData, match="line 5: ts: '20220199' is not a time"):
+        read_bars(path, symbol="X", tz="Asia/Kolkata")
+    path = stamped(csv_file, "20220103", "20220104", "20220105")
+    got = read_bars(path, symbol="X", tz="Asia/Kolkata")
+    assert (got.timeframe, got.first.isoformat()) == ("1d", "2022-01-03T00:00:00+05:30")
+
+
+def test_zones_that_are_not_indian(csv_file: Make) -> None:
+    path = stamped(csv_file, "2022-01-02 22:45-05", "2022-01-02 22:46-05", "2022-01-02 22:47-05")
+    assert read_bars(path, symbol="X").first == START
+
+
+@pytest.mark.parametrize(
+    "second", ["2022-01-03 24:15Z", "2022-02-30 09:15Z", "2022-01-03 9:15Zulu"]
+)
+def test_times_that_do_not_exist(csv_file: Make, second: str) -> None:
+    path = stamped(csv_file, "2022-01-03 09:15Z", second, "2022-01-03 09:17Z", "2022-01-03 09:18Z")
+    with pytest.raises(BadData, match=f"line 3: ts: '{second}' is not a time"):
+        read_bars(path, symbol="X")
+
+
+def test_text_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "latin.csv"
+    path.write_bytes(b"ts,open,high,low,close\n1641181500,1,1,1,\xff\n1641181560,1,1,1,1\n")
+    with pytest.raises(BadData, match=r"latin.csv: not a CSV file we can read: .*UTF8"):
+        read_bars(path, symbol="X")
+
+
+def test_a_time_column_given_twice(csv_file: Make) -> None:
+    with pytest.raises(UsageError, match=r"ts=DATE\+TIME or time=TIME, not both"):
+        read_bars(csv_file(), symbol="X", columns="ts=ts+x,time=y")

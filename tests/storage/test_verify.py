@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dhanfast.clock import ManualClock
 from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import Calendar
 from dhanfast.storage.bars import ReadOptions
+from dhanfast.storage.catalog import Catalog
+from dhanfast.storage.importing import ImportOptions, import_files
 from dhanfast.storage.verify import MEANING, NOTES, Finding, Verified, verify_source
 
 Make = Callable[..., Path]
@@ -300,3 +303,33 @@ def test_twelve_stocks_in_one_file_are_clean(recorded: Path) -> None:
 
 def test_the_plain_calendar_of_these_tests_is_ist() -> None:
     assert np.datetime64(minutes("2022-01-03")[0], "s") == np.datetime64("2022-01-03T03:45")
+
+
+def test_a_catalog_is_checked_series_by_series(file_of: Make, tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog")
+    path = file_of(minutes("2022-01-03"), minutes("2022-01-04", count=300))
+    for symbol in ("NIFTY", "BANKNIFTY"):
+        import_files(catalog, [path], ImportOptions(symbol=symbol), ManualClock())
+    both = verify_source(catalog.root)
+    assert [one.source for one in both] == ["BANKNIFTY/1m", "NIFTY/1m"]
+    assert [brief(one) for one in both] == [[("short-day", "2022-01-04", "2022-01-04", 75)]] * 2
+    (one,) = verify_source(catalog.root, symbol="NIFTY")
+    assert one.symbol == "NIFTY"
+    with pytest.raises(UsageError, match="has no SENSEX"):
+        verify_source(catalog.root, symbol="SENSEX")
+
+
+def test_a_damaged_catalog_is_not_called_clean(file_of: Make, tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog")
+    import_files(
+        catalog, [file_of(minutes("2022-01-03"))], ImportOptions(symbol="N"), ManualClock()
+    )
+    (path,) = (catalog.root / "N/1m").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-64])
+    with pytest.raises(BadData, match="damaged"):
+        verify_source(catalog.root)
+
+
+def test_prices_off_the_paisa_are_noted(file_of: Make) -> None:
+    found = check(file_of(minutes("2022-01-03"), price="100.0512"))
+    assert brief(found) == [("off-grid", "2022-01-03", "2022-01-03", 375)]

@@ -73,6 +73,11 @@ class Progress:
     """Says on stderr where long work stands; silent while it is short."""
 
     def __init__(self, total: int, doing: str) -> None:
+        """Start the wait.
+
+        Args:
+            total: how many things there are to do; `doing`: a verb for the message.
+        """
         self._total, self._doing = total, doing
         self._clock = SystemClock()
         self._start_ns = self._clock.now_ns()

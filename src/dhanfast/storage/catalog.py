@@ -101,6 +101,11 @@ class Catalog:
     """A folder of bars. Reading needs no lock; changing it is `importing.import_files`' work."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        """Name a catalog folder; it need not exist.
+
+        Args:
+            root: the folder that holds, or shall hold, manifest.json.
+        """
         self.root = Path(root)
 
     def manifest(self) -> Manifest:

@@ -222,12 +222,19 @@ class RowView:
 def view_of(table: RowTable, rows: NDArray[np.intp] | None) -> RowView:
     """Take some rows of a table and bring their prices to paise, half to even."""
     ts = table.ts if rows is None else table.ts[rows]
-    exact = (table.prices if rows is None else table.prices[:, rows]) * 100.0
-    paise = np.rint(exact)
-    with np.errstate(invalid="ignore"):  # an infinite price; the checks name it
-        off = np.abs(exact - paise) > OFF_GRID
-    rows_off: Any = off.any(axis=0) if off.any() else None
-    return RowView(table, rows, ts, paise, rows_off)
+    prices = table.prices if rows is None else table.prices[:, rows]
+    paise = np.empty_like(prices)
+    off: NDArray[np.bool_] | None = None
+    for column in range(len(prices)):  # one at a time: the working set stays in the cache
+        exact = prices[column] * 100.0
+        np.rint(exact, out=paise[column])
+        with np.errstate(invalid="ignore"):  # an infinite price; the checks name it
+            exact -= paise[column]
+        np.abs(exact, out=exact)
+        if len(exact) and not exact.max() <= OFF_GRID:  # also true when one is NaN
+            mask = exact > OFF_GRID
+            off = mask if off is None else off | mask
+    return RowView(table, rows, ts, paise, off if off is not None and off.any() else None)
 
 
 def all_good(view: RowView) -> bool:
