@@ -144,6 +144,17 @@ def test_a_bad_sample_is_refused_and_leaves_no_trace(name: str, bad: float) -> N
     np.testing.assert_array_equal(got, outputs(batch(*data))[0][100:])
 
 
+@pytest.mark.parametrize("place", [0, 2047, 2048, 4999])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_batch_names_the_bad_sample(name: str, place: int) -> None:
+    _, batch, inputs, _ = KINDS[name]
+    data = [np.linspace(100.0, 200.0, 5000) for _ in range(inputs)]
+    assert not np.isnan(outputs(batch(*data))[0][-1])
+    data[-1][place] = np.inf
+    with pytest.raises(BadData, match=rf"\[{place}\] is inf"):
+        batch(*data)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     make, _, inputs, _ = KINDS[name]
