@@ -519,7 +519,10 @@ cdef class Kernel:
         if self.session_at == self.session_count:
             return
         with nogil:
-            if self.position != 0 or self.entering != 0:
+            # There is no later price: what waits to come in, or to go out, expires first.
+            self.match.session(0, &self.sessions[self.session_at])
+            self.settle()
+            if self.position != 0:
                 bar = self.last_bar
                 bar.open = bar.high = bar.low = bar.close
                 bar.start_ns = self.last_ns - 1
