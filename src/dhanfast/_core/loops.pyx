@@ -217,7 +217,7 @@ cdef class TickLoop:
         return False
 
     def close_bars(self):
-        """End of data: the strategy sees the bars that time would have closed by the session's end."""
+        """End of data: the strategy sees the bars that the session's end would have closed."""
         cdef Bar closed[BARS_A_TICK]
         cdef size_t count
         cdef Kernel kernel = self.kernel

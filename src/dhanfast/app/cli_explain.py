@@ -13,8 +13,9 @@ from dhanfast.errors import UsageError
 )
 @click.option("-s", "--strategy", required=True, metavar="NAME")
 @click.option("--data", "source", required=True, metavar="FILE|SYMBOL")
-@click.option("--at", "moment", required=True, metavar='"DATE HH:MM"',
-              help="Start of the bar, IST.")
+@click.option(
+    "--at", "moment", required=True, metavar='"DATE HH:MM"', help="Start of the bar, IST."
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A strategy parameter.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_json: bool) -> None:

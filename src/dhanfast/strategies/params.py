@@ -45,7 +45,9 @@ class Param:
             if not low <= got <= high:
                 raise UsageError(f"parameter {name} must be in {low:g}..{high:g}, was {got:g}")
         if self.choices and got not in self.choices:
-            raise UsageError(f"parameter {name} must be one of {', '.join(self.choices)}, was {got}")
+            raise UsageError(
+                f"parameter {name} must be one of {', '.join(self.choices)}, was {got}"
+            )
         return got
 
 

@@ -23,7 +23,11 @@ class MomentumPython(Strategy):
 
     def on_start(self, m: Market) -> None:
         """Declare the four indicators."""
-        self.ema_line, self.rsi_line, self.atr_line = m.ema(self.ema), m.rsi(self.rsi), m.atr(self.atr)
+        self.ema_line, self.rsi_line, self.atr_line = (
+            m.ema(self.ema),
+            m.rsi(self.rsi),
+            m.atr(self.atr),
+        )
         self.hist = m.macd(self.macd_fast, self.macd_slow, self.macd_signal).hist
 
     def on_bar(self, ctx: Context, bar: BarView) -> None:
