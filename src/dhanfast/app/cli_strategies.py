@@ -28,7 +28,9 @@ def strategies(name: str | None, as_json: bool) -> None:
 
 def _described(name: str) -> dict[str, Any]:
     found = find_strategy(name, {})
-    doc = (found.kind.__doc__ or "").strip().splitlines()
+    # The docstring of a compiled class begins with its signature.
+    lines = (found.kind.__doc__ or "").strip().splitlines()
+    doc = [line for line in lines if line and not line.startswith(f"{found.kind.__name__}(")]
     return {
         "name": name,
         "door": found.door,
