@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from dhanfast.app.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
