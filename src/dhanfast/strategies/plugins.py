@@ -135,15 +135,17 @@ def _named(name: str) -> type:
 
 def _from_module(dotted: str, wanted: str) -> type:
     """A class of a module that Python can import: how compiled strategies are named."""
+    absent = UsageError(
+        f"no module {dotted!r} is installed beside dhanfast; install its package in this "
+        "environment, or name a file as path.py:Class"
+    )
+    if not all(part.isidentifier() for part in dotted.split(".")):
+        raise absent
     try:
         module = importlib.import_module(dotted)
     except Exception as error:
-        ours = isinstance(error, ModuleNotFoundError) and f"{dotted}.".startswith(f"{error.name}.")
-        if ours or isinstance(error, ValueError):
-            raise UsageError(
-                f"no module {dotted!r} is installed beside dhanfast; install its package in this "
-                "environment, or name a file as path.py:Class"
-            ) from error
+        if isinstance(error, ModuleNotFoundError) and f"{dotted}.".startswith(f"{error.name}."):
+            raise absent from error
         raise StrategyError(
             f"{dotted} cannot be imported: {type(error).__name__}: {error}"
         ) from error
