@@ -15,7 +15,7 @@ from dhanfast._core.types cimport (
 
 import numpy as np
 
-from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE
+from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.errors import StrategyError
 
 
@@ -129,7 +129,7 @@ cdef class Kernel:
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
-        self.portfolio.session(0, session) # and its bill is closed
+        self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at = at

@@ -65,17 +65,12 @@ def backtest(
     interval_ns = settings.timeframe_ns or signals.interval_ns
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
+    match_interval_ns = meets.interval_ns if meets else 0
     engine = Engine(
-        found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns),
-        sessions,
-        settings,
-        interval_ns=interval_ns,
-        match_interval_ns=meets.interval_ns if meets else 0,
+        runner, sessions, settings, interval_ns=interval_ns, match_interval_ns=match_interval_ns
     )
-    if meets is None:
-        engine.feed(shown)
-    else:
-        engine.feed(meets.bars, shown)
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped()
     result = _result(found, settings, signals, meets, engine, written)
