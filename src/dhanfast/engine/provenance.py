@@ -44,7 +44,7 @@ def _stamp(bar: Any) -> str:
 
 def _raw(rows: NDArray[Any]) -> memoryview:
     """The bytes of an array of records."""
-    return memoryview(np.ascontiguousarray(rows).view(np.uint8))
+    return np.ascontiguousarray(rows).view(np.uint8).data
 
 
 def _sha256(rows: NDArray[Any]) -> str:

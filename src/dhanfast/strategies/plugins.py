@@ -85,7 +85,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
 
 def strategy_params(strategy: str) -> dict[str, Param]:
     """{name: Param} of a strategy found by name or file."""
-    found: dict[str, Param] = _named(strategy).params()
+    kind: Any = _named(strategy)
+    found: dict[str, Param] = kind.params()
     return found
 
 
