@@ -68,7 +68,8 @@ def backtest(
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(runner, sessions, settings, interval_ns=interval_ns,
-                    match_interval_ns=meets.interval_ns if meets else 0)
+                    match_interval_ns=meets.interval_ns if meets else 0,
+                    bars=len((meets or signals).bars))
     if meets is None:
         engine.feed(shown)
     else:
