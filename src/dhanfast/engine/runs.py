@@ -56,11 +56,8 @@ def backtest(
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
-    if detail is not None and trade_data is not None:
-        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     signals = bars_of(data, start, end)
-    finer = detail if detail is not None else trade_data
-    meets = None if finer is None else bars_of(finer, start, end)
+    meets = _meets(detail, trade_data, start, end)
     sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
@@ -134,6 +131,19 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
             "see `dhanfast data list` for what there is"
         )
     return bars
+
+
+def _meets(
+    detail: str | Path | BarSet | None,
+    trade_data: str | Path | BarSet | None,
+    start: dt.date | None,
+    end: dt.date | None,
+) -> BarSet | None:
+    """The bars that orders meet when they are not the signal bars."""
+    if detail is not None and trade_data is not None:
+        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
+    finer = detail if detail is not None else trade_data
+    return None if finer is None else bars_of(finer, start, end)
 
 
 def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[Any]:
