@@ -45,8 +45,8 @@ class Flavour:
 
 
 FLAVOURS = {
-    "run": Flavour(".venv", ("build",), editable=True, rebuilds=True),
-    "dev": Flavour(".venv", ("build", "test", "lint"), editable=True, rebuilds=True),
+    "run": Flavour(".venv", ("build",)),
+    "dev": Flavour(".venv-dev", ("build", "test", "lint"), editable=True, rebuilds=True),
     "release": Flavour(".venv-release", ("build", "test")),
     "checked": Flavour(
         ".venv-checked",

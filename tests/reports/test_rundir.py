@@ -52,6 +52,7 @@ def test_a_run_reads_back_to_the_bit(make_result: Build, tmp_path: Path, trades_
 def test_result_json_is_the_summary_and_the_sums(written: Path, result: RunResult) -> None:
     out = read_summary(written)
     files = out.pop("files")
+    assert out.pop("log") == [list(line) for line in result.log]
     assert out == summary(result)
     for name, told in files.items():
         data = (written / name).read_bytes()

@@ -5,8 +5,9 @@ from libc.math cimport NAN, isfinite, llrint
 from libc.string cimport memset
 
 from dhanfast._core.match cimport match_is_quiet
-from dhanfast._core.portfolio cimport Bill
+from dhanfast._core.portfolio cimport Bill, portfolio_equity
 from dhanfast._core.risk cimport RiskView
+from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.types cimport (
@@ -15,12 +16,21 @@ from dhanfast._core.types cimport (
 
 import numpy as np
 
-from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE
+from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.errors import StrategyError
 
 
 cdef extern from "df_native.h" nogil:
     void DF_ASSERT(bint condition)
+
+
+# Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
+cdef Order _NO_ORDER
+cdef OrderRow _NO_ROW
+cdef Trade _NO_TRADE
+memset(&_NO_ORDER, 0, sizeof(Order))
+memset(&_NO_ROW, 0, sizeof(OrderRow))
+memset(&_NO_TRADE, 0, sizeof(Trade))
 
 
 @cython.final
@@ -136,7 +146,7 @@ cdef class Kernel:
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
-        self.portfolio.session(0, session) # and its bill is closed
+        self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at = at
@@ -163,7 +173,8 @@ cdef class Kernel:
     cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil:
         """The market was at these prices: value what is held, remember the trade's extremes."""
         cdef paise_t worst, best
-        self.portfolio.mark(0, close)
+        if close > 0:
+            self.portfolio.positions[0].mark = close
         if self.position != 0:
             # The whole trade's result if what is left were closed at the extremes.
             worst = self.trade.exit_value + low * _size(self.position) - self.trade.entry_value
@@ -175,13 +186,17 @@ cdef class Kernel:
 
     cdef void sample(self, ns_t now_ns) noexcept nogil:
         """Equity now: its peak, the deepest fall from it, and a row when every bar is kept."""
-        cdef paise_t equity = self.portfolio.equity()
+        cdef paise_t equity = portfolio_equity(self.portfolio)
+        cdef EquityRow *row
         if equity > self.equity_peak:
             self.equity_peak = equity
         elif self.equity_peak - equity > self.drawdown_max:
             self.drawdown_max = self.equity_peak - equity
         if self.rules.equity_each_bar:
-            self.log.add_equity(now_ns, equity, self.position)
+            DF_ASSERT(self.log.equity_count < self.log.equity_max)
+            row = &self.log.equity[self.log.equity_count]
+            row.time_ns, row.equity, row.position = now_ns, equity, self.position
+            self.log.equity_count += 1
 
     cdef void time_rules(self, ns_t now_ns) noexcept nogil:
         """Square-off: at or after the session's time nothing may stay open or on its way in."""
@@ -310,7 +325,8 @@ cdef class Kernel:
         cdef RiskView view
         cdef OrderRow *row
         cdef RejectReason verdict
-        memset(&order, 0, sizeof(Order))
+        cdef paise_t equity
+        order = _NO_ORDER
         order.id, order.created_ns, order.price = self.next_id, now_ns, price
         order.trigger, order.qty, order.group = trigger, qty, group
         order.side, order.kind, order.validity = side, kind, Validity.DAY
@@ -318,14 +334,16 @@ cdef class Kernel:
         self.next_id += 1
         view.position, view.pending = self.position, self.entering
         view.mark = self.portfolio.positions[0].mark
-        view.day_pnl = self.portfolio.day_pnl()
-        view.margin_free = self.portfolio.equity() - self.portfolio.margin_used()
+        equity = portfolio_equity(self.portfolio)
+        view.day_pnl = equity - self.portfolio.equity_day_open
+        # Only an entry is asked for margin.
+        view.margin_free = 0 if flags & OrderFlag.EXIT else equity - self.portfolio.margin_used()
         view.now_ns = now_ns
         if self.working_count == WORKING_MAX:
             self.status = Status.POOL_FULL
             return 0
         row = &self.working[self.working_count]
-        memset(row, 0, sizeof(OrderRow))
+        row[0] = _NO_ROW
         row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
         row.price, row.trigger, row.qty = price, trigger, qty
         row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
@@ -348,23 +366,21 @@ cdef class Kernel:
         """Handle every report there is, also those that handling one brings about."""
         cdef Report reports[REPORTS_A_TAKE]
         cdef size_t i, count
-        while True:
+        while self.match.pending_reports:
             count = self.match.take(&reports[0], REPORTS_A_TAKE)
-            if count == 0:
-                return
             for i in range(count):
                 self.on_report(&reports[i])
 
     cdef void on_report(self, const Report *report) noexcept nogil:
         cdef size_t at
         cdef Bill bill
+        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
+            return
         for at in range(self.working_count):
             if self.working[at].id == report.order_id:
                 break
         else:
             DF_ASSERT(False)
-            return
-        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
             return
         if report.kind == ReportKind.FILLED:
             self.working[at].filled += report.qty
@@ -386,7 +402,7 @@ cdef class Kernel:
         cdef const Session *session = &self.sessions[self.session_at]
         cdef paise_t distance
         if trade.qty == 0:
-            memset(trade, 0, sizeof(Trade))
+            trade[0] = _NO_TRADE
             trade.entry_ns, trade.side = report.time_ns, report.side
             trade.entry_reason, trade.contract = report.why, session.contract
             self.group = report.order_id

@@ -8,9 +8,6 @@ from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.types cimport Session
 
-import numpy as np
-
-from dhanfast._core.types import TICK_DTYPE
 
 
 cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,

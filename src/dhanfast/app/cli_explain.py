@@ -29,9 +29,9 @@ def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_j
     except ValueError:
         raise UsageError(f"--at {moment!r} is not a time; write 'YYYY-MM-DD HH:MM'") from None
     params: dict[str, object] = {}
-    for text in sets:
-        key, _, value = text.partition("=")
-        params[key.strip()] = value.strip()
+    for item in sets:
+        key, _, given = item.partition("=")
+        params[key.strip()] = given.strip()
     values = explain_bar(strategy, source, at, params)
     if as_json:
         shown = {label: None if value != value else value for label, value in values.items()}

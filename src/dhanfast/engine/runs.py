@@ -56,26 +56,22 @@ def backtest(
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
-    if detail is not None and trade_data is not None:
-        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     signals = bars_of(data, start, end)
-    finer = detail if detail is not None else trade_data
-    meets = None if finer is None else bars_of(finer, start, end)
+    meets = _meets(detail, trade_data, start, end)
     sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(
-        found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns),
+        runner,
         sessions,
         settings,
         interval_ns=interval_ns,
         match_interval_ns=meets.interval_ns if meets else 0,
+        bars=len((meets or signals).bars),
     )
-    if meets is None:
-        engine.feed(shown)
-    else:
-        engine.feed(meets.bars, shown)
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped()
     result = _result(found, settings, signals, meets, engine, written)
@@ -135,6 +131,19 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
             "see `dhanfast data list` for what there is"
         )
     return bars
+
+
+def _meets(
+    detail: str | Path | BarSet | None,
+    trade_data: str | Path | BarSet | None,
+    start: dt.date | None,
+    end: dt.date | None,
+) -> BarSet | None:
+    """The bars that orders meet when they are not the signal bars."""
+    if detail is not None and trade_data is not None:
+        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
+    finer = detail if detail is not None else trade_data
+    return None if finer is None else bars_of(finer, start, end)
 
 
 def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[Any]:

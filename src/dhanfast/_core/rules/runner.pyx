@@ -1,6 +1,7 @@
 """RuleRunner: reads the six answers of a rule program and says what they ask for."""
 
 cimport cython
+from libc.math cimport fabs
 from libc.stdint cimport uint8_t, uint32_t
 
 from dhanfast._core.rules.graph cimport Expr, Graph
@@ -9,7 +10,7 @@ from dhanfast._core.types cimport Bar
 
 
 cdef inline bint _true(double x) noexcept nogil:
-    return x == x and x != 0.0
+    return fabs(x) > 0.0             # neither 0 nor NaN
 
 
 @cython.final
