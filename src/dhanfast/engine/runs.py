@@ -58,8 +58,8 @@ def backtest(
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
     meets = _meets(detail, trade_data, start, end)
-    sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
     interval_ns = settings.timeframe_ns or signals.interval_ns
+    sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
