@@ -73,7 +73,7 @@ def backtest(
     )
     engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
-    found.stopped()
+    found.stopped(runner)
     result = _result(found, settings, signals, meets, engine, written)
     counters = dict(result.counters)
     counters["bars_outside_session"] += outside

@@ -56,11 +56,21 @@ class Found:
         settings: dict[str, Any] = asked() if asked is not None else {}
         return settings
 
-    def stopped(self) -> None:
-        """Tell the strategy that the run is over."""
+    def stopped(self, runner: Any) -> None:
+        """Tell a Python strategy that the run is over.
+
+        Args:
+            runner: what `runner` gave for this run.
+        Raises:
+            StrategyError: its `on_stop` raised; the cause is chained.
+        """
         on_stop = getattr(self.made, "on_stop", None)
-        if on_stop is not None and not isinstance(self.made, NativeStrategy):
-            on_stop()
+        if on_stop is None or self.door != "python":
+            return
+        try:
+            on_stop(runner.context)
+        except Exception as error:
+            raise StrategyError(f"strategy stopped: on_stop: {error}") from error
 
 
 def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -> Found:
