@@ -221,9 +221,11 @@ cdef class TickLoop:
         cdef Bar closed[BARS_A_TICK]
         cdef size_t count
         cdef Kernel kernel = self.kernel
+        cdef const Session *session
         if kernel.session_at == kernel.session_count:
             return
-        count = bars_advance(&self.builder.state, kernel.sessions[kernel.session_at].close_ns,
+        session = &kernel.sessions[kernel.session_at]
+        count = bars_advance(&self.builder.state, max(session.close_ns, session.close2_ns),
                              &closed[0], BARS_A_TICK)
         _decide_on_bars(kernel, &closed[0], count)
         kernel.stopped(kernel.status)
