@@ -1,4 +1,4 @@
-"""A door into rule programs for tests: every value of chosen series on every bar of a kernel run."""
+"""A door into rule programs: every value of chosen series on every bar of a kernel run."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -67,7 +67,10 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Column]]] = {
     "le": (lambda a, b, c: a <= b, lambda a, b, c: (a <= b) * 1.0),
     "gt": (lambda a, b, c: a > b, lambda a, b, c: (a > b) * 1.0),
     "ge": (lambda a, b, c: a >= b, lambda a, b, c: (a >= b) * 1.0),
-    "gt number": (lambda a, b, c: 3 > a, lambda a, b, c: (a < 3) * 1.0),
+    "gt number": (
+        lambda a, b, c: 3 > a,  # noqa: SIM300
+        lambda a, b, c: (a < 3) * 1.0,
+    ),
     "eq": (lambda a, b, c: a.equals(b), lambda a, b, c: (a == b) * 1.0),
     "and": (lambda a, b, c: a & c, lambda a, b, c: (_true(a) & _true(c)) * 1.0),
     "or": (lambda a, b, c: a | c, lambda a, b, c: (_true(a) | _true(c)) * 1.0),
