@@ -50,6 +50,13 @@ cdef class Kernel:
         on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
         equity_each_bar: True samples equity on every bar, False once a session.
+    Attributes:
+        bars_seen: bars shown to the strategy. bars_matched: bars that orders met.
+        bars_outside: bars outside every session, skipped.
+        signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
+            position, or an entry on its way, was kept.
+        orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
+        equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
     Raises:
         ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
     """

@@ -186,6 +186,9 @@ cdef class TickLoop:
     Args:
         kernel: its rules say how long a signal bar is.
         builder: time bars of that length over the kernel's sessions.
+    Attributes:
+        ticks_seen: all of them. ticks_outside: outside every session, skipped.
+        ticks_late: with an exchange time before the newest; used at the newest time.
     """
 
     def __cinit__(self, Kernel kernel not None, TimeBars builder not None):

@@ -77,6 +77,10 @@ cdef class Match:
         limit_through: True: a limit fills only when the price trades through it.
         stop_market_ok: True: SL-M accepted.
 
+    Attributes:
+        live: orders not yet done.
+        pending_reports: reports not taken yet.
+
     Raises:
         ConfigError: a number out of range, or slippage_e6 beyond the protection.
         MemoryError: no room for the pools.

@@ -117,6 +117,10 @@ cdef class Portfolio:
         instruments: how many instruments there are; they are 0..instruments-1.
         days_max: closed days kept for `bills`; later ones are charged but counted in `days_lost`.
 
+    Attributes:
+        count: instruments.
+        days_closed: days in `bills`.
+
     Units:
         Cash and prices in paise, quantities in units, unrounded charges in micro-paise.
 

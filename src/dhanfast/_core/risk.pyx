@@ -139,6 +139,9 @@ cdef class Gate:
         margin_check: True: the exposure an entry adds, at the session's margin rate, must be free.
         instruments: indexes at or above this are unknown; 0 = do not check.
 
+    Attributes:
+        day_locked: the daily loss limit has been hit today.
+
     Units:
         Prices and cash in paise, quantities in units (never lots), times in UTC ns.
 

@@ -11,7 +11,14 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
 
 @click.command(epilog="Example: dhanfast demo --export my-first-run")
 @click.option("--seed", default=7, show_default=True, help="Which generated market.")
-@click.option("-s", "--strategy", default="momentum", show_default=True)
+@click.option(
+    "-s",
+    "--strategy",
+    default="momentum",
+    metavar="NAME",
+    show_default=True,
+    help="As for backtest.",
+)
 @click.option(
     "--export",
     metavar="DIR",

@@ -1,12 +1,15 @@
 """`dhanfast strategies`: what can be given to -s, and with which parameters."""
 
 import json
+import textwrap
 from typing import Any
 
 import click
 
 from dhanfast.strategies.params import Param
 from dhanfast.strategies.plugins import BUILT_IN, find_strategy, strategy_params
+
+WIDTH, INDENT_MAX = 80, 30
 
 
 @click.command(epilog="Example: dhanfast strategies momentum")
@@ -20,7 +23,9 @@ def strategies(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['name']:<18}{row['door']:<8}{row['doc']}")
+        head = f"{row['name']:<16}  {row['door']:<8}"
+        indent = " " * (len(head) if len(head) <= INDENT_MAX else 2)
+        click.echo(textwrap.fill(head + row["doc"], WIDTH, subsequent_indent=indent))
         if name:
             for key, item in row["params"].items():
                 click.echo(f"  {key:<16}{item['default']!s:<10}{item['range']:<16}{item['doc']}")
@@ -28,7 +33,9 @@ def strategies(name: str | None, as_json: bool) -> None:
 
 def _described(name: str) -> dict[str, Any]:
     found = find_strategy(name, {})
-    doc = (found.kind.__doc__ or "").strip().splitlines()
+    # The docstring of a compiled class begins with its signature.
+    lines = (found.kind.__doc__ or "").strip().splitlines()
+    doc = [line for line in lines if line and not line.startswith(f"{found.kind.__name__}(")]
     return {
         "name": name,
         "door": found.door,

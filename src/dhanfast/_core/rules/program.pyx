@@ -17,6 +17,9 @@ cdef class Program:
         constants: {column: value}, filled once.
         ops: (name, inputs, outputs, numbers, row_by_row) in the order to run, every operation after
             the ones it reads; those with row_by_row after all others.
+    Attributes:
+        column_count: how many columns there are.
+        rows: filled by the last block.
     Raises:
         ValueError: a column or an operation that does not exist, or the order is broken.
         MemoryError: columns or states could not be allocated.

@@ -22,6 +22,8 @@ cdef class RuleRunner(NativeStrategy):
         enter_long, enter_short: enter when true (both true: neither).
         exit_long, exit_short: close the position when true.
         stop, target: rupees from the fill price, read on the bar of the signal.
+    Attributes:
+        conflicts: bars on which long and short were both true; there was no entry.
     """
 
     def __cinit__(self, Graph graph not None, Expr enter_long not None, Expr enter_short not None,
