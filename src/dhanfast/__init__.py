@@ -31,6 +31,7 @@ __all__ = [
     "Strategy",
     "__version__",
     "backtest",
+    "get_include",
     "param",
 ]
 
@@ -44,6 +45,17 @@ if TYPE_CHECKING:
     from dhanfast.strategies import RuleStrategy as RuleStrategy
     from dhanfast.strategies import Strategy as Strategy
     from dhanfast.strategies import param as param
+
+
+def get_include() -> str:
+    """Folder of the C headers that the shipped `.pxd` files name.
+
+    A Cython module that cimports dhanfast passes it to its C compiler, as with numpy's. The `.pxd`
+    files themselves need no path: Cython finds them through the installed package.
+    """
+    from pathlib import Path
+
+    return str(Path(__file__).parent / "_core" / "native")
 
 
 def __getattr__(name: str) -> Any:

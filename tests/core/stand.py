@@ -39,8 +39,15 @@ class Wisher(Strategy):
             ctx.exit()
 
 
-def sessions(days: int, minutes: int, *, square_off: int = 0, entry_until: int | None = None,
-             lot: int = 25, **fields: Any) -> NDArray[Any]:
+def sessions(
+    days: int,
+    minutes: int,
+    *,
+    square_off: int = 0,
+    entry_until: int | None = None,
+    lot: int = 25,
+    **fields: Any,
+) -> NDArray[Any]:
     """`days` sessions of so many minutes; square_off and entry_until in minutes from the open."""
     rows = np.zeros(days, SESSION_DTYPE)
     rows["open_ns"] = OPEN + np.arange(days) * DAY
@@ -66,15 +73,31 @@ def bars_of(prices: list[tuple[int, int, int, int]], minutes: int) -> NDArray[An
     return rows
 
 
-def make(strategy: Any, table: NDArray[Any], *, slippage_ticks: int = 0, capital: int = 10**12,
-         latency_ns: int = 0, log: RunLog | None = None, gate: dict[str, Any] | None = None,
-         **rules: Any) -> Kernel:
+def make(
+    strategy: Any,
+    table: NDArray[Any],
+    *,
+    slippage_ticks: int = 0,
+    capital: int = 10**12,
+    latency_ns: int = 0,
+    log: RunLog | None = None,
+    gate: dict[str, Any] | None = None,
+    **rules: Any,
+) -> Kernel:
     """A kernel over a strategy (or a native one) with the gate wide open unless told otherwise."""
     door = Gate(instruments=1, **(gate or {}))
     match = Match(door, instruments=1, latency_ns=latency_ns, stop_market_ok=True)
     runner = strategy.runner(lambda at_ns, text: None) if hasattr(strategy, "runner") else strategy
-    return Kernel(runner, match, Portfolio(capital, 1), door, log or RunLog(), table,
-                  slippage_ticks=slippage_ticks, **rules)
+    return Kernel(
+        runner,
+        match,
+        Portfolio(capital, 1),
+        door,
+        log or RunLog(),
+        table,
+        slippage_ticks=slippage_ticks,
+        **rules,
+    )
 
 
 def run(kernel: Kernel, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> Any:

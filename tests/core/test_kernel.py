@@ -15,8 +15,13 @@ from .slow_model import Day, SlowModel
 from .stand import DAY, MINUTE, OPEN, TICK, Wisher, bars_of, make, run, sessions
 
 MINUTES = 12
-WHY = {Reason.STOP_LOSS: "stop", Reason.TAKE_PROFIT: "target", Reason.EXIT_SIGNAL: "exit",
-       Reason.TIME_EXIT: "time", Reason.REVERSAL: "reverse"}
+WHY = {
+    Reason.STOP_LOSS: "stop",
+    Reason.TAKE_PROFIT: "target",
+    Reason.EXIT_SIGNAL: "exit",
+    Reason.TIME_EXIT: "time",
+    Reason.REVERSAL: "reverse",
+}
 
 wishes = st.tuples(
     st.sampled_from(["", "", "long", "short", "flat"]),
@@ -40,31 +45,71 @@ def markets(draw: st.DrawFn) -> tuple[list[tuple[int, int, int, int]], list[Any]
     return prices, [draw(wishes) for _ in range(count)]
 
 
-@given(market=markets(), slip=st.integers(0, 3), square_off=st.sampled_from([0, 9]),
-       opposite=st.sampled_from(["keep", "close", "reverse"]))
-def test_trades_agree_with_the_slow_model(market: Any, slip: int, square_off: int,
-                                          opposite: str) -> None:
+@given(
+    market=markets(),
+    slip=st.integers(0, 3),
+    square_off=st.sampled_from([0, 9]),
+    opposite=st.sampled_from(["keep", "close", "reverse"]),
+)
+def test_trades_agree_with_the_slow_model(
+    market: Any, slip: int, square_off: int, opposite: str
+) -> None:
     prices, said = market
     # No decision on a session's last bar: its order would find the exchange closed.
     said = [("", 0.0, 0.0) if i % MINUTES == MINUTES - 1 else w for i, w in enumerate(said)]
     days = -(-len(prices) // MINUTES)
     table = sessions(days, MINUTES, square_off=square_off, entry_until=MINUTES - 1)
-    kernel = make(Wisher(said), table, slippage_ticks=slip,
-                  on_opposite={"keep": 0, "close": 1, "reverse": 2}[opposite])
+    kernel = make(
+        Wisher(said),
+        table,
+        slippage_ticks=slip,
+        on_opposite={"keep": 0, "close": 1, "reverse": 2}[opposite],
+    )
     bars = bars_of(prices, MINUTES)
     trades, _, _ = run(kernel, bars)
     model = SlowModel(
-        [Day(*(int(row[n]) for n in ("open_ns", "close_ns", "entry_from_ns", "entry_until_ns",
-                                     "square_off_ns"))) for row in table],
-        tick=TICK, qty=25, slippage=slip * TICK, interval_ns=MINUTE, opposite=opposite)
-    expected = model.run([tuple(int(b[n]) for n in ("start_ns", "open", "high", "low", "close"))
-                          for b in bars], said)
-    got = [(t["side"], t["entry_value"] // 25, t["entry_ns"], t["exit_value"] // 25, t["exit_ns"],
-            t["stop"], t["target"], WHY.get(t["exit_reason"], "end")) for t in trades]
-    told = [(t.side, t.entry, t.entry_ns, t.exit, t.exit_ns, t.stop, t.target, t.why)
-            for t in expected]
-    assert got[:len(told)] == told
-    assert len(got) - len(told) == (model.open is not None)   # closed at the end of the data
+        [
+            Day(
+                *(
+                    int(row[n])
+                    for n in (
+                        "open_ns",
+                        "close_ns",
+                        "entry_from_ns",
+                        "entry_until_ns",
+                        "square_off_ns",
+                    )
+                )
+            )
+            for row in table
+        ],
+        tick=TICK,
+        qty=25,
+        slippage=slip * TICK,
+        interval_ns=MINUTE,
+        opposite=opposite,
+    )
+    expected = model.run(
+        [tuple(int(b[n]) for n in ("start_ns", "open", "high", "low", "close")) for b in bars], said
+    )
+    got = [
+        (
+            t["side"],
+            t["entry_value"] // 25,
+            t["entry_ns"],
+            t["exit_value"] // 25,
+            t["exit_ns"],
+            t["stop"],
+            t["target"],
+            WHY.get(t["exit_reason"], "end"),
+        )
+        for t in trades
+    ]
+    told = [
+        (t.side, t.entry, t.entry_ns, t.exit, t.exit_ns, t.stop, t.target, t.why) for t in expected
+    ]
+    assert got[: len(told)] == told
+    assert len(got) - len(told) == (model.open is not None)  # closed at the end of the data
 
 
 @given(market=markets(), cut=st.integers(1, 40))
@@ -75,7 +120,7 @@ def test_feeding_in_pieces_changes_nothing(market: Any, cut: int) -> None:
     whole = run(make(Wisher(said), table), bars)
     pieces = make(Wisher(said), table)
     for at in range(0, len(bars), cut):
-        assert pieces.run(bars[at:at + cut].view("u1"))
+        assert pieces.run(bars[at : at + cut].view("u1"))
     pieces.finish()
     for one, other in zip(whole, pieces.log.drain(), strict=True):
         assert one.tobytes() == other.tobytes()
@@ -99,8 +144,10 @@ def test_equity_is_cash_and_charges_add_up(market: Any) -> None:
     assert int(trades["gross"].sum()) == sold - bought
     assert (equity["time_ns"][1:] > equity["time_ns"][:-1]).all()
     # Unrounded per trade, rounded per day: they differ by less than a rupee and a half a day.
-    parts = sum(int(trades[n].sum()) for n in ("brokerage", "exchange", "sebi", "ipft", "stamp",
-                                               "stt", "gst"))
+    parts = sum(
+        int(trades[n].sum())
+        for n in ("brokerage", "exchange", "sebi", "ipft", "stamp", "stt", "gst")
+    )
     assert abs(parts / 1e6 - int(days["charges"].sum())) <= 150 * max(len(days), 1)
 
 
@@ -137,8 +184,8 @@ def test_a_gap_over_night_takes_the_stop_at_the_open_of_the_next_day() -> None:
 def test_bars_outside_the_session_are_counted_and_unseen() -> None:
     prices = [(10000,) * 4] * 5
     bars = bars_of(prices, MINUTES)
-    bars["start_ns"][0] = OPEN - 8 * MINUTE            # pre-open print
-    bars["start_ns"][4] = OPEN + MINUTES * MINUTE      # closing print
+    bars["start_ns"][0] = OPEN - 8 * MINUTE  # pre-open print
+    bars["start_ns"][4] = OPEN + MINUTES * MINUTE  # closing print
     strategy = Wisher([("", 0.0, 0.0)] * 3)
     kernel = make(strategy, sessions(1, MINUTES))
     run(kernel, bars)
@@ -155,16 +202,20 @@ def test_special_sessions_take_no_entries() -> None:
 
 def test_latency_moves_the_fill_into_the_bar_against_the_order() -> None:
     prices = [(10000,) * 4, (10000, 10400, 9900, 10200), (10200,) * 4]
-    kernel = make(Wisher([("long", 0.0, 0.0), ("", 0, 0), ("", 0, 0)]), sessions(1, MINUTES),
-                  latency_ns=MINUTE // 4)
+    kernel = make(
+        Wisher([("long", 0.0, 0.0), ("", 0, 0), ("", 0, 0)]),
+        sessions(1, MINUTES),
+        latency_ns=MINUTE // 4,
+    )
     trades, _, _ = run(kernel, bars_of(prices, MINUTES))
-    assert int(trades[0]["entry_value"]) == 25 * 10100     # a quarter of the way to the high
+    assert int(trades[0]["entry_value"]) == 25 * 10100  # a quarter of the way to the high
     assert int(trades[0]["entry_ns"]) == OPEN + MINUTE + MINUTE // 4
 
 
 def test_a_refused_entry_is_written_down_and_nothing_is_sent() -> None:
-    kernel = make(Wisher([("long", 0.0, 0.0), ("", 0.0, 0.0)]), sessions(1, MINUTES),
-                  gate={"qty_max": 10})
+    kernel = make(
+        Wisher([("long", 0.0, 0.0), ("", 0.0, 0.0)]), sessions(1, MINUTES), gate={"qty_max": 10}
+    )
     trades, orders, _ = run(kernel, bars_of([(10000,) * 4] * 2, MINUTES))
     assert len(trades) == 0 and kernel.orders_sent == 0 and kernel.orders_refused == 1
     assert RejectReason(orders[0]["refused"]) is RejectReason.LIMIT_QTY
@@ -188,13 +239,18 @@ def test_mae_and_mfe_are_the_extremes_while_held() -> None:
 def test_signal_bars_of_their_own_meet_finer_bars() -> None:
     """Five-minute decisions on one-minute fills: the entry takes the next minute's open."""
     minutes = 15
-    prices = [(10000 + 10 * i, 10010 + 10 * i, 9990 + 10 * i, 10005 + 10 * i)
-              for i in range(minutes)]
+    prices = [
+        (10000 + 10 * i, 10010 + 10 * i, 9990 + 10 * i, 10005 + 10 * i) for i in range(minutes)
+    ]
     fine = bars_of(prices, minutes)
     coarse = fine[::5].copy()
     for i, row in enumerate(coarse):
-        part = fine[5 * i:5 * i + 5]
-        row["high"], row["low"], row["close"] = part["high"].max(), part["low"].min(), part["close"][-1]
+        part = fine[5 * i : 5 * i + 5]
+        row["high"], row["low"], row["close"] = (
+            part["high"].max(),
+            part["low"].min(),
+            part["close"][-1],
+        )
     strategy = Wisher([("long", 0.0, 0.0), ("flat", 0.0, 0.0), ("", 0.0, 0.0)])
     kernel = make(strategy, sessions(1, minutes), interval_ns=5 * MINUTE, match_interval_ns=MINUTE)
     trades, _, _ = run(kernel, fine, coarse)
@@ -202,11 +258,14 @@ def test_signal_bars_of_their_own_meet_finer_bars() -> None:
     assert int(trades[0]["exit_value"]) == 25 * int(fine["open"][10])
 
 
-@pytest.mark.parametrize("spoil, text", [
-    (lambda b: b["start_ns"].__setitem__(1, b["start_ns"][0]), "older"),
-    (lambda b: b["low"].__setitem__(1, 0), "price"),
-    (lambda b: b["high"].__setitem__(1, 1), "price"),
-])
+@pytest.mark.parametrize(
+    "spoil, text",
+    [
+        (lambda b: b["start_ns"].__setitem__(1, b["start_ns"][0]), "older"),
+        (lambda b: b["low"].__setitem__(1, 0), "price"),
+        (lambda b: b["high"].__setitem__(1, 1), "price"),
+    ],
+)
 def test_bad_bars_stop_the_run(spoil: Any, text: str) -> None:
     bars = bars_of([(10000,) * 4] * 3, MINUTES)
     spoil(bars)
@@ -224,10 +283,15 @@ def test_a_strategy_that_raises_stops_the_run_with_its_error() -> None:
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-@pytest.mark.parametrize("wrong, text", [
-    ({"lots": 0}, "lots"), ({"interval_ns": 0}, "interval_ns"), ({"on_opposite": 7}, "on_opposite"),
-    ({"slippage": -1}, "slippage"),
-])
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"lots": 0}, "lots"),
+        ({"interval_ns": 0}, "interval_ns"),
+        ({"on_opposite": 7}, "on_opposite"),
+        ({"slippage": -1}, "slippage"),
+    ],
+)
 def test_wrong_arguments_are_refused(wrong: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make(Wisher([]), sessions(1, MINUTES), **wrong)

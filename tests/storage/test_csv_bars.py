@@ -188,7 +188,8 @@ def test_the_first_ten_are_shown_and_all_are_counted(csv_file: Make) -> None:
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     path = tmp_path / "gaps.csv"
     path.write_text(
-        "\n\nts,open,high,low,close\n1641181500,1,1,1,1\n\n1641181560,1,1,1,1\n\n\n1641181620,x,1,1,1\n"
+        "\n\nts,open,high,low,close\n1641181500,1,1,1,1\n\n1641181560,1,1,1,1\n\n\n"
+        "1641181620,x,1,1,1\n"
     )
     with pytest.raises(BadData, match=r"line 9: open: 'x' is not a number"):
         read_bars(path, symbol="X")

@@ -6,6 +6,7 @@ from numpy.typing import DTypeLike, NDArray
 FOLDER: Final[str]
 
 def remove(name: str, *, folder: str = ...) -> None: ...
+
 @final
 class BroadcastWriter:
     def __new__(

@@ -16,7 +16,7 @@ from dhanfast._core.types cimport (
 
 import numpy as np
 
-from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE
+from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.errors import StrategyError
 
 
@@ -62,7 +62,8 @@ cdef class Kernel:
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
-            raise ValueError(f"interval_ns must be positive, was {interval_ns}, {match_interval_ns}")
+            raise ValueError("interval_ns must be positive and match_interval_ns not negative, "
+                             f"was {interval_ns}, {match_interval_ns}")
         if on_opposite not in (Opposite.KEEP, Opposite.CLOSE, Opposite.REVERSE):
             raise ValueError(f"on_opposite must be 0 (keep), 1 (close) or 2 (reverse), "
                              f"was {on_opposite}")
@@ -138,7 +139,7 @@ cdef class Kernel:
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
-        self.portfolio.session(0, session) # and its bill is closed
+        self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at = at
@@ -418,6 +419,7 @@ cdef class Kernel:
     cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
         cdef Trade *trade = &self.trade
         cdef paise_t result
+        cdef uint64_t entered_by = self.group
         trade.exit_ns, trade.exit_reason = report.time_ns, report.why
         trade.exit_value += report.price * report.qty
         _charge(trade, bill)
@@ -434,7 +436,7 @@ cdef class Kernel:
         self.group = 0
         self.stop_price = self.target_price = 0
         self.view.entry_price, self.view.bars_held = NAN, 0
-        if self.entering != 0 and self.entry_id <= report.order_id and report.why != Reason.REVERSAL:
+        if self.entry_id == entered_by and self.entering != 0:
             self.match.cancel(self.entry_id, report.time_ns)   # the rest of a half-filled entry
 
     cdef void order_done(self, size_t at, const Report *report) noexcept nogil:
@@ -457,7 +459,8 @@ cdef class Kernel:
         elif order_id == self.target_id:
             self.target_id = 0
         if refused_stop:
-            self.leave(Reason.RISK_EXIT, 0, report.time_ns)   # never hold without the stop it asked for
+            # Never hold without the stop that was asked for.
+            self.leave(Reason.RISK_EXIT, 0, report.time_ns)
 
     # ---- the loops ----------------------------------------------------------------------------
 

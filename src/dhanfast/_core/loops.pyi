@@ -6,6 +6,7 @@ from dhanfast._core.bars import TimeBars
 from dhanfast._core.kernel import Kernel
 
 def run_split(kernel: Kernel, bars: NDArray[Any], signal_bars: NDArray[Any]) -> bool: ...
+
 @final
 class TickLoop:
     kernel: Kernel

@@ -8,9 +8,6 @@ from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.types cimport Session
 
-import numpy as np
-
-from dhanfast._core.types import TICK_DTYPE
 
 
 cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,
@@ -217,7 +214,7 @@ cdef class TickLoop:
         return False
 
     def close_bars(self):
-        """End of data: the strategy sees the bars that time would have closed by the session's end."""
+        """End of data: the strategy sees the bars that the session's end would have closed."""
         cdef Bar closed[BARS_A_TICK]
         cdef size_t count
         cdef Kernel kernel = self.kernel

@@ -146,8 +146,8 @@ cdef class Context:
         if self.signal == NULL:
             raise StrategyError("buy, sell and exit are for on_bar and on_tick only")
         if stop < 0 or target < 0:
-            raise StrategyError(f"stop and target are distances in rupees from the fill price, "
-                                f"not prices: they cannot be negative (stop={stop}, target={target})")
+            raise StrategyError("stop and target are distances in rupees from the fill price, not "
+                                f"prices: they cannot be negative, were {stop} and {target}")
         self.signal.action, self.signal.stop, self.signal.target = action, stop, target
         return 0
 

@@ -1,4 +1,4 @@
-"""NativeStrategy: the base whose methods do nothing, so that a subclass writes only what it needs."""
+"""NativeStrategy: the base whose methods do nothing; a subclass writes only what it needs."""
 
 
 cdef class NativeStrategy:

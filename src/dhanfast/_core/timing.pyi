@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 def monotonic_ns() -> int: ...
+
 @final
 class UtcClock:
     def __new__(cls) -> Self: ...

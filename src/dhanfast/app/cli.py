@@ -16,16 +16,28 @@ from dhanfast.errors import DhanfastError
 
 # verb -> (module, attribute, one line for --help)
 COMMANDS = {
-    "backtest": ("dhanfast.app.cli_backtest", "backtest",
-                 "Run a strategy over recorded or generated bars."),
+    "backtest": (
+        "dhanfast.app.cli_backtest",
+        "backtest",
+        "Run a strategy over recorded or generated bars.",
+    ),
     "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
     "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
-    "explain": ("dhanfast.app.cli_explain", "explain",
-                "Show every node of a strategy's rules on one bar."),
-    "generate": ("dhanfast.app.cli_generate", "generate",
-                 "Write a seeded, generated market to a file."),
-    "strategies": ("dhanfast.app.cli_strategies", "strategies",
-                   "List the strategies and their parameters."),
+    "explain": (
+        "dhanfast.app.cli_explain",
+        "explain",
+        "Show every node of a strategy's rules on one bar.",
+    ),
+    "generate": (
+        "dhanfast.app.cli_generate",
+        "generate",
+        "Write a seeded, generated market to a file.",
+    ),
+    "strategies": (
+        "dhanfast.app.cli_strategies",
+        "strategies",
+        "List the strategies and their parameters.",
+    ),
 }
 
 
@@ -76,8 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        result: Any = cli.main(args=None if argv is None else list(argv), prog_name="dhanfast",
-                               standalone_mode=False)
+        result: Any = cli.main(
+            args=None if argv is None else list(argv), prog_name="dhanfast", standalone_mode=False
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
@@ -94,7 +107,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        click.echo(f"error: {error.strerror or error}"
-                   + (f": {error.filename}" if error.filename else ""), err=True)
+        click.echo(
+            f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
+            err=True,
+        )
         return 1
     return result if isinstance(result, int) else 0

@@ -17,35 +17,79 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
 @click.command(
     epilog="Example: dhanfast backtest -s momentum --data bars.parquet --from 2022-01-01 --json"
 )
-@click.option("-s", "--strategy", required=True, metavar="NAME",
-              help="A built-in strategy, path.py or path.py:Class.")
-@click.option("--data", "source", required=True, metavar="FILE|SYMBOL",
-              help="Bars that give the signals: a Parquet or CSV file, or a catalog symbol.")
+@click.option(
+    "-s",
+    "--strategy",
+    required=True,
+    metavar="NAME",
+    help="A built-in strategy, path.py or path.py:Class.",
+)
+@click.option(
+    "--data",
+    "source",
+    required=True,
+    metavar="FILE|SYMBOL",
+    help="Bars that give the signals: a Parquet or CSV file, or a catalog symbol.",
+)
 @click.option("--from", "start", metavar="DATE", help="First exchange date, YYYY-MM-DD.")
 @click.option("--to", "end", metavar="DATE", help="Last exchange date, inclusive.")
 @click.option("--timeframe", metavar="1m", help="Bars the strategy sees; default: the data's.")
-@click.option("--detail", metavar="FILE|SYMBOL",
-              help="Finer bars on which fills, stops and targets are resolved.")
-@click.option("--trade-data", metavar="FILE|SYMBOL",
-              help="Recorded bars of the traded future; fills then use its prices.")
+@click.option(
+    "--detail",
+    metavar="FILE|SYMBOL",
+    help="Finer bars on which fills, stops and targets are resolved.",
+)
+@click.option(
+    "--trade-data",
+    metavar="FILE|SYMBOL",
+    help="Recorded bars of the traded future; fills then use its prices.",
+)
 @click.option("--capital", default="1000000", metavar="RUPEES", show_default=True)
 @click.option("--lots", default=1, metavar="N", show_default=True, help="Size of an entry.")
-@click.option("--slippage", default="1tick", show_default=True,
-              help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.")
-@click.option("--latency", default="0ms", show_default=True,
-              help="From decision to the exchange: 250ms, 1s.")
+@click.option(
+    "--slippage",
+    default="1tick",
+    show_default=True,
+    help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.",
+)
+@click.option(
+    "--latency", default="0ms", show_default=True, help="From decision to the exchange: 250ms, 1s."
+)
 @click.option("--seed", default=0, show_default=True, help="Kept with the result.")
 @click.option("--entry-from", default="09:20", show_default=True, metavar="HH:MM")
-@click.option("--last-entry", default="15:00", show_default=True, metavar="HH:MM",
-              help="No entry at or after this time, IST.")
-@click.option("--square-off", default="15:15", show_default=True, metavar="HH:MM|none",
-              help="Close positions at this time; none carries them over night.")
-@click.option("--on-opposite", default="keep", show_default=True, metavar="keep|close|reverse",
-              help="What an entry signal against the open position does.")
-@click.option("--limit-through", is_flag=True,
-              help="Targets fill only when the price trades through them, not at touch.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE",
-              help="A strategy parameter, or risk.LIMIT. Repeatable.")
+@click.option(
+    "--last-entry",
+    default="15:00",
+    show_default=True,
+    metavar="HH:MM",
+    help="No entry at or after this time, IST.",
+)
+@click.option(
+    "--square-off",
+    default="15:15",
+    show_default=True,
+    metavar="HH:MM|none",
+    help="Close positions at this time; none carries them over night.",
+)
+@click.option(
+    "--on-opposite",
+    default="keep",
+    show_default=True,
+    metavar="keep|close|reverse",
+    help="What an entry signal against the open position does.",
+)
+@click.option(
+    "--limit-through",
+    is_flag=True,
+    help="Targets fill only when the price trades through them, not at touch.",
+)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A strategy parameter, or risk.LIMIT. Repeatable.",
+)
 @click.option("--export", metavar="DIR", help="Write the run directory (report.html and tables).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def backtest(**given: Any) -> None:
@@ -74,8 +118,13 @@ def backtest(**given: Any) -> None:
 
     export = export_place(given["export"])
     result = runs.backtest(
-        given["strategy"], given["source"], params=params, start=_day(given["start"], "from"),
-        end=_day(given["end"], "to"), settings=settings, detail=given["detail"],
+        given["strategy"],
+        given["source"],
+        params=params,
+        start=_day(given["start"], "from"),
+        end=_day(given["end"], "to"),
+        settings=settings,
+        detail=given["detail"],
         trade_data=given["trade_data"],
     )
     if export is not None:
@@ -99,8 +148,9 @@ def export_place(directory: str | None) -> Path | None:
         return None
     place = Path(directory)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise UsageError(f"export: {place} exists and is not an empty directory; name another one "
-                         "or remove it")
+        raise UsageError(
+            f"export: {place} exists and is not an empty directory; name another one or remove it"
+        )
     return place
 
 

@@ -12,8 +12,11 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
 @click.command(epilog="Example: dhanfast demo --export my-first-run")
 @click.option("--seed", default=7, show_default=True, help="Which generated market.")
 @click.option("-s", "--strategy", default="momentum", show_default=True)
-@click.option("--export", metavar="DIR", help="Keep the run directory here; default: a new folder "
-              "of the system's temporary directory.")
+@click.option(
+    "--export",
+    metavar="DIR",
+    help="Keep the run directory here; default: a new folder of the system's temporary directory.",
+)
 def demo(seed: int, strategy: str, export: str | None) -> None:
     """Backtest a strategy on a generated Bank Nifty year and write its report.
 

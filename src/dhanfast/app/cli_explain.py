@@ -13,8 +13,9 @@ from dhanfast.errors import UsageError
 )
 @click.option("-s", "--strategy", required=True, metavar="NAME")
 @click.option("--data", "source", required=True, metavar="FILE|SYMBOL")
-@click.option("--at", "moment", required=True, metavar='"DATE HH:MM"',
-              help="Start of the bar, IST.")
+@click.option(
+    "--at", "moment", required=True, metavar='"DATE HH:MM"', help="Start of the bar, IST."
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A strategy parameter.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_json: bool) -> None:
@@ -26,9 +27,9 @@ def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_j
     except ValueError:
         raise UsageError(f"--at {moment!r} is not a time; write 'YYYY-MM-DD HH:MM'") from None
     params: dict[str, object] = {}
-    for text in sets:
-        key, _, value = text.partition("=")
-        params[key.strip()] = value.strip()
+    for item in sets:
+        key, _, given = item.partition("=")
+        params[key.strip()] = given.strip()
     values = explain_bar(strategy, source, at, params)
     if as_json:
         shown = {label: None if value != value else value for label, value in values.items()}

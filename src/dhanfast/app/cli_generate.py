@@ -15,8 +15,13 @@ from dhanfast.errors import UsageError
 @click.option("--from", "start", required=True, metavar="DATE", help="First date, YYYY-MM-DD.")
 @click.option("--to", "end", required=True, metavar="DATE", help="Last date, inclusive.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--kind", default="IDX", show_default=True, type=click.Choice(["IDX", "FUT"]),
-              help="The index itself or its front-month future.")
+@click.option(
+    "--kind",
+    default="IDX",
+    show_default=True,
+    type=click.Choice(["IDX", "FUT"]),
+    help="The index itself or its front-month future.",
+)
 @click.option("-o", "--output", required=True, metavar="FILE.parquet")
 def generate(symbol: str, start: str, end: str, seed: int, kind: str, output: str) -> None:
     """Generate one-minute bars of SYMBOL; the file says that it is generated."""

@@ -30,7 +30,9 @@ def _described(name: str) -> dict[str, Any]:
     found = find_strategy(name, {})
     doc = (found.kind.__doc__ or "").strip().splitlines()
     return {
-        "name": name, "door": found.door, "doc": doc[0] if doc else "",
+        "name": name,
+        "door": found.door,
+        "doc": doc[0] if doc else "",
         "params": {key: _param(item) for key, item in strategy_params(name).items()},
     }
 

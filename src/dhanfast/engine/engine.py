@@ -72,10 +72,19 @@ class Engine:
         )
         self.strategy = strategy
         self.kernel = Kernel(
-            strategy, self.match, self.portfolio, self.gate, self.log, sessions,
-            lots=settings.lots, interval_ns=interval_ns, match_interval_ns=match_interval_ns,
-            slippage=settings.slippage.paise, slippage_ticks=settings.slippage.ticks,
-            on_opposite=OPPOSITE[settings.on_opposite], equity_each_bar=equity_each_bar,
+            strategy,
+            self.match,
+            self.portfolio,
+            self.gate,
+            self.log,
+            sessions,
+            lots=settings.lots,
+            interval_ns=interval_ns,
+            match_interval_ns=match_interval_ns,
+            slippage=settings.slippage.paise,
+            slippage_ticks=settings.slippage.ticks,
+            on_opposite=OPPOSITE[settings.on_opposite],
+            equity_each_bar=equity_each_bar,
         )
         self.kernel_ns = 0
         self._sessions, self._interval_ns = sessions, interval_ns
@@ -144,5 +153,3 @@ class Engine:
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
         return found
-
-

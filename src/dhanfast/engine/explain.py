@@ -38,10 +38,14 @@ def explain_bar(
     start_ns = round(moment.timestamp()) * 10**9
     where = np.flatnonzero(bars.bars["start_ns"] == start_ns)
     if not len(where):
-        raise UsageError(f"no bar of {bars.symbol} starts at {moment:%Y-%m-%d %H:%M} IST; the data "
-                         f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}")
+        raise UsageError(
+            f"no bar of {bars.symbol} starts at {moment:%Y-%m-%d %H:%M} IST; the data "
+            f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}"
+        )
     runner: Any = found.runner(lambda at_ns, text: None, bars.interval_ns)
-    graph = getattr(runner, "graph", None) or getattr(getattr(runner, "context", None), "graph", None)
+    graph = getattr(runner, "graph", None) or getattr(
+        getattr(runner, "context", None), "graph", None
+    )
     if graph is None:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)

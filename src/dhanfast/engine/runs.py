@@ -1,19 +1,16 @@
 """The runs: short functions that pick clock, source of events and broker, and drive the engine."""
 
 import datetime as dt
-import hashlib
-import inspect
-import platform
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dhanfast import __version__
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.sessions import session_notes, session_table
@@ -22,8 +19,10 @@ from dhanfast.storage.bars import BarSet, read_bars
 from dhanfast.strategies.plugins import Found, find_strategy
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
-MODELLED = ("The future's prices are modelled: fills use the index level itself (basis 0), because "
-            "the data holds no prices of the future.")
+MODELLED = (
+    "The future's prices are modelled: fills use the index level itself (basis 0), because "
+    "the data holds no prices of the future."
+)
 GENERATED = "The market data is generated, not recorded: the result says nothing about any market."
 
 
@@ -57,9 +56,9 @@ def backtest(
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
-    signals = bars_of(data, start, end)
     if detail is not None and trade_data is not None:
         raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
+    signals = bars_of(data, start, end)
     finer = detail if detail is not None else trade_data
     meets = None if finer is None else bars_of(finer, start, end)
     sessions = sessions_of(signals, settings, (meets or signals).interval_ns)
@@ -67,31 +66,59 @@ def backtest(
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    engine = Engine(runner, sessions, settings, interval_ns=interval_ns,
-                    match_interval_ns=meets.interval_ns if meets else 0,
-                    bars=len((meets or signals).bars))
-    if meets is None:
-        engine.feed(shown)
-    else:
-        engine.feed(meets.bars, shown)
+    match_interval_ns = meets.interval_ns if meets else 0
+    engine = Engine(
+        runner,
+        sessions,
+        settings,
+        interval_ns=interval_ns,
+        match_interval_ns=match_interval_ns,
+        bars=len((meets or signals).bars),
+    )
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped()
-    notes = _notes(signals, meets, trade_data is not None)
+    result = _result(found, settings, signals, meets, engine, written)
+    counters = dict(result.counters)
+    counters["bars_outside_session"] += outside
+    return replace(
+        result,
+        timeframe=timeframe_text(interval_ns),
+        bars=shown if meets is None else meets.bars,
+        counters=counters,
+        config=_config(found, settings, start, end),
+        notes=_notes(signals, meets, trade_data is not None),
+        log=tuple(messages),
+    )
+
+
+def _result(
+    found: Found,
+    settings: Settings,
+    signals: BarSet,
+    meets: BarSet | None,
+    engine: Engine,
+    written: Written,
+) -> RunResult:
+    """What was written down, with where it came from."""
     return RunResult(
         strategy=found.name,
         symbol=signals.symbol,
         traded=f"{signals.symbol} FUT",
-        timeframe=timeframe_text(interval_ns),
+        timeframe="",
         capital=settings.capital,
-        trades=written.trades, orders=written.orders, equity=written.equity, days=written.days,
-        bars=shown if meets is None else meets.bars,
-        counters=_counted(engine, outside),
-        config=_config(found, settings, start, end),
-        data=_data_of(signals, meets),
-        notes=notes,
-        digest=_digest(signals, meets, written),
+        trades=written.trades,
+        orders=written.orders,
+        equity=written.equity,
+        days=written.days,
+        bars=None,
+        counters=engine.counters(),
+        config={},
+        data=data_of(signals, meets),
+        notes=(),
+        digest=run_digest(signals, meets, written),
         kernel_ns=engine.kernel_ns,
-        versions=_versions(found),
+        versions=versions_of(found),
     )
 
 
@@ -103,8 +130,10 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
     """
     bars = data if isinstance(data, BarSet) else read_bars(data, start=start, end=end)
     if len(bars.bars) == 0:
-        raise BadData(f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
-                      "see `dhanfast data list` for what there is")
+        raise BadData(
+            f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
+            "see `dhanfast data list` for what there is"
+        )
     return bars
 
 
@@ -116,16 +145,23 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
         ConfigError: an entry of so many lots is above the freeze quantity.
     """
     sessions = session_table(
-        bars.symbol, "FUT", bars.first.date(), bars.last.date(), entry_from=settings.entry_from,
-        entry_until=settings.entry_until, square_off=settings.square_off,
+        bars.symbol,
+        "FUT",
+        bars.first.date(),
+        bars.last.date(),
+        entry_from=settings.entry_from,
+        entry_until=settings.entry_until,
+        square_off=settings.square_off,
     ).copy()
     largest = settings.lots * sessions["lot"]
     over = np.flatnonzero((sessions["freeze"] > 0) & (largest > sessions["freeze"]))
     if len(over):
         row = sessions[over[0]]
         most = int(row["freeze"]) // int(row["lot"])
-        raise ConfigError(f"lots must be at most {most} on {row['date']}: {settings.lots} lots of "
-                          f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order")
+        raise ConfigError(
+            f"lots must be at most {most} on {row['date']}: {settings.lots} lots of "
+            f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order"
+        )
     # The closing order fills at the first print of a later bar, so it must leave one bar early;
     # a contract is never held past the last bar of its expiry day.
     last_chance = sessions["close_ns"] - interval_ns
@@ -145,8 +181,10 @@ def _at_timeframe(
     if interval_ns == signals.interval_ns:
         return signals.bars, 0
     if interval_ns < signals.interval_ns or interval_ns % signals.interval_ns:
-        raise ConfigError(f"timeframe must be a multiple of the data's "
-                          f"{timeframe_text(signals.interval_ns)}, was {timeframe_text(interval_ns)}")
+        raise ConfigError(
+            f"timeframe must be a multiple of the data's "
+            f"{timeframe_text(signals.interval_ns)}, was {timeframe_text(interval_ns)}"
+        )
     from dhanfast._core.timeframes import aggregate
 
     bars, outside = aggregate(signals.bars, interval_ns, sessions, source_ns=signals.interval_ns)
@@ -165,69 +203,14 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     return tuple(notes)
 
 
-def _counted(engine: Engine, outside: int) -> dict[str, int]:
-    counters = engine.counters()
-    counters["bars_outside_session"] += outside
-    return counters
-
-
 def _config(
     found: Found, settings: Settings, start: dt.date | None, end: dt.date | None
 ) -> dict[str, Any]:
     return {
-        "strategy": found.name, "door": found.door, "params": found.settings(),
-        "from": start.isoformat() if start else None, "to": end.isoformat() if end else None,
+        "strategy": found.name,
+        "door": found.door,
+        "params": found.settings(),
+        "from": start.isoformat() if start else None,
+        "to": end.isoformat() if end else None,
         **settings.as_dict(),
-    }
-
-
-def _data_of(signals: BarSet, meets: BarSet | None) -> dict[str, Any]:
-    def one(bars: BarSet) -> dict[str, Any]:
-        return {
-            "symbol": bars.symbol, "interval": timeframe_text(bars.interval_ns),
-            "rows": len(bars.bars), "generated": bars.generated,
-            "first": _stamp(bars.bars[0]), "last": _stamp(bars.bars[-1]),
-            "sources": [{"name": s[0], "sha256": s[1], "rows": s[2]} for s in bars.sources],
-            "sha256": _sha256(bars.bars),
-        }
-
-    return {"signals": one(signals), "fills": one(meets) if meets is not None else None}
-
-
-def _stamp(bar: Any) -> str:
-    return dt.datetime.fromtimestamp(int(bar["start_ns"]) // 10**9, IST).isoformat()
-
-
-def _sha256(rows: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8)).hexdigest()
-
-
-def _digest(signals: BarSet, meets: BarSet | None, written: Written) -> str:
-    """SHA-256 over the bars used and every decision and booking: equal runs have equal digests.
-
-    The strategy's name is left out on purpose: the same decisions through another door are equal.
-    """
-    total = hashlib.sha256()
-    for bars in (signals, meets):
-        if bars is not None:
-            total.update(np.ascontiguousarray(bars.bars).view(np.uint8))
-    for rows in (written.orders, written.trades, written.equity, written.days):
-        total.update(rows.view(np.uint8))
-    return total.hexdigest()
-
-
-def _versions(found: Found) -> dict[str, str]:
-    """What ran: versions, and hashes of the code that was loaded."""
-    code = hashlib.sha256()
-    for name in sorted(name for name in sys.modules if name.split(".")[0] == "dhanfast"):
-        spec = getattr(sys.modules[name], "__spec__", None)
-        if spec is not None and spec.origin and Path(spec.origin).is_file():
-            code.update(name.encode() + b"\0" + Path(spec.origin).read_bytes())
-    try:
-        source = Path(inspect.getfile(found.kind)).read_bytes()
-    except (TypeError, OSError):
-        source = b""
-    return {
-        "dhanfast": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "code_sha256": code.hexdigest(), "strategy_sha256": hashlib.sha256(source).hexdigest(),
     }

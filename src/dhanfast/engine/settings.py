@@ -10,8 +10,15 @@ from dhanfast.strategies.params import unknown
 
 NS_PER_S = 1_000_000_000
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)\s*$")
-_UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S,
-            "h": 3600 * NS_PER_S, "d": 86_400 * NS_PER_S}
+_UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+    "d": 86_400 * NS_PER_S,
+}
 _SLIPPAGE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ticks?|pts?|points?|bps|%)\s*$")
 
 
@@ -23,8 +30,10 @@ def duration_ns(text: str, name: str) -> int:
     """
     found = _DURATION.match(text)
     if not found:
-        raise ConfigError(f"{name}: {text!r} is not a duration; write a number and a unit, "
-                          "one of ns us ms s m h d, for example 250ms or 1m")
+        raise ConfigError(
+            f"{name}: {text!r} is not a duration; write a number and a unit, "
+            "one of ns us ms s m h d, for example 250ms or 1m"
+        )
     return round(float(found[1]) * _UNIT_NS[found[2]])
 
 
@@ -59,8 +68,10 @@ class Slippage:
             return cls()
         found = _SLIPPAGE.match(text)
         if not found:
-            raise ConfigError(f"slippage: {text!r} is not understood; write for example 1tick, 2pts, "
-                              "3bps or 0.02%")
+            raise ConfigError(
+                f"slippage: {text!r} is not understood; write for example 1tick, 2pts, "
+                "3bps or 0.02%"
+            )
         amount, unit = float(found[1]), found[2]
         if unit.startswith("tick"):
             if amount != int(amount):
@@ -84,7 +95,9 @@ def clock_time(text: str | dt.time | None, name: str) -> dt.time | None:
     try:
         return dt.time.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError(f"{name}: {text!r} is not a time of day; write HH:MM in IST, or none") from None
+        raise ConfigError(
+            f"{name}: {text!r} is not a time of day; write HH:MM in IST, or none"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +150,21 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order."""
         return {
-            "capital_paise": self.capital, "lots": self.lots,
+            "capital_paise": self.capital,
+            "lots": self.lots,
             "timeframe": timeframe_text(self.timeframe_ns) if self.timeframe_ns else "data",
-            "slippage": {"ticks": self.slippage.ticks, "paise": self.slippage.paise,
-                         "rate_e6": self.slippage.rate_e6},
-            "latency_ns": self.latency_ns, "seed": self.seed,
+            "slippage": {
+                "ticks": self.slippage.ticks,
+                "paise": self.slippage.paise,
+                "rate_e6": self.slippage.rate_e6,
+            },
+            "latency_ns": self.latency_ns,
+            "seed": self.seed,
             "entry_from": self.entry_from.strftime("%H:%M"),
             "entry_until": self.entry_until.strftime("%H:%M"),
             "square_off": self.square_off.strftime("%H:%M") if self.square_off else None,
-            "on_opposite": self.on_opposite, "limit_through": self.limit_through,
+            "on_opposite": self.on_opposite,
+            "limit_through": self.limit_through,
             "protection_e4": self.protection_e4,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
         }
@@ -160,19 +179,32 @@ def checked(settings: Settings) -> Settings:
     Raises:
         ConfigError: a value out of range.
     """
+
     def need(ok: bool, name: str, value: object, rule: str) -> None:
         if not ok:
             raise ConfigError(f"{name} must be {rule}, was {value}")
 
-    need(100 <= settings.capital <= 10**15, "capital", settings.capital / 100,
-         "in 1..10,000,000,000,000 rupees")
+    need(
+        100 <= settings.capital <= 10**15,
+        "capital",
+        settings.capital / 100,
+        "in 1..10,000,000,000,000 rupees",
+    )
     need(1 <= settings.lots <= 100_000, "lots", settings.lots, "in 1..100000")
     need(0 <= settings.latency_ns <= 3600 * NS_PER_S, "latency", settings.latency_ns, "in 0ns..1h")
-    need(settings.entry_from < settings.entry_until, "entry-from", settings.entry_from,
-         f"before the last-entry time {settings.entry_until}")
+    need(
+        settings.entry_from < settings.entry_until,
+        "entry-from",
+        settings.entry_from,
+        f"before the last-entry time {settings.entry_until}",
+    )
     if settings.square_off is not None:
-        need(settings.entry_until <= settings.square_off, "last-entry", settings.entry_until,
-             f"at or before the square-off time {settings.square_off}")
+        need(
+            settings.entry_until <= settings.square_off,
+            "last-entry",
+            settings.entry_until,
+            f"at or before the square-off time {settings.square_off}",
+        )
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     return settings

@@ -174,7 +174,8 @@ def _price(result: RunResult) -> str:
         '<div class="head"><div class="tools" id="price-tools">'
         f'<button type="button" data-turn="-1" aria-label="Earlier">{EARLIER}</button>'
         f'<button type="button" data-turn="1" aria-label="Later">{LATER}</button>{buttons}</div>'
-        '<div class="key"><span>▲ long entry</span><span>▼ short entry</span><span>○ exit</span>'
+        '<div class="key"><span>▲ long entry</span><span>▼ short entry</span>'
+        "<span>○ exit</span>"
         '<span class="good">net win</span><span class="bad">net loss</span></div></div>'
         '<div class="chart" id="price" role="img" aria-label="Price with the entry and exit of '
         f'each trade"></div><p class="note">Nights and holidays take no room.{merged}{some}</p>'

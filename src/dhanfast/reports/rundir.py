@@ -60,6 +60,7 @@ def _fill(result: RunResult, place: Path, risk_free: float) -> None:
     (place / "config.json").write_text(json.dumps(result.config, indent=2) + "\n", "utf-8")
     (place / "report.html").write_text(report_page(result, risk_free=risk_free), "utf-8")
     out = summary(result, risk_free=risk_free)
+    out["log"] = [list(line) for line in result.log]
     out["files"] = {}
     for name in FILES:
         data = (place / name).read_bytes()
@@ -151,4 +152,5 @@ def read_run(directory: str | Path) -> RunResult:
         notes=tuple(out["notes"]),
         kernel_ns=out["kernel_ns"],
         versions=out["versions"],
+        log=tuple((int(at_ns), str(text)) for at_ns, text in out.get("log", [])),
     )

@@ -33,8 +33,13 @@ from dhanfast.strategies.params import Parametric, param
 __all__ = ["BarView", "Context", "FillView", "Market", "Strategy", "TickView", "param"]
 
 # Callbacks of the full contract that need parts of the engine which are not in this version.
-_LATER = {"on_chain": "option chains", "on_order": "order updates", "on_timer": "timers",
-          "save": "hot swap", "load": "hot swap"}
+_LATER = {
+    "on_chain": "option chains",
+    "on_order": "order updates",
+    "on_timer": "timers",
+    "save": "hot swap",
+    "load": "hot swap",
+}
 
 Log = Callable[[int, str], None]
 MINUTE_NS = 60_000_000_000
@@ -60,8 +65,10 @@ class Strategy(Parametric):
         """This strategy as the kernel runs it; used by the engine."""
         for name, part in _LATER.items():
             if hasattr(self, name):
-                raise StrategyError(f"{type(self).__name__}.{name}: {part} are not in this version; "
-                                    f"remove the method")
+                raise StrategyError(
+                    f"{type(self).__name__}.{name}: {part} are not in this version; "
+                    f"remove the method"
+                )
         graph = Graph()
         context = Context(graph, log)
         self.on_start(Market(graph, interval_ns))

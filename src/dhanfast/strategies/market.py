@@ -15,7 +15,7 @@ PERIOD_MAX = 100_000
 
 
 class Macd(NamedTuple):
-    """The three series of a MACD: line = fast - slow, signal = EMA of line, hist = line - signal."""
+    """A MACD: line = fast - slow, signal = EMA of line, hist = line - signal."""
 
     line: Expr
     signal: Expr
@@ -123,7 +123,10 @@ class Market:
         return (second >= low) & (second < high)
 
     def _study(
-        self, name: str, inputs: tuple[Expr | float, ...], numbers: tuple[float, ...],
+        self,
+        name: str,
+        inputs: tuple[Expr | float, ...],
+        numbers: tuple[float, ...],
         outputs: int = 1,
     ) -> tuple[Expr, ...]:
         return self._graph.add(name, inputs, numbers, outputs)
@@ -184,7 +187,7 @@ class Market:
         """On-balance volume, units."""
         return self._study("obv", (self.close, self.volume), ())[0]
 
-    # ---- rolling statistics -----------------------------------------------------------------------
+    # ---- rolling statistics --------------------------------------------------------------------
 
     def mean(self, period: int, of: Expr | None = None) -> Expr:
         """Mean of the last `period` values; the same as `sma`."""
@@ -225,7 +228,7 @@ class Market:
         numbers = (_period("period", period), float(percent))
         return self._study("percentile", (self._of(of),), numbers)[0]
 
-    # ---- volatility and channels --------------------------------------------------------------------
+    # ---- volatility and channels ---------------------------------------------------------------
 
     def atr(self, period: int = 14) -> Expr:
         """Wilder's average true range, rupees."""
@@ -250,7 +253,9 @@ class Market:
 
     def donchian(self, period: int = 20) -> Bands:
         """Donchian channel: highest high, lowest low and their mean over `period` bars."""
-        return Bands(*self._study("donchian", (self.high, self.low), (_period("period", period),), 3))
+        return Bands(
+            *self._study("donchian", (self.high, self.low), (_period("period", period),), 3)
+        )
 
     def supertrend(self, period: int = 10, width: float = 3.0) -> Supertrend:
         """Supertrend line and direction."""
@@ -263,7 +268,7 @@ class Market:
         numbers = (_period("period", period, 2), _factor_large("bars_a_year", bars_a_year))
         return self._study("realised_volatility", (self.close,), numbers)[0]
 
-    # ---- within the session -------------------------------------------------------------------------
+    # ---- within the session --------------------------------------------------------------------
 
     def vwap(self, width: float = 2.0) -> Bands:
         """Session volume-weighted average price with bands `width` deviations away.
@@ -283,7 +288,7 @@ class Market:
         return self._study("rolling_vwap", inputs, (_period("period", period),))[0]
 
     def opening_range(self, minutes: int = 15) -> Range:
-        """High and low of the first `minutes` after a session's first bar; NaN until they are over."""
+        """High and low of a session's first `minutes`, from its first bar; NaN before."""
         second = self._graph.field(Field.SECOND)
         inputs = (self.high, self.low, second, self.session_start)
         numbers = (60 * _period("minutes", minutes), self._interval_s)

@@ -45,7 +45,9 @@ class Param:
             if not low <= got <= high:
                 raise UsageError(f"parameter {name} must be in {low:g}..{high:g}, was {got:g}")
         if self.choices and got not in self.choices:
-            raise UsageError(f"parameter {name} must be one of {', '.join(self.choices)}, was {got}")
+            raise UsageError(
+                f"parameter {name} must be one of {', '.join(self.choices)}, was {got}"
+            )
         return got
 
 
@@ -109,6 +111,11 @@ class Parametric:
                 if isinstance(item, Param):
                     found[name] = item
         return found
+
+    @classmethod
+    def param_like(cls, name: str) -> Any:
+        """One of this class's parameters, to be declared by another class as it is here."""
+        return cls.params()[name]
 
     def settings(self) -> dict[str, Value]:
         """{name: value in force}, in the order declared."""

@@ -85,7 +85,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
 
 def strategy_params(strategy: str) -> dict[str, Param]:
     """{name: Param} of a strategy found by name or file."""
-    found: dict[str, Param] = getattr(_named(strategy), "params")()
+    kind: Any = _named(strategy)
+    found: dict[str, Param] = kind.params()
     return found
 
 
@@ -96,8 +97,10 @@ def _door(kind: type) -> str:
         return "python"
     if issubclass(kind, NativeStrategy):
         return "cython"
-    raise UsageError(f"{kind.__name__} is not a strategy: derive it from RuleStrategy, Strategy or "
-                     "NativeStrategy")
+    raise UsageError(
+        f"{kind.__name__} is not a strategy: derive it from RuleStrategy, Strategy or "
+        "NativeStrategy"
+    )
 
 
 def _built(kind: type, params: Mapping[str, object]) -> Any:
@@ -113,8 +116,9 @@ def _named(name: str) -> type:
     path, _, wanted = name.partition(":")
     if path.endswith(".py"):
         return _from_file(Path(path), wanted)
-    raise UsageError(unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or "
-                     "path.py:Class")
+    raise UsageError(
+        unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or path.py:Class"
+    )
 
 
 def _from_file(path: Path, wanted: str) -> type:
@@ -124,7 +128,8 @@ def _from_file(path: Path, wanted: str) -> type:
     kinds = {
         item.__name__: item
         for item in vars(module).values()
-        if inspect.isclass(item) and item.__module__ == module.__name__
+        if inspect.isclass(item)
+        and item.__module__ == module.__name__
         and issubclass(item, Parametric | NativeStrategy)
     }
     if wanted and wanted not in kinds:
@@ -133,8 +138,10 @@ def _from_file(path: Path, wanted: str) -> type:
         return kinds[wanted]
     if len(kinds) != 1:
         listed = ", ".join(sorted(kinds)) or "none"
-        raise StrategyError(f"{path} must hold exactly one strategy class, or name one as "
-                            f"{path}:Class (found: {listed})")
+        raise StrategyError(
+            f"{path} must hold exactly one strategy class, or name one as "
+            f"{path}:Class (found: {listed})"
+        )
     return next(iter(kinds.values()))
 
 
@@ -149,5 +156,7 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise StrategyError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise StrategyError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     return module

@@ -41,7 +41,7 @@ cdef class Graph:
             StrategyError: an input belongs to another strategy, or the graph is already compiled.
         """
         if self.program is not None:
-            raise StrategyError("indicators and rules are declared in on_start or rules(), not later")
+            raise StrategyError("series are declared in on_start or rules(), not later")
         columns = tuple([self._column_of(item) for item in inputs])
         key = (name, columns, numbers, outputs)
         if key not in self._seen:

@@ -3,7 +3,6 @@
 cimport cython
 from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
 
 from dhanfast._core.rules.basic cimport bind_basic
 from dhanfast._core.rules.studies cimport bind_study

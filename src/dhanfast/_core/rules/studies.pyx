@@ -118,8 +118,8 @@ cdef void _roc(Op *op, size_t at, size_t n) noexcept nogil:
 
 
 cdef void _macd_known(Op *op, size_t at, size_t n) noexcept nogil:
-    macd_block(
-        <MacdState *>op.state, op.inputs[0] + at, op.outputs[0] + at, op.outputs[1] + at, op.outputs[2] + at, n)
+    macd_block(<MacdState *>op.state, op.inputs[0] + at,
+               op.outputs[0] + at, op.outputs[1] + at, op.outputs[2] + at, n)
 
 
 cdef void _macd(Op *op, size_t at, size_t n) noexcept nogil:
@@ -159,8 +159,8 @@ cdef void _percentile(Op *op, size_t at, size_t n) noexcept nogil:
 
 
 cdef void _bollinger_known(Op *op, size_t at, size_t n) noexcept nogil:
-    bollinger_block(
-        <BollingerState *>op.state, op.inputs[0] + at, op.outputs[0] + at, op.outputs[1] + at, op.outputs[2] + at, n)
+    bollinger_block(<BollingerState *>op.state, op.inputs[0] + at,
+                    op.outputs[0] + at, op.outputs[1] + at, op.outputs[2] + at, n)
 
 
 cdef void _bollinger(Op *op, size_t at, size_t n) noexcept nogil:
@@ -188,8 +188,7 @@ cdef inline double *_behind(void *state, size_t bytes) noexcept nogil:
     return <double *>(<char *>state + bytes)
 
 
-cdef int bind_study(Op *op, str name) except -1:
-    cdef int64_t period = <int64_t>op.numbers[0]
+cdef int _bind_average(Op *op, str name, int64_t period) except -1:
     if name == "sma":
         op.state = op_memory(sizeof(SmaState), sma_scratch(period))
         sma_init(<SmaState *>op.state, period, _behind(op.state, sizeof(SmaState)))
@@ -206,7 +205,15 @@ cdef int bind_study(Op *op, str name) except -1:
         op.state = op_memory(sizeof(LinregState), linreg_scratch(period))
         linreg_init(<LinregState *>op.state, period, _behind(op.state, sizeof(LinregState)))
         op.run = _slope
-    elif name == "rsi":
+    else:
+        return 0
+    return 1
+
+
+cdef int _bind_momentum(Op *op, str name, int64_t period) except -1:
+    cdef int64_t slow = <int64_t>op.numbers[1]
+    cdef int64_t signal = <int64_t>op.numbers[2]
+    if name == "rsi":
         op.state = op_memory(sizeof(RsiState), rsi_scratch(period))
         rsi_init(<RsiState *>op.state, period, _behind(op.state, sizeof(RsiState)))
         op.run = _rsi
@@ -215,50 +222,64 @@ cdef int bind_study(Op *op, str name) except -1:
         roc_init(<RocState *>op.state, period, _behind(op.state, sizeof(RocState)))
         op.run = _roc
     elif name == "macd":
-        op.state = op_memory(sizeof(MacdState), macd_scratch(period, <int64_t>op.numbers[1], <int64_t>op.numbers[2]))
-        macd_init(
-            <MacdState *>op.state, period, <int64_t>op.numbers[1], <int64_t>op.numbers[2],
-            _behind(op.state, sizeof(MacdState)))
+        op.state = op_memory(sizeof(MacdState), macd_scratch(period, slow, signal))
+        macd_init(<MacdState *>op.state, period, slow, signal,
+                  _behind(op.state, sizeof(MacdState)))
         op.run = _macd
+    else:
+        return 0
+    return 1
+
+
+cdef int _bind_window(Op *op, str name, int64_t period) except -1:
+    if name == "std":
+        op.state = op_memory(sizeof(MomentsState), moments_scratch(period))
+        moments_init(<MomentsState *>op.state, period, <int64_t>op.numbers[1],
+                     _behind(op.state, sizeof(MomentsState)))
+        op.run = _std
     elif name == "zscore":
         op.state = op_memory(sizeof(ZscoreState), zscore_scratch(period))
         zscore_init(<ZscoreState *>op.state, period, 0, _behind(op.state, sizeof(ZscoreState)))
         op.run = _zscore
     elif name == "highest":
         op.state = op_memory(sizeof(RollingMaxState), rolling_max_scratch(period))
-        rolling_max_init(
-            <RollingMaxState *>op.state, period,
-            _behind(op.state, sizeof(RollingMaxState)))
+        rolling_max_init(<RollingMaxState *>op.state, period,
+                         _behind(op.state, sizeof(RollingMaxState)))
         op.run = _highest
     elif name == "lowest":
         op.state = op_memory(sizeof(RollingMinState), rolling_min_scratch(period))
-        rolling_min_init(
-            <RollingMinState *>op.state, period,
-            _behind(op.state, sizeof(RollingMinState)))
+        rolling_min_init(<RollingMinState *>op.state, period,
+                         _behind(op.state, sizeof(RollingMinState)))
         op.run = _lowest
     elif name == "percentile":
         op.state = op_memory(sizeof(PercentileState), percentile_scratch(period, op.numbers[1]))
-        percentile_init(
-            <PercentileState *>op.state, period, op.numbers[1],
-            _behind(op.state, sizeof(PercentileState)))
+        percentile_init(<PercentileState *>op.state, period, op.numbers[1],
+                        _behind(op.state, sizeof(PercentileState)))
         op.run = _percentile
-    elif name == "bollinger":
-        op.state = op_memory(sizeof(BollingerState), bollinger_scratch(<int>period, op.numbers[1], op.numbers[1]))
-        bollinger_init(
-            <BollingerState *>op.state, <int>period, op.numbers[1], op.numbers[1],
-            _behind(op.state, sizeof(BollingerState)))
+    else:
+        return _bind_spread(op, name, <int>period)
+    return 1
+
+
+cdef int _bind_spread(Op *op, str name, int period) except -1:
+    cdef double number = op.numbers[1]
+    if name == "bollinger":
+        op.state = op_memory(sizeof(BollingerState), bollinger_scratch(period, number, number))
+        bollinger_init(<BollingerState *>op.state, period, number, number,
+                       _behind(op.state, sizeof(BollingerState)))
         op.run = _bollinger
     elif name == "realised_volatility":
-        op.state = op_memory(sizeof(RealisedVolatilityState), realised_volatility_scratch(<int>period, op.numbers[1]))
-        realised_volatility_init(
-            <RealisedVolatilityState *>op.state, <int>period, op.numbers[1],
-            _behind(op.state, sizeof(RealisedVolatilityState)))
+        op.state = op_memory(sizeof(RealisedVolatilityState),
+                             realised_volatility_scratch(period, number))
+        realised_volatility_init(<RealisedVolatilityState *>op.state, period, number,
+                                 _behind(op.state, sizeof(RealisedVolatilityState)))
         op.run = _realised_volatility
-    elif name == "std":
-        op.state = op_memory(sizeof(MomentsState), moments_scratch(period))
-        moments_init(<MomentsState *>op.state, period, <int64_t>op.numbers[1],
-                     _behind(op.state, sizeof(MomentsState)))
-        op.run = _std
     else:
-        return bind_bar_study(op, name)
+        return 0
     return 1
+
+
+cdef int bind_study(Op *op, str name) except -1:
+    cdef int64_t period = <int64_t>op.numbers[0]
+    return (_bind_average(op, name, period) or _bind_momentum(op, name, period)
+            or _bind_window(op, name, period) or bind_bar_study(op, name))

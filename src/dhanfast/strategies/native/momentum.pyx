@@ -1,4 +1,4 @@
-"""Momentum through the Cython door: the same decisions as `momentum`, nothing of Python in the loop.
+"""Momentum through the Cython door: the same decisions as `momentum`, no Python in the loop.
 
 Kept as the worked example of the Cython door and as the proof that the doors agree.
 """

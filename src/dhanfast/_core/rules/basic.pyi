@@ -1,0 +1,1 @@
+"""Native only: nothing of this module is for Python."""

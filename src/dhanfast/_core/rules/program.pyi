@@ -1,0 +1,28 @@
+from enum import IntEnum
+from typing import Any, Self, final
+
+class Field(IntEnum):
+    OPEN = 0
+    HIGH = 1
+    LOW = 2
+    CLOSE = 3
+    VOLUME = 4
+    OI = 5
+    SECOND = 6
+    WEEKDAY = 7
+    SESSION_START = 8
+    BAR_OF_SESSION = 9
+    POSITION = 10
+    ENTRY_PRICE = 11
+    BARS_HELD = 12
+    FIELDS = 13
+
+@final
+class Program:
+    column_count: int
+    rows: int
+    def __new__(
+        cls, columns: int, constants: dict[int, float], ops: list[tuple[Any, ...]]
+    ) -> Self: ...
+    def read_field(self, column: int) -> None: ...
+    def values(self, row: int) -> list[float]: ...

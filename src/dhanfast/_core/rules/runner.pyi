@@ -1,0 +1,19 @@
+from typing import Self, final
+
+from dhanfast._core.rules.graph import Expr, Graph
+from dhanfast._core.strategy import NativeStrategy
+
+@final
+class RuleRunner(NativeStrategy):
+    graph: Graph
+    conflicts: int
+    def __new__(
+        cls,
+        graph: Graph,
+        enter_long: Expr,
+        enter_short: Expr,
+        exit_long: Expr,
+        exit_short: Expr,
+        stop: Expr,
+        target: Expr,
+    ) -> Self: ...
