@@ -14,6 +14,7 @@ Prepare = Callable[[Path], Subject]
 
 def talib(name: str, *rows: int, **numbers: float) -> Prepare:
     """One TA-Lib function over the whole series."""
+
     def prepare(folder: Path) -> Subject:
         import talib as library
 
@@ -27,6 +28,7 @@ def talib(name: str, *rows: int, **numbers: float) -> Prepare:
 
 def talipp(name: str, *rows: int, **numbers: float) -> Prepare:
     """A talipp indicator fed one value (or bar) after another; its history is part of it."""
+
     def prepare(folder: Path) -> Subject:
         import talipp.indicators as library
         from talipp.ohlcv import OHLCV
@@ -57,8 +59,13 @@ def polars_bars(folder: Path) -> Subject:
         {"ts": ticks["exch_ns"], "price": ticks["price"], "qty": ticks["qty"]}
     ).with_columns(polars.col("ts").cast(polars.Datetime("ns")).set_sorted())
     price = polars.col("price")
-    columns = [price.first().alias("open"), price.max().alias("high"), price.min().alias("low"),
-               price.last().alias("close"), polars.col("qty").sum().alias("volume")]
+    columns = [
+        price.first().alias("open"),
+        price.max().alias("high"),
+        price.min().alias("low"),
+        price.last().alias("close"),
+        polars.col("qty").sum().alias("volume"),
+    ]
     return lambda: len(frame.group_by_dynamic("ts", every="1m").agg(columns)), len(ticks)
 
 
@@ -67,8 +74,9 @@ def order_book_deltas(folder: Path) -> Subject:
     from order_book import OrderBook
 
     deltas = np.load(folder / "deltas.npy")[:50_000]
-    rows = list(zip(deltas["side"].tolist(), deltas["price"].tolist(), deltas["qty"].tolist(),
-                    strict=True))
+    rows = list(
+        zip(deltas["side"].tolist(), deltas["price"].tolist(), deltas["qty"].tolist(), strict=True)
+    )
 
     def call() -> int:
         book, seen = OrderBook(max_depth=20), 0
@@ -94,8 +102,10 @@ def order_book_snapshots(folder: Path) -> Subject:
 
     count = 5_000
     sides = [np.load(folder / f"depth_{name}.npy")[:count] for name in ("bids", "asks")]
-    dicts = [[dict(zip(row["price"].tolist(), row["qty"].tolist(), strict=True)) for row in side]
-             for side in sides]
+    dicts = [
+        [dict(zip(row["price"].tolist(), row["qty"].tolist(), strict=True)) for row in side]
+        for side in sides
+    ]
 
     def call() -> int:
         book, seen = OrderBook(), 0
@@ -108,23 +118,28 @@ def order_book_snapshots(folder: Path) -> Subject:
 
 
 SUBJECTS: dict[str, Prepare] = {
-    "talib.sma": talib("SMA", 3, timeperiod=21), "talib.ema": talib("EMA", 3, timeperiod=21),
-    "talib.wma": talib("WMA", 3, timeperiod=21), "talib.rsi": talib("RSI", 3, timeperiod=14),
+    "talib.sma": talib("SMA", 3, timeperiod=21),
+    "talib.ema": talib("EMA", 3, timeperiod=21),
+    "talib.wma": talib("WMA", 3, timeperiod=21),
+    "talib.rsi": talib("RSI", 3, timeperiod=14),
     "talib.macd": talib("MACD", 3, fastperiod=12, slowperiod=26, signalperiod=9),
     "talib.bollinger": talib("BBANDS", 3, timeperiod=20, nbdevup=2.0, nbdevdn=2.0),
     "talib.roc": talib("ROC", 3, timeperiod=10),
     "talib.slope": talib("LINEARREG_SLOPE", 3, timeperiod=14),
     "talib.std": talib("STDDEV", 3, timeperiod=20, nbdev=1.0),
-    "talib.min": talib("MIN", 3, timeperiod=20), "talib.max": talib("MAX", 3, timeperiod=20),
+    "talib.min": talib("MIN", 3, timeperiod=20),
+    "talib.max": talib("MAX", 3, timeperiod=20),
     "talib.atr": talib("ATR", 1, 2, 3, timeperiod=14),
     "talib.adx": talib("ADX", 1, 2, 3, timeperiod=14),
     "talib.cci": talib("CCI", 1, 2, 3, timeperiod=20),
     "talib.stochastic": talib("STOCH", 1, 2, 3, fastk_period=14, slowk_period=3, slowd_period=3),
     "talib.obv": talib("OBV", 3, 4),
-    "talipp.ema": talipp("EMA", 3, period=21), "talipp.rsi": talipp("RSI", 3, period=14),
+    "talipp.ema": talipp("EMA", 3, period=21),
+    "talipp.rsi": talipp("RSI", 3, period=14),
     "talipp.macd": talipp("MACD", 3, fast_period=12, slow_period=26, signal_period=9),
     "talipp.atr": talipp("ATR", 0, 1, 2, 3, period=14),
     "talipp.bollinger": talipp("BB", 3, period=20, std_dev_mult=2.0),
     "polars.bars": polars_bars,
-    "order_book.delta": order_book_deltas, "order_book.snapshot": order_book_snapshots,
+    "order_book.delta": order_book_deltas,
+    "order_book.snapshot": order_book_snapshots,
 }

@@ -2,9 +2,10 @@
 
     driver.py --ours PYTHON --peers PYTHON --apart PYTHON --folder FOLDER [options]
 
-Every side lives in a process of its own and prepares its input before anything is timed. Then the
-sides of a row take turns, round after round (A B C A B C ...), so that a machine that drifts drifts for
-all of them. A figure is the best of the rounds; a ratio is taken between figures of the same run only.
+Every side lives in a process of its own and prepares its input before anything is timed. Then
+the sides of a row take turns, round after round (A B C A B C ...), so that a machine that drifts
+drifts for all of them. A figure is the best of the rounds; a ratio is taken between figures of the
+same run only.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ class Worker:
 
     def __init__(self, python: str, module: str, folder: Path) -> None:
         command = [python, str(HERE / "worker.py"), module, str(folder)]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, text=True, bufsize=1)
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+        )
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """One request, one answer; {"error": ...} also when the process died."""
@@ -120,13 +127,17 @@ def installed(pythons: dict[str, str], folder: Path) -> dict[str, str]:
         worker = Worker(pythons[side], "rows", folder)
         answer = worker.ask(versions=list(names.values()))
         worker.close()
-        found |= {peer: answer["versions"][name] for peer, name in names.items()
-                  if name in answer.get("versions", {})}
+        found |= {
+            peer: answer["versions"][name]
+            for peer, name in names.items()
+            if name in answer.get("versions", {})
+        }
     return found
 
 
-def report(lines: list[Line], bench: Bench, versions: dict[str, str],
-           started: float, target: Path | None) -> None:
+def report(
+    lines: list[Line], bench: Bench, versions: dict[str, str], started: float, target: Path | None
+) -> None:
     """Print the table and, when asked, write the figures."""
     print(printed(lines))
     print("\nVersions: " + ", ".join(f"{n} {v}" for n, v in sorted(versions.items())))
@@ -134,16 +145,31 @@ def report(lines: list[Line], bench: Bench, versions: dict[str, str],
         print(f"Skipped {name}: {reason}")
     for peer in ("vectorbt", "backtesting", "backtrader", "nautilus"):
         if peer in bench.first:
-            print(f"First result of {peer}, compiling and warming up included: "
-                  f"{bench.first[peer]:.1f} s ({bench.items[peer]:,} bars, "
-                  f"{bench.checks[peer]} trades or orders)")
-    print(f"Took {time.monotonic() - started:.0f} s on {platform.machine()}, Python "
-          f"{platform.python_version()}. Only ratios of one run mean something.")
+            print(
+                f"First result of {peer}, compiling and warming up included: "
+                f"{bench.first[peer]:.1f} s ({bench.items[peer]:,} bars, "
+                f"{bench.checks[peer]} trades or orders)"
+            )
+    print(
+        f"Took {time.monotonic() - started:.0f} s on {platform.machine()}, Python "
+        f"{platform.python_version()}. Only ratios of one run mean something."
+    )
     if target is not None:
-        target.write_text(json.dumps({
-            "versions": versions, "skipped": bench.skipped, "first_s": bench.first,
-            "items": bench.items, "checks": bench.checks, "rounds_ns": bench.figures,
-            "lines": [line.as_dict() for line in lines]}, indent=1) + "\n")
+        target.write_text(
+            json.dumps(
+                {
+                    "versions": versions,
+                    "skipped": bench.skipped,
+                    "first_s": bench.first,
+                    "items": bench.items,
+                    "checks": bench.checks,
+                    "rounds_ns": bench.figures,
+                    "lines": [line.as_dict() for line in lines],
+                },
+                indent=1,
+            )
+            + "\n"
+        )
 
 
 def parsed() -> argparse.Namespace:
@@ -178,8 +204,13 @@ def main() -> int:
         bench.close()
     if "process" in wanted:
         print("== process", file=sys.stderr, flush=True)
-        lines += process_rows(given.ours, folder, given.data, 5 if given.quick else 15,
-                              min((s for p, s in bench.first.items() if p in SLOW), default=None))
+        lines += process_rows(
+            given.ours,
+            folder,
+            given.data,
+            5 if given.quick else 15,
+            min((s for p, s in bench.first.items() if p in SLOW), default=None),
+        )
     if "growth" in wanted:
         print("== growth", file=sys.stderr, flush=True)
         lines += growth_rows(given.ours, folder, (1, 10) if given.quick else (1, 10, 100))

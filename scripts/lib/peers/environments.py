@@ -2,7 +2,7 @@
 
     environments.py ENVIRONMENT APART
 
-ENVIRONMENT exists and holds dhanfast; APART is made for the peers that cannot live beside the others.
+ENVIRONMENT exists and holds dhanfast; APART is made for peers that cannot live beside the others.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ UV = shutil.which("uv")
 def installed(python: Path, name: str) -> bool:
     """Is this distribution there?"""
     code = f"import importlib.metadata as m; m.version({name!r})"
-    return subprocess.run([str(python), "-c", code], capture_output=True, check=False).returncode == 0
+    tried = subprocess.run([str(python), "-c", code], capture_output=True, check=False)
+    return tried.returncode == 0
 
 
 def install(python: Path, names: list[str]) -> str:
     """Install; the last line of the complaint, "" when it worked."""
-    command = ([UV, "pip", "install", "--python", str(python)] if UV
-               else [str(python), "-m", "pip", "install", "--no-input"])
+    command = (
+        [UV, "pip", "install", "--python", str(python)]
+        if UV
+        else [str(python), "-m", "pip", "install", "--no-input"]
+    )
     made = subprocess.run([*command, *names], capture_output=True, text=True, check=False)
     said = (made.stderr.strip() or made.stdout.strip()).splitlines() or ["no reason given"]
     return "" if made.returncode == 0 else said[-1].strip()

@@ -1,4 +1,4 @@
-"""Bars streamed through the engine in chunks: nanoseconds a bar and peak memory, one size a process.
+"""Bars streamed through the engine in chunks: time and peak memory, a size a process.
 
     growth.py MILLIONS FOLDER
 
@@ -50,19 +50,28 @@ def main() -> None:
     # So that a repeated date is another date to the books.
     sessions["date"] += np.repeat(np.arange(rounds) * 100_000, len(table)).astype(np.int32)
     runner = find_strategy("momentum", {}).runner(lambda at_ns, text: None, MINUTE)
-    engine = Engine(runner, sessions, Settings(capital=10**15), interval_ns=MINUTE,
-                    equity_each_bar=False)
+    engine = Engine(
+        runner, sessions, Settings(capital=10**15), interval_ns=MINUTE, equity_each_bar=False
+    )
     done = spent = 0
     while done < count:
         turn, at = divmod(done, len(bars))
-        rows = np.array(bars[at:at + min(CHUNK, count - done)])
+        rows = np.array(bars[at : at + min(CHUNK, count - done)])
         rows["start_ns"] += turn * SPAN_NS
         spent += feed(engine.kernel, rows)
         done += len(rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"bars": done, "ns": spent / done, "peak_mb": peak,
-                      "sessions_mb": sessions.nbytes / 2**20,
-                      "orders": engine.kernel.orders_sent}))
+    print(
+        json.dumps(
+            {
+                "bars": done,
+                "ns": spent / done,
+                "peak_mb": peak,
+                "sessions_mb": sessions.nbytes / 2**20,
+                "orders": engine.kernel.orders_sent,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -40,9 +40,17 @@ def deltas(folder: Path) -> tuple[Callable[[], Any], int]:
     events["px"], events["qty"] = given["price"] / 100.0, given["qty"]
 
     def call() -> int:
-        asset = (BacktestAsset().data(events).linear_asset(1.0).constant_order_latency(0, 0)
-                 .risk_adverse_queue_model().no_partial_fill_exchange()
-                 .trading_value_fee_model(0.0, 0.0).tick_size(0.05).lot_size(1.0))
+        asset = (
+            BacktestAsset()
+            .data(events)
+            .linear_asset(1.0)
+            .constant_order_latency(0, 0)
+            .risk_adverse_queue_model()
+            .no_partial_fill_exchange()
+            .trading_value_fee_model(0.0, 0.0)
+            .tick_size(0.05)
+            .lot_size(1.0)
+        )
         backtest = HashMapMarketDepthBacktest([asset])
         total = walk(backtest)
         backtest.close()

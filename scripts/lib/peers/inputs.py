@@ -2,8 +2,8 @@
 
     inputs.py FOLDER
 
-bars.npy, sessions.npy   ten seeded years of BANKNIFTY minutes with the rules of 2022's dates, each year
-                         364 days after the one before (weekdays stay weekdays)
+bars.npy, sessions.npy   ten seeded years of BANKNIFTY minutes with the rules of 2022's dates, each
+                         year 364 days after the one before (weekdays stay weekdays)
 ohlcv.npy                the same bars as float64[5, n], rupees
 ticks.npy                a million ticks of one day
 deltas.npy, depth_*.npy  changes and snapshots of a 20-level book
@@ -33,8 +33,9 @@ def write_bars(folder: Path) -> None:
     """Ten generated years after one another, and their sessions."""
     bars, sessions = [], []
     for year in range(YEARS):
-        made = generated_bars("BANKNIFTY", dt.date(2022, 1, 1), dt.date(2022, 12, 31),
-                              seed=SEED + year)
+        made = generated_bars(
+            "BANKNIFTY", dt.date(2022, 1, 1), dt.date(2022, 12, 31), seed=SEED + year
+        )
         rows = made.bars.copy()
         rows["start_ns"] += year * YEAR_NS
         bars.append(rows)

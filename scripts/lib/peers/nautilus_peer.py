@@ -83,12 +83,18 @@ class Momentum(Strategy):  # type: ignore[misc]
     def enter(self, side: OrderSide, close: float, sign: int) -> None:
         """Market order with its bracket."""
         make, atr = self.instrument.make_price, self.atr.value
-        self.submit_order_list(self.order_factory.bracket(
-            instrument_id=self.config.bar_type.instrument_id, order_side=side,
-            quantity=self.instrument.make_qty(25), entry_order_type=OrderType.MARKET,
-            sl_trigger_price=make(close - sign * 1.5 * atr), tp_price=make(close + sign * 3 * atr),
-            time_in_force=TimeInForce.GTC, tp_post_only=False,
-        ))
+        self.submit_order_list(
+            self.order_factory.bracket(
+                instrument_id=self.config.bar_type.instrument_id,
+                order_side=side,
+                quantity=self.instrument.make_qty(25),
+                entry_order_type=OrderType.MARKET,
+                sl_trigger_price=make(close - sign * 1.5 * atr),
+                tp_price=make(close + sign * 3 * atr),
+                time_in_force=TimeInForce.GTC,
+                tp_post_only=False,
+            )
+        )
 
 
 def strategy(folder: Path) -> Subject:
@@ -106,9 +112,14 @@ def strategy(folder: Path) -> Subject:
     def build() -> BacktestEngine:
         quiet = LoggingConfig(bypass_logging=True)
         engine = BacktestEngine(BacktestEngineConfig(logging=quiet))
-        engine.add_venue(Venue("SIM"), OmsType.NETTING, AccountType.MARGIN,
-                         [Money(1_000_000_000, USD)], base_currency=USD,
-                         default_leverage=Decimal(10))
+        engine.add_venue(
+            Venue("SIM"),
+            OmsType.NETTING,
+            AccountType.MARGIN,
+            [Money(1_000_000_000, USD)],
+            base_currency=USD,
+            default_leverage=Decimal(10),
+        )
         engine.add_instrument(instrument)
         engine.add_data(bars)
         engine.add_strategy(Momentum(MomentumConfig(bar_type=bar_type)))
@@ -126,6 +137,7 @@ def strategy(folder: Path) -> Subject:
 
 def scalar(make: Callable[[], Any], *rows: int) -> Prepare:
     """One update_raw after another from a Python loop."""
+
     def prepare(folder: Path) -> Subject:
         table = np.load(folder / "ohlcv.npy")
         series = [table[row][:100_000].tolist() for row in rows]
@@ -152,10 +164,18 @@ def bars(folder: Path) -> Subject:
     bar_type = BarType.from_str("BANKNIFTY.SIM-1-MINUTE-LAST-INTERNAL")
     trade = TradeId("1")
     made = [
-        TradeTick(instrument.id, Price(price / 100.0, 2), Quantity(qty, 0), AggressorSide.BUYER,
-                  trade, at, at)
-        for price, qty, at in zip(ticks["price"].tolist(), ticks["qty"].tolist(),
-                                  ticks["exch_ns"].tolist(), strict=True)
+        TradeTick(
+            instrument.id,
+            Price(price / 100.0, 2),
+            Quantity(qty, 0),
+            AggressorSide.BUYER,
+            trade,
+            at,
+            at,
+        )
+        for price, qty, at in zip(
+            ticks["price"].tolist(), ticks["qty"].tolist(), ticks["exch_ns"].tolist(), strict=True
+        )
     ]
     first = int(ticks["exch_ns"][0])
 
@@ -180,7 +200,8 @@ def bars(folder: Path) -> Subject:
 
 
 SUBJECTS: dict[str, Prepare] = {
-    "nautilus": strategy, "nautilus.bars": bars,
+    "nautilus": strategy,
+    "nautilus.bars": bars,
     "nautilus.ema": scalar(lambda: ExponentialMovingAverage(21), 3),
     "nautilus.rsi": scalar(lambda: RelativeStrengthIndex(14, WILDER), 3),
     "nautilus.macd": scalar(lambda: MovingAverageConvergenceDivergence(12, 26), 3),

@@ -41,6 +41,7 @@ Prepare = Callable[[Path], Subject]
 
 def door(name: str) -> Prepare:
     """A strategy over ten years of minutes, from bars to booked trades, orders and equity."""
+
     def prepare(folder: Path) -> Subject:
         bars, sessions = np.load(folder / "bars.npy"), np.load(folder / "sessions.npy")
         # So much capital that the run trades to its end; every limit of the gate stays on.
@@ -59,6 +60,7 @@ def door(name: str) -> Prepare:
 
 def whole(make: Callable[..., Any], *rows: int) -> Prepare:
     """An indicator of the whole series, state and output made inside the call."""
+
     def prepare(folder: Path) -> Subject:
         table = np.load(folder / "ohlcv.npy")
         series = [table[row].copy() for row in rows]
@@ -69,6 +71,7 @@ def whole(make: Callable[..., Any], *rows: int) -> Prepare:
 
 def filled(make: Callable[[], Any], *rows: int, outputs: int = 1) -> Prepare:
     """An indicator into memory that is there: what is left is the loop."""
+
     def prepare(folder: Path) -> Subject:
         table = np.load(folder / "ohlcv.npy")
         series = [table[row].copy() for row in rows]
@@ -81,6 +84,7 @@ def filled(make: Callable[[], Any], *rows: int, outputs: int = 1) -> Prepare:
 
 def scalar(make: Callable[[], Any], *rows: int) -> Prepare:
     """One update after another from a Python loop."""
+
     def prepare(folder: Path) -> Subject:
         table = np.load(folder / "ohlcv.npy")
         series = [table[row][:100_000].tolist() for row in rows]
@@ -131,8 +135,16 @@ def book_snapshots(folder: Path) -> Subject:
 def gate(folder: Path) -> Subject:
     """Entries through every limit and the seal."""
     count = 100_000
-    made = Gate(qty_max=900, notional_max=10**12, position_max=10**6, loss_day_max=10**9,
-                band_e4=500, orders_per_s_max=10, margin_check=True, instruments=4)
+    made = Gate(
+        qty_max=900,
+        notional_max=10**12,
+        position_max=10**6,
+        loss_day_max=10**9,
+        band_e4=500,
+        orders_per_s_max=10,
+        margin_check=True,
+        instruments=4,
+    )
     orders = np.zeros(count, ORDER_DTYPE)
     orders["id"] = np.arange(1, count + 1)
     orders["qty"], orders["price"], orders["side"] = 15, 5_000_000, 1
@@ -141,8 +153,9 @@ def gate(folder: Path) -> Subject:
 
     def call() -> int:
         orders["created_ns"] += 10**9 * count
-        return int(made.check_many(orders, mark=5_000_000, margin_free=10**12,
-                                   session=session).sum())
+        return int(
+            made.check_many(orders, mark=5_000_000, margin_free=10**12, session=session).sum()
+        )
 
     return call, count
 
@@ -159,10 +172,13 @@ def ring(folder: Path) -> Subject:
 
 
 SUBJECTS: dict[str, Prepare] = {
-    "rules": door("momentum"), "cython": door("momentum-cython"),
+    "rules": door("momentum"),
+    "cython": door("momentum-cython"),
     "python": door("momentum-python"),
-    "sma": whole(lambda x: sma.sma(x, 21), 3), "ema": whole(lambda x: ema.ema(x, 21), 3),
-    "wma": whole(lambda x: wma.wma(x, 21), 3), "rsi": whole(lambda x: rsi.rsi(x, 14), 3),
+    "sma": whole(lambda x: sma.sma(x, 21), 3),
+    "ema": whole(lambda x: ema.ema(x, 21), 3),
+    "wma": whole(lambda x: wma.wma(x, 21), 3),
+    "rsi": whole(lambda x: rsi.rsi(x, 14), 3),
     "macd": whole(lambda x: macd.macd(x, 12, 26, 9), 3),
     "bollinger": whole(lambda x: bollinger.bollinger(x, 20, 2.0, 2.0), 3),
     "roc": whole(lambda x: roc.roc(x, 10), 3),
@@ -177,13 +193,19 @@ SUBJECTS: dict[str, Prepare] = {
     "stochastic": whole(lambda h, lo, c: stochastic.stochastic(h, lo, c, 14, 3, 3), 1, 2, 3),
     "obv": whole(lambda c, v: obv.obv(c, v), 3, 4),
     "five": whole(bundle.bundle, 3),
-    "loop.ema": filled(lambda: ema.Ema(21), 3), "loop.rsi": filled(lambda: rsi.Rsi(14), 3),
+    "loop.ema": filled(lambda: ema.Ema(21), 3),
+    "loop.rsi": filled(lambda: rsi.Rsi(14), 3),
     "loop.macd": filled(lambda: macd.Macd(12, 26, 9), 3),
     "loop.atr": filled(lambda: atr.Atr(14), 1, 2, 3),
-    "scalar.ema": scalar(lambda: ema.Ema(21), 3), "scalar.rsi": scalar(lambda: rsi.Rsi(14), 3),
+    "scalar.ema": scalar(lambda: ema.Ema(21), 3),
+    "scalar.rsi": scalar(lambda: rsi.Rsi(14), 3),
     "scalar.macd": scalar(lambda: macd.Macd(12, 26, 9), 3),
     "scalar.atr": scalar(lambda: atr.Atr(14), 1, 2, 3),
     "scalar.bollinger": scalar(lambda: bollinger.Bollinger(20, 2.0), 3),
-    "bars.streaming": bars_streaming, "bars.batch": bars_batch,
-    "book.delta": book_deltas, "book.snapshot": book_snapshots, "gate": gate, "ring": ring,
+    "bars.streaming": bars_streaming,
+    "bars.batch": bars_batch,
+    "book.delta": book_deltas,
+    "book.snapshot": book_snapshots,
+    "gate": gate,
+    "ring": ring,
 }

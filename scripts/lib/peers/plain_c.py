@@ -27,12 +27,14 @@ def strategy(folder: Path) -> Subject:
     """EMA, RSI, MACD, ATR with stop and target; no orders, no charges."""
     table = np.load(folder / "ohlcv.npy")
     count, profit = table.shape[1], ctypes.c_double()
-    return lambda: LIBRARY.loop_strategy(at(table), ctypes.c_size_t(count),
-                                         ctypes.byref(profit)), count
+    return lambda: LIBRARY.loop_strategy(
+        at(table), ctypes.c_size_t(count), ctypes.byref(profit)
+    ), count
 
 
 def indicator(name: str) -> Callable[[Path], Subject]:
     """One of loop_ema, loop_rsi, loop_macd over closes."""
+
     def prepare(folder: Path) -> Subject:
         close = np.load(folder / "ohlcv.npy")[3].copy()
         out = np.zeros(len(close))
@@ -63,8 +65,9 @@ def book(folder: Path) -> Subject:
     deltas = np.load(folder / "deltas.npy")
     bids, asks = np.zeros(SPAN, np.uint32), np.zeros(SPAN, np.uint32)
     base = ctypes.c_int64(int(deltas["price"].min()) - 5 * (SPAN // 4))
-    return lambda: LIBRARY.loop_book(at(deltas), ctypes.c_size_t(len(deltas)), base, at(bids),
-                                     at(asks)), len(deltas)
+    return lambda: LIBRARY.loop_book(
+        at(deltas), ctypes.c_size_t(len(deltas)), base, at(bids), at(asks)
+    ), len(deltas)
 
 
 SUBJECTS = {

@@ -1,7 +1,7 @@
 """The momentum strategy in vectorbt, backtesting.py and backtrader, as close as each allows.
 
-Same in all: long when close > EMA(9), RSI(14) > 60 and MACD(12, 26, 9) histogram > 0, short on the mirror
-image, one position at a time, stop 1.5 ATR(14) and target 3 ATR(14) from the entry, 25 units.
+Same in all: long when close > EMA(9), RSI(14) > 60 and MACD(12, 26, 9) histogram > 0, short on the
+mirror image, one position at a time, stop 1.5 ATR(14) and target 3 ATR(14), 25 units.
 What differs is beside each.
 """
 
@@ -57,14 +57,26 @@ def vectorbt(folder: Path) -> Subject:
         price = close.to_numpy()
         up = (price > ema) & (rsi > 60) & (hist > 0) & entry_time
         down = (price < ema) & (rsi < 40) & (hist < 0) & entry_time
-        later = [pandas.Series(np.concatenate(([False], side[:-1])), close.index)
-                 for side in (up, down)]
+        later = [
+            pandas.Series(np.concatenate(([False], side[:-1])), close.index) for side in (up, down)
+        ]
         share = pandas.Series(np.concatenate(([np.nan], (atr / price)[:-1])), close.index)
         leave = pandas.Series(leave_time, close.index)
         made = library.Portfolio.from_signals(
-            **fields, price=fields["open"], entries=later[0], short_entries=later[1], exits=leave,
-            short_exits=leave, sl_stop=1.5 * share, tp_stop=3.0 * share, size=QTY, init_cash=1e9,
-            fees=FEE, slippage=0.00001, upon_opposite_entry="ignore", freq="1min",
+            **fields,
+            price=fields["open"],
+            entries=later[0],
+            short_entries=later[1],
+            exits=leave,
+            short_exits=leave,
+            sl_stop=1.5 * share,
+            tp_stop=3.0 * share,
+            size=QTY,
+            init_cash=1e9,
+            fees=FEE,
+            slippage=0.00001,
+            upon_opposite_entry="ignore",
+            freq="1min",
         )
         made.value()
         return int(made.trades.count())
@@ -77,13 +89,16 @@ def indicators(bars: Any) -> dict[str, Any]:
     import talib
 
     close = bars["Close"].to_numpy()
-    return {"ema": talib.EMA(close, 9), "rsi": talib.RSI(close, 14),
-            "hist": talib.MACD(close, 12, 26, 9)[2],
-            "atr": talib.ATR(bars["High"].to_numpy(), bars["Low"].to_numpy(), close, 14)}
+    return {
+        "ema": talib.EMA(close, 9),
+        "rsi": talib.RSI(close, 14),
+        "hist": talib.MACD(close, 12, 26, 9)[2],
+        "atr": talib.ATR(bars["High"].to_numpy(), bars["Low"].to_numpy(), close, 14),
+    }
 
 
 def backtesting(folder: Path) -> Subject:
-    """Differs: fractional cash accounting, one fee rate, no risk gate; fewer bars, as it is slow."""
+    """Differs: fractional cash accounting, one fee rate, no risk gate; fewer bars."""
     import backtesting as library
 
     count = 100 * DAY
@@ -153,11 +168,19 @@ def backtrader(folder: Path) -> Subject:
                 return
             close, atr = self.data.close[0], self.atr[0]
             if close > self.ema[0] and self.rsi[0] > 60 and self.macd.histo[0] > 0:
-                self.buy_bracket(size=QTY, exectype=library.Order.Market,
-                                 stopprice=close - 1.5 * atr, limitprice=close + 3 * atr)
+                self.buy_bracket(
+                    size=QTY,
+                    exectype=library.Order.Market,
+                    stopprice=close - 1.5 * atr,
+                    limitprice=close + 3 * atr,
+                )
             elif close < self.ema[0] and self.rsi[0] < 40 and self.macd.histo[0] < 0:
-                self.sell_bracket(size=QTY, exectype=library.Order.Market,
-                                  stopprice=close + 1.5 * atr, limitprice=close - 3 * atr)
+                self.sell_bracket(
+                    size=QTY,
+                    exectype=library.Order.Market,
+                    stopprice=close + 1.5 * atr,
+                    limitprice=close - 3 * atr,
+                )
 
     def call() -> int:
         made = library.Cerebro()

@@ -62,8 +62,9 @@ def versions(names: list[str]) -> dict[str, str]:
     return found
 
 
-def answer(request: dict[str, Any], subjects: dict[str, Any], folder: Path,
-           prepared: dict[str, Prepared]) -> dict[str, Any]:
+def answer(
+    request: dict[str, Any], subjects: dict[str, Any], folder: Path, prepared: dict[str, Prepared]
+) -> dict[str, Any]:
     """Do what one request asks."""
     if "prepare" in request:
         name = request["prepare"]
