@@ -23,6 +23,12 @@ from dhanfast.errors import StrategyError
 cdef extern from "df_native.h" nogil:
     void DF_ASSERT(bint condition)
 
+cdef extern from *:
+    """
+    #define df_prefetch(at) __builtin_prefetch(at)
+    """
+    void df_prefetch(const void *at) noexcept nogil
+
 
 # Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
 cdef Order _NO_ORDER
@@ -185,7 +191,8 @@ cdef class Kernel:
         if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
             self.match.bar_open(bar, end_ns)
             self.settle()
-            if self.match.live:
+            # What the open has brought may rest where the bar does not reach.
+            if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
                 self.match.bar_range(bar, end_ns)
                 self.settle()
         self.bars_matched += 1
@@ -500,7 +507,8 @@ cdef class Kernel:
         """Signals and fills on one array; LOG_FULL stops between chunks and may be called again."""
         cdef Selection *chunk = &self.main
         cdef const Bar *bar
-        cdef size_t i
+        cdef const Bar *ahead
+        cdef size_t i, coming
         cdef ns_t end_ns
         while chunk.base + chunk.taken < n:
             if self.log.nearly_full(CHUNK):
@@ -509,8 +517,12 @@ cdef class Kernel:
             if self.status != Status.OK:
                 return self.status
             self.strategy.prepare(&bars[chunk.base], &chunk.index[0], &chunk.first[0], chunk.count)
+            ahead = &bars[chunk.base + chunk.taken]
+            coming = min(<size_t>CHUNK, n - chunk.base - chunk.taken)
             for i in range(chunk.count):
                 bar = &bars[chunk.base + chunk.index[i]]
+                if i < coming:
+                    df_prefetch(&ahead[i])     # memory would stand idle while bars are worked on
                 if chunk.session_of[i] != self.session_at:
                     self.enter_session(chunk.session_of[i], bar.start_ns)
                 end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
