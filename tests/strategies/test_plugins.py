@@ -1,110 +1,170 @@
-"""How a strategy is named on the command line, and what is said when it cannot be found."""
+"""Finding strategies: by name, file, class, instance; and what is refused."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import StrategyError, UsageError
+from dhanfast.strategies import RuleStrategy, Strategy
 from dhanfast.strategies.library.momentum import Momentum
 from dhanfast.strategies.plugins import BUILT_IN, find_strategy, strategy_params
 
-SOURCE = '''
-from dhanfast.strategies import RuleStrategy, Rules, param
+Write = Callable[..., str]
 
-class Above(RuleStrategy):
-    """Long above the average."""
-    period = param(21, low=3, high=100)
+DIP = '''
+from dhanfast.strategies import Rules, RuleStrategy, param
+
+
+class Dip(RuleStrategy):
+    """Buys below an average."""
+
+    period = param(20, low=2, high=200)
+
     def rules(self, m):
-        return Rules(long=m.close > m.ema(self.period))
-
-NOT_A_STRATEGY = 7
+        return Rules(long=m.close < m.sma(self.period))
 '''
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package that Python can import, with one strategy and one module that raises."""
-    folder = tmp_path / "foreignpkg"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "rules.py").write_text(SOURCE)
-    (folder / "broken.py").write_text("raise RuntimeError('no licence key')\n")
-    (folder / "lacking.py").write_text("import foreignpkg_is_not_here\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield folder
-    for name in [name for name in sys.modules if name.split(".")[0] == "foreignpkg"]:
-        del sys.modules[name]
+def write(tmp_path: Path) -> Write:
+    """Writes a strategy file and returns its name."""
+
+    def make(text: str, name: str = "dip.py") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return make
 
 
-@pytest.mark.parametrize(("name", "door"), [
-    ("momentum", "rules"), ("v1", "rules"), ("momentum-python", "python"),
-    ("momentum-cython", "cython"),
-])  # fmt: skip
-def test_built_in_names(name: str, door: str) -> None:
+@pytest.mark.parametrize(
+    "name, door", [("momentum", "rules"), ("momentum-python", "python"), ("v1", "rules")]
+)
+def test_built_in_strategies_are_found_and_can_run(name: str, door: str) -> None:
     found = find_strategy(name, {})
-    assert found.door == door
-    assert found.settings() == {key: item.default for key, item in strategy_params(name).items()}
+    assert (found.name, found.door) == (name, door)
+    assert isinstance(found.runner(lambda at, text: None, 60_000_000_000), NativeStrategy)
 
 
-@pytest.mark.usefixtures("package")
-def test_class_of_an_installed_module() -> None:
-    found = find_strategy("foreignpkg.rules:Above", {"period": "30"})
-    assert found.name == "foreignpkg.rules:Above"
-    assert found.kind.__name__ == "Above"
-    assert found.settings() == {"period": 30}
-
-
-def test_class_of_a_file(package: Path) -> None:
-    for name in (f"{package / 'rules.py'}", f"{package / 'rules.py'}:Above"):
-        assert find_strategy(name, {}).settings() == {"period": 21}
-
-
-@pytest.mark.usefixtures("package")
-@pytest.mark.parametrize(("name", "error", "message"), [
-    ("momentun", UsageError, r"'momentun'; did you mean momentum\?"),
-    ("foreignpkg.rules", UsageError, r"an installed class as package\.module:Class"),
-    ("foreignpkg.rules:Abvoe", UsageError, r"'Abvoe'; did you mean Above\?"),
-    ("foreignpkg.rules:NOT_A_STRATEGY", UsageError, r"known: Above"),
-    ("foreignpkg.nothere:Above", UsageError, r"no module 'foreignpkg\.nothere' is installed"),
-    ("nopackage.here:Above", UsageError, r"no module 'nopackage\.here' is installed"),
-    (".rules:Above", UsageError, r"no module '\.rules' is installed"),
-    (":Above", UsageError, r"no module '' is installed"),
-    ("foreignpkg.broken:Above", StrategyError, r"RuntimeError: no licence key"),
-    ("foreignpkg.lacking:Above", StrategyError, r"No module named 'foreignpkg_is_not_here'"),
-    ("missing.py:Above", UsageError, r"strategy file missing\.py does not exist"),
-])  # fmt: skip
-def test_refusals_name_what_to_do(name: str, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        find_strategy(name, {})
-
-
-def test_a_strategy_imported_into_the_module_counts(package: Path) -> None:
-    """A package may gather its strategies in one place."""
-    (package / "gathered.py").write_text("from foreignpkg.rules import Above\n")
-    assert find_strategy("foreignpkg.gathered:Above", {}).kind.__name__ == "Above"
-
-
-def test_a_native_class_without_parameters() -> None:
-    found = find_strategy(NativeStrategy, {})
-    assert (found.door, found.settings()) == ("cython", {})
-    with pytest.raises(UsageError, match=r"'fast'.*known: none"):
-        find_strategy(NativeStrategy, {"fast": 3})
-
-
-def test_an_instance_takes_no_parameters() -> None:
-    assert find_strategy(Momentum(ema=12), {}).settings()["ema"] == 12
-    with pytest.raises(UsageError, match="set them when it is made"):
-        find_strategy(Momentum(), {"ema": 12})
-
-
-def test_something_else_is_not_a_strategy() -> None:
-    with pytest.raises(UsageError, match="int is not a strategy"):
-        find_strategy(int, {})
-
-
-def test_every_built_in_exists() -> None:
+def test_every_built_in_is_documented_and_has_documented_parameters() -> None:
     for name in BUILT_IN:
-        assert find_strategy(name, {}).kind.__doc__
+        found = find_strategy(name, {})
+        assert found.kind.__doc__
+        assert all(item.doc for item in strategy_params(name).values())
+        assert found.settings() == {k: p.default for k, p in strategy_params(name).items()}
+
+
+def test_the_native_door_runs_as_it_is() -> None:
+    found = find_strategy("momentum-cython", {"ema": "12"})
+    assert found.door == "cython" and found.settings()["ema"] == 12
+    assert found.runner(lambda at, text: None, 1) is found.made
+    assert strategy_params("momentum-cython") == Momentum.params()
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"'momentun'; did you mean momentum\?.*path\.py:Class"):
+        find_strategy("momentun", {})
+    with pytest.raises(UsageError, match="no strategy is called ''"):
+        find_strategy("", {})
+
+
+def test_an_unknown_parameter_offers_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"'emma'; did you mean ema\?"):
+        find_strategy("momentum", {"emma": 3})
+    with pytest.raises(UsageError, match=r"'emma'; did you mean ema\?"):
+        find_strategy("momentum-cython", {"emma": 3})
+
+
+def test_a_file_with_one_class_needs_no_class_name(write: Write) -> None:
+    name = write(DIP)
+    found = find_strategy(name, {"period": "30"})
+    assert (found.kind.__name__, found.door) == ("Dip", "rules")
+    assert found.settings() == {"period": 30}
+    assert find_strategy(name + ":Dip", {}).kind.__name__ == "Dip"
+    assert list(strategy_params(name)) == ["period"]
+
+
+def test_of_several_classes_one_must_be_named(write: Write) -> None:
+    name = write(DIP + "\n\nclass Deep(Dip):\n    period = param(50)\n")
+    with pytest.raises(StrategyError, match=r"exactly one strategy class.*found: Deep, Dip"):
+        find_strategy(name, {})
+    assert find_strategy(name + ":Deep", {}).settings() == {"period": 50}
+    with pytest.raises(UsageError, match=r"'Dipp'; did you mean Dip\?"):
+        find_strategy(name + ":Dipp", {})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("def rules(:", "SyntaxError"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
+        ("x = 1", r"exactly one strategy class.*found: none"),
+        ("from dhanfast.strategies import RuleStrategy", "found: none"),
+        ("class Dip: pass", "found: none"),
+    ],
+)
+def test_a_broken_file_says_what_is_wrong(write: Write, text: str, message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        find_strategy(write(text), {})
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "junk.py"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(StrategyError, match="cannot be imported"):
+        find_strategy(str(path), {})
+
+
+def test_a_file_that_does_not_exist_or_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    for name in ("absent.py", "folder.py"):
+        with pytest.raises(UsageError, match=f"{name} does not exist"):
+            find_strategy(str(tmp_path / name), {})
+
+
+def test_classes_and_instances() -> None:
+    assert find_strategy(Momentum, {"ema": 5}).settings()["ema"] == 5
+    made = Momentum(ema=7)
+    found = find_strategy(made, {})
+    assert found.made is made and found.name == "Momentum"
+    with pytest.raises(UsageError, match="cannot be given with an instance"):
+        find_strategy(made, {"ema": 5})
+
+
+@pytest.mark.parametrize("wrong", [int, object(), 3, None])
+def test_what_is_no_strategy_is_refused(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="is not a strategy: derive it from RuleStrategy"):
+        find_strategy(wrong, {})
+
+
+class _Broken(Strategy):
+    def __init__(self) -> None:
+        raise KeyError("no period")
+
+
+class _BrokenStart(Strategy):
+    def on_start(self, m: Any) -> None:
+        raise KeyError("no period")
+
+    def on_bar(self, ctx: Any, bar: Any) -> None:
+        pass
+
+
+class _BrokenRules(RuleStrategy):
+    def rules(self, m: Any) -> Any:
+        return m.no_such_series(9)
+
+
+def test_errors_of_a_strategys_own_code_name_it_and_keep_their_cause() -> None:
+    with pytest.raises(StrategyError, match="_Broken cannot be made: KeyError: 'no period'"):
+        find_strategy(_Broken, {})
+    for kind, cause in ((_BrokenStart, KeyError), (_BrokenRules, AttributeError)):
+        found = find_strategy(kind, {})
+        with pytest.raises(StrategyError, match=f"{kind.__name__} cannot start") as caught:
+            found.runner(lambda at, text: None, 60_000_000_000)
+        assert isinstance(caught.value.__cause__, cause)

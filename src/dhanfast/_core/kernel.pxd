@@ -111,6 +111,7 @@ cdef class Kernel:
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil
     cdef void enter_session(self, size_t at, ns_t now_ns) noexcept nogil
+    cdef void close_at_last(self, int reason) noexcept nogil
     cdef void act(self, const Signal *signal, const Session *session, ns_t now_ns) noexcept nogil
     cdef void enter(self, int side, const Signal *signal, const Session *session,
                     ns_t now_ns, int reason) noexcept nogil

@@ -23,6 +23,12 @@ from dhanfast.errors import StrategyError
 cdef extern from "df_native.h" nogil:
     void DF_ASSERT(bint condition)
 
+cdef extern from *:
+    """
+    #define df_prefetch(at) __builtin_prefetch(at)
+    """
+    void df_prefetch(const void *at) noexcept nogil
+
 
 # Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
 cdef Order _NO_ORDER
@@ -143,6 +149,12 @@ cdef class Kernel:
 
     cdef void enter_session(self, size_t at, ns_t now_ns) noexcept nogil:
         cdef const Session *session = &self.sessions[at]
+        cdef bint overdue = False
+        if self.position != 0:
+            # Both happen only where the data lack the last bars of a day, or whole days.
+            if session.contract != self.sessions[self.session_at].contract:
+                self.close_at_last(Reason.EXPIRY_EXIT)
+            overdue = self.sessions[self.session_at].square_off_ns != 0
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
@@ -153,6 +165,25 @@ cdef class Kernel:
         self.gate.new_day()
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
+            if overdue:
+                self.leave(Reason.TIME_EXIT, OrderFlag.SQUARE_OFF, now_ns)
+
+    cdef void close_at_last(self, int reason) noexcept nogil:
+        """No later price will come for what is held: what waits expires, and it is closed at the
+        last price there was."""
+        cdef Bar bar
+        self.match.session(0, &self.sessions[self.session_at])
+        self.settle()
+        if self.position == 0:
+            return
+        bar = self.last_bar
+        bar.open = bar.high = bar.low = bar.close
+        bar.start_ns = self.last_ns - 1
+        self.leave(reason, 0, bar.start_ns - self.match.rules.latency_ns)
+        self.settle()
+        self.match.bar_open(&bar, self.last_ns)
+        self.settle()
+        self.portfolio.mark(0, bar.close)
 
     # ---- one bar ----------------------------------------------------------------------------
 
@@ -160,7 +191,8 @@ cdef class Kernel:
         if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
             self.match.bar_open(bar, end_ns)
             self.settle()
-            if self.match.live:
+            # What the open has brought may rest where the bar does not reach.
+            if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
                 self.match.bar_range(bar, end_ns)
                 self.settle()
         self.bars_matched += 1
@@ -475,7 +507,8 @@ cdef class Kernel:
         """Signals and fills on one array; LOG_FULL stops between chunks and may be called again."""
         cdef Selection *chunk = &self.main
         cdef const Bar *bar
-        cdef size_t i
+        cdef const Bar *ahead
+        cdef size_t i, coming
         cdef ns_t end_ns
         while chunk.base + chunk.taken < n:
             if self.log.nearly_full(CHUNK):
@@ -484,8 +517,12 @@ cdef class Kernel:
             if self.status != Status.OK:
                 return self.status
             self.strategy.prepare(&bars[chunk.base], &chunk.index[0], &chunk.first[0], chunk.count)
+            ahead = &bars[chunk.base + chunk.taken]
+            coming = min(<size_t>CHUNK, n - chunk.base - chunk.taken)
             for i in range(chunk.count):
                 bar = &bars[chunk.base + chunk.index[i]]
+                if i < coming:
+                    df_prefetch(&ahead[i])     # memory would stand idle while bars are worked on
                 if chunk.session_of[i] != self.session_at:
                     self.enter_session(chunk.session_of[i], bar.start_ns)
                 end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
@@ -528,7 +565,10 @@ cdef class Kernel:
         if status == Status.LOG_FULL:
             return False
         if status == Status.PYTHON_ERROR:
-            raise StrategyError(f"strategy stopped: {self.strategy.error}") from self.strategy.error
+            if isinstance(self.strategy.error, KeyboardInterrupt):
+                raise self.strategy.error
+            raise StrategyError(f"strategy stopped: {type(self.strategy.error).__name__}: "
+                                f"{self.strategy.error}") from self.strategy.error
         check(status)
         self.main.base = self.main.taken = self.main.count = self.main.at = 0
         self.side.base = self.side.taken = self.side.count = self.side.at = 0
@@ -538,31 +578,19 @@ cdef class Kernel:
         """End of data: close what is open at the last price, bill the last day.
 
         Raises:
-            DhanfastError: the closing order was refused.
+            DhanfastError: the closing order was refused. StrategyError: on_fill raised.
         """
-        cdef Bar bar
         cdef Status status = Status.OK
         if self.session_at == self.session_count:
             return
         with nogil:
-            # There is no later price: what waits to come in, or to go out, expires first.
-            self.match.session(0, &self.sessions[self.session_at])
-            self.settle()
-            if self.position != 0:
-                bar = self.last_bar
-                bar.open = bar.high = bar.low = bar.close
-                bar.start_ns = self.last_ns - 1
-                self.leave(Reason.END_OF_DATA, 0, bar.start_ns - self.match.rules.latency_ns)
-                self.settle()
-                self.match.bar_open(&bar, self.last_ns)
-                self.settle()
-                self.portfolio.mark(0, bar.close)
+            self.close_at_last(Reason.END_OF_DATA)
             self.portfolio.close_day()
             if not self.rules.equity_each_bar:
                 self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
             self.session_at = self.session_count
-            status = self.status
-        check(status)
+            status = Status.PYTHON_ERROR if self.strategy.failed else self.status
+        self.stopped(status)
 
     @property
     def equity(self):

@@ -156,6 +156,7 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        now_ns = max(now_ns, tick.recv_ns)  # nobody decides before the tick has arrived
         kernel.look(now_ns)
         kernel.strategy.on_tick(tick, &kernel.view, &signal)
         if kernel.strategy.failed:
@@ -221,9 +222,11 @@ cdef class TickLoop:
         cdef Bar closed[BARS_A_TICK]
         cdef size_t count
         cdef Kernel kernel = self.kernel
+        cdef const Session *session
         if kernel.session_at == kernel.session_count:
             return
-        count = bars_advance(&self.builder.state, kernel.sessions[kernel.session_at].close_ns,
+        session = &kernel.sessions[kernel.session_at]
+        count = bars_advance(&self.builder.state, max(session.close_ns, session.close2_ns),
                              &closed[0], BARS_A_TICK)
         _decide_on_bars(kernel, &closed[0], count)
         kernel.stopped(kernel.status)

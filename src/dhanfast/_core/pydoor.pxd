@@ -7,16 +7,18 @@ from dhanfast._core.types cimport Bar, Tick
 
 
 cdef class BarView:
-    cdef const Bar *bar
+    cdef const Bar *bar              # NULL outside on_bar
+    cdef const Bar *_now(self) except NULL
 
 
 cdef class TickView:
-    cdef const Tick *tick
+    cdef const Tick *tick            # NULL outside on_tick
+    cdef const Tick *_now(self) except NULL
 
 
 cdef class Context:
     cdef readonly Graph graph
-    cdef const View *view
+    cdef const View *view            # NULL outside callbacks
     cdef Signal *signal              # NULL outside on_bar and on_tick
     cdef object _log
 
@@ -33,6 +35,5 @@ cdef class PythonRunner(NativeStrategy):
     cdef BarView _bar
     cdef TickView _tick
     cdef size_t row
-    cdef bint row_by_row
 
     cdef void fail(self, object error)

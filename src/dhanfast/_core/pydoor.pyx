@@ -4,6 +4,7 @@ cimport cython
 from libc.math cimport NAN
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from dhanfast._core.rules.program cimport Field
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.types cimport Report
@@ -17,77 +18,96 @@ _IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30), "IST")
 
 @cython.final
 cdef class BarView:
-    """The bar being handled. Prices in rupees. Valid only inside the callback that received it."""
+    """The bar being handled. Prices in rupees. Valid only inside the callback that received it.
+
+    Raises:
+        StrategyError: read after that callback has returned.
+    """
+
+    cdef const Bar *_now(self) except NULL:
+        if self.bar == NULL:
+            raise StrategyError("a bar is gone when on_bar returns: keep its numbers, not the bar")
+        return self.bar
 
     @property
     def start_ns(self):
         """Start of the bar, UTC nanoseconds; the bar covers [start, end)."""
-        return self.bar.start_ns
+        return self._now().start_ns
 
     @property
     def open(self):
         """First price, rupees."""
-        return self.bar.open / 100.0
+        return self._now().open / 100.0
 
     @property
     def high(self):
         """Highest price, rupees."""
-        return self.bar.high / 100.0
+        return self._now().high / 100.0
 
     @property
     def low(self):
         """Lowest price, rupees."""
-        return self.bar.low / 100.0
+        return self._now().low / 100.0
 
     @property
     def close(self):
         """Last price, rupees."""
-        return self.bar.close / 100.0
+        return self._now().close / 100.0
 
     @property
     def volume(self):
         """Units traded inside the bar; 0 for an index."""
-        return self.bar.volume
+        return self._now().volume
 
     @property
     def oi(self):
         """Open interest at the close, units."""
-        return self.bar.oi
+        return self._now().oi
 
 
 @cython.final
 cdef class TickView:
-    """The tick being handled. Prices in rupees. Valid only inside the callback that received it."""
+    """The tick being handled. Prices in rupees. Valid only inside the callback that received it.
+
+    Raises:
+        StrategyError: read after that callback has returned.
+    """
+
+    cdef const Tick *_now(self) except NULL:
+        if self.tick == NULL:
+            raise StrategyError(
+                "a tick is gone when on_tick returns: keep its numbers, not the tick")
+        return self.tick
 
     @property
     def exch_ns(self):
         """Exchange time, UTC nanoseconds."""
-        return self.tick.exch_ns
+        return self._now().exch_ns
 
     @property
     def price(self):
         """Last traded price, rupees; 0 when the record carries no trade."""
-        return self.tick.price / 100.0
+        return self._now().price / 100.0
 
     @property
     def bid(self):
         """Best bid, rupees; 0 when unknown."""
-        return self.tick.bid / 100.0
+        return self._now().bid / 100.0
 
     @property
     def ask(self):
         """Best ask, rupees; 0 when unknown."""
-        return self.tick.ask / 100.0
+        return self._now().ask / 100.0
 
     @property
     def qty(self):
         """Last traded quantity, units."""
-        return self.tick.qty
+        return self._now().qty
 
     @property
     def volume(self):
         """Units traded today."""
-        return self.tick.volume
+        return self._now().volume
 
 
 @cython.final
@@ -182,13 +202,16 @@ cdef class PythonRunner(NativeStrategy):
         self.target, self.context = target, context
         self._on_bar, self._on_tick, self._on_fill = on_bar, on_tick, on_fill
         self.program = context.graph.compile()
-        self.row_by_row = self.program.block_count != self.program.op_count
+        # Any field may be asked for its `.value`, also one that no operation reads.
+        for field in range(<int>Field.FIELDS):
+            self.program.read_field(field)
         self.python = True
         self.wants_ticks = on_tick is not None
         self._bar, self._tick = BarView(), TickView()
 
     cdef void fail(self, object error):
-        self.error = error
+        if self.error is None:               # what follows from the first one hides it
+            self.error = error
         self.failed = Status.PYTHON_ERROR
 
     cdef void prepare(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
@@ -199,19 +222,19 @@ cdef class PythonRunner(NativeStrategy):
     cdef void on_bar(self, const Bar *bar, const View *view, Signal *signal) noexcept nogil:
         cdef size_t row = self.row
         self.row = row + 1
-        if self.row_by_row:
-            self.program.run_row(row, view)
+        self.program.run_row(row, view)
         with gil:
+            self.context.graph.row = row
             if self._on_bar is None:
                 return
-            self.context.graph.row = row
             self.context.view, self.context.signal = view, signal
             self._bar.bar = bar
             try:
                 self._on_bar(self.context, self._bar)
-            except Exception as error:
+            except BaseException as error:   # also Ctrl-C and exit(): nothing may pass unseen
                 self.fail(error)
-            self.context.signal = NULL
+            self.context.view, self.context.signal = NULL, NULL
+            self._bar.bar = NULL
 
     cdef void on_tick(self, const Tick *tick, const View *view, Signal *signal) noexcept nogil:
         with gil:
@@ -219,19 +242,25 @@ cdef class PythonRunner(NativeStrategy):
             self._tick.tick = tick
             try:
                 self._on_tick(self.context, self._tick)
-            except Exception as error:
+            except BaseException as error:
                 self.fail(error)
-            self.context.signal = NULL
+            self.context.view, self.context.signal = NULL, NULL
+            self._tick.tick = NULL
 
     cdef void on_fill(self, const Report *report, const View *view) noexcept nogil:
+        cdef Py_ssize_t row
         with gil:
             if self._on_fill is None:
                 return
+            # Bars may be evaluated ahead of this fill: showing one would be looking into the future.
+            row, self.context.graph.row = self.context.graph.row, -1
             self.context.view = view
             try:
                 self._on_fill(self.context, FillView.of(report))
-            except Exception as error:
+            except BaseException as error:
                 self.fail(error)
+            self.context.view = NULL
+            self.context.graph.row = row
 
 
 @cython.final

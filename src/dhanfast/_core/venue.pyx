@@ -135,6 +135,7 @@ cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns) noexcept
     if _no_room(venue) or pool_take(&venue.pool, order) == NOWHERE:
         return Status.POOL_FULL
     desk.live += 1
+    desk.iocs += order.validity == Validity.IOC
     _send(venue, order, SUBMIT, _trigger_refusal(desk, order), now_ns)
     return Status.OK
 
@@ -393,6 +394,7 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
     place.left = 0
     report_order(&venue.pool, place, <ReportKind>kind, time_ns, 0, 0, reason)
     list_remove(&venue.pool, &desk.heads[0], at)
+    desk.iocs -= place.order.validity == Validity.IOC
     pool_release(&venue.pool, at)
     desk.live -= 1
     desk.dirty = 1
@@ -438,6 +440,7 @@ cdef int64_t venue_fill(Venue *venue, Desk *desk, int32_t at, int64_t qty, paise
     desk.dirty = 1
     if place.left == 0:
         list_remove(&venue.pool, &desk.heads[0], at)
+        desk.iocs -= place.order.validity == Validity.IOC
         pool_release(&venue.pool, at)
         desk.live -= 1
     return qty
@@ -534,6 +537,8 @@ cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sel
 cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
     cdef int which
     cdef int32_t at, after
+    if desk.iocs == 0:
+        return
     for which in range(BUY_LIMIT, SELL_LIMIT + 1):
         at = desk.heads[which]
         while at != NOWHERE:

@@ -115,7 +115,7 @@ def backtest(**given: Any) -> None:
     settings = Settings(
         capital=_rupees(given["capital"]),
         lots=given["lots"],
-        timeframe_ns=duration_ns(given["timeframe"], "timeframe") if given["timeframe"] else 0,
+        timeframe_ns=_timeframe(given["timeframe"]),
         slippage=Slippage.parse(given["slippage"]),
         latency_ns=duration_ns(given["latency"], "latency"),
         seed=given["seed"],
@@ -205,6 +205,16 @@ def _rupees(text: str) -> int:
         return round(float(text.replace(",", "").replace("_", "")) * 100)
     except (ValueError, OverflowError):
         raise ConfigError(f"capital must be an amount in rupees, was {text!r}") from None
+
+
+def _timeframe(text: str | None) -> int:
+    """Nanoseconds; 0 when not given: the data's own."""
+    if text is None:
+        return 0
+    length_ns = duration_ns(text, "timeframe")
+    if length_ns == 0:
+        raise ConfigError(f"timeframe must be longer than nothing, was {text!r}")
+    return length_ns
 
 
 def _time(text: str, name: str) -> dt.time:

@@ -67,7 +67,8 @@ class Engine:
         )
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
-            trades_max=max(8192, bars // 8), orders_max=max(32768, bars // 2),
+            trades_max=max(8192, bars // 16),
+            orders_max=max(32768, bars // 4),
             equity_max=max(131072, bars + 4096),
         )
         self.strategy = strategy

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
-from dhanfast.errors import BadData, ConfigError
+from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars
@@ -59,6 +59,8 @@ def backtest(
     signals = bars_of(data, start, end)
     meets = _meets(detail, trade_data, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
+    if meets is not None:
+        _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
@@ -124,7 +126,10 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
     Raises:
         BadData: they break a rule, or there are none.
     """
-    bars = data if isinstance(data, BarSet) else read_bars(data, start=start, end=end)
+    if isinstance(data, BarSet):
+        bars = _between(data, start, end)
+    else:
+        bars = read_bars(data, start=start, end=end)
     if len(bars.bars) == 0:
         raise BadData(
             f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
@@ -144,6 +149,47 @@ def _meets(
         raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     finer = detail if detail is not None else trade_data
     return None if finer is None else bars_of(finer, start, end)
+
+
+def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
+    """The bars of exchange dates start..end."""
+    if start is not None and end is not None and end < start:
+        raise UsageError(f"end {end} lies before start {start}")
+    stamps = bars.bars["start_ns"]
+    keep = np.ones(len(stamps), bool)
+    if start is not None:
+        keep &= stamps >= _midnight_ns(start)
+    if end is not None:
+        keep &= stamps < _midnight_ns(end) + 86_400 * 10**9
+    return bars if keep.all() else replace(bars, bars=bars.bars[keep])
+
+
+def _midnight_ns(day: dt.date) -> int:
+    return int(dt.datetime.combine(day, dt.time(), IST).timestamp()) * 10**9
+
+
+def _check_finer(meets: BarSet, signals: BarSet, interval_ns: int, name: str) -> None:
+    """Refuse bars for fills that cannot serve the bars of the signals.
+
+    Raises:
+        ConfigError: another symbol, or bars that are longer or do not divide the timeframe.
+        BadData: they begin later or end earlier than the signals.
+    """
+    if name == "detail" and meets.symbol != signals.symbol:
+        raise ConfigError(
+            f"detail must be finer bars of {signals.symbol}, was {meets.symbol}; "
+            "bars of its future go to trade_data"
+        )
+    if interval_ns % meets.interval_ns:
+        raise ConfigError(
+            f"{name} must have bars that divide the timeframe {timeframe_text(interval_ns)}, "
+            f"were {timeframe_text(meets.interval_ns)}"
+        )
+    if meets.first.date() > signals.first.date() or meets.last.date() < signals.last.date():
+        raise BadData(
+            f"{name} covers {meets.first.date()} to {meets.last.date()}, the signals need "
+            f"{signals.first.date()} to {signals.last.date()}; narrow the run or bring more data"
+        )
 
 
 def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[Any]:
@@ -171,11 +217,13 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
             f"lots must be at most {most} on {row['date']}: {settings.lots} lots of "
             f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order"
         )
-    # The closing order fills at the first print of a later bar, so it must leave one bar early;
-    # a contract is never held past the last bar of its expiry day.
-    last_chance = sessions["close_ns"] - interval_ns
+    # The closing order fills at the first print of a later bar, so it must leave before the last
+    # bar begins; a contract is never held past the last bar of its expiry day.
     split = sessions["open2_ns"] > 0
-    last_chance[split] = sessions["close2_ns"][split] - interval_ns
+    opens = np.where(split, sessions["open2_ns"], sessions["open_ns"])
+    closes = np.where(split, sessions["close2_ns"], sessions["close_ns"])
+    rest = (closes - opens) % interval_ns
+    last_chance = np.maximum(closes - np.where(rest > 0, rest, interval_ns), opens)
     expires = (sessions["contract"] == sessions["date"]) & (sessions["square_off_ns"] == 0)
     sessions["square_off_ns"][expires] = last_chance[expires]
     timed = sessions["square_off_ns"] > 0
@@ -208,6 +256,9 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
         notes.append(GENERATED)
     if not recorded_future:
         notes.append(MODELLED)
+    for bars in (signals, meets):
+        if bars is not None and not bars.generated:
+            notes += [f"{bars.symbol} {bars.timeframe}: {note}" for note in bars.notes]
     notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 

@@ -34,7 +34,10 @@ def duration_ns(text: str, name: str) -> int:
             f"{name}: {text!r} is not a duration; write a number and a unit, "
             "one of ns us ms s m h d, for example 250ms or 1m"
         )
-    return round(float(found[1]) * _UNIT_NS[found[2]])
+    length_ns = round(float(found[1]) * _UNIT_NS[found[2]])
+    if length_ns >= 2**63:
+        raise ConfigError(f"{name}: {text!r} is longer than 290 years")
+    return length_ns
 
 
 def timeframe_text(interval_ns: int) -> str:
@@ -93,11 +96,17 @@ def clock_time(text: str | dt.time | None, name: str) -> dt.time | None:
     if text.strip().lower() == "none":
         return None
     try:
-        return dt.time.fromisoformat(text.strip())
+        found = dt.time.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError(
-            f"{name}: {text!r} is not a time of day; write HH:MM in IST, or none"
-        ) from None
+        found = None
+    if found is None or found.tzinfo is not None:
+        raise ConfigError(f"{name}: {text!r} is not a time of day; write HH:MM in IST, or none")
+    return found
+
+
+def _time_text(time: dt.time) -> str:
+    """HH:MM, or more where there is more to say."""
+    return time.isoformat("auto" if time.second or time.microsecond else "minutes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +169,9 @@ class Settings:
             },
             "latency_ns": self.latency_ns,
             "seed": self.seed,
-            "entry_from": self.entry_from.strftime("%H:%M"),
-            "entry_until": self.entry_until.strftime("%H:%M"),
-            "square_off": self.square_off.strftime("%H:%M") if self.square_off else None,
+            "entry_from": _time_text(self.entry_from),
+            "entry_until": _time_text(self.entry_until),
+            "square_off": _time_text(self.square_off) if self.square_off else None,
             "on_opposite": self.on_opposite,
             "limit_through": self.limit_through,
             "protection_e4": self.protection_e4,
@@ -170,6 +179,7 @@ class Settings:
         }
 
 
+LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
 
@@ -191,7 +201,24 @@ def checked(settings: Settings) -> Settings:
         "in 1..10,000,000,000,000 rupees",
     )
     need(1 <= settings.lots <= 100_000, "lots", settings.lots, "in 1..100000")
-    need(0 <= settings.latency_ns <= 3600 * NS_PER_S, "latency", settings.latency_ns, "in 0ns..1h")
+    need(
+        0 <= settings.timeframe_ns <= 7 * _UNIT_NS["d"],
+        "timeframe",
+        timeframe_text(settings.timeframe_ns),
+        "at most 7d",
+    )
+    need(
+        0 <= settings.latency_ns <= 3600 * NS_PER_S,
+        "latency",
+        timeframe_text(settings.latency_ns),
+        "in 0ns..1h",
+    )
+    slip = settings.slippage
+    need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
+    need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
+    for name in RiskSettings.__slots__:
+        limit = getattr(settings.risk, name)
+        need(0 <= limit <= LIMIT_MAX, f"risk.{name}", limit, f"in 0..{LIMIT_MAX} (0 = off)")
     need(
         settings.entry_from < settings.entry_until,
         "entry-from",

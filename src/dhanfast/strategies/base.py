@@ -16,8 +16,9 @@
                 ctx.exit()
 
 `m` (a `Market`) declares series once, in on_start; their `.value` on the bar being handled is read
-in on_bar, NaN during warm-up. `ctx` (a `Context`) is all the strategy may know of its position and
-the time, and how it says what it wants. The same object runs in backtest, replay, paper and live.
+in on_bar (in on_tick: of the last complete bar), NaN during warm-up. `ctx` (a `Context`) is all the
+strategy may know of its position and the time, and how it says what it wants. The same object runs
+in backtest, replay, paper and live.
 """
 
 from collections.abc import Callable

@@ -5,6 +5,7 @@ gives the first bar with a value, the seeding and the source of each.
 """
 
 from datetime import time
+from numbers import Real
 from typing import NamedTuple
 
 from dhanfast._core.rules.graph import Expr, Graph
@@ -73,9 +74,20 @@ class Pivots(NamedTuple):
 
 
 def _period(name: str, value: int, low: int = 1) -> int:
-    if isinstance(value, bool) or int(value) != value or not low <= value <= PERIOD_MAX:
-        raise UsageError(f"{name} must be a whole number in {low}..{PERIOD_MAX}, was {value}")
+    whole = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= PERIOD_MAX
+    if not whole or int(value) != value:
+        raise UsageError(f"{name} must be a whole number in {low}..{PERIOD_MAX}, was {value!r}")
     return int(value)
+
+
+def _second_of_day(name: str, text: str) -> int:
+    try:
+        moment = time.fromisoformat(text)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is not None:
+        raise UsageError(f"between: {name} must be a time of day HH:MM in IST, was {text!r}")
+    return 3600 * moment.hour + 60 * moment.minute + moment.second
 
 
 def _factor(name: str, value: float) -> float:
@@ -116,10 +128,15 @@ class Market:
         return self._graph.constant(value)
 
     def between(self, start: str, end: str) -> Expr:
-        """1 on bars that start in [start, end), times of day in IST as HH:MM."""
+        """1 on bars that start in [start, end), times of day in IST as HH:MM.
+
+        Raises:
+            UsageError: not a time of day, or start not before end.
+        """
         second = self._graph.field(Field.SECOND)
-        first, last = time.fromisoformat(start), time.fromisoformat(end)
-        low, high = (3600 * t.hour + 60 * t.minute + t.second for t in (first, last))
+        low, high = _second_of_day("start", start), _second_of_day("end", end)
+        if low >= high:
+            raise UsageError(f"between: start must be before end, was {start} and {end}")
         return (second >= low) & (second < high)
 
     def _study(

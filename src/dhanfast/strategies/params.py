@@ -1,6 +1,7 @@
 """Typed parameters of a strategy, declared on the class, checked before anything runs."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ def _converted(kind: type, value: object) -> Value | None:
             return None
     if kind is bool or isinstance(value, bool):
         return value if kind is bool and isinstance(value, bool) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if kind is int and isinstance(value, int | float) and value == int(value):
         return int(value)
     if kind is float and isinstance(value, int | float):

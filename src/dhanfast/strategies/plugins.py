@@ -4,14 +4,16 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dhanfast._core.pydoor import PythonRunner
 from dhanfast._core.strategy import NativeStrategy
-from dhanfast.errors import StrategyError, UsageError
+from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
@@ -47,7 +49,8 @@ class Found:
         """
         if isinstance(self.made, NativeStrategy):
             return self.made
-        runner: NativeStrategy = self.made.runner(log, interval_ns)
+        with _blamed(f"{self.name} cannot start"):
+            runner: NativeStrategy = self.made.runner(log, interval_ns)
         return runner
 
     def settings(self) -> dict[str, Any]:
@@ -56,21 +59,16 @@ class Found:
         settings: dict[str, Any] = asked() if asked is not None else {}
         return settings
 
-    def stopped(self, runner: Any) -> None:
-        """Tell a Python strategy that the run is over.
+    def stopped(self, runner: NativeStrategy) -> None:
+        """Tell a Python strategy that the run of `runner` is over.
 
-        Args:
-            runner: what `runner` gave for this run.
         Raises:
-            StrategyError: its `on_stop` raised; the cause is chained.
+            StrategyError: its on_stop raised; the cause is chained.
         """
         on_stop = getattr(self.made, "on_stop", None)
-        if on_stop is None or self.door != "python":
-            return
-        try:
-            on_stop(runner.context)
-        except Exception as error:
-            raise StrategyError(f"strategy stopped: on_stop: {error}") from error
+        if on_stop is not None and isinstance(runner, PythonRunner):
+            with _blamed(f"{self.name} failed in on_stop"):
+                on_stop(runner.context)
 
 
 def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -> Found:
@@ -124,7 +122,19 @@ def _built(kind: type, params: Mapping[str, object]) -> Any:
     _door(kind)
     if params and not _declared(kind):
         raise UsageError(unknown(f"parameter of {kind.__name__}", next(iter(params)), []))
-    return kind(**dict(params))
+    with _blamed(f"{kind.__name__} cannot be made"):
+        return kind(**dict(params))
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Our refusals pass as they are; anything else a strategy raises becomes a StrategyError."""
+    try:
+        yield
+    except DhanfastError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise StrategyError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _named(name: str) -> type:
@@ -202,8 +212,8 @@ def _imported(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
         raise StrategyError(
             f"{path} cannot be imported: {type(error).__name__}: {error}"
         ) from error

@@ -14,7 +14,9 @@
                 stop=1.5 * m.atr(14), target=3.0 * m.atr(14))
 
 `rules` runs once. Combine with & | ~ (not and/or/not). A series is NaN during warm-up and NaN is
-never true. Entries are levels, not crossings: write `a.crosses_above(b)` for a crossing.
+never true; a comparison with it is false, so invert no comparison that may still be warming up:
+write `rsi <= 60`, not `~(rsi > 60)`. Entries are levels, not crossings: write
+`a.crosses_above(b)` for a crossing.
 """
 
 from dataclasses import dataclass

@@ -33,7 +33,8 @@ cdef class Graph:
         """A series that is `value` on every row."""
         key = ("const", value)
         if key not in self._seen:
-            column = self._new_column(f"{value:g}", False)
+            self._still_open()
+            column = self._new_column(f"{value:.15g}", False)
             self._constants[column] = value
             self._seen[key] = (column,)
         return Expr(self, self._seen[key][0])
@@ -44,8 +45,7 @@ cdef class Graph:
         Raises:
             StrategyError: an input belongs to another strategy, or the graph is already compiled.
         """
-        if self.program is not None:
-            raise StrategyError("series are declared in on_start or rules(), not later")
+        self._still_open()
         columns = tuple([self._column_of(item) for item in inputs])
         key = (name, columns, numbers, outputs)
         if key not in self._seen:
@@ -58,6 +58,10 @@ cdef class Graph:
             self._ops.append((name, columns, made, numbers, row_by_row))
             self._seen[key] = made
         return tuple([Expr(self, column) for column in self._seen[key]])
+
+    def _still_open(self):
+        if self.program is not None:
+            raise StrategyError("series are declared in on_start or rules(), not later")
 
     def _new_column(self, text, row_by_row):
         self._labels.append(text)
@@ -106,7 +110,7 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=",
 def _label(name, inputs, numbers):
     if name in _INFIX:
         return f"({inputs[0]} {_INFIX[name]} {inputs[1]})"
-    return f"{name}({', '.join(inputs + [f'{number:g}' for number in numbers])})"
+    return f"{name}({', '.join(inputs + [f'{number:.15g}' for number in numbers])})"
 
 
 @cython.final
@@ -121,6 +125,8 @@ cdef class Expr:
     """
 
     def __cinit__(self, Graph graph not None, Py_ssize_t column):
+        if not 0 <= column < len(graph._labels):
+            raise ValueError(f"column must be in 0..{len(graph._labels) - 1}, was {column}")
         self.graph, self.column = graph, column
 
     @property
@@ -128,6 +134,8 @@ cdef class Expr:
         """The value on the bar being handled (Python strategies, inside on_bar), NaN in warm-up."""
         if self.graph.program is None:
             raise StrategyError("a value is known only while the strategy runs: read it in on_bar")
+        if self.graph.row < 0:
+            raise StrategyError("a value cannot be read in on_fill: read it in on_bar and keep it")
         return self.graph.program.columns[self.column * ROWS + self.graph.row]
 
     def __bool__(self):

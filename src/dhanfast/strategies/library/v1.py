@@ -3,7 +3,9 @@
 Its documents spoke of EMA + RSI + MACD (that is `momentum` here); its code had no MACD. Differences
 that remain, on purpose: decisions are on the index, trades in its future with real charges, and a
 position needs a fill. The VWAP is version 1's own: a rolling one over up to 100 bars, not anchored
-at 09:15, and on an index, which has no volume, no more than the mean of typical prices.
+at 09:15, and on an index, which has no volume, no more than the mean of typical prices. EMA and RSI
+remember all bars; version 1 began both anew in the 100 candles it kept, which from the 101st candle
+on moved its RSI by tenths of a point and its EMA by nothing that shows.
 Hypothesis: price above both averages with an RSI above 60 goes on rising for 40 points before it
 falls by 20.
 Expected regime: strong intraday trends; levels, not crossings, so it re-enters at once.
