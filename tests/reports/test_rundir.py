@@ -177,7 +177,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadData, match="column time_time is missing"):
+    with pytest.raises(BadData, match="column time is missing"):
         columns.read("equity", tmp_path / "x.parquet")
     (tmp_path / "y.parquet").write_bytes(b"PAR1 not parquet")
     with pytest.raises(BadData, match="not a whole Parquet file"):
