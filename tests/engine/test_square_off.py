@@ -55,8 +55,8 @@ def test_one_trade_a_day_closed_the_same_day(
     assert {at.time() for at in left} == {expected}
 
 
-def test_a_day_whose_data_ends_early_is_carried_to_the_next(bars: BarSet) -> None:
-    """Nothing can be sold when there is no price: the next day's square-off closes it."""
+def test_a_day_whose_data_ends_early_is_closed_at_the_next_price(bars: BarSet) -> None:
+    """Nothing can be sold when there is no price: the next day's first print closes it."""
     start = bars.bars["start_ns"]
     gone = [dt.datetime.combine(dt.date(2024, 1, day), dt.time(hour), IST)
             for day, hour in ((3, 14), (4, 0))]  # fmt: skip
@@ -64,4 +64,7 @@ def test_a_day_whose_data_ends_early_is_carried_to_the_next(bars: BarSet) -> Non
     kept = replace(bars, bars=bars.bars[(start < first) | (start >= last)])
     result = dhanfast.backtest(Always, kept)
     days = [(moment(t["entry_ns"]).day, moment(t["exit_ns"]).day) for t in result.trades]
-    assert days == [(2, 2), (3, 4), (5, 5)]
+    assert days == [(2, 2), (3, 4), (4, 4), (5, 5)]
+    late = result.trades[1]
+    assert moment(late["exit_ns"]).time() == dt.time(9, 15)
+    assert int(late["exit_reason"]) == int(Reason.TIME_EXIT)

@@ -27,8 +27,8 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
 def demo(seed: int, strategy: str, export: str | None) -> None:
     """Backtest a strategy on a generated Bank Nifty year and write its report.
 
-    Quarter hours of the index give the signals, minutes of its generated future the fills. Nothing is read from the network
-    and nothing is written outside the run directory.
+    Quarter hours of the index give the signals, minutes of its generated future the fills. Nothing
+    is read from the network and nothing is written outside the run directory.
     """
     from dhanfast.app.cli_backtest import export_place
     from dhanfast.engine.generated import MINUTE_NS, generated_bars

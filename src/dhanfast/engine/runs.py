@@ -76,14 +76,11 @@ def backtest(
     engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped(runner)
-    result = _result(found, settings, signals, meets, engine, written)
-    counters = dict(result.counters)
-    counters["bars_outside_session"] += outside
     return replace(
-        result,
+        _result(found, settings, signals, meets, engine, written),
         timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
-        counters=counters,
+        counters=_counted(engine, outside),
         config=_config(found, settings, start, end),
         notes=_notes(signals, meets, trade_data is not None),
         log=tuple(messages),
@@ -110,7 +107,7 @@ def _result(
         equity=written.equity,
         days=written.days,
         bars=None,
-        counters=engine.counters(),
+        counters={},
         config={},
         data=data_of(signals, meets),
         notes=(),
@@ -118,6 +115,13 @@ def _result(
         kernel_ns=engine.kernel_ns,
         versions=versions_of(found),
     )
+
+
+def _counted(engine: Engine, outside: int) -> dict[str, int]:
+    """The engine's counters, with the bars that making a longer timeframe left out."""
+    counters = engine.counters()
+    counters["bars_outside_session"] += outside
+    return counters
 
 
 def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
