@@ -1,6 +1,7 @@
 """`dhanfast strategies`: what can be given to -s, and with which parameters."""
 
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -14,16 +15,23 @@ from dhanfast.strategies.plugins import BUILT_IN, find_strategy, strategy_params
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def strategies(name: str | None, as_json: bool) -> None:
     """List the built-in strategies, or one strategy's parameters."""
-    shown = [name] if name else list(BUILT_IN)
+    shown = list(BUILT_IN) if name is None else [name]
     rows = [_described(item) for item in shown]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['name']:<18}{row['door']:<8}{row['doc']}")
+        click.echo(_line(f"{row['name']:<18}{row['door']:<8}", row["doc"]))
         if name:
             for key, item in row["params"].items():
-                click.echo(f"  {key:<16}{item['default']!s:<10}{item['range']:<16}{item['doc']}")
+                head = f"  {key:<16}{item['default']!s:<10}{item['range']:<12}"
+                click.echo(_line(head, item["doc"]))
+
+
+def _line(head: str, text: str) -> str:
+    """Columns and a text that wraps beside them, on a terminal of 80 columns."""
+    shown = textwrap.fill(text, 80, initial_indent=head, subsequent_indent=" " * len(head))
+    return shown or head.rstrip()
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -131,16 +131,26 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
     Raises:
         BadData: they break a rule, or there are none.
     """
-    if isinstance(data, BarSet):
-        bars = _between(data, start, end)
-    else:
-        bars = read_bars(data, start=start, end=end)
+    bars = _between(data, start, end) if isinstance(data, BarSet) else _read(data, start, end)
     if len(bars.bars) == 0:
         raise BadData(
             f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
             "see `dhanfast data list` for what there is"
         )
     return bars
+
+
+def _read(source: str | Path, start: dt.date | None, end: dt.date | None) -> BarSet:
+    """Bars of a file or the catalog; a file that needs telling how it is written goes by import."""
+    try:
+        return read_bars(source, start=start, end=end)
+    except (BadData, UsageError) as error:
+        if not any(option in str(error) for option in ("--symbol", "--columns", "--tz")):
+            raise
+        raise type(error)(
+            f"{error}. These are options of `dhanfast data import`: import the file, "
+            "then run on its symbol"
+        ) from error
 
 
 def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
