@@ -10,7 +10,7 @@ from dhanfast._core.types import Reason
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.settings import Settings
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies import RuleStrategy, Rules
+from dhanfast.strategies import Rules, RuleStrategy
 from dhanfast.strategies.market import Market
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))

@@ -15,7 +15,7 @@ from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
-from dhanfast.storage.bars import BarSet, read_bars
+from dhanfast.storage.bars import BarSet, read_bars, require_days
 from dhanfast.strategies.plugins import Found, find_strategy
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
@@ -130,10 +130,7 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
     Raises:
         BadData: they break a rule, or there are none.
     """
-    if isinstance(data, BarSet):
-        bars = _between(data, start, end)
-    else:
-        bars = read_bars(data, start=start, end=end)
+    bars = _between(data, start, end) if isinstance(data, BarSet) else _read(data, start, end)
     if len(bars.bars) == 0:
         raise BadData(
             f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
@@ -155,8 +152,21 @@ def _meets(
     return None if finer is None else bars_of(finer, start, end)
 
 
+def _read(source: str | Path, start: dt.date | None, end: dt.date | None) -> BarSet:
+    """Bars of a file or the catalog; a file that needs telling how it is written goes by import."""
+    try:
+        return read_bars(source, start=start, end=end)
+    except (BadData, UsageError) as error:
+        if not any(option in str(error) for option in ("--symbol", "--columns", "--tz")):
+            raise
+        raise type(error)(
+            f"{error}. These are options of `dhanfast data import`: import the file, "
+            "then run on its symbol"
+        ) from error
+
+
 def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
-    """The bars of exchange dates start..end."""
+    """The bars of exchange dates start..end; the same refusals as for a file."""
     if start is not None and end is not None and end < start:
         raise UsageError(f"end {end} lies before start {start}")
     stamps = bars.bars["start_ns"]
@@ -165,6 +175,8 @@ def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet
         keep &= stamps >= _midnight_ns(start)
     if end is not None:
         keep &= stamps < _midnight_ns(end) + 86_400 * 10**9
+    if keep.any():
+        require_days(bars, start, end)
     return bars if keep.all() else replace(bars, bars=bars.bars[keep])
 
 
@@ -200,6 +212,7 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     """The dated table of every session, with square-off early enough that its order can fill.
 
     Raises:
+        BadData: no bar is of a trading day.
         OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
         ConfigError: an entry of so many lots is above the freeze quantity.
     """
@@ -212,13 +225,18 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
         entry_until=settings.entry_until,
         square_off=settings.square_off,
     ).copy()
+    if len(sessions) == 0:
+        raise BadData(
+            f"{bars.symbol}: no trading day from {bars.first.date()} to {bars.last.date()}; "
+            "every bar lies outside the exchange's sessions"
+        )
     largest = settings.lots * sessions["lot"]
     over = np.flatnonzero((sessions["freeze"] > 0) & (largest > sessions["freeze"]))
     if len(over):
         row = sessions[over[0]]
         most = int(row["freeze"]) // int(row["lot"])
         raise ConfigError(
-            f"lots must be at most {most} on {row['date']}: {settings.lots} lots of "
+            f"lots must be at most {most} on {_iso(row['date'])}: {settings.lots} lots of "
             f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order"
         )
     # The closing order fills at the first print of a later bar, so it must leave before the last
@@ -233,6 +251,10 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     timed = sessions["square_off_ns"] > 0
     sessions["square_off_ns"][timed] = np.minimum(sessions["square_off_ns"], last_chance)[timed]
     return sessions
+
+
+def _iso(ymd: int) -> dt.date:
+    return dt.date(ymd // 10_000, ymd // 100 % 100, ymd % 100)
 
 
 def _at_timeframe(
