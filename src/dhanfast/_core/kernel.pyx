@@ -10,6 +10,7 @@ from dhanfast._core.risk cimport RiskView
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
+from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
 from dhanfast._core.types cimport (
     ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
 )
@@ -209,8 +210,8 @@ cdef class Kernel:
             self.portfolio.positions[0].mark = close
         if self.position != 0:
             # The whole trade's result if what is left were closed at the extremes.
-            worst = self.trade.exit_value + low * _size(self.position) - self.trade.entry_value
-            best = self.trade.exit_value + high * _size(self.position) - self.trade.entry_value
+            worst = self.trade.exit_value + low * units(self.position) - self.trade.entry_value
+            best = self.trade.exit_value + high * units(self.position) - self.trade.entry_value
             if self.trade.side < 0:
                 worst, best = -best, -worst
             self.trade.mae = min(self.trade.mae, worst)
@@ -315,12 +316,12 @@ cdef class Kernel:
         if self.position == 0 or self.exit_id != 0:
             return
         self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
-                                 _size(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
+                                 units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
                                  self.group, now_ns)
 
     cdef void protect(self, ns_t now_ns) noexcept nogil:
         """Rest the trade's stop and target at the exchange, sized to what is held."""
-        cdef int64_t qty = _size(self.position)
+        cdef int64_t qty = units(self.position)
         cdef int side = Side.SELL if self.position > 0 else Side.BUY
         # Attached to the entry as a bracket: working as soon as the fill that they protect.
         cdef ns_t sent_ns = now_ns - self.match.rules.latency_ns
@@ -441,14 +442,14 @@ cdef class Kernel:
             self.stop_price = self.target_price = 0
             if self.stop_points > 0:
                 distance = max(llrint(self.stop_points * 100.0), session.tick)
-                self.stop_price = _on_tick(report.price - report.side * distance, session.tick)
+                self.stop_price = price_on_tick(report.price - report.side * distance, session.tick)
             if self.target_points > 0:
                 distance = max(llrint(self.target_points * 100.0), session.tick)
-                self.target_price = _on_tick(report.price + report.side * distance, session.tick)
+                self.target_price = price_on_tick(report.price + report.side * distance, session.tick)
             trade.stop, trade.target = self.stop_price, self.target_price
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
-        _charge(trade, bill)
+        trade_charge(trade, bill)
         self.position += report.side * report.qty
         self.entering -= report.side * report.qty
         self.view.position = self.position
@@ -461,10 +462,10 @@ cdef class Kernel:
         cdef uint64_t entered_by = self.group
         trade.exit_ns, trade.exit_reason = report.time_ns, report.why
         trade.exit_value += report.price * report.qty
-        _charge(trade, bill)
+        trade_charge(trade, bill)
         self.position += report.side * report.qty
         self.view.position = self.position
-        result = (trade.exit_value + report.price * _size(self.position) - trade.entry_value)
+        result = (trade.exit_value + report.price * units(self.position) - trade.entry_value)
         result *= trade.side
         trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
         if self.position != 0:
@@ -596,22 +597,3 @@ cdef class Kernel:
     def equity(self):
         """Capital plus realised and open profit less charges, paise."""
         return self.portfolio.equity()
-
-
-cdef inline int64_t _size(int64_t qty) noexcept nogil:
-    return qty if qty >= 0 else -qty
-
-
-cdef inline paise_t _on_tick(paise_t price, paise_t tick) noexcept nogil:
-    """The nearest multiple of the tick, halves up; never below one tick."""
-    return max(tick, (max(price, tick) + tick // 2) // tick * tick)
-
-
-cdef inline void _charge(Trade *trade, const Bill *bill) noexcept nogil:
-    trade.brokerage += bill.brokerage
-    trade.exchange += bill.exchange
-    trade.sebi += bill.sebi
-    trade.ipft += bill.ipft
-    trade.stamp += bill.stamp
-    trade.stt += bill.stt
-    trade.gst += bill.gst

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,9 @@ def export_place(directory: str | None) -> Path | None:
         raise UsageError(
             f"export: {place} exists and is not an empty directory; name another one or remove it"
         )
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"export: {place} cannot be made: {above} is not a folder to write in")
     return place
 
 
@@ -171,18 +175,23 @@ def _split(sets: tuple[str, ...]) -> tuple[dict[str, object], dict[str, Any]]:
     params: dict[str, object] = {}
     risk: dict[str, Any] = {}
     for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"--set {text!r}: write KEY=VALUE, for example --set ema=12")
-        key = key.strip()
+        key, value = key_and_value(text)
         if not key.startswith("risk."):
-            params[key] = value.strip()
+            params[key] = value
             continue
         name = key.removeprefix("risk.")
         if name not in RISK_KEYS:
             raise ConfigError(unknown("risk limit", name, RISK_KEYS))
-        risk[name] = _limit(name, value.strip())
+        risk[name] = _limit(name, value)
     return params, risk
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """`KEY=VALUE` of a --set."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text!r}: write KEY=VALUE, for example --set ema=12")
+    return key.strip(), value.strip()
 
 
 def _limit(name: str, text: str) -> int | bool:

@@ -36,7 +36,9 @@ def demo(seed: int, strategy: str, export: str | None) -> None:
     from dhanfast.engine.settings import Settings
     from dhanfast.reports.rundir import write_run
     from dhanfast.reports.terminal import summary_text
+    from dhanfast.strategies.plugins import find_strategy
 
+    find_strategy(strategy, {})
     place = export_place(export)
     if place is None:
         place = Path(tempfile.mkdtemp(prefix="dhanfast-demo-"))

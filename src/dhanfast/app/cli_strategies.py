@@ -17,7 +17,7 @@ WIDTH, INDENT_MAX = 80, 30
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def strategies(name: str | None, as_json: bool) -> None:
     """List the built-in strategies, or one strategy's parameters."""
-    shown = [name] if name else list(BUILT_IN)
+    shown = list(BUILT_IN) if name is None else [name]
     rows = [_described(item) for item in shown]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -28,7 +28,14 @@ def strategies(name: str | None, as_json: bool) -> None:
         click.echo(textwrap.fill(head + row["doc"], WIDTH, subsequent_indent=indent))
         if name:
             for key, item in row["params"].items():
-                click.echo(f"  {key:<16}{item['default']!s:<10}{item['range']:<16}{item['doc']}")
+                head = f"  {key:<16}{item['default']!s:<10}{item['range']:<12}"
+                click.echo(_line(head, item["doc"]))
+
+
+def _line(head: str, text: str) -> str:
+    """Columns and a text that wraps beside them, on a terminal of 80 columns."""
+    shown = textwrap.fill(text, 80, initial_indent=head, subsequent_indent=" " * len(head))
+    return shown or head.rstrip()
 
 
 def _described(name: str) -> dict[str, Any]:

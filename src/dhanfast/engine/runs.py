@@ -15,7 +15,7 @@ from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
-from dhanfast.storage.bars import BarSet, read_bars
+from dhanfast.storage.bars import BarSet, read_bars, require_days
 from dhanfast.strategies.plugins import Found, find_strategy
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
@@ -40,7 +40,7 @@ def backtest(
     """Run a strategy over recorded or generated bars with the rules and charges of each date.
 
     Args:
-        strategy: a built-in's name, a file (`path.py` or `path.py:Class`), a class, or an instance.
+        strategy: as for `-s` (a name, file.py:Class, package.module:Class), a class, an instance.
         data: bars that give the signals: a file, a catalog symbol, or a BarSet.
         params: values of the strategy's parameters by name.
         start, end: first and last exchange date, inclusive; None = all there is.
@@ -57,10 +57,9 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
-    meets = _meets(detail, trade_data, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    if meets is not None:
-        _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
+    meets = _meets(detail, trade_data, start, end)
+    _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
@@ -76,14 +75,11 @@ def backtest(
     engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped(runner)
-    result = _result(found, settings, signals, meets, engine, written)
-    counters = dict(result.counters)
-    counters["bars_outside_session"] += outside
     return replace(
-        result,
+        _result(found, settings, signals, meets, engine, written),
         timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
-        counters=counters,
+        counters=_counted(engine, outside),
         config=_config(found, settings, start, end),
         notes=_notes(signals, meets, trade_data is not None),
         log=tuple(messages),
@@ -110,7 +106,7 @@ def _result(
         equity=written.equity,
         days=written.days,
         bars=None,
-        counters=engine.counters(),
+        counters={},
         config={},
         data=data_of(signals, meets),
         notes=(),
@@ -120,16 +116,20 @@ def _result(
     )
 
 
+def _counted(engine: Engine, outside: int) -> dict[str, int]:
+    """The engine's counters, with the bars that making a longer timeframe left out."""
+    counters = engine.counters()
+    counters["bars_outside_session"] += outside
+    return counters
+
+
 def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
     """The bars to run on: read when `data` names them.
 
     Raises:
         BadData: they break a rule, or there are none.
     """
-    if isinstance(data, BarSet):
-        bars = _between(data, start, end)
-    else:
-        bars = read_bars(data, start=start, end=end)
+    bars = _between(data, start, end) if isinstance(data, BarSet) else _read(data, start, end)
     if len(bars.bars) == 0:
         raise BadData(
             f"{bars.symbol}: no bars from {start or 'the start'} to {end or 'the end'}; "
@@ -151,8 +151,21 @@ def _meets(
     return None if finer is None else bars_of(finer, start, end)
 
 
+def _read(source: str | Path, start: dt.date | None, end: dt.date | None) -> BarSet:
+    """Bars of a file or the catalog; a file that needs telling how it is written goes by import."""
+    try:
+        return read_bars(source, start=start, end=end)
+    except (BadData, UsageError) as error:
+        if not any(option in str(error) for option in ("--symbol", "--columns", "--tz")):
+            raise
+        raise type(error)(
+            f"{error}. These are options of `dhanfast data import`: import the file, "
+            "then run on its symbol"
+        ) from error
+
+
 def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
-    """The bars of exchange dates start..end."""
+    """The bars of exchange dates start..end; the same refusals as for a file."""
     if start is not None and end is not None and end < start:
         raise UsageError(f"end {end} lies before start {start}")
     stamps = bars.bars["start_ns"]
@@ -161,6 +174,8 @@ def _between(bars: BarSet, start: dt.date | None, end: dt.date | None) -> BarSet
         keep &= stamps >= _midnight_ns(start)
     if end is not None:
         keep &= stamps < _midnight_ns(end) + 86_400 * 10**9
+    if keep.any():
+        require_days(bars, start, end)
     return bars if keep.all() else replace(bars, bars=bars.bars[keep])
 
 
@@ -168,13 +183,15 @@ def _midnight_ns(day: dt.date) -> int:
     return int(dt.datetime.combine(day, dt.time(), IST).timestamp()) * 10**9
 
 
-def _check_finer(meets: BarSet, signals: BarSet, interval_ns: int, name: str) -> None:
+def _check_finer(meets: BarSet | None, signals: BarSet, interval_ns: int, name: str) -> None:
     """Refuse bars for fills that cannot serve the bars of the signals.
 
     Raises:
         ConfigError: another symbol, or bars that are longer or do not divide the timeframe.
         BadData: they begin later or end earlier than the signals.
     """
+    if meets is None:
+        return
     if name == "detail" and meets.symbol != signals.symbol:
         raise ConfigError(
             f"detail must be finer bars of {signals.symbol}, was {meets.symbol}; "
@@ -196,6 +213,7 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     """The dated table of every session, with square-off early enough that its order can fill.
 
     Raises:
+        BadData: no bar is of a trading day.
         OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
         ConfigError: an entry of so many lots is above the freeze quantity.
     """
@@ -208,13 +226,18 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
         entry_until=settings.entry_until,
         square_off=settings.square_off,
     ).copy()
+    if len(sessions) == 0:
+        raise BadData(
+            f"{bars.symbol}: no trading day from {bars.first.date()} to {bars.last.date()}; "
+            "every bar lies outside the exchange's sessions"
+        )
     largest = settings.lots * sessions["lot"]
     over = np.flatnonzero((sessions["freeze"] > 0) & (largest > sessions["freeze"]))
     if len(over):
         row = sessions[over[0]]
         most = int(row["freeze"]) // int(row["lot"])
         raise ConfigError(
-            f"lots must be at most {most} on {row['date']}: {settings.lots} lots of "
+            f"lots must be at most {most} on {_iso(row['date'])}: {settings.lots} lots of "
             f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order"
         )
     # The closing order fills at the first print of a later bar, so it must leave before the last
@@ -229,6 +252,10 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     timed = sessions["square_off_ns"] > 0
     sessions["square_off_ns"][timed] = np.minimum(sessions["square_off_ns"], last_chance)[timed]
     return sessions
+
+
+def _iso(ymd: int) -> dt.date:
+    return dt.date(ymd // 10_000, ymd // 100 % 100, ymd % 100)
 
 
 def _at_timeframe(

@@ -216,6 +216,12 @@ def checked(settings: Settings) -> Settings:
     slip = settings.slippage
     need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
     need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
+    need(
+        0 <= slip.rate_e6 <= settings.protection_e4 * 100,
+        "slippage",
+        f"{slip.rate_e6 / 10_000:g}%",
+        f"in 0..{settings.protection_e4 / 100:g}%, what a market order may lose at most",
+    )
     for name in RiskSettings.__slots__:
         limit = getattr(settings.risk, name)
         need(0 <= limit <= LIMIT_MAX, f"risk.{name}", limit, f"in 0..{LIMIT_MAX} (0 = off)")

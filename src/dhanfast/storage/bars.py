@@ -149,11 +149,11 @@ def read_bars(
         table = load_table(path, options)
         chosen = _choose(table, symbol)
         bar_set = build(table, chosen, options, first=first, last=last).bar_set
-    _require_days(bar_set, first, last)
+    require_days(bar_set, first, last)
     return bar_set
 
 
-def _require_days(bar_set: BarSet, first: date | None, last: date | None) -> None:
+def require_days(bar_set: BarSet, first: date | None, last: date | None) -> None:
     """Refuse a range that begins before or ends after the data: the result would cover less.
 
     Raises:

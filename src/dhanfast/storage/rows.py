@@ -187,6 +187,13 @@ def resolve_columns(header: Sequence[str], mapping: Mapping[str, str], file: str
     return found
 
 
+def _shown(names: Sequence[str]) -> str:
+    """Column names as a terminal may show them: nothing unprintable, not endless."""
+    safe = [name if name.isprintable() else ascii(name) for name in names[:20]]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return (", ".join(name[:40] for name in safe) or "nothing") + more
+
+
 def _missing_message(file: str, missing: Sequence[str], header: Sequence[str]) -> str:
     """Say which columns are missing, what is there, and what to type."""
     digits = sum(any(char.isdigit() for char in name) for name in header)
@@ -194,7 +201,7 @@ def _missing_message(file: str, missing: Sequence[str], header: Sequence[str]) -
     if header and digits > len(header) // 2:
         hint = " The first line looks like data: put a header line above it."
     return (
-        f"{file}: no column {', '.join(missing)}; the file has: {', '.join(header) or 'nothing'}."
+        f"{file}: no column {', '.join(missing)}; the file has: {_shown(header)}."
         f"{hint} Name yours with --columns, for example --columns ts=date,open=o,close=c"
     )
 

@@ -41,7 +41,8 @@ class Rules:
     Attributes:
         long, short: enter when true and flat; both true on one bar: neither.
         exit_long, exit_short: close the position when true (checked before entries).
-        stop, target: rupees from the fill price, read on the bar of the signal; 0 or NaN = none.
+        stop, target: rupees from the fill price, read on the bar of the signal; 0, below 0 or
+            NaN = none: a stop from an indicator in warm-up is none, so let the entry wait for it.
     """
 
     long: Series = 0.0
@@ -56,7 +57,8 @@ class RuleStrategy(Parametric):
     """A strategy made of rules. Override `rules`.
 
     Raises:
-        StrategyError: `rules` returns something else, or mixes series of two strategies.
+        StrategyError: `rules` returns something else, mixes series of two strategies, or asks for
+            a negative stop or target.
     """
 
     def rules(self, m: Market) -> Rules:
@@ -71,5 +73,12 @@ class RuleStrategy(Parametric):
             raise StrategyError(
                 f"{type(self).__name__}.rules must return Rules, was {type(rules).__name__}"
             )
+        for name in ("stop", "target"):
+            distance = getattr(rules, name)
+            if not isinstance(distance, Expr) and distance < 0:
+                raise StrategyError(
+                    f"{type(self).__name__}: {name} is a distance in rupees from the fill price, "
+                    f"it cannot be negative, was {distance}"
+                )
         fields = ("long", "short", "exit_long", "exit_short", "stop", "target")
         return RuleRunner(graph, *(graph.as_expr(getattr(rules, name)) for name in fields))

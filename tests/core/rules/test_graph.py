@@ -1,5 +1,6 @@
 """Expressions: shared nodes, labels, and everything that is refused."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -123,18 +124,19 @@ def test_a_column_that_does_not_exist_is_refused(column: int) -> None:
         Graph().field(column)
 
 
+WITH_PERIOD = [
+    name
+    for name, method in inspect.getmembers(Market, inspect.isfunction)
+    if list(inspect.signature(method).parameters)[1:2] in (["period"], ["minutes"])
+    and name != "percentile"
+]
 WRONG_PERIODS: list[Any] = [0, -1, 100_001, 2.5, True, "9", None, float("nan"), float("inf")]
 
 
 @pytest.mark.parametrize("wrong", WRONG_PERIODS)
-@pytest.mark.parametrize(
-    "name",
-    (
-        "sma ema wma mean slope rsi roc cci std zscore highest lowest atr adx bollinger keltner "
-        "donchian supertrend stochastic realised_volatility rolling_vwap opening_range"
-    ).split(),
-)
+@pytest.mark.parametrize("name", WITH_PERIOD)
 def test_a_period_out_of_range_names_itself(name: str, wrong: Any) -> None:
+    assert len(WITH_PERIOD) > 20
     with pytest.raises(UsageError, match=r"must be a whole number in [12]\.\.100000, was"):
         getattr(Market(Graph()), name)(wrong)
 
@@ -148,6 +150,7 @@ def test_a_period_out_of_range_names_itself(name: str, wrong: Any) -> None:
         (lambda m: m.macd(12, 26, 0), "signal must be"),
         (lambda m: m.rsi(1), r"2\.\.100000, was 1"),
         (lambda m: m.std(20, ddof=2), "ddof must be 0 or 1, was 2"),
+        (lambda m: m.percentile(0, 50), "period must be a whole number"),
         (lambda m: m.percentile(20, 101), r"percent must be in 0\.\.100, was 101"),
         (lambda m: m.percentile(20, float("nan")), "percent must be"),
         (lambda m: m.bollinger(20, 0), "width must be"),
