@@ -55,13 +55,8 @@ def test_one_trade_a_day_closed_the_same_day(
     assert {at.time() for at in left} == {expected}
 
 
-<<<<<<< HEAD
-def test_a_day_whose_data_ends_early_is_closed_at_the_next_open(bars: BarSet) -> None:
-    """Nothing can be sold when there is no price: the first one of the next day closes it."""
-=======
 def test_a_day_whose_data_ends_early_is_closed_at_the_next_price(bars: BarSet) -> None:
     """Nothing can be sold when there is no price: the next day's first print closes it."""
->>>>>>> main
     start = bars.bars["start_ns"]
     gone = [dt.datetime.combine(dt.date(2024, 1, day), dt.time(hour), IST)
             for day, hour in ((3, 14), (4, 0))]  # fmt: skip
@@ -72,8 +67,4 @@ def test_a_day_whose_data_ends_early_is_closed_at_the_next_price(bars: BarSet) -
     assert days == [(2, 2), (3, 4), (4, 4), (5, 5)]
     late = result.trades[1]
     assert moment(late["exit_ns"]).time() == dt.time(9, 15)
-<<<<<<< HEAD
-    assert late["exit_reason"] == Reason.TIME_EXIT
-=======
     assert int(late["exit_reason"]) == int(Reason.TIME_EXIT)
->>>>>>> main
