@@ -59,39 +59,28 @@ def backtest(
     if detail is not None and trade_data is not None:
         raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     signals = bars_of(data, start, end)
-    finer = detail if detail is not None else trade_data
-    meets = None if finer is None else bars_of(finer, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    if meets is not None:
-        _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
+    name, finer = ("trade_data", trade_data) if detail is None else ("detail", detail)
+    meets = None if finer is None else bars_of(finer, start, end)
+    _check_finer(meets, signals, interval_ns, name)
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
-    messages: list[tuple[int, str]] = []
-    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    engine = Engine(
-        runner,
-        sessions,
-        settings,
-        interval_ns=interval_ns,
-        match_interval_ns=meets.interval_ns if meets else 0,
-    )
-    if meets is None:
-        engine.feed(shown)
-    else:
-        engine.feed(meets.bars, shown)
+    log: list[tuple[int, str]] = []
+    runner = found.runner(lambda at_ns, text: log.append((at_ns, text)), interval_ns)
+    match_ns = meets.interval_ns if meets else 0
+    engine = Engine(runner, sessions, settings, interval_ns=interval_ns, match_interval_ns=match_ns)
+    engine.feed(*((shown,) if meets is None else (meets.bars, shown)))
     written = engine.finish()
     found.stopped(runner)
     result = _result(found, settings, signals, meets, engine, written)
-    counters = dict(result.counters)
-    counters["bars_outside_session"] += outside
+    result.counters["bars_outside_session"] += outside
     return replace(
         result,
         timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
-        counters=counters,
         config=_config(found, settings, start, end),
         notes=_notes(signals, meets, trade_data is not None),
-        log=tuple(messages),
+        log=tuple(log),
     )
 
 
@@ -172,13 +161,15 @@ def _midnight_ns(day: dt.date) -> int:
     return int(dt.datetime.combine(day, dt.time(), IST).timestamp()) * 10**9
 
 
-def _check_finer(meets: BarSet, signals: BarSet, interval_ns: int, name: str) -> None:
+def _check_finer(meets: BarSet | None, signals: BarSet, interval_ns: int, name: str) -> None:
     """Refuse bars for fills that cannot serve the bars of the signals.
 
     Raises:
         ConfigError: another symbol, or bars that are longer or do not divide the timeframe.
         BadData: they begin later or end earlier than the signals.
     """
+    if meets is None:
+        return
     if name == "detail" and meets.symbol != signals.symbol:
         raise ConfigError(
             f"detail must be finer bars of {signals.symbol}, was {meets.symbol}; "
