@@ -59,8 +59,7 @@ def backtest(
     signals = bars_of(data, start, end)
     meets = _meets(detail, trade_data, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    if meets is not None:
-        _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
+    _check_finer(meets, signals, interval_ns, "trade_data" if detail is None else "detail")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
@@ -184,13 +183,15 @@ def _midnight_ns(day: dt.date) -> int:
     return int(dt.datetime.combine(day, dt.time(), IST).timestamp()) * 10**9
 
 
-def _check_finer(meets: BarSet, signals: BarSet, interval_ns: int, name: str) -> None:
+def _check_finer(meets: BarSet | None, signals: BarSet, interval_ns: int, name: str) -> None:
     """Refuse bars for fills that cannot serve the bars of the signals.
 
     Raises:
         ConfigError: another symbol, or bars that are longer or do not divide the timeframe.
         BadData: they begin later or end earlier than the signals.
     """
+    if meets is None:
+        return
     if name == "detail" and meets.symbol != signals.symbol:
         raise ConfigError(
             f"detail must be finer bars of {signals.symbol}, was {meets.symbol}; "
