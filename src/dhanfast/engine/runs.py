@@ -40,7 +40,7 @@ def backtest(
     """Run a strategy over recorded or generated bars with the rules and charges of each date.
 
     Args:
-        strategy: a built-in's name, a file (`path.py` or `path.py:Class`), a class, or an instance.
+        strategy: as for `-s` (a name, file.py:Class, package.module:Class), a class, an instance.
         data: bars that give the signals: a file, a catalog symbol, or a BarSet.
         params: values of the strategy's parameters by name.
         start, end: first and last exchange date, inclusive; None = all there is.
@@ -57,9 +57,9 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
-    meets = _meets(detail, trade_data, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    _check_finer(meets, signals, interval_ns, "trade_data" if detail is None else "detail")
+    meets = _meets(detail, trade_data, start, end)
+    _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
