@@ -213,6 +213,19 @@ def test_no_timeframe_carries_a_position_over_night_against_the_square_off(
     assert set(trades["exit_reason"].tolist()) <= {Reason.TIME_EXIT, Reason.EXPIRY_EXIT}
 
 
+@pytest.mark.parametrize("minutes", [1, 5, 25, 60, 70])
+def test_the_day_of_the_outage_is_squared_off_after_the_reopening(draw: Any, minutes: int) -> None:
+    """2021-02-24: trading stopped at 11:40 and went on from 15:45 to 17:00."""
+    bars = draw("2021-02-23", "2021-02-25")
+    result = backtest(Eager, bars, settings=Settings(timeframe_ns=minutes * MINUTE))
+    trades = result.trades
+    np.testing.assert_array_equal(ist_day(trades["entry_ns"]), ist_day(trades["exit_ns"]))
+    day = (dt.date(2021, 2, 24) - dt.date(1970, 1, 1)).days
+    (outage,) = trades[ist_day(trades["entry_ns"]) == day]
+    assert minute_of_day(outage["entry_ns"]) < 11 * 60 + 40
+    assert 15 * 60 + 45 <= minute_of_day(outage["exit_ns"]) < 17 * 60
+
+
 def test_entries_keep_to_their_window(draw: Any) -> None:
     settings = Settings(entry_from=dt.time(10, 0), entry_until=dt.time(11, 0))
     result = backtest("momentum", draw(), settings=settings)

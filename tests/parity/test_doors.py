@@ -135,16 +135,31 @@ class Watcher(Strategy):
         self.order.append(tick.exch_ns)
 
 
+def watched(ticks: Any, table: Any, piece: int) -> Watcher:
+    """A run over ticks, fed in pieces."""
+    watcher = Watcher()
+    run = Engine(watcher.runner(lambda at, text: None), table, Settings(), interval_ns=MINUTE)
+    for at in range(0, len(ticks), piece):
+        run.feed_ticks(ticks[at : at + piece])
+    run.finish()
+    return watcher
+
+
+def test_both_windows_of_a_split_session_close_all_their_bars() -> None:
+    """The drill of 2024-03-02: 09:15-10:00, and 11:30-12:30 from the other site."""
+    day = dt.date(2024, 3, 2)
+    bars = generated_bars("BANKNIFTY", day, day, seed=1, kind="FUT")
+    ticks = np.concatenate(list(generate_ticks("BANKNIFTY", day, day, seed=1, instrument="FUT")))
+    watcher = watched(ticks, sessions_of(bars, Settings(), MINUTE), 5000)
+    assert [bar[0] for bar in watcher.bars] == bars.bars["start_ns"].tolist()
+    assert len(watcher.bars) == 105 and len(watcher.ticks) == len(ticks)
+
+
 @pytest.mark.parametrize("days", [1, 2])
 def test_bars_made_of_ticks_are_those_of_time_bars_and_every_tick_is_seen(days: int) -> None:
     ticks, bars = day_of_ticks(days)
-    settings = Settings()
-    table = sessions_of(bars, settings, MINUTE)
-    watcher = Watcher()
-    run = Engine(watcher.runner(lambda at, text: None), table, settings, interval_ns=MINUTE)
-    for at in range(0, len(ticks), 1000):
-        run.feed_ticks(ticks[at : at + 1000])
-    run.finish()
+    table = sessions_of(bars, Settings(), MINUTE)
+    watcher = watched(ticks, table, 1000)
     builder = TimeBars(MINUTE, table, volume="cumulative")
     made = np.concatenate([builder.update_many(ticks), builder.advance(int(ticks["exch_ns"][-1]))])
     made = np.concatenate([made, builder.flush()])

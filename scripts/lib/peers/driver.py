@@ -11,6 +11,7 @@ same run only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import subprocess
@@ -56,7 +57,8 @@ class Worker:
     def close(self) -> None:
         """Let it end."""
         if self._child.stdin:
-            self._child.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it ended before
+                self._child.stdin.close()
         self._child.wait()
 
 

@@ -48,7 +48,10 @@ void loop_macd(const double *x, double *out, size_t n) {
     Ema fast = ema_new(12, x[0]), slow = ema_new(26, x[0]), trail = ema_new(9, 0.0);
     for (size_t i = 0; i < n; i++) {
         double line = ema_step(&fast, x[i]) - ema_step(&slow, x[i]);
-        out[i] = line - ema_step(&trail, line);
+        double signal = ema_step(&trail, line);
+        out[i] = line;
+        out[n + i] = signal;
+        out[2 * n + i] = line - signal;
     }
 }
 

@@ -195,7 +195,7 @@ SUBJECTS: dict[str, Prepare] = {
     "five": whole(bundle.bundle, 3),
     "loop.ema": filled(lambda: ema.Ema(21), 3),
     "loop.rsi": filled(lambda: rsi.Rsi(14), 3),
-    "loop.macd": filled(lambda: macd.Macd(12, 26, 9), 3),
+    "loop.macd": filled(lambda: macd.Macd(12, 26, 9), 3, outputs=3),
     "loop.atr": filled(lambda: atr.Atr(14), 1, 2, 3),
     "scalar.ema": scalar(lambda: ema.Ema(21), 3),
     "scalar.rsi": scalar(lambda: rsi.Rsi(14), 3),

@@ -37,7 +37,7 @@ def indicator(name: str) -> Callable[[Path], Subject]:
 
     def prepare(folder: Path) -> Subject:
         close = np.load(folder / "ohlcv.npy")[3].copy()
-        out = np.zeros(len(close))
+        out = np.zeros(3 * len(close))  # MACD writes three series
         call = getattr(LIBRARY, name)
         call.restype = None
         return lambda: call(at(close), at(out), ctypes.c_size_t(len(close))), len(close)

@@ -445,7 +445,8 @@ cdef class Kernel:
                 self.stop_price = price_on_tick(report.price - report.side * distance, session.tick)
             if self.target_points > 0:
                 distance = max(llrint(self.target_points * 100.0), session.tick)
-                self.target_price = price_on_tick(report.price + report.side * distance, session.tick)
+                self.target_price = price_on_tick(report.price + report.side * distance,
+                                                  session.tick)
             trade.stop, trade.target = self.stop_price, self.target_price
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
