@@ -9,7 +9,6 @@ from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.types cimport Session
 
 
-
 cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,
                          ns_t until_ns) noexcept nogil:
     """Show the strategy every signal bar that is complete at until_ns."""
