@@ -66,15 +66,10 @@ def backtest(
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    match_interval_ns = meets.interval_ns if meets else 0
     engine = Engine(
-        runner,
-        sessions,
-        settings,
-        interval_ns=interval_ns,
-        match_interval_ns=match_interval_ns,
-        bars=len((meets or signals).bars),
-    )
+        runner, sessions, settings, interval_ns=interval_ns, bars=len((meets or signals).bars),
+        match_interval_ns=meets.interval_ns if meets else 0,
+    )  # fmt: skip
     engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped()

@@ -5,7 +5,7 @@
 
 /* a * b / c to the nearest, halves away from zero. c > 0, and the result must fit in 64 bits. */
 static inline int64_t df_mul_div(int64_t a, int64_t b, int64_t c) {
-    /* Nearly every product fits in 64 bits, where a division costs a fifth, and a constant c none. */
+    /* Nearly every product fits in 64 bits, where a division costs a fifth, by a constant none. */
     int64_t product, far = (int64_t)1 << 61;
     if (!__builtin_mul_overflow(a, b, &product) && product < far && product > -far && c < far)
         return (product < 0 ? 2 * product - c : 2 * product + c) / (2 * c);

@@ -95,7 +95,7 @@ cdef void _eq(Op *op, size_t at, size_t n) noexcept nogil:
         out[i] = 1.0 if a[i] == b[i] else 0.0
 
 
-# Neither 0 nor NaN. One comparison and no branch: half of all branches on a signal are mispredicted.
+# Neither 0 nor NaN: one comparison and no branch, which on a signal is often mispredicted.
 cdef inline bint _true(double x) noexcept nogil:
     return fabs(x) > 0.0
 
