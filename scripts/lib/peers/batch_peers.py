@@ -18,7 +18,7 @@ def talib(name: str, *rows: int, **numbers: float) -> Prepare:
     def prepare(folder: Path) -> Subject:
         import talib as library
 
-        table = np.load(folder / "ohlcv.npy")
+        table = np.load(folder / "ohlcv.npy", mmap_mode="r")
         series = [table[row].copy() for row in rows]
         function = getattr(library, name)
         return lambda: function(*series, **numbers), len(series[0])

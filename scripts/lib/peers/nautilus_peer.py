@@ -99,7 +99,7 @@ class Momentum(Strategy):  # type: ignore[misc]
 
 def strategy(folder: Path) -> Subject:
     """Differs: fills inside the bar at once, fees of its equity model, its own risk engine on."""
-    table = np.load(folder / "ohlcv.npy")[:, :BARS]
+    table = np.load(folder / "ohlcv.npy", mmap_mode="r")[:, :BARS]
     stamps = np.load(folder / "bars.npy", mmap_mode="r")["start_ns"][:BARS] + MINUTE
     instrument = TestInstrumentProvider.equity("BANKNIFTY", "SIM")
     bar_type = BarType.from_str("BANKNIFTY.SIM-1-MINUTE-LAST-EXTERNAL")
@@ -139,7 +139,7 @@ def scalar(make: Callable[[], Any], *rows: int) -> Prepare:
     """One update_raw after another from a Python loop."""
 
     def prepare(folder: Path) -> Subject:
-        table = np.load(folder / "ohlcv.npy")
+        table = np.load(folder / "ohlcv.npy", mmap_mode="r")
         series = [table[row][:100_000].tolist() for row in rows]
         update = make().update_raw
 

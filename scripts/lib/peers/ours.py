@@ -62,7 +62,7 @@ def whole(make: Callable[..., Any], *rows: int) -> Prepare:
     """An indicator of the whole series, state and output made inside the call."""
 
     def prepare(folder: Path) -> Subject:
-        table = np.load(folder / "ohlcv.npy")
+        table = np.load(folder / "ohlcv.npy", mmap_mode="r")
         series = [table[row].copy() for row in rows]
         return lambda: make(*series), len(series[0])
 
@@ -73,7 +73,7 @@ def filled(make: Callable[[], Any], *rows: int, outputs: int = 1) -> Prepare:
     """An indicator into memory that is there: what is left is the loop."""
 
     def prepare(folder: Path) -> Subject:
-        table = np.load(folder / "ohlcv.npy")
+        table = np.load(folder / "ohlcv.npy", mmap_mode="r")
         series = [table[row].copy() for row in rows]
         out = np.zeros(len(series[0])) if outputs == 1 else np.zeros((outputs, len(series[0])))
         given = (out,) if outputs == 1 else tuple(out)
@@ -86,7 +86,7 @@ def scalar(make: Callable[[], Any], *rows: int) -> Prepare:
     """One update after another from a Python loop."""
 
     def prepare(folder: Path) -> Subject:
-        table = np.load(folder / "ohlcv.npy")
+        table = np.load(folder / "ohlcv.npy", mmap_mode="r")
         series = [table[row][:100_000].tolist() for row in rows]
         one = make()
         if len(series) == 1:

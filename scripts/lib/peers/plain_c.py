@@ -36,7 +36,7 @@ def indicator(name: str) -> Callable[[Path], Subject]:
     """One of loop_ema, loop_rsi, loop_macd over closes."""
 
     def prepare(folder: Path) -> Subject:
-        close = np.load(folder / "ohlcv.npy")[3].copy()
+        close = np.load(folder / "ohlcv.npy", mmap_mode="r")[3].copy()
         out = np.zeros(3 * len(close))  # MACD writes three series
         call = getattr(LIBRARY, name)
         call.restype = None
@@ -47,7 +47,9 @@ def indicator(name: str) -> Callable[[Path], Subject]:
 
 def atr(folder: Path) -> Subject:
     """Wilder's ATR, a division a bar as the formula says."""
-    high, low, close = (np.load(folder / "ohlcv.npy")[row].copy() for row in (1, 2, 3))
+    high, low, close = (
+        np.load(folder / "ohlcv.npy", mmap_mode="r")[row].copy() for row in (1, 2, 3)
+    )
     out, count = np.zeros(len(close)), ctypes.c_size_t(len(close))
     LIBRARY.loop_atr.restype = None
     return lambda: LIBRARY.loop_atr(at(high), at(low), at(close), at(out), count), len(close)

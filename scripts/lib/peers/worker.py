@@ -33,10 +33,9 @@ class Prepared:
         self.check = call()
         self.first_ns = time.perf_counter_ns() - started
         started = time.perf_counter_ns()
-        if self.first_ns < 2_000_000_000:
-            call()
+        call()
         warm_ns = max(1, time.perf_counter_ns() - started)
-        self.repeats = max(1, min(1000, ROUND_NS // warm_ns)) if warm_ns > 1000 else 1000
+        self.repeats = max(1, min(1000, ROUND_NS // warm_ns))
 
     def time(self) -> float:
         """Nanoseconds an item over one round."""
