@@ -93,7 +93,7 @@ def process_rows(
                 "first result against the best peer's",
                 "ms",
                 1e3 * best["backtest"],
-                "first call of the fastest peer",
+                "first call of the best peer that ran a year or more",
                 1e3 * best_peer_s,
                 best_peer_s / best["backtest"],
                 ">= 10x",
