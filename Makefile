@@ -1,7 +1,7 @@
 # The only commands to know. Each is a script of its own: scripts/NAME --help.
 .PHONY: dev check test cov bench wheel run
 
-dev: ## make .venv with everything a developer needs
+dev: ## make .venv-dev with everything a developer needs
 	python3 scripts/lib/environment.py dev
 
 check: ## lint, types, stubs, floors, tidy, docstrings
@@ -17,7 +17,7 @@ bench: ## benchmarks with ratios
 	scripts/bench
 
 wheel: dev ## sdist and wheel into dist/
-	.venv/bin/python -m build --no-isolation
+	.venv-dev/bin/python -m build --no-isolation
 
 run: ## the demo
 	scripts/demo

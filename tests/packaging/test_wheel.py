@@ -1,5 +1,6 @@
 """What users install: the sdist, the wheel built from it, and what a foreign Cython module gets."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -180,3 +181,24 @@ def test_a_foreign_cython_module_builds_against_the_wheel(python: Path, tmp_path
     (tmp_path / "setup.py").write_text(FOREIGN_SETUP)
     run(python, "setup.py", "-q", "build_ext", "--inplace", cwd=tmp_path)
     assert "refused by" in run(python, "-c", FOREIGN_RUN, cwd=tmp_path)
+
+
+def test_the_package_of_the_how_to_builds_and_trades(python: Path, tmp_path: Path) -> None:
+    """The files of docs/how-to/write-a-strategy-cython.md, by the commands that stand there."""
+    page = (ROOT / "docs" / "how-to" / "write-a-strategy-cython.md").read_text()
+    package = tmp_path / "mycross"
+    (package / "mycross").mkdir(parents=True)
+    (package / "mycross" / "__init__.py").touch()
+    for language, name in (("cython", "mycross/cross.pyx"), ("python", "setup.py")):
+        (source,) = re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
+        (package / name).write_text(source)
+    install(python, "cython~=3.3.1", "setuptools")
+    install(python, "--no-build-isolation", package)
+    dhanfast = python.parent / "dhanfast"
+    options = ("--from", "2024-01-01", "--to", "2024-01-31", "-o", "month.parquet")
+    run(dhanfast, "generate", "BANKNIFTY", *options, cwd=tmp_path)
+    strategy = ("-s", "mycross.cross:Cross", "--data", "month.parquet", "--set", "fast=12")
+    answer = json.loads(run(dhanfast, "backtest", *strategy, "--json", cwd=tmp_path))
+    assert answer["trades"] >= 20
+    assert answer["config"]["door"] == "cython"
+    assert answer["config"]["params"]["fast"] == 12

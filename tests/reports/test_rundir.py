@@ -52,6 +52,7 @@ def test_a_run_reads_back_to_the_bit(make_result: Build, tmp_path: Path, trades_
 def test_result_json_is_the_summary_and_the_sums(written: Path, result: RunResult) -> None:
     out = read_summary(written)
     files = out.pop("files")
+    assert out.pop("log") == [list(line) for line in result.log]
     assert out == summary(result)
     for name, told in files.items():
         data = (written / name).read_bytes()
@@ -176,7 +177,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadData, match="column time_time is missing"):
+    with pytest.raises(BadData, match="column time is missing"):
         columns.read("equity", tmp_path / "x.parquet")
     (tmp_path / "y.parquet").write_bytes(b"PAR1 not parquet")
     with pytest.raises(BadData, match="not a whole Parquet file"):

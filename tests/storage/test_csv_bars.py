@@ -412,3 +412,11 @@ def test_text_in_another_encoding(tmp_path: Path) -> None:
 def test_a_time_column_given_twice(csv_file: Make) -> None:
     with pytest.raises(UsageError, match=r"ts=DATE\+TIME or time=TIME, not both"):
         read_bars(csv_file(), symbol="X", columns="ts=ts+x,time=y")
+
+
+def test_a_file_of_unreadable_stamps_names_them(csv_file: Make) -> None:
+    """Not the interval, which nobody can tell when no stamp was read."""
+    rows = [[f"03-01-2022 09:{minute}", 1, 1, 1, 1, 0] for minute in (15, 16)]
+    path = csv_file(rows)
+    with pytest.raises(BadData, match=r"line 2: ts: '03-01-2022 09:15' is not a time"):
+        read_bars(path, symbol="X", tz="Asia/Kolkata")

@@ -42,11 +42,13 @@ cdef void bar_apply_open(Venue *venue, const Bar *bar, ns_t end_ns) noexcept nog
     _bar_stops(venue, desk, SELL_STOP, bar, True, bar.start_ns)
     _bar_limits_open(venue, desk, BUY_LIMIT, bar)
     _bar_limits_open(venue, desk, SELL_LIMIT, bar)
-    venue_end_ioc(venue, desk, bar.start_ns)
+    if desk.iocs:
+        venue_end_ioc(venue, desk, bar.start_ns)
     venue_arrive(venue, desk, end_ns - 1)
     _bar_inside(venue, desk, BUY_LIMIT, bar, end_ns)
     _bar_inside(venue, desk, SELL_LIMIT, bar, end_ns)
-    venue_end_ioc(venue, desk, bar.start_ns)
+    if desk.iocs:
+        venue_end_ioc(venue, desk, bar.start_ns)
     venue_settle(venue, bar.instrument)
 
 
@@ -60,12 +62,14 @@ cdef void bar_apply_range(Venue *venue, const Bar *bar, ns_t end_ns) noexcept no
     venue_arrive(venue, desk, end_ns - 1)
     _bar_inside(venue, desk, BUY_LIMIT, bar, end_ns)
     _bar_inside(venue, desk, SELL_LIMIT, bar, end_ns)
-    venue_end_ioc(venue, desk, bar.start_ns)
+    if desk.iocs:
+        venue_end_ioc(venue, desk, bar.start_ns)
     _bar_stops(venue, desk, BUY_STOP, bar, False, end_ns - 1)
     _bar_stops(venue, desk, SELL_STOP, bar, False, end_ns - 1)
     _bar_limits(venue, desk, BUY_LIMIT, bar, end_ns - 1)
     _bar_limits(venue, desk, SELL_LIMIT, bar, end_ns - 1)
-    venue_end_ioc(venue, desk, end_ns - 1)
+    if desk.iocs:
+        venue_end_ioc(venue, desk, end_ns - 1)
     venue_settle(venue, bar.instrument)
 
 

@@ -33,6 +33,8 @@ from dhanfast._core.types cimport Bar, Tick, ns_t, paise_t
 
 
 cpdef enum BarKind:
+    """What closes a bar."""
+
     TIME = 0              # size in nanoseconds
     TICKS = 1             # closes with the size-th trade
     VOLUME = 2            # closes with the trade that brings it to `size` units or beyond; no split
@@ -40,6 +42,8 @@ cpdef enum BarKind:
 
 
 cpdef enum VolumeFrom:
+    """Where a bar's volume comes from."""
+
     CUMULATIVE = 0        # Tick.volume, the day's running total
     QTY = 1               # Tick.qty, each record is one trade
     NOTHING = 2           # an index: 0

@@ -202,6 +202,9 @@ cdef class BroadcastWriter:
         slots: records kept, a power of two; a reader may fall that far behind.
         tag: what the records are, 1..16 bytes; readers must ask for the same.
         folder: where the file lies; a memory file system.
+    Attributes:
+        path: of the file.
+        epoch: how often the segment has been taken over; readers notice a new writer by it.
     Shape:
         one owner thread; nothing is allocated after construction.
     Raises:
@@ -339,6 +342,10 @@ cdef class BroadcastReader:
         tag: what the records must be.
         oldest: start with the oldest record still there, not with the next one to come.
         folder: where the file lies.
+    Attributes:
+        path: of the file.
+        delivered: records handed out so far.
+        lost: records overwritten before they were read; exact.
     Raises:
         FileNotFoundError: no such segment.
         BadData: the file is foreign, damaged, of another size or tag.

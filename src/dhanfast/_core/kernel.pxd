@@ -29,7 +29,9 @@ cdef enum:
     REPORTS_A_TAKE = 32
 
 
-cpdef enum Opposite:         # an entry signal against the open position
+cpdef enum Opposite:
+    """What an entry signal against the open position does."""
+
     KEEP = 0                 # is ignored until the position is closed by its own exits
     CLOSE = 1                # closes the position
     REVERSE = 2              # closes it and enters the other side

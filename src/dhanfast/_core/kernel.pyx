@@ -5,22 +5,39 @@ from libc.math cimport NAN, isfinite, llrint
 from libc.string cimport memset
 
 from dhanfast._core.match cimport match_is_quiet
-from dhanfast._core.portfolio cimport Bill
+from dhanfast._core.portfolio cimport Bill, portfolio_equity
 from dhanfast._core.risk cimport RiskView
+from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
+from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
 from dhanfast._core.types cimport (
     ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
 )
 
 import numpy as np
 
-from dhanfast._core.types import BAR_DTYPE, SESSION_DTYPE
+from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.errors import StrategyError
 
 
 cdef extern from "df_native.h" nogil:
     void DF_ASSERT(bint condition)
+
+cdef extern from *:
+    """
+    #define df_prefetch(at) __builtin_prefetch(at)
+    """
+    void df_prefetch(const void *at) noexcept nogil
+
+
+# Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
+cdef Order _NO_ORDER
+cdef OrderRow _NO_ROW
+cdef Trade _NO_TRADE
+memset(&_NO_ORDER, 0, sizeof(Order))
+memset(&_NO_ROW, 0, sizeof(OrderRow))
+memset(&_NO_TRADE, 0, sizeof(Trade))
 
 
 @cython.final
@@ -40,6 +57,13 @@ cdef class Kernel:
         on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
         equity_each_bar: True samples equity on every bar, False once a session.
+    Attributes:
+        bars_seen: bars shown to the strategy. bars_matched: bars that orders met.
+        bars_outside: bars outside every session, skipped.
+        signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
+            position, or an entry on its way, was kept.
+        orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
+        equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
     Raises:
         ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
     """
@@ -135,7 +159,7 @@ cdef class Kernel:
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
-        self.portfolio.session(0, session) # and its bill is closed
+        self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at = at
@@ -168,7 +192,8 @@ cdef class Kernel:
         if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
             self.match.bar_open(bar, end_ns)
             self.settle()
-            if self.match.live:
+            # What the open has brought may rest where the bar does not reach.
+            if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
                 self.match.bar_range(bar, end_ns)
                 self.settle()
         self.bars_matched += 1
@@ -181,11 +206,12 @@ cdef class Kernel:
     cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil:
         """The market was at these prices: value what is held, remember the trade's extremes."""
         cdef paise_t worst, best
-        self.portfolio.mark(0, close)
+        if close > 0:
+            self.portfolio.positions[0].mark = close
         if self.position != 0:
             # The whole trade's result if what is left were closed at the extremes.
-            worst = self.trade.exit_value + low * _size(self.position) - self.trade.entry_value
-            best = self.trade.exit_value + high * _size(self.position) - self.trade.entry_value
+            worst = self.trade.exit_value + low * units(self.position) - self.trade.entry_value
+            best = self.trade.exit_value + high * units(self.position) - self.trade.entry_value
             if self.trade.side < 0:
                 worst, best = -best, -worst
             self.trade.mae = min(self.trade.mae, worst)
@@ -193,13 +219,17 @@ cdef class Kernel:
 
     cdef void sample(self, ns_t now_ns) noexcept nogil:
         """Equity now: its peak, the deepest fall from it, and a row when every bar is kept."""
-        cdef paise_t equity = self.portfolio.equity()
+        cdef paise_t equity = portfolio_equity(self.portfolio)
+        cdef EquityRow *row
         if equity > self.equity_peak:
             self.equity_peak = equity
         elif self.equity_peak - equity > self.drawdown_max:
             self.drawdown_max = self.equity_peak - equity
         if self.rules.equity_each_bar:
-            self.log.add_equity(now_ns, equity, self.position)
+            DF_ASSERT(self.log.equity_count < self.log.equity_max)
+            row = &self.log.equity[self.log.equity_count]
+            row.time_ns, row.equity, row.position = now_ns, equity, self.position
+            self.log.equity_count += 1
 
     cdef void time_rules(self, ns_t now_ns) noexcept nogil:
         """Square-off: at or after the session's time nothing may stay open or on its way in."""
@@ -286,12 +316,12 @@ cdef class Kernel:
         if self.position == 0 or self.exit_id != 0:
             return
         self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
-                                 _size(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
+                                 units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
                                  self.group, now_ns)
 
     cdef void protect(self, ns_t now_ns) noexcept nogil:
         """Rest the trade's stop and target at the exchange, sized to what is held."""
-        cdef int64_t qty = _size(self.position)
+        cdef int64_t qty = units(self.position)
         cdef int side = Side.SELL if self.position > 0 else Side.BUY
         # Attached to the entry as a bracket: working as soon as the fill that they protect.
         cdef ns_t sent_ns = now_ns - self.match.rules.latency_ns
@@ -328,7 +358,8 @@ cdef class Kernel:
         cdef RiskView view
         cdef OrderRow *row
         cdef RejectReason verdict
-        memset(&order, 0, sizeof(Order))
+        cdef paise_t equity
+        order = _NO_ORDER
         order.id, order.created_ns, order.price = self.next_id, now_ns, price
         order.trigger, order.qty, order.group = trigger, qty, group
         order.side, order.kind, order.validity = side, kind, Validity.DAY
@@ -336,14 +367,16 @@ cdef class Kernel:
         self.next_id += 1
         view.position, view.pending = self.position, self.entering
         view.mark = self.portfolio.positions[0].mark
-        view.day_pnl = self.portfolio.day_pnl()
-        view.margin_free = self.portfolio.equity() - self.portfolio.margin_used()
+        equity = portfolio_equity(self.portfolio)
+        view.day_pnl = equity - self.portfolio.equity_day_open
+        # Only an entry is asked for margin.
+        view.margin_free = 0 if flags & OrderFlag.EXIT else equity - self.portfolio.margin_used()
         view.now_ns = now_ns
         if self.working_count == WORKING_MAX:
             self.status = Status.POOL_FULL
             return 0
         row = &self.working[self.working_count]
-        memset(row, 0, sizeof(OrderRow))
+        row[0] = _NO_ROW
         row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
         row.price, row.trigger, row.qty = price, trigger, qty
         row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
@@ -366,23 +399,21 @@ cdef class Kernel:
         """Handle every report there is, also those that handling one brings about."""
         cdef Report reports[REPORTS_A_TAKE]
         cdef size_t i, count
-        while True:
+        while self.match.pending_reports:
             count = self.match.take(&reports[0], REPORTS_A_TAKE)
-            if count == 0:
-                return
             for i in range(count):
                 self.on_report(&reports[i])
 
     cdef void on_report(self, const Report *report) noexcept nogil:
         cdef size_t at
         cdef Bill bill
+        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
+            return
         for at in range(self.working_count):
             if self.working[at].id == report.order_id:
                 break
         else:
             DF_ASSERT(False)
-            return
-        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
             return
         if report.kind == ReportKind.FILLED:
             self.working[at].filled += report.qty
@@ -405,21 +436,22 @@ cdef class Kernel:
         cdef const Session *session = &self.sessions[self.session_at]
         cdef paise_t distance
         if trade.qty == 0:
-            memset(trade, 0, sizeof(Trade))
+            trade[0] = _NO_TRADE
             trade.entry_ns, trade.side = report.time_ns, report.side
             trade.entry_reason, trade.contract = report.why, session.contract
             self.group = report.order_id
             self.stop_price = self.target_price = 0
             if self.stop_points > 0:
                 distance = max(llrint(self.stop_points * 100.0), session.tick)
-                self.stop_price = _on_tick(report.price - report.side * distance, session.tick)
+                self.stop_price = price_on_tick(report.price - report.side * distance, session.tick)
             if self.target_points > 0:
                 distance = max(llrint(self.target_points * 100.0), session.tick)
-                self.target_price = _on_tick(report.price + report.side * distance, session.tick)
+                self.target_price = price_on_tick(report.price + report.side * distance,
+                                                  session.tick)
             trade.stop, trade.target = self.stop_price, self.target_price
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
-        _charge(trade, bill)
+        trade_charge(trade, bill)
         self.position += report.side * report.qty
         self.entering -= report.side * report.qty
         self.view.position = self.position
@@ -432,10 +464,10 @@ cdef class Kernel:
         cdef uint64_t entered_by = self.group
         trade.exit_ns, trade.exit_reason = report.time_ns, report.why
         trade.exit_value += report.price * report.qty
-        _charge(trade, bill)
+        trade_charge(trade, bill)
         self.position += report.side * report.qty
         self.view.position = self.position
-        result = (trade.exit_value + report.price * _size(self.position) - trade.entry_value)
+        result = (trade.exit_value + report.price * units(self.position) - trade.entry_value)
         result *= trade.side
         trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
         if self.position != 0:
@@ -478,7 +510,8 @@ cdef class Kernel:
         """Signals and fills on one array; LOG_FULL stops between chunks and may be called again."""
         cdef Selection *chunk = &self.main
         cdef const Bar *bar
-        cdef size_t i
+        cdef const Bar *ahead
+        cdef size_t i, coming
         cdef ns_t end_ns
         while chunk.base + chunk.taken < n:
             if self.log.nearly_full(CHUNK):
@@ -487,8 +520,12 @@ cdef class Kernel:
             if self.status != Status.OK:
                 return self.status
             self.strategy.prepare(&bars[chunk.base], &chunk.index[0], &chunk.first[0], chunk.count)
+            ahead = &bars[chunk.base + chunk.taken]
+            coming = min(<size_t>CHUNK, n - chunk.base - chunk.taken)
             for i in range(chunk.count):
                 bar = &bars[chunk.base + chunk.index[i]]
+                if i < coming:
+                    df_prefetch(&ahead[i])     # memory would stand idle while bars are worked on
                 if chunk.session_of[i] != self.session_at:
                     self.enter_session(chunk.session_of[i], bar.start_ns)
                 end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
@@ -562,22 +599,3 @@ cdef class Kernel:
     def equity(self):
         """Capital plus realised and open profit less charges, paise."""
         return self.portfolio.equity()
-
-
-cdef inline int64_t _size(int64_t qty) noexcept nogil:
-    return qty if qty >= 0 else -qty
-
-
-cdef inline paise_t _on_tick(paise_t price, paise_t tick) noexcept nogil:
-    """The nearest multiple of the tick, halves up; never below one tick."""
-    return max(tick, (max(price, tick) + tick // 2) // tick * tick)
-
-
-cdef inline void _charge(Trade *trade, const Bill *bill) noexcept nogil:
-    trade.brokerage += bill.brokerage
-    trade.exchange += bill.exchange
-    trade.sebi += bill.sebi
-    trade.ipft += bill.ipft
-    trade.stamp += bill.stamp
-    trade.stt += bill.stt
-    trade.gst += bill.gst

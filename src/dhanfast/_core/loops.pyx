@@ -8,10 +8,6 @@ from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.types cimport Session
 
-import numpy as np
-
-from dhanfast._core.types import TICK_DTYPE
-
 
 cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,
                          ns_t until_ns) noexcept nogil:
@@ -189,6 +185,9 @@ cdef class TickLoop:
     Args:
         kernel: its rules say how long a signal bar is.
         builder: time bars of that length over the kernel's sessions.
+    Attributes:
+        ticks_seen: all of them. ticks_outside: outside every session, skipped.
+        ticks_late: with an exchange time before the newest; used at the newest time.
     """
 
     def __cinit__(self, Kernel kernel not None, TimeBars builder not None):

@@ -56,6 +56,11 @@ _RULES = {                       # name: largest value
 }
 
 
+cdef inline void _count(Match match) noexcept nogil:
+    match.live = match.venue.pool.live
+    match.pending_reports = match.venue.pool.report_head - match.venue.pool.report_tail
+
+
 cdef class Match:
     """The sim exchange. Takes only orders that its gate has sealed; answers with reports.
 
@@ -71,6 +76,10 @@ cdef class Match:
         volume_share_e4: share of an event's quantity that one order may take, 1e-4; 0 = all.
         limit_through: True: a limit fills only when the price trades through it.
         stop_market_ok: True: SL-M accepted.
+
+    Attributes:
+        live: orders not yet done.
+        pending_reports: reports not taken yet.
 
     Raises:
         ConfigError: a number out of range, or slippage_e6 beyond the protection.
@@ -112,24 +121,24 @@ cdef class Match:
         status = venue_submit(&self.venue, &order.order, now_ns)
         if status == Status.OK:
             self.last_id = order.order.id
-        self._count()
+        _count(self)
         return status
 
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil:
         cdef Status status = venue_cancel(&self.venue, order_id, now_ns)
-        self._count()
+        _count(self)
         return status
 
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil:
         cdef Status status = venue_modify(&self.venue, order_id, price, trigger, qty, now_ns)
-        self._count()
+        _count(self)
         return status
 
     cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil:
         if instrument < self.instruments:
             venue_session(&self.venue, instrument, session)
-            self._count()
+            _count(self)
 
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
         cdef size_t count = 0
@@ -141,30 +150,29 @@ cdef class Match:
         if tail == self.venue.pool.report_head:
             tail = self.venue.pool.report_head = 0      # start over where the cache is warm
         self.venue.pool.report_tail = tail
-        self._count()
+        _count(self)
         return count
 
     cdef void _count(self) noexcept nogil:
-        self.live = self.venue.pool.live
-        self.pending_reports = self.venue.pool.report_head - self.venue.pool.report_tail
+        _count(self)
 
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil:
         bar_apply_open(&self.venue, bar, end_ns)
-        self._count()
+        _count(self)
 
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil:
         bar_apply_range(&self.venue, bar, end_ns)
-        self._count()
+        _count(self)
 
     cdef void tick(self, const Tick *tick) noexcept nogil:
         tick_apply(&self.venue, tick)
-        self._count()
+        _count(self)
 
     cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
                     size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,
                     ns_t now_ns) noexcept nogil:
         depth_apply(&self.venue, instrument, bid_px, bid_qty, bids, ask_px, ask_qty, asks, now_ns)
-        self._count()
+        _count(self)
 
     # ---- the Python door ----
 

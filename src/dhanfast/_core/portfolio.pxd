@@ -105,3 +105,19 @@ cdef class Portfolio:
     cdef void _book(self, Position *position, int64_t signed_qty, paise_t value) noexcept nogil
     cdef void _list_open(self, uint32_t instrument) noexcept nogil
     cdef uint32_t _index(self, object instrument) except? 0xFFFFFFFF
+
+
+cdef inline paise_t portfolio_open_pnl(Portfolio books) noexcept nogil:
+    cdef paise_t total = 0
+    cdef uint32_t at
+    cdef const Position *position
+    for at in range(books.open_count):
+        position = &books.positions[books.open_list[at]]
+        total += position.qty * position.mark - position.cost
+    return total
+
+
+# `Portfolio.equity` without the call: the kernel asks on every bar. Charges are never negative.
+cdef inline paise_t portfolio_equity(Portfolio books) noexcept nogil:
+    return (books.capital + books.realised + portfolio_open_pnl(books) - books.charges
+            - (books.charges_open + 500_000) // 1_000_000)

@@ -34,9 +34,10 @@ if DAY_BILL_DTYPE.itemsize != sizeof(DayBill):
 
 cdef enum:
     RECENT = 1024                                # a power of two
-cdef int64_t E9 = 1_000_000_000
-cdef upaise_t UPAISE = 1_000_000                 # one paisa
-cdef upaise_t UPAISE_RUPEE = 100_000_000         # one rupee
+    # Constants of the C compiler: it divides by them with a multiplication.
+    E9 = 1_000_000_000
+    UPAISE = 1_000_000                           # one paisa
+    UPAISE_RUPEE = 100_000_000                   # one rupee
 # Beyond these a fill is a bug: 10 billion rupees a unit, 10 trillion rupees a fill.
 cdef paise_t PRICE_LARGEST = 1_000_000_000_000
 cdef paise_t VALUE_LARGEST = 1_000_000_000_000_000
@@ -115,6 +116,10 @@ cdef class Portfolio:
         capital: paise at the start.
         instruments: how many instruments there are; they are 0..instruments-1.
         days_max: closed days kept for `bills`; later ones are charged but counted in `days_lost`.
+
+    Attributes:
+        count: instruments.
+        days_closed: days in `bills`.
 
     Units:
         Cash and prices in paise, quantities in units, unrounded charges in micro-paise.
@@ -274,17 +279,10 @@ cdef class Portfolio:
             self.positions[instrument].mark = price
 
     cdef paise_t open_pnl(self) noexcept nogil:
-        cdef paise_t total = 0
-        cdef uint32_t at
-        cdef Position *position
-        for at in range(self.open_count):
-            position = &self.positions[self.open_list[at]]
-            total += position.qty * position.mark - position.cost
-        return total
+        return portfolio_open_pnl(self)
 
     cdef paise_t equity(self) noexcept nogil:
-        return (self.capital + self.realised + self.open_pnl() - self.charges
-                - _to_paisa(self.charges_open))
+        return portfolio_equity(self)
 
     cdef paise_t day_pnl(self) noexcept nogil:
         return self.equity() - self.equity_day_open

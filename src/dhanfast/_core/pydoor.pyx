@@ -252,7 +252,7 @@ cdef class PythonRunner(NativeStrategy):
         with gil:
             if self._on_fill is None:
                 return
-            # Bars may be evaluated ahead of this fill: showing one would look into the future.
+            # Bars may be evaluated ahead of this fill: showing one would show the future.
             row, self.context.graph.row = self.context.graph.row, -1
             self.context.view = view
             try:

@@ -45,8 +45,11 @@ cdef int32_t pool_take(Pool *pool, const Order *order) noexcept nogil:
         return NOWHERE
     place = &pool.places[at]
     pool.first_free = place.chain
-    memset(place, 0, sizeof(Place))
     place.order = order[0]
+    place.limit = place.active_ns = place.gone = 0
+    place.arrival = place.visit = 0
+    place.share_ns = place.share_used = 0
+    place.taker = place.priced = 0
     place.left = order.qty
     place.queue = QUEUE_UNKNOWN
     place.next = place.prev = place.list = NOWHERE
@@ -125,7 +128,6 @@ cdef void report_order(Pool *pool, const Place *place, ReportKind kind, ns_t tim
                        int64_t qty, int reason) noexcept nogil:
     cdef Report *report = &pool.reports[pool.report_head & pool.report_mask]
     DF_ASSERT(pool_room(pool) > 0)
-    memset(report, 0, sizeof(Report))
     report.order_id = place.order.id
     report.time_ns = time_ns
     report.price = price
@@ -138,4 +140,5 @@ cdef void report_order(Pool *pool, const Place *place, ReportKind kind, ns_t tim
     report.reason = <uint8_t>reason
     report.flags = place.order.flags
     report.why = place.order.reason
+    report.spare[0] = report.spare[1] = report.spare[2] = 0
     pool.report_head += 1

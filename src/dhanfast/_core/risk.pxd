@@ -12,6 +12,8 @@ from dhanfast._core.types cimport ApprovedOrder, Order, RejectReason, Session, n
 
 
 cpdef enum RiskState:
+    """What the gate lets through, beside its limits."""
+
     ACTIVE = 0
     REDUCING = 1             # exits only
     HALTED = 2               # exits only, set by an operator or a limit that needs one

@@ -3,6 +3,7 @@
 Owner thread:  the engine thread only.
 Memory:        one allocation at construction. When a buffer is nearly full the kernel stops with
                LOG_FULL between two events, Python drains, and the run goes on: memory stays flat.
+               A drain hands over a buffer that is well filled and makes another; no row is copied.
 """
 
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -71,9 +72,15 @@ cdef class RunLog:
     cdef Trade *trades
     cdef OrderRow *orders
     cdef EquityRow *equity
+    cdef object _trade_rows          # the arrays that own the three
+    cdef object _order_rows
+    cdef object _equity_rows
     cdef size_t trade_count, order_count, equity_count
     cdef readonly size_t trades_max, orders_max, equity_max
 
+    cdef int _make_trades(self) except -1
+    cdef int _make_orders(self) except -1
+    cdef int _make_equity(self) except -1
     # True when `bars` more events might not fit.
     cdef bint nearly_full(self, size_t bars) noexcept nogil
     cdef void add_trade(self, const Trade *row) noexcept nogil

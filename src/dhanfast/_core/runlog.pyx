@@ -1,8 +1,7 @@
 """RunLog: see runlog.pxd for the contract."""
 
 cimport cython
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memset
 
 import numpy as np
 
@@ -36,14 +35,15 @@ for _name, _dtype, _size in (
         raise ImportError(f"{_name}: the C struct has {_size} bytes, the dtype {_dtype.itemsize}")
 
 
-cdef object _copy(const void *rows, size_t count, dtype):
-    """The first `count` rows as an array of `dtype` that owns its memory."""
-    out = np.empty(count, dtype)
-    cdef unsigned char[::1] raw
-    if count:
-        raw = out.view(np.uint8)
-        memcpy(&raw[0], rows, raw.shape[0])
-    return out
+cdef void *_memory(rows) except NULL:
+    """Where an array of records begins."""
+    cdef unsigned char[::1] raw = rows.view(np.uint8)
+    return &raw[0]
+
+
+cdef object _taken(rows, size_t count):
+    """The first `count` rows: the array's own memory when it is half full, else a copy."""
+    return rows[:count] if 2 * count >= <size_t>len(rows) else rows[:count].copy()
 
 
 @cython.final
@@ -63,16 +63,26 @@ cdef class RunLog:
                              f"{trades_max}, {orders_max}, {equity_max}")
         self.trades_max, self.orders_max = trades_max, orders_max
         self.equity_max = equity_max
-        self.trades = <Trade *>malloc(trades_max * sizeof(Trade))
-        self.orders = <OrderRow *>malloc(orders_max * sizeof(OrderRow))
-        self.equity = <EquityRow *>malloc(equity_max * sizeof(EquityRow))
-        if self.trades == NULL or self.orders == NULL or self.equity == NULL:
-            raise MemoryError("run log buffers")
+        self._make_trades()
+        self._make_orders()
+        self._make_equity()
+        # Every bar writes a row: touched now, so that the loop meets no page fault on the way.
+        memset(self.equity, 0, equity_max * sizeof(EquityRow))
 
-    def __dealloc__(self):
-        free(self.trades)
-        free(self.orders)
-        free(self.equity)
+    cdef int _make_trades(self) except -1:
+        self._trade_rows = np.empty(self.trades_max, TRADE_DTYPE)
+        self.trades = <Trade *>_memory(self._trade_rows)
+        self.trade_count = 0
+
+    cdef int _make_orders(self) except -1:
+        self._order_rows = np.empty(self.orders_max, ORDER_ROW_DTYPE)
+        self.orders = <OrderRow *>_memory(self._order_rows)
+        self.order_count = 0
+
+    cdef int _make_equity(self) except -1:
+        self._equity_rows = np.empty(self.equity_max, EQUITY_DTYPE)
+        self.equity = <EquityRow *>_memory(self._equity_rows)
+        self.equity_count = 0
 
     cdef bint nearly_full(self, size_t bars) noexcept nogil:
         return (self.equity_count + bars + LOG_MARGIN > self.equity_max
@@ -98,9 +108,15 @@ cdef class RunLog:
     def drain(self):
         """Return (trades, orders, equity) as arrays of their dtypes, and empty the buffers."""
         rows = (
-            _copy(self.trades, self.trade_count, TRADE_DTYPE),
-            _copy(self.orders, self.order_count, ORDER_ROW_DTYPE),
-            _copy(self.equity, self.equity_count, EQUITY_DTYPE),
+            _taken(self._trade_rows, self.trade_count),
+            _taken(self._order_rows, self.order_count),
+            _taken(self._equity_rows, self.equity_count),
         )
+        if rows[0].base is self._trade_rows:
+            self._make_trades()
+        if rows[1].base is self._order_rows:
+            self._make_orders()
+        if rows[2].base is self._equity_rows:
+            self._make_equity()
         self.trade_count = self.order_count = self.equity_count = 0
         return rows

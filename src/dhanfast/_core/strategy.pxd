@@ -11,6 +11,8 @@ from dhanfast._core.types cimport Bar, Report, Tick, ns_t
 
 
 cpdef enum Action:
+    """What a strategy wants its position to be."""
+
     HOLD = 0
     GO_LONG = 1              # be long; ignored while an entry is on its way
     GO_SHORT = -1

@@ -7,6 +7,12 @@ cdef class NativeStrategy:
     Subclass it in Cython and override `prepare`, `on_bar`, `on_tick` or `on_fill` (see the .pxd for
     their contracts). From Python, derive from `dhanfast.strategies.Strategy` or `RuleStrategy`.
 
+    Attributes:
+        wants_ticks: False: `on_tick` is never called and costs nothing.
+        python: True: its methods need the GIL; the kernel keeps it.
+        failed: a `Status`; anything but OK stops the run after this event.
+        error: the exception behind `failed`, None when there is none.
+
     Source:
         DESIGN, the three doors of a strategy.
     """

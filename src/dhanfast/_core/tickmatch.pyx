@@ -86,10 +86,12 @@ cdef void depth_apply(Venue *venue, uint32_t instrument, const paise_t *bid_px,
                             desk.last if desk.last else desk.bid, now_ns)
         _queue(venue, desk, BUY_LIMIT, bid_px, bid_qty, bids)
         _queue(venue, desk, SELL_LIMIT, ask_px, ask_qty, asks)
-        memcpy(&left[0], ask_qty, asks * sizeof(int64_t))
+        if asks:                             # an empty side may come as a null pointer
+            memcpy(&left[0], ask_qty, asks * sizeof(int64_t))
         _take_levels(venue, desk, BUY_LIMIT, ask_px, &left[0], asks, now_ns)
         desk.ask_left = left[0] if asks else 0
-        memcpy(&left[0], bid_qty, bids * sizeof(int64_t))
+        if bids:
+            memcpy(&left[0], bid_qty, bids * sizeof(int64_t))
         _take_levels(venue, desk, SELL_LIMIT, bid_px, &left[0], bids, now_ns)
         desk.bid_left = left[0] if bids else 0
         venue_end_ioc(venue, desk, now_ns)

@@ -55,6 +55,7 @@ cdef struct Desk:            # one instrument at the exchange
     int32_t first_request
     int32_t last_request
     uint32_t live            # orders of this instrument not yet done, SENT ones included
+    uint32_t iocs            # of them IOC
     uint8_t known            # a session has been set
     uint8_t quoted           # a quote has been seen this session
     uint8_t ticking          # a tick or depth has been seen this session

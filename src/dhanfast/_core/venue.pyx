@@ -86,11 +86,21 @@ cdef void _send(Venue *venue, const Order *order, int kind, int refusal,
     cdef Desk *desk = &venue.desks[order.instrument]
     cdef int32_t at = venue.free_request
     cdef Request *request = &venue.requests[at]
+    cdef Request here
     cdef ns_t due_ns = now_ns + venue.rules.latency_ns
-    venue.free_request = request.next
-    venue.requests_used += 1
     # One connection: what was sent later cannot arrive earlier.
     desk.due_ns = due_ns if due_ns > desk.due_ns else desk.due_ns
+    if venue.rules.latency_ns == 0 and desk.first_request == NOWHERE and desk.due_ns == now_ns:
+        # Nothing on its way before it: it is there.
+        here.due_ns = now_ns
+        here.order = order[0]
+        here.kind = <uint8_t>kind
+        here.refusal = <uint8_t>refusal
+        _arrive(venue, desk, &here)
+        venue_settle(venue, order.instrument)
+        return
+    venue.free_request = request.next
+    venue.requests_used += 1
     request.due_ns = desk.due_ns
     request.order = order[0]
     request.kind = <uint8_t>kind
@@ -125,6 +135,7 @@ cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns) noexcept
     if _no_room(venue) or pool_take(&venue.pool, order) == NOWHERE:
         return Status.POOL_FULL
     desk.live += 1
+    desk.iocs += order.validity == Validity.IOC
     _send(venue, order, SUBMIT, _trigger_refusal(desk, order), now_ns)
     return Status.OK
 
@@ -314,23 +325,27 @@ cdef void _arrive_modify(Venue *venue, Desk *desk, int32_t at,
         _put(venue, desk, at, request.due_ns)
 
 
+cdef void _arrive(Venue *venue, Desk *desk, const Request *request) noexcept nogil:
+    cdef int32_t at
+    desk.dirty = 1
+    if request.kind == SUBMIT:
+        _arrive_new(venue, desk, request)
+        return
+    at = pool_find(&venue.pool, request.order.id)
+    if at == NOWHERE:
+        _report_stale(venue, request)
+    elif request.kind == CANCEL:
+        venue_end(venue, desk, at, ReportKind.CANCELLED, 0, request.due_ns)
+    else:
+        _arrive_modify(venue, desk, at, request)
+
+
 cdef void venue_arrive(Venue *venue, Desk *desk, ns_t until_ns) noexcept nogil:
     cdef int32_t index = desk.first_request
-    cdef int32_t at
     cdef Request *request
     while index != NOWHERE and venue.requests[index].due_ns <= until_ns:
         request = &venue.requests[index]
-        desk.dirty = 1
-        if request.kind == SUBMIT:
-            _arrive_new(venue, desk, request)
-        else:
-            at = pool_find(&venue.pool, request.order.id)
-            if at == NOWHERE:
-                _report_stale(venue, request)
-            elif request.kind == CANCEL:
-                venue_end(venue, desk, at, ReportKind.CANCELLED, 0, request.due_ns)
-            else:
-                _arrive_modify(venue, desk, at, request)
+        _arrive(venue, desk, request)
         desk.first_request = request.next
         if desk.first_request == NOWHERE:
             desk.last_request = NOWHERE
@@ -379,6 +394,7 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
     place.left = 0
     report_order(&venue.pool, place, <ReportKind>kind, time_ns, 0, 0, reason)
     list_remove(&venue.pool, &desk.heads[0], at)
+    desk.iocs -= place.order.validity == Validity.IOC
     pool_release(&venue.pool, at)
     desk.live -= 1
     desk.dirty = 1
@@ -424,6 +440,7 @@ cdef int64_t venue_fill(Venue *venue, Desk *desk, int32_t at, int64_t qty, paise
     desk.dirty = 1
     if place.left == 0:
         list_remove(&venue.pool, &desk.heads[0], at)
+        desk.iocs -= place.order.validity == Validity.IOC
         pool_release(&venue.pool, at)
         desk.live -= 1
     return qty
@@ -520,6 +537,8 @@ cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sel
 cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
     cdef int which
     cdef int32_t at, after
+    if desk.iocs == 0:
+        return
     for which in range(BUY_LIMIT, SELL_LIMIT + 1):
         at = desk.heads[which]
         while at != NOWHERE:

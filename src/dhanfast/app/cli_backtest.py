@@ -23,7 +23,7 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
     "--strategy",
     required=True,
     metavar="NAME",
-    help="A built-in strategy, path.py or path.py:Class.",
+    help="A built-in strategy, path.py, path.py:Class, or package.module:Class.",
 )
 @click.option(
     "--data",
@@ -45,7 +45,13 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
     metavar="FILE|SYMBOL",
     help="Recorded bars of the traded future; fills then use its prices.",
 )
-@click.option("--capital", default="1000000", metavar="RUPEES", show_default=True)
+@click.option(
+    "--capital",
+    default="1000000",
+    metavar="RUPEES",
+    show_default=True,
+    help="What the account starts with; 10,00,000 is understood.",
+)
 @click.option("--lots", default=1, metavar="N", show_default=True, help="Size of an entry.")
 @click.option(
     "--slippage",
@@ -57,7 +63,13 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
     "--latency", default="0ms", show_default=True, help="From decision to the exchange: 250ms, 1s."
 )
 @click.option("--seed", default=0, show_default=True, help="Kept with the result.")
-@click.option("--entry-from", default="09:20", show_default=True, metavar="HH:MM")
+@click.option(
+    "--entry-from",
+    default="09:20",
+    show_default=True,
+    metavar="HH:MM",
+    help="No entry before this time, IST.",
+)
 @click.option(
     "--last-entry",
     default="15:00",
@@ -89,7 +101,7 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A strategy parameter, or risk.LIMIT. Repeatable.",
+    help="A strategy parameter, or risk.LIMIT; may be given many times.",
 )
 @click.option("--export", metavar="DIR", help="Write the run directory (report.html and tables).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -11,7 +11,14 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
 
 @click.command(epilog="Example: dhanfast demo --export my-first-run")
 @click.option("--seed", default=7, show_default=True, help="Which generated market.")
-@click.option("-s", "--strategy", default="momentum", show_default=True)
+@click.option(
+    "-s",
+    "--strategy",
+    default="momentum",
+    metavar="NAME",
+    show_default=True,
+    help="As for backtest.",
+)
 @click.option(
     "--export",
     metavar="DIR",
@@ -20,12 +27,13 @@ FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
 def demo(seed: int, strategy: str, export: str | None) -> None:
     """Backtest a strategy on a generated Bank Nifty year and write its report.
 
-    The index gives the signals, its generated future the fills. Nothing is read from the network
-    and nothing is written outside the run directory.
+    Quarter hours of the index give the signals, minutes of its generated future the fills. Nothing
+    is read from the network and nothing is written outside the run directory.
     """
     from dhanfast.app.cli_backtest import export_place
-    from dhanfast.engine.generated import generated_bars
+    from dhanfast.engine.generated import MINUTE_NS, generated_bars
     from dhanfast.engine.runs import backtest
+    from dhanfast.engine.settings import Settings
     from dhanfast.reports.rundir import write_run
     from dhanfast.reports.terminal import summary_text
     from dhanfast.strategies.plugins import find_strategy
@@ -37,7 +45,8 @@ def demo(seed: int, strategy: str, export: str | None) -> None:
     click.echo(f"generating BANKNIFTY {FIRST} to {LAST}, seed {seed} ...", err=True)
     index = generated_bars("BANKNIFTY", FIRST, LAST, seed=seed)
     future = generated_bars("BANKNIFTY", FIRST, LAST, seed=seed, kind="FUT")
-    result = backtest(strategy, index, trade_data=future)
+    settings = Settings(timeframe_ns=15 * MINUTE_NS)
+    result = backtest(strategy, index, trade_data=future, settings=settings)
     written = write_run(result, place)
     click.echo(summary_text(result))
     click.echo(f"report: {written / 'report.html'}", err=True)

@@ -11,8 +11,10 @@ from dhanfast.errors import UsageError
 @click.command(
     epilog='Example: dhanfast explain -s momentum --data bars.parquet --at "2022-03-01 10:15"'
 )
-@click.option("-s", "--strategy", required=True, metavar="NAME")
-@click.option("--data", "source", required=True, metavar="FILE|SYMBOL")
+@click.option("-s", "--strategy", required=True, metavar="NAME", help="As for backtest.")
+@click.option(
+    "--data", "source", required=True, metavar="FILE|SYMBOL", help="A file or a catalog symbol."
+)
 @click.option(
     "--at", "moment", required=True, metavar='"DATE HH:MM"', help="Start of the bar, IST."
 )

@@ -14,7 +14,7 @@ from dhanfast.errors import UsageError
 @click.argument("symbol")
 @click.option("--from", "start", required=True, metavar="DATE", help="First date, YYYY-MM-DD.")
 @click.option("--to", "end", required=True, metavar="DATE", help="Last date, inclusive.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option(
     "--kind",
     default="IDX",
@@ -22,7 +22,9 @@ from dhanfast.errors import UsageError
     type=click.Choice(["IDX", "FUT"]),
     help="The index itself or its front-month future.",
 )
-@click.option("-o", "--output", required=True, metavar="FILE.parquet")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE.parquet", help="Where to; must not exist."
+)
 def generate(symbol: str, start: str, end: str, seed: int, kind: str, output: str) -> None:
     """Generate one-minute bars of SYMBOL; the file says that it is generated."""
     from dhanfast.engine.generated import generated_bars

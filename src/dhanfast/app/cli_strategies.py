@@ -9,6 +9,8 @@ import click
 from dhanfast.strategies.params import Param
 from dhanfast.strategies.plugins import BUILT_IN, find_strategy, strategy_params
 
+WIDTH, INDENT_MAX = 80, 30
+
 
 @click.command(epilog="Example: dhanfast strategies momentum")
 @click.argument("name", required=False)
@@ -21,7 +23,9 @@ def strategies(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(_line(f"{row['name']:<18}{row['door']:<8}", row["doc"]))
+        head = f"{row['name']:<16}  {row['door']:<8}"
+        indent = " " * (len(head) if len(head) <= INDENT_MAX else 2)
+        click.echo(textwrap.fill(head + row["doc"], WIDTH, subsequent_indent=indent))
         if name:
             for key, item in row["params"].items():
                 head = f"  {key:<16}{item['default']!s:<10}{item['range']:<12}"
@@ -36,7 +40,9 @@ def _line(head: str, text: str) -> str:
 
 def _described(name: str) -> dict[str, Any]:
     found = find_strategy(name, {})
-    doc = (found.kind.__doc__ or "").strip().splitlines()
+    # The docstring of a compiled class begins with its signature.
+    lines = (found.kind.__doc__ or "").strip().splitlines()
+    doc = [line for line in lines if line and not line.startswith(f"{found.kind.__name__}(")]
     return {
         "name": name,
         "door": found.door,

@@ -39,6 +39,8 @@ class Engine:
         interval_ns: length of the bars the strategy sees.
         match_interval_ns: length of the bars orders meet; 0 = the same bars.
         equity_each_bar: False keeps one equity sample a session, for runs of any length.
+        bars: how many will come, when that is known: room for all they write, so that nothing is
+            gathered from pieces. Memory that is not written to is not used.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Engine:
         interval_ns: int,
         match_interval_ns: int = 0,
         equity_each_bar: bool = True,
+        bars: int = 0,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
@@ -63,7 +66,11 @@ class Engine:
             stop_market_ok=True,
         )
         self.portfolio = Portfolio(settings.capital, 1)
-        self.log = RunLog()
+        self.log = RunLog(
+            trades_max=max(8192, bars // 16),
+            orders_max=max(32768, bars // 4),
+            equity_max=max(131072, bars + 4096),
+        )
         self.strategy = strategy
         self.kernel = Kernel(
             strategy,
@@ -123,7 +130,10 @@ class Engine:
             self._ticks.close_bars()
         self.kernel.finish()
         self._parts.append(self.log.drain())
-        trades, orders, equity = (np.concatenate(rows) for rows in zip(*self._parts, strict=True))
+        trades, orders, equity = (
+            rows[0] if len(rows) == 1 else np.concatenate(rows)
+            for rows in zip(*self._parts, strict=True)
+        )
         self._parts = []
         return Written(trades, orders, equity, self.portfolio.bills())
 

@@ -42,8 +42,13 @@ def _stamp(bar: Any) -> str:
     return dt.datetime.fromtimestamp(int(bar["start_ns"]) // 10**9, IST).isoformat()
 
 
+def _raw(rows: NDArray[Any]) -> memoryview:
+    """The bytes of an array of records."""
+    return np.ascontiguousarray(rows).view(np.uint8).data
+
+
 def _sha256(rows: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8)).hexdigest()
+    return hashlib.sha256(_raw(rows)).hexdigest()
 
 
 def run_digest(signals: BarSet, meets: BarSet | None, written: Written) -> str:
@@ -54,9 +59,9 @@ def run_digest(signals: BarSet, meets: BarSet | None, written: Written) -> str:
     total = hashlib.sha256()
     for bars in (signals, meets):
         if bars is not None:
-            total.update(np.ascontiguousarray(bars.bars).view(np.uint8))
+            total.update(_raw(bars.bars))
     for rows in (written.orders, written.trades, written.equity, written.days):
-        total.update(rows.view(np.uint8))
+        total.update(_raw(rows))
     return total.hexdigest()
 
 

@@ -40,7 +40,7 @@ def backtest(
     """Run a strategy over recorded or generated bars with the rules and charges of each date.
 
     Args:
-        strategy: a built-in's name, a file (`path.py` or `path.py:Class`), a class, or an instance.
+        strategy: as for `-s` (a name, file.py:Class, package.module:Class), a class, an instance.
         data: bars that give the signals: a file, a catalog symbol, or a BarSet.
         params: values of the strategy's parameters by name.
         start, end: first and last exchange date, inclusive; None = all there is.
@@ -56,31 +56,33 @@ def backtest(
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
-    if detail is not None and trade_data is not None:
-        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     signals = bars_of(data, start, end)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    name, finer = ("trade_data", trade_data) if detail is None else ("detail", detail)
-    meets = None if finer is None else bars_of(finer, start, end)
-    _check_finer(meets, signals, interval_ns, name)
+    meets = _meets(detail, trade_data, start, end)
+    _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
-    log: list[tuple[int, str]] = []
-    runner = found.runner(lambda at_ns, text: log.append((at_ns, text)), interval_ns)
-    match_ns = meets.interval_ns if meets else 0
-    engine = Engine(runner, sessions, settings, interval_ns=interval_ns, match_interval_ns=match_ns)
-    engine.feed(*((shown,) if meets is None else (meets.bars, shown)))
+    messages: list[tuple[int, str]] = []
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
+    engine = Engine(
+        runner,
+        sessions,
+        settings,
+        interval_ns=interval_ns,
+        match_interval_ns=meets.interval_ns if meets else 0,
+        bars=len((meets or signals).bars),
+    )
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
     found.stopped(runner)
-    result = _result(found, settings, signals, meets, engine, written)
-    result.counters["bars_outside_session"] += outside
     return replace(
-        result,
+        _result(found, settings, signals, meets, engine, written),
         timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
+        counters=_counted(engine, outside),
         config=_config(found, settings, start, end),
         notes=_notes(signals, meets, trade_data is not None),
-        log=tuple(log),
+        log=tuple(messages),
     )
 
 
@@ -104,7 +106,7 @@ def _result(
         equity=written.equity,
         days=written.days,
         bars=None,
-        counters=engine.counters(),
+        counters={},
         config={},
         data=data_of(signals, meets),
         notes=(),
@@ -112,6 +114,13 @@ def _result(
         kernel_ns=engine.kernel_ns,
         versions=versions_of(found),
     )
+
+
+def _counted(engine: Engine, outside: int) -> dict[str, int]:
+    """The engine's counters, with the bars that making a longer timeframe left out."""
+    counters = engine.counters()
+    counters["bars_outside_session"] += outside
+    return counters
 
 
 def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | None) -> BarSet:
@@ -127,6 +136,19 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
             "see `dhanfast data list` for what there is"
         )
     return bars
+
+
+def _meets(
+    detail: str | Path | BarSet | None,
+    trade_data: str | Path | BarSet | None,
+    start: dt.date | None,
+    end: dt.date | None,
+) -> BarSet | None:
+    """The bars that orders meet when they are not the signal bars."""
+    if detail is not None and trade_data is not None:
+        raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
+    finer = detail if detail is not None else trade_data
+    return None if finer is None else bars_of(finer, start, end)
 
 
 def _read(source: str | Path, start: dt.date | None, end: dt.date | None) -> BarSet:

@@ -260,6 +260,27 @@ def _brokerage_rows(segment: str, broker: str) -> tuple[Row, ...]:
     )
 
 
+_NAMES = {
+    "exchange": "exchange charge",
+    "sebi": "SEBI fee",
+    "ipft": "investor protection levy",
+    "stamp_buy": "stamp duty on buys",
+    "stamp_sell": "stamp duty on sells",
+    "stt_buy": "STT on buys",
+    "stt_sell": "STT on sells",
+    "gst": "GST",
+    "gst_on_sebi": "GST on the SEBI fee",
+    "gst_on_ipft": "GST on the investor protection levy",
+}
+
+
+def _shown(item: str, row: Row) -> str:
+    """A charge as people read it: its name and rate, or whether it is charged at all."""
+    if item in SWITCHES:
+        return f"{_NAMES[item]} is {'charged' if int(row['rate_e9']) else 'not charged'}"
+    return f"{_NAMES[item]} {row['published']}"
+
+
 @cache
 def _rates(segment: str, on: date, broker: str) -> ChargeRates:
     found = {
@@ -286,7 +307,7 @@ def _rates(segment: str, on: date, broker: str) -> ChargeRates:
         gst_on_ipft=rate["gst_on_ipft"] // E9,
         confidence=weakest(row["confidence"] for row in rows),
         notes=tuple(
-            f"{segment} {item}: {row['published']}, confidence {row['confidence']}: {row['note']}"
+            f"charges: {_shown(item, row)} (confidence {row['confidence']}): {row['note']}"
             for item, row in found.items()
             if row["confidence"] in "CD"
         ),

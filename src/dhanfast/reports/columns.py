@@ -76,7 +76,7 @@ def _readable(kind: str, rows: NDArray[Any]) -> list[Column]:
 def stored_name(kind: str, field: str) -> str:
     """Name of the exact column that holds a field, with its unit: "gross" -> "gross_paise"."""
     if field.endswith("_ns"):
-        return field.removesuffix("_ns") + "_time"
+        return "time" if field == "time_ns" else field.removesuffix("_ns") + "_time"
     if field in MICRO.get(kind, ()):
         return f"{field}_upaise"
     return f"{field}_paise" if field in MONEY[kind] else field

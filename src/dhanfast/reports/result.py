@@ -41,3 +41,9 @@ class RunResult:
     kernel_ns: int  # time inside the kernel
     versions: dict[str, str] = field(default_factory=dict)
     log: tuple[tuple[int, str], ...] = ()  # the strategy's own lines: (UTC ns, text)
+
+    def __str__(self) -> str:
+        """The report as text, 80 columns wide: what `dhanfast backtest` prints."""
+        from dhanfast.reports.terminal import summary_text
+
+        return summary_text(self)

@@ -261,6 +261,8 @@ def build(
         raise UsageError(f"--on-bad: {on_bad!r} is not known; use refuse or skip")
     rows = rows_of(table, symbol)
     view = view_of(table, rows)
+    if np.count_nonzero(view.ts) < 2 and not all_good(view):
+        raise refusal(table, find_defects(view))  # the rows, not the interval they leave unknown
     interval, fact = infer_interval(view.ts, table.name)
     shift = interval if options.stamp == "end" else 0
     view = _between(view, shift, first, last)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.errors import BadData
+from dhanfast.storage.arrow_values import values_of
 from dhanfast.storage.rows import PRICES, Defect, RowTable, resolve_columns
 from dhanfast.storage.stamps import Stamps, from_texts
 
@@ -200,7 +201,7 @@ def _numbers(texts: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     import pyarrow.compute as pc
 
     try:
-        values: NDArray[np.float64] = pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False)
+        values = values_of(pc.cast(texts, pa.float64()), np.float64)
         return values, np.zeros(len(values), bool)
     except pa.ArrowInvalid:
         pass
@@ -216,8 +217,7 @@ def _whole(texts: Any, column: str, defects: list[Defect]) -> NDArray[np.int64]:
     import pyarrow.compute as pc
 
     try:
-        whole: NDArray[np.int64] = pc.cast(texts, pa.int64()).to_numpy(zero_copy_only=False)
-        return whole
+        return values_of(pc.cast(texts, pa.int64()), np.int64)
     except pa.ArrowInvalid:
         values, bad = _numbers(texts)
     return whole_numbers(values, bad, column, defects)
@@ -239,9 +239,10 @@ def _instruments(texts: Any | None) -> tuple[NDArray[np.int32] | None, tuple[str
     """Which instrument each row belongs to."""
     if texts is None:
         return None, ()
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     coded = pc.utf8_trim_whitespace(texts).dictionary_encode()
     names = tuple(coded.dictionary.to_pylist())
-    codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = values_of(coded.indices.cast(pa.int32()), np.int32)
     return (None if len(names) == 1 else codes), names

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.errors import BadData
+from dhanfast.storage.arrow_values import values_of
 from dhanfast.storage.csv_rows import whole_numbers
 from dhanfast.storage.rows import PRICES, Defect, RowTable, resolve_columns
 from dhanfast.storage.stamps import Stamps, from_integers, from_texts, placed_clock
@@ -135,15 +136,21 @@ def _int64(column: Any) -> NDArray[np.int64]:
     import pyarrow as pa
 
     filled = column.fill_null(0) if column.null_count else column
-    values: NDArray[np.int64] = filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return values
+    return values_of(filled.cast(pa.int64()), np.int64)
+
+
+def _is_null(column: Any) -> NDArray[np.bool_]:
+    """Which rows are null."""
+    import pyarrow as pa
+
+    return values_of(column.is_null().cast(pa.int8()), np.int8).view(np.bool_)
 
 
 def _nulls_bad(stamps: Stamps, column: Any) -> Stamps:
     """Mark null stamps as bad."""
     if not column.null_count:
         return stamps
-    bad = stamps.bad | column.is_null().to_numpy(zero_copy_only=False)
+    bad = stamps.bad | _is_null(column)
     return Stamps(np.where(bad, 0, stamps.ns).astype(np.int64), bad, stamps.fact)
 
 
@@ -158,10 +165,10 @@ def _doubles(column: Any, theirs: str, name: str) -> NDArray[np.float64]:
             f"{name}: column {theirs} has the type {column.type}; store prices as numbers in rupees"
         )
     try:
-        values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        cast = column.cast(pa.float64())
     except pa.ArrowInvalid as error:
         raise BadData(f"{name}: column {theirs}: {error}; store prices as float64") from error
-    return values
+    return values_of(cast.fill_null(np.nan) if cast.null_count else cast, np.float64)
 
 
 def _counts(column: Any, ours: str, name: str, defects: list[Defect]) -> NDArray[np.int64]:
@@ -189,9 +196,9 @@ def _names(column: Any, name: str) -> tuple[NDArray[np.int32] | None, tuple[str,
     if not (types.is_string(column.type) or types.is_large_string(column.type)):
         raise BadData(f"{name}: the instrument column has the type {column.type}; store names")
     if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0]) + 1
+        row = int(np.flatnonzero(_is_null(column))[0]) + 1
         raise BadData(f"{name}: row {row}: instrument is empty; name it, or map instrument=none")
     coded = column.dictionary_encode()
     names = tuple(coded.dictionary.to_pylist())
-    codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = values_of(coded.indices.cast(pa.int32()), np.int32)
     return (None if len(names) == 1 else codes), names

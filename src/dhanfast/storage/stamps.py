@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.errors import BadData, UsageError
+from dhanfast.storage.arrow_values import values_of
 
 S: Final = 1_000_000_000
 IST_OFFSET_NS: Final = 19_800 * S
@@ -144,8 +145,7 @@ def from_texts(texts: Any, tz: str | None, where: Callable[[int], str]) -> Stamp
 
     trimmed = pc.utf8_trim_whitespace(texts)
     try:
-        whole: NDArray[np.int64] = pc.cast(trimmed, pa.int64()).to_numpy(zero_copy_only=False)
-        return from_integers(whole, tz)
+        return from_integers(values_of(pc.cast(trimmed, pa.int64()), np.int64), tz)
     except pa.ArrowInvalid:
         pass
     zone = _ISO.fullmatch(trimmed[0].as_py())
@@ -159,7 +159,7 @@ def from_texts(texts: Any, tz: str | None, where: Callable[[int], str]) -> Stamp
         else:
             offset = _offset_s(suffix) if suffix else None
             _refuse_contradiction(offset, tz)
-            return placed_clock(clock.to_numpy(zero_copy_only=False), offset, tz)
+            return placed_clock(values_of(clock, np.int64), offset, tz)
     return _slowly(trimmed.to_pylist(), tz, where)
 
 

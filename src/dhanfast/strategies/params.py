@@ -115,6 +115,11 @@ class Parametric:
                     found[name] = item
         return found
 
+    @classmethod
+    def param_like(cls, name: str) -> Any:
+        """One of this class's parameters, to be declared by another class as it is here."""
+        return cls.params()[name]
+
     def settings(self) -> dict[str, Value]:
         """{name: value in force}, in the order declared."""
         return {name: getattr(self, name) for name in self.params()}

@@ -1,4 +1,4 @@
-"""Find a strategy by name, file, class or instance, and build it with checked parameters."""
+"""Find a strategy by name, file, module, class or instance; build it with checked parameters."""
 
 import importlib
 import importlib.util
@@ -54,8 +54,9 @@ class Found:
         return runner
 
     def settings(self) -> dict[str, Any]:
-        """{parameter: value in force}."""
-        settings: dict[str, Any] = self.made.settings()
+        """{parameter: value in force}; empty for a native strategy that declares none."""
+        asked = getattr(self.made, "settings", None)
+        settings: dict[str, Any] = asked() if asked is not None else {}
         return settings
 
     def stopped(self, runner: NativeStrategy) -> None:
@@ -74,12 +75,13 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     """Find and build a strategy.
 
     Args:
-        strategy: a built-in's name, `path.py` or `path.py:Class`, a class, or an instance.
+        strategy: a built-in's name, `path.py` or `path.py:Class`, `package.module:Class` of an
+            installed package, a class, or an instance.
         params: parameter values by name; text is converted to the declared type.
     Raises:
         UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
             out of range, or parameters for an instance that is already made.
-        StrategyError: the file cannot be imported or holds no strategy.
+        StrategyError: the file or module cannot be imported, or holds no strategy.
     """
     if isinstance(strategy, str):
         kind = _named(strategy)
@@ -92,8 +94,14 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
 
 
 def strategy_params(strategy: str) -> dict[str, Param]:
-    """{name: Param} of a strategy found by name or file."""
-    found: dict[str, Param] = _named(strategy).params()
+    """{name: Param} of a strategy found by name, file or module."""
+    return _declared(_named(strategy))
+
+
+def _declared(kind: type) -> dict[str, Param]:
+    """A strategy class's parameters; a native class need not have any."""
+    asked = getattr(kind, "params", None)
+    found: dict[str, Param] = asked() if asked is not None else {}
     return found
 
 
@@ -112,6 +120,8 @@ def _door(kind: type) -> str:
 
 def _built(kind: type, params: Mapping[str, object]) -> Any:
     _door(kind)
+    if params and not _declared(kind):
+        raise UsageError(unknown(f"parameter of {kind.__name__}", next(iter(params)), []))
     with _blamed(f"{kind.__name__} cannot be made"):
         return kind(**dict(params))
 
@@ -135,9 +145,38 @@ def _named(name: str) -> type:
     path, _, wanted = name.partition(":")
     if path.endswith(".py"):
         return _from_file(Path(path), wanted)
+    if wanted:
+        return _from_module(path, wanted)
     raise UsageError(
-        unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or path.py:Class"
+        unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or path.py:Class, "
+        "an installed class as package.module:Class"
     )
+
+
+def _from_module(dotted: str, wanted: str) -> type:
+    """A class of a module that Python can import: how compiled strategies are named."""
+    absent = UsageError(
+        f"no module {dotted!r} is installed beside dhanfast; install its package in this "
+        "environment, or name a file as path.py:Class"
+    )
+    if not all(part.isidentifier() for part in dotted.split(".")):
+        raise absent
+    try:
+        module = importlib.import_module(dotted)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{dotted}.".startswith(f"{error.name}."):
+            raise absent from error
+        raise StrategyError(
+            f"{dotted} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    kinds = {
+        name: item
+        for name, item in vars(module).items()
+        if inspect.isclass(item) and issubclass(item, Parametric | NativeStrategy)
+    }
+    if wanted not in kinds:
+        raise UsageError(unknown(f"strategy in {dotted}", wanted, kinds))
+    return kinds[wanted]
 
 
 def _from_file(path: Path, wanted: str) -> type:

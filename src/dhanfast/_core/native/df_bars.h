@@ -54,6 +54,12 @@ DF_BODY int df_average4_body(const double *x, const double *weights, double keep
     return 0;
 }
 
+/* Paise to rupees in place. */
+DF_BODY int df_rupees_body(double *column, size_t n) {
+    for (size_t i = 0; i < n; i++) column[i] = column[i] / 100.0;
+    return 0;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define DF_TWO_COPIES(name, params, args)                                           \
     static __attribute__((target("avx2"), noinline)) int name##_avx2 params {       \
@@ -70,6 +76,7 @@ DF_BODY int df_average4_body(const double *x, const double *weights, double keep
 
 DF_TWO_COPIES(df_unsound, (const double *h, const double *l, const double *c, size_t n),
               (h, l, c, n))
+DF_TWO_COPIES(df_rupees, (double *column, size_t n), (column, n))
 DF_TWO_COPIES(df_range, (const double *h, const double *l, const double *c, double *r, size_t n),
               (h, l, c, r, n))
 DF_TWO_COPIES(df_average4, (const double *x, const double *w, double keep4, double *last,

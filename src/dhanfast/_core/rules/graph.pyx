@@ -12,7 +12,11 @@ _FIELD_NAMES = ("open", "high", "low", "close", "volume", "oi", "second", "weekd
 
 @cython.final
 cdef class Graph:
-    """The expressions of one strategy, shared: the same expression written twice is one node."""
+    """The expressions of one strategy, shared: the same expression written twice is one node.
+
+    Attributes:
+        program: what they were compiled to; None until `compile`.
+    """
 
     def __cinit__(self):
         self._ops, self._constants, self._seen = [], {}, {}
@@ -114,6 +118,10 @@ cdef class Expr:
     """A series: a value on every bar. Write rules with + - * / < <= > >= & | ~ and the methods.
 
     False is 0, true is 1; during warm-up a value is NaN, which is never true in a rule.
+
+    Attributes:
+        graph: where it is written down.
+        column: its column in the program.
     """
 
     def __cinit__(self, Graph graph not None, Py_ssize_t column):

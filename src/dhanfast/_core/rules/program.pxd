@@ -22,7 +22,9 @@ cdef enum:
     NUMBERS_MAX = 4
 
 
-cpdef enum Field:            # columns 0.. that the program is fed with
+cpdef enum Field:
+    """Columns 0.. that a program is fed with."""
+
     OPEN = 0
     HIGH = 1
     LOW = 2

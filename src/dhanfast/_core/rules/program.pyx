@@ -3,10 +3,13 @@
 cimport cython
 from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
 
 from dhanfast._core.rules.basic cimport bind_basic
 from dhanfast._core.rules.studies cimport bind_study
+
+
+cdef extern from "df_bars.h" nogil:
+    int df_rupees(double *column, size_t n)
 
 
 @cython.final
@@ -18,6 +21,9 @@ cdef class Program:
         constants: {column: value}, filled once.
         ops: (name, inputs, outputs, numbers, row_by_row) in the order to run, every operation after
             the ones it reads; those with row_by_row after all others.
+    Attributes:
+        column_count: how many columns there are.
+        rows: filled by the last block.
     Raises:
         ValueError: a column or an operation that does not exist, or the order is broken.
         MemoryError: columns or states could not be allocated.
@@ -99,22 +105,27 @@ cdef class Program:
     cdef void _feed_prices(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil:
         cdef size_t i
         cdef double *to
+        # Paise first, a column at a time; the division then runs over a column at once.
         if self.used[<int>Field.OPEN]:
             to = self.column(Field.OPEN)
             for i in range(n):
-                to[i] = bars[index[i]].open / 100.0
+                to[i] = <double>bars[index[i]].open
+            df_rupees(to, n)
         if self.used[<int>Field.HIGH]:
             to = self.column(Field.HIGH)
             for i in range(n):
-                to[i] = bars[index[i]].high / 100.0
+                to[i] = <double>bars[index[i]].high
+            df_rupees(to, n)
         if self.used[<int>Field.LOW]:
             to = self.column(Field.LOW)
             for i in range(n):
-                to[i] = bars[index[i]].low / 100.0
+                to[i] = <double>bars[index[i]].low
+            df_rupees(to, n)
         if self.used[<int>Field.CLOSE]:
             to = self.column(Field.CLOSE)
             for i in range(n):
-                to[i] = bars[index[i]].close / 100.0
+                to[i] = <double>bars[index[i]].close
+            df_rupees(to, n)
         if self.used[<int>Field.VOLUME]:
             to = self.column(Field.VOLUME)
             for i in range(n):

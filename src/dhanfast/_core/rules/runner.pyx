@@ -1,6 +1,7 @@
 """RuleRunner: reads the six answers of a rule program and says what they ask for."""
 
 cimport cython
+from libc.math cimport fabs
 from libc.stdint cimport uint8_t, uint32_t
 
 from dhanfast._core.rules.graph cimport Expr, Graph
@@ -9,7 +10,7 @@ from dhanfast._core.types cimport Bar
 
 
 cdef inline bint _true(double x) noexcept nogil:
-    return x == x and x != 0.0
+    return fabs(x) > 0.0             # neither 0 nor NaN
 
 
 @cython.final
@@ -21,6 +22,8 @@ cdef class RuleRunner(NativeStrategy):
         enter_long, enter_short: enter when true (both true: neither).
         exit_long, exit_short: close the position when true.
         stop, target: rupees from the fill price, read on the bar of the signal.
+    Attributes:
+        conflicts: bars on which long and short were both true; there was no entry.
     """
 
     def __cinit__(self, Graph graph not None, Expr enter_long not None, Expr enter_short not None,

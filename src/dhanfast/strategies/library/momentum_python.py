@@ -10,16 +10,16 @@ from dhanfast.strategies.library.momentum import Momentum
 class MomentumPython(Strategy):
     """EMA, RSI and MACD agree; decided in Python on every bar."""
 
-    ema = Momentum.params()["ema"]
-    rsi = Momentum.params()["rsi"]
-    rsi_long = Momentum.params()["rsi_long"]
-    rsi_short = Momentum.params()["rsi_short"]
-    macd_fast = Momentum.params()["macd_fast"]
-    macd_slow = Momentum.params()["macd_slow"]
-    macd_signal = Momentum.params()["macd_signal"]
-    atr = Momentum.params()["atr"]
-    stop_atr = Momentum.params()["stop_atr"]
-    target_atr = Momentum.params()["target_atr"]
+    ema: int = Momentum.param_like("ema")
+    rsi: int = Momentum.param_like("rsi")
+    rsi_long: float = Momentum.param_like("rsi_long")
+    rsi_short: float = Momentum.param_like("rsi_short")
+    macd_fast: int = Momentum.param_like("macd_fast")
+    macd_slow: int = Momentum.param_like("macd_slow")
+    macd_signal: int = Momentum.param_like("macd_signal")
+    atr: int = Momentum.param_like("atr")
+    stop_atr: float = Momentum.param_like("stop_atr")
+    target_atr: float = Momentum.param_like("target_atr")
 
     def on_start(self, m: Market) -> None:
         """Declare the four indicators."""

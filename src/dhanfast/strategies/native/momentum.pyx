@@ -51,10 +51,10 @@ cdef class MomentumCython(NativeStrategy):
         cdef double rsi = rsi_step(&self.rsi, close)
         cdef double atr = atr_step(&self.atr, bar.high / 100.0, bar.low / 100.0, close)
         macd_step(&self.macd, close)
-        if close > ema and rsi > self.rsi_long and self.macd.hist > 0:
-            signal.action = Action.GO_LONG
-        elif close < ema and rsi < self.rsi_short and self.macd.hist < 0:
-            signal.action = Action.GO_SHORT
-        else:
+        # `&`, not `and`: one branch to mispredict instead of six.
+        cdef bint up = (close > ema) & (rsi > self.rsi_long) & (self.macd.hist > 0)
+        cdef bint down = (close < ema) & (rsi < self.rsi_short) & (self.macd.hist < 0)
+        if not up | down:
             return
+        signal.action = Action.GO_LONG if up else Action.GO_SHORT
         signal.stop, signal.target = self.stop_atr * atr, self.target_atr * atr
