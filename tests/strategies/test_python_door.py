@@ -72,6 +72,7 @@ def test_on_fill_tells_price_side_and_why() -> None:
 
         def on_fill(self, ctx: Context, fill: Any) -> None:
             fills.append((fill.time_ns, fill.price, fill.qty, fill.left, Reason(fill.reason)))
+            assert ctx.now_ns == fill.time_ns
             assert ctx.position == (-25 if len(fills) == 1 else 0)
             assert np.isnan(ctx.entry_price) == (ctx.position == 0)
 
@@ -293,6 +294,24 @@ def test_on_tick_sees_each_tick_and_may_trade_on_it() -> None:
     for name in ("exch_ns", "price", "bid", "ask", "qty", "volume"):
         with pytest.raises(StrategyError, match="keep its numbers, not the tick"):
             getattr(strategy.kept, name)
+
+
+def test_ticks_that_come_late_or_outside_the_session_are_counted() -> None:
+    class Idle(Strategy):
+        def on_tick(self, ctx: Context, tick: Any) -> None:
+            self.times = [*getattr(self, "times", []), ctx.now_ns]
+
+    ticks = ticks_of([10_000] * 5, MINUTE)
+    ticks["exch_ns"] += (
+        np.array([-5, 0, 0, -2, MINUTES]) * MINUTE
+    )  # pre-open, late, after the close
+    ticks["recv_ns"] = 0
+    table = sessions(1, MINUTES)
+    strategy = Idle()
+    loop = TickLoop(make(strategy, table), TimeBars(MINUTE, table))
+    loop.run(ticks.view("u1"))
+    assert (loop.ticks_seen, loop.ticks_late, loop.ticks_outside) == (5, 1, 2)
+    assert strategy.times == [OPEN + MINUTE, OPEN + 2 * MINUTE, OPEN + 2 * MINUTE]
 
 
 def test_an_error_in_on_tick_stops_the_run() -> None:

@@ -425,6 +425,7 @@ cdef class Kernel:
                 self.book_exit(report, &bill)
             else:
                 self.book_entry(report, &bill)
+            self.view.now_ns = report.time_ns
             self.strategy.on_fill(report, &self.view)
             if report.left > 0:
                 return
