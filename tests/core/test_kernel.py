@@ -301,3 +301,10 @@ def test_wrong_arguments_are_refused(wrong: dict[str, int], text: str) -> None:
 def test_wrong_sessions_are_refused(table: Any) -> None:
     with pytest.raises(ValueError, match="sessions must be"):
         make(Wisher([]), table)
+
+
+@pytest.mark.parametrize("stop, target", [(float("nan"), 5.0), (5.0, float("nan"))])
+def test_never_in_without_the_stop_that_was_asked_for(stop: float, target: float) -> None:
+    kernel = make(Wisher([("long", stop, target), ("long", 5.0, 5.0)]), sessions(1, MINUTES))
+    run(kernel, bars_of([(10000,) * 4] * 2, MINUTES))
+    assert (kernel.signals, kernel.signals_unready, kernel.orders_sent) == (2, 1, 1)

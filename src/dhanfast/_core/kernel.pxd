@@ -98,6 +98,7 @@ cdef class Kernel:
     cdef readonly uint64_t bars_matched
     cdef readonly uint64_t signals
     cdef readonly uint64_t signals_late      # outside the entry window
+    cdef readonly uint64_t signals_unready   # stop or target not a number: no entry
     cdef readonly uint64_t signals_held      # against or with a position that is kept
     cdef readonly uint64_t orders_sent
     cdef readonly uint64_t orders_refused

@@ -27,6 +27,7 @@ class Kernel:
     signals: int
     signals_late: int
     signals_held: int
+    signals_unready: int
     orders_sent: int
     orders_refused: int
     equity_peak: int

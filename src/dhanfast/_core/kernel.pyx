@@ -1,7 +1,7 @@
 """Kernel: see kernel.pxd for the order of steps, here is the how."""
 
 cimport cython
-from libc.math cimport NAN, isfinite, llrint
+from libc.math cimport INFINITY, NAN, llrint
 from libc.string cimport memset
 
 from dhanfast._core.match cimport match_is_quiet
@@ -52,16 +52,14 @@ cdef class Kernel:
         log: where trades, orders and equity are written.
         sessions: SESSION_DTYPE array, one row a trading day, ascending; kept, not copied.
         lots: size of an entry, 1..1_000_000.
-        interval_ns: length of a signal bar.
-        match_interval_ns: length of the bars that orders meet; 0 = the same.
+        interval_ns: of a signal bar. match_interval_ns: of bars that orders meet; 0 = the same.
         on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
         equity_each_bar: True samples equity on every bar, False once a session.
     Attributes:
-        bars_seen: bars shown to the strategy. bars_matched: bars that orders met.
-        bars_outside: bars outside every session, skipped.
+        bars_seen: shown to the strategy. bars_matched: met by orders. bars_outside: skipped.
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
-            position, or an entry on its way, was kept.
+            position, or an entry on its way, was kept. signals_unready: stop or target unknown.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
     Raises:
@@ -76,8 +74,7 @@ cdef class Kernel:
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
-            raise ValueError("interval_ns must be positive and match_interval_ns not negative, "
-                             f"was {interval_ns}, {match_interval_ns}")
+            raise ValueError(f"interval_ns must be positive, were {interval_ns}, {match_interval_ns}")
         if on_opposite not in (Opposite.KEEP, Opposite.CLOSE, Opposite.REVERSE):
             raise ValueError(f"on_opposite must be 0 (keep), 1 (close) or 2 (reverse), "
                              f"was {on_opposite}")
@@ -303,8 +300,10 @@ cdef class Kernel:
                     ns_t now_ns, int reason) noexcept nogil:
         cdef int64_t qty = self.rules.lots * session.lot
         cdef uint64_t order_id
-        self.stop_points = signal.stop if isfinite(signal.stop) and signal.stop > 0 else 0.0
-        self.target_points = signal.target if isfinite(signal.target) and signal.target > 0 else 0.0
+        if not (0.0 <= signal.stop < INFINITY and 0.0 <= signal.target < INFINITY):
+            self.signals_unready += 1      # never in without the stop that was asked for
+            return
+        self.stop_points, self.target_points = signal.stop, signal.target
         order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
         if order_id:
             self.entry_id, self.entering = order_id, side * qty

@@ -22,8 +22,8 @@ cpdef enum Action:
 cdef struct Signal:
     int32_t action           # Action
     int32_t spare
-    double stop              # rupees from the fill price; 0 or NaN = none
-    double target            # rupees from the fill price; 0 or NaN = none
+    double stop              # rupees from the fill price; 0 = none, NaN (unknown) = no entry
+    double target            # rupees from the fill price; 0 = none, NaN (unknown) = no entry
 
 
 cdef struct View:            # what a strategy may know of its own position and time

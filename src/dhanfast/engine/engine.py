@@ -147,6 +147,7 @@ class Engine:
             "signals": kernel.signals,
             "signals_outside_entry_window": kernel.signals_late,
             "signals_while_in_position": kernel.signals_held,
+            "signals_without_known_stop": kernel.signals_unready,
             "orders_sent": kernel.orders_sent,
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),

@@ -41,8 +41,8 @@ class Rules:
     Attributes:
         long, short: enter when true and flat; both true on one bar: neither.
         exit_long, exit_short: close the position when true (checked before entries).
-        stop, target: rupees from the fill price, read on the bar of the signal; 0, below 0 or
-            NaN = none: a stop from an indicator in warm-up is none, so let the entry wait for it.
+        stop, target: rupees from the fill price, read on the bar of the signal; 0 = none. Below 0
+            or NaN (an indicator in warm-up): no entry, for it would be one without its stop.
     """
 
     long: Series = 0.0

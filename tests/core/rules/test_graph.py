@@ -278,7 +278,7 @@ def test_long_and_short_on_one_bar_is_neither_and_counted() -> None:
 def test_numbers_stand_for_constant_series_in_rules() -> None:
     class Always(RuleStrategy):
         def rules(self, m: Market) -> Rules:
-            return Rules(long=1, stop=float("nan"))
+            return Rules(long=1, stop=0)
 
     kernel = make(Always(), sessions(1, SESSION_MINUTES))
     kernel.run(walk(5, 2).view("u1"))
