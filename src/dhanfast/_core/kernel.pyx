@@ -74,7 +74,7 @@ cdef class Kernel:
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
-            raise ValueError(f"interval_ns must be positive, was {interval_ns}, {match_interval_ns}")
+            raise ValueError(f"interval_ns must be above 0, was {interval_ns}, {match_interval_ns}")
         if on_opposite not in (Opposite.KEEP, Opposite.CLOSE, Opposite.REVERSE):
             raise ValueError(f"on_opposite must be 0 (keep), 1 (close) or 2 (reverse), "
                              f"was {on_opposite}")
