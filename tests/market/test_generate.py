@@ -253,6 +253,7 @@ TARGETS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow  # years of minutes: many minutes long in the traced build
 def test_the_shape_is_that_of_the_stated_targets() -> None:
     span = (date(2021, 1, 1), date(2022, 12, 31))
     shapes = []
