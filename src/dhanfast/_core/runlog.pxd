@@ -78,9 +78,9 @@ cdef class RunLog:
     cdef size_t trade_count, order_count, equity_count
     cdef readonly size_t trades_max, orders_max, equity_max
 
-    cdef int _make_trades(self) except -1
-    cdef int _make_orders(self) except -1
-    cdef int _make_equity(self) except -1
+    cdef object _make_trades(self)
+    cdef object _make_orders(self)
+    cdef object _make_equity(self)
     # True when `bars` more events might not fit.
     cdef bint nearly_full(self, size_t bars) noexcept nogil
     cdef void add_trade(self, const Trade *row) noexcept nogil

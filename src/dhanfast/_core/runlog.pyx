@@ -69,17 +69,17 @@ cdef class RunLog:
         # Every bar writes a row: touched now, so that the loop meets no page fault on the way.
         memset(self.equity, 0, equity_max * sizeof(EquityRow))
 
-    cdef int _make_trades(self) except -1:
+    cdef object _make_trades(self):
         self._trade_rows = np.empty(self.trades_max, TRADE_DTYPE)
         self.trades = <Trade *>_memory(self._trade_rows)
         self.trade_count = 0
 
-    cdef int _make_orders(self) except -1:
+    cdef object _make_orders(self):
         self._order_rows = np.empty(self.orders_max, ORDER_ROW_DTYPE)
         self.orders = <OrderRow *>_memory(self._order_rows)
         self.order_count = 0
 
-    cdef int _make_equity(self) except -1:
+    cdef object _make_equity(self):
         self._equity_rows = np.empty(self.equity_max, EQUITY_DTYPE)
         self.equity = <EquityRow *>_memory(self._equity_rows)
         self.equity_count = 0
