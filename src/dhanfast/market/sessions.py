@@ -337,9 +337,10 @@ def _margin_notes(underlying: str, days: list[TradingDay]) -> list[str]:
     highest = max(rate.rate_e9 for rate in found) / 1e7
     under = min(rate.error_low for rate in found)
     over = max(rate.error_high for rate in found)
+    span = f"{lowest:.2f} %" if lowest == highest else f"{lowest:.2f} % to {highest:.2f} %"
     return [
-        f"margin of {underlying} futures is approximated at {lowest:.2f} % to {highest:.2f} % of "
-        f"value; the true one is expected {under:+d} % to {over:+d} % of that"
+        f"margin of {underlying} futures is approximated at {span} of value; "
+        f"the true one is expected {under:+d} % to {over:+d} % of that"
     ]
 
 
