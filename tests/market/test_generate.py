@@ -292,6 +292,7 @@ def test_volume_has_the_shape_of_the_day() -> None:
     assert 0.5 < mean[135:195].mean() < 0.9 < mean[345:360].mean()
 
 
+@pytest.mark.slow  # as above
 def test_levels_stay_near_their_trend_for_eighteen_years() -> None:
     for seed in (1, 2, 3):
         closes = np.array([
