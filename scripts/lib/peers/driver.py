@@ -224,7 +224,7 @@ def main() -> int:
         )
     if "growth" in wanted:
         print("== growth", file=sys.stderr, flush=True)
-        lines += growth_rows(given.ours, folder, (1, 10) if given.quick else (1, 10, 100))
+        lines += growth_rows(given.ours, (1, 10) if given.quick else (1, 10, 100))
     report(lines, bench, installed(pythons, folder), started, given.json)
     return 0 if lines else 1
 

@@ -103,7 +103,7 @@ def process_rows(
     return lines
 
 
-def growth_rows(python: str, folder: Path, millions: tuple[int, ...]) -> list[Line]:
+def growth_rows(python: str, millions: tuple[int, ...]) -> list[Line]:
     """Time a bar and peak memory of 1, 10, 100 million bars, each in a fresh process.
 
     Linear: a bar takes at most half again as long as in the smallest. Flat: its memory, less the
@@ -112,7 +112,7 @@ def growth_rows(python: str, folder: Path, millions: tuple[int, ...]) -> list[Li
     lines: list[Line] = []
     found: list[dict[str, float]] = []
     for size in millions:
-        command = [python, str(HERE / "growth.py"), str(size), str(folder)]
+        command = [python, str(HERE / "growth.py"), str(size)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found.append(json.loads(answer))
         least, now = found[0], found[-1]
