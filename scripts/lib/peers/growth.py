@@ -4,9 +4,9 @@
 
 One-second bars of a generated index, made while they are used, from 2019 on; past the end of the
 tables the same years come round again, later, with their sessions. (A hundred million minutes of
-one instrument would be a thousand years, more than 64 bits of nanoseconds count.) The log is drained
-and dropped, equity is kept once a session, as a program that streams would do it. Prints one JSON
-object. The time is the engine's, not the generator's.
+one instrument would be a thousand years, more than 64 bits of nanoseconds count.) The log is
+drained and dropped, equity is kept once a session, as a program that streams would do it. Prints
+one JSON object. The time is the engine's, not the generator's.
 """
 
 from __future__ import annotations
