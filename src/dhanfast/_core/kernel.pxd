@@ -130,6 +130,5 @@ cdef class Kernel:
     cdef void sample(self, ns_t now_ns) noexcept nogil
     cdef void look(self, ns_t now_ns) noexcept nogil
     cdef void time_rules(self, ns_t now_ns) noexcept nogil
-    cdef ns_t end_of(self, const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil
     cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
     cdef bint stopped(self, Status status) except -1

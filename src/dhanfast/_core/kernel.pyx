@@ -10,7 +10,7 @@ from dhanfast._core.risk cimport RiskView
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
-from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
+from dhanfast._core.tradebook cimport bar_end, price_on_tick, trade_charge, units
 from dhanfast._core.types cimport (
     ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
 )
@@ -102,13 +102,6 @@ cdef class Kernel:
         self.view.entry_price = NAN
 
     # ---- choosing the bars that count -------------------------------------------------------
-
-    cdef ns_t end_of(self, const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil:
-        """When a bar that starts at start_ns is complete: its length, cut at the window's close."""
-        cdef ns_t close_ns = session.close_ns
-        if session.open2_ns and start_ns >= session.open2_ns:
-            close_ns = session.close2_ns
-        return min(start_ns + interval_ns, close_ns)
 
     cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil:
         """Fill `chunk` with the next bars of the array that lie inside sessions."""
@@ -357,6 +350,7 @@ cdef class Kernel:
         cdef RiskView view
         cdef OrderRow *row
         cdef RejectReason verdict
+        cdef Status taken
         cdef paise_t equity
         order = _NO_ORDER
         order.id, order.created_ns, order.price = self.next_id, now_ns, price
@@ -385,8 +379,9 @@ cdef class Kernel:
             self.log.add_order(row)
             self.orders_refused += 1
             return 0
-        self.status = self.match.submit(&approved, now_ns)
-        if self.status != Status.OK:
+        taken = self.match.submit(&approved, now_ns)
+        if taken != Status.OK:
+            self.status = taken
             return 0
         self.working_count += 1
         self.orders_sent += 1
@@ -412,7 +407,15 @@ cdef class Kernel:
             if self.working[at].id == report.order_id:
                 break
         else:
-            DF_ASSERT(False)
+            # A request that came too late is answered after its order's end. A fill of an order
+            # that is not known would be missing from the books: the run stops.
+            if report.kind == ReportKind.FILLED:
+                self.status = Status.UNKNOWN_ORDER
+            return
+        if report.kind == ReportKind.REJECTED and report.left > 0:
+            # Only a change was refused, the order lives on; a stop may now cover too little.
+            if report.order_id == self.stop_id:
+                self.leave(Reason.RISK_EXIT, 0, report.time_ns)
             return
         if report.kind == ReportKind.FILLED:
             self.working[at].filled += report.qty
@@ -483,7 +486,6 @@ cdef class Kernel:
     cdef void order_done(self, size_t at, const Report *report) noexcept nogil:
         cdef OrderRow *row = &self.working[at]
         cdef uint64_t order_id = row.id
-        cdef bint refused_stop = False
         row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
         if report.kind == ReportKind.REJECTED:
             self.orders_refused += 1
@@ -496,12 +498,10 @@ cdef class Kernel:
             self.exit_id = 0
         elif order_id == self.stop_id:
             self.stop_id = 0
-            refused_stop = report.kind == ReportKind.REJECTED and self.position != 0
+            if report.kind == ReportKind.REJECTED and self.position != 0:
+                self.leave(Reason.RISK_EXIT, 0, report.time_ns)   # never hold without its stop
         elif order_id == self.target_id:
             self.target_id = 0
-        if refused_stop:
-            # Never hold without the stop that was asked for.
-            self.leave(Reason.RISK_EXIT, 0, report.time_ns)
 
     # ---- the loops ----------------------------------------------------------------------------
 
@@ -527,8 +527,8 @@ cdef class Kernel:
                     df_prefetch(&ahead[i])     # memory would stand idle while bars are worked on
                 if chunk.session_of[i] != self.session_at:
                     self.enter_session(chunk.session_of[i], bar.start_ns)
-                end_ns = self.end_of(&self.sessions[self.session_at], bar.start_ns,
-                                     self.rules.interval_ns)
+                end_ns = bar_end(&self.sessions[self.session_at], bar.start_ns,
+                                 self.rules.interval_ns)
                 self.match_bar(bar, end_ns)
                 self.signal_bar(bar, end_ns, chunk.first[i])
                 if self.status != Status.OK:

@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from dhanfast._core.bars cimport bars_advance, bars_tick
 from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
+from dhanfast._core.tradebook cimport bar_end
 from dhanfast._core.types cimport Session
 
 
@@ -25,8 +26,8 @@ cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,
                                         &chunk.first[0], chunk.count)
             continue
         bar = &signal_bars[chunk.base + chunk.index[chunk.at]]
-        end_ns = kernel.end_of(&kernel.sessions[chunk.session_of[chunk.at]], bar.start_ns,
-                               kernel.rules.interval_ns)
+        end_ns = bar_end(&kernel.sessions[chunk.session_of[chunk.at]], bar.start_ns,
+                         kernel.rules.interval_ns)
         if end_ns > until_ns:
             return
         if _is_later(kernel, chunk.session_of[chunk.at]):
@@ -56,8 +57,8 @@ cdef Status _split(Kernel kernel, const Bar *bars, size_t n, const Bar *signal_b
             _signals_until(kernel, signal_bars, m, bar.start_ns)
             if _is_later(kernel, chunk.session_of[i]):
                 kernel.enter_session(chunk.session_of[i], bar.start_ns)
-            end_ns = kernel.end_of(&kernel.sessions[kernel.session_at], bar.start_ns,
-                                   kernel.rules.match_interval_ns)
+            end_ns = bar_end(&kernel.sessions[kernel.session_at], bar.start_ns,
+                             kernel.rules.match_interval_ns)
             kernel.match_bar(bar, end_ns)
             _signals_until(kernel, signal_bars, m, end_ns)
             if kernel.status != Status.OK:
@@ -116,8 +117,8 @@ cdef void _decide_on_bars(Kernel kernel, const Bar *bars, size_t count) noexcept
         first = kernel.fresh
         kernel.fresh = 0
         kernel.strategy.prepare(&bars[i], &zero, &first, 1)
-        end_ns = kernel.end_of(&kernel.sessions[kernel.session_at], bars[i].start_ns,
-                               kernel.rules.interval_ns)
+        end_ns = bar_end(&kernel.sessions[kernel.session_at], bars[i].start_ns,
+                         kernel.rules.interval_ns)
         kernel.sample(end_ns)
         kernel.signal_bar(&bars[i], end_ns, first)
 

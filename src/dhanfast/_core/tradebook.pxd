@@ -1,4 +1,4 @@
-"""Small sums that booking a trade needs: whole paise, whole units.
+"""Small sums that the kernel needs: whole paise, whole units, when a bar is complete.
 
 Owner thread:  any; pure functions.   Memory: none.
 """
@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from dhanfast._core.portfolio cimport Bill
 from dhanfast._core.runlog cimport Trade
-from dhanfast._core.types cimport paise_t
+from dhanfast._core.types cimport Session, ns_t, paise_t
 
 
 # The size of a signed quantity.
@@ -29,3 +29,11 @@ cdef inline void trade_charge(Trade *trade, const Bill *bill) noexcept nogil:
     trade.stamp += bill.stamp
     trade.stt += bill.stt
     trade.gst += bill.gst
+
+
+# When a bar that starts at start_ns is complete: its length, cut at the window's close.
+cdef inline ns_t bar_end(const Session *session, ns_t start_ns, ns_t interval_ns) noexcept nogil:
+    cdef ns_t close_ns = session.close_ns
+    if session.open2_ns and start_ns >= session.open2_ns:
+        close_ns = session.close2_ns
+    return min(start_ns + interval_ns, close_ns)

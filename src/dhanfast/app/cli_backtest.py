@@ -62,7 +62,12 @@ RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
 @click.option(
     "--latency", default="0ms", show_default=True, help="From decision to the exchange: 250ms, 1s."
 )
-@click.option("--seed", default=0, show_default=True, help="Kept with the result.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Kept with the result; nothing in it is random yet.",
+)
 @click.option(
     "--entry-from",
     default="09:20",

@@ -72,8 +72,8 @@ def session_table(
 
     Returns:
         Records of SESSION_DTYPE. `freeze` is 0 (no limit known) on dates before the
-        freeze table; `basis` is 0: the engine adds what its model of the future needs. Days whose
-        hours were never published have no row: see `session_notes`.
+        freeze table; `basis` is 0 and nothing reads it yet: a future is modelled at the index
+        level. Days whose hours were never published have no row: see `session_notes`.
 
     Shape:
         (trading days,)
