@@ -407,14 +407,12 @@ cdef class Kernel:
             if self.working[at].id == report.order_id:
                 break
         else:
-            # A request that came too late is answered after its order's end. A fill of an order
-            # that is not known would be missing from the books: the run stops.
+            # A late answer to an order that ended. But a fill would be missing from the books.
             if report.kind == ReportKind.FILLED:
                 self.status = Status.UNKNOWN_ORDER
             return
         if report.kind == ReportKind.REJECTED and report.left > 0:
-            # Only a change was refused, the order lives on; a stop may now cover too little.
-            if report.order_id == self.stop_id:
+            if report.order_id == self.stop_id:   # it lives on, but may cover too little
                 self.leave(Reason.RISK_EXIT, 0, report.time_ns)
             return
         if report.kind == ReportKind.FILLED:
@@ -451,6 +449,8 @@ cdef class Kernel:
                 self.target_price = price_on_tick(report.price + report.side * distance,
                                                   session.tick)
             trade.stop, trade.target = self.stop_price, self.target_price
+        elif trade.exit_value != 0 and (self.stop_price or self.target_price):
+            self.status = Status.TANGLED_FILLS   # refused, never half protected
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
         trade_charge(trade, bill)

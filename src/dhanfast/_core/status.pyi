@@ -12,5 +12,6 @@ class Status(IntEnum):
     OUT_OF_ORDER = 8
     OUT_OF_CALENDAR = 9
     PYTHON_ERROR = 10
+    TANGLED_FILLS = 11
 
 def raise_for(status: Status) -> None: ...

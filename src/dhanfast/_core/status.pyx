@@ -19,6 +19,9 @@ _MEANING = {
     int(Status.NOT_APPROVED): (OrderRefused, "order does not carry this risk gate's approval"),
     int(Status.BAD_PRICE): (BadData, "a price is zero or negative, or low is above high"),
     int(Status.OUT_OF_ORDER): (BadData, "an event is older than the one before it"),
+    int(Status.TANGLED_FILLS): (
+        OrderRefused, "an entry filled on after its own exit had begun to fill: its stop could "
+        "cover too little, which this version cannot repair; trade fewer lots"),
     int(Status.OUT_OF_CALENDAR): (OutOfCalendar, "an event lies outside every known session"),
 }
 
