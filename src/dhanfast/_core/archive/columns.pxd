@@ -17,6 +17,8 @@ cdef enum:
     FIELD_CHANGES = 251          # pseudo-fields of the directory from here on
     FIELD_BLOB = 252
     LOW_BITS_MAX = 32
+    CODING_ZSTD = 1              # bits of Entry.coding
+    CODING_PLAIN = 2
     FIELD_PRICE_SCALE = 253
     FIELD_QTY_SCALE = 254
     FIELD_SEQ = 255

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 cdef extern from "df_columns.h":
     int df_planes_join(const uint8_t *planes, size_t stride, int width, int plain, size_t n,
                        uint64_t *out) noexcept nogil
-    void df_lows_join(const uint8_t *lows, int bits, size_t start, size_t n,
+    void df_lows_join(const uint8_t *lows, int bits, int plain, size_t start, size_t n,
                       uint64_t *out) noexcept nogil
     int df_bit_count(const uint64_t *words, size_t n, int bit) noexcept nogil
     uint64_t df_unzigzag(uint64_t z) noexcept nogil
@@ -16,20 +16,21 @@ if sizeof(Head) != HEAD_BYTES or sizeof(Entry) != ENTRY_BYTES:
 
 
 cdef void column_residuals(Column *column, size_t n, uint64_t *out) noexcept nogil:
-    cdef uint32_t position
-    cdef uint64_t residual
+    cdef uint32_t position = 0
+    cdef uint64_t residual = 0
     cdef size_t start = column.used
+    cdef bint plain = (column.entry.coding & CODING_PLAIN) != 0
     df_planes_join(column.planes + start, column.stride, column.entry.width,
-                   column.lows != NULL, n, out)
+                   plain or column.lows != NULL, n, out)
     if column.lows != NULL:
-        df_lows_join(column.lows, column.entry.low_bits, start, n, out)
+        df_lows_join(column.lows, column.entry.low_bits, plain, start, n, out)
     column.used = start + n
     while column.patched < column.entry.exceptions:
         memcpy(&position, column.positions + 4 * <size_t>column.patched, 4)
         if position >= start + n:
             return
         memcpy(&residual, column.residuals + 8 * <size_t>column.patched, 8)
-        out[position - start] = df_unzigzag(residual)
+        out[position - start] = residual if plain else df_unzigzag(residual)
         column.patched += 1
 
 

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from dhanfast._core.archive.columns cimport (
-    BLOCK_ROWS_MAX, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE,
+    BLOCK_ROWS_MAX, CODING_ZSTD, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE,
     FIELD_QTY_SCALE, FIELD_SEQ, HEAD_BYTES, LOW_BITS_MAX, Predictor, column_residuals,
     column_rows, column_slots, column_values, column_words,
 )
@@ -137,7 +137,7 @@ cdef class Cursor:
             part = body[data:data + entry.stored] if entry.stored else b""
             try:
                 # Stored bytes are copied too: the body is not needed once a cursor stands.
-                unpacked = unpack(part, entry.raw) if entry.coding else bytes(part)
+                unpacked = unpack(part, entry.raw) if entry.coding & CODING_ZSTD else bytes(part)
             except BadData as error:
                 raise _refuse(data, str(error)) from error
             data += entry.stored
@@ -159,7 +159,7 @@ cdef class Cursor:
         cdef size_t lows = (count * entry.low_bits + 7) // 8 + 8 if entry.low_bits else 0
         if FIELD_CHANGES > entry.field >= len(stream.fields):
             raise _refuse(at, f"field {entry.field} is unknown")
-        if entry.predictor > Predictor.KEY_FOLLOW or entry.scaling > 2 or entry.coding > 1:
+        if entry.predictor > Predictor.KEY_FOLLOW or entry.scaling > 2 or entry.coding > 3:
             raise _refuse(at, "unknown predictor, scale or coding")
         if entry.width > 8 or entry.exceptions > count or entry.scale == 0:
             raise _refuse(at, "width above 8, more exceptions than rows, or a scale of 0")
@@ -167,7 +167,7 @@ cdef class Cursor:
             raise _refuse(at, f"field {entry.field} has a change bit or an instrument's scale")
         if entry.low_bits > LOW_BITS_MAX or entry.low_bytes != lows:
             raise _refuse(at + 20, f"{entry.low_bytes} bytes of low bits where {lows} are needed")
-        if entry.coding == 0 and entry.stored != entry.raw:
+        if not entry.coding & CODING_ZSTD and entry.stored != entry.raw:
             raise _refuse(at + 12, f"{entry.stored} bytes stored of {entry.raw}")
         if entry.field == FIELD_BLOB:
             if stream.blob is None or entry.raw > BLOB_MAX or entry.low_bits:
@@ -182,7 +182,7 @@ cdef class Cursor:
         """Point a column at its bytes and check what can be checked of them."""
         cdef Column *column = &self.columns[self.count]
         cdef const unsigned char[::1] view
-        cdef uint32_t i, position
+        cdef uint32_t i, position = 0
         cdef int64_t before = -1
         cdef size_t field = column.entry.field, planes = column.entry.width * column.stride
         self._buffers.append(data)

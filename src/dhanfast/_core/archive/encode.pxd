@@ -17,6 +17,7 @@ cdef struct Choice:              # how one column is predicted
     int refers                   # field, -1 for none
     int scaling                  # 0 own, 1 price, 2 quantity
     int change_bit               # 0: every row has a residual
+    int plain                    # no difference is negative: no zig-zag
 
 
 cdef class Encoder:

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from dhanfast._core.archive.columns cimport (
-    BLOCK_ROWS_MAX, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE, FIELD_QTY_SCALE,
+    BLOCK_ROWS_MAX, CODING_PLAIN, CODING_ZSTD, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE, FIELD_QTY_SCALE,
     FIELD_SEQ, LOW_BITS_MAX, Entry, Head, Predictor,
 )
 
@@ -26,6 +26,7 @@ cdef extern from "df_columns.h":
     uint64_t df_zigzag(int64_t v) noexcept nogil
     int df_bits(uint64_t z) noexcept nogil
     void df_lows_split(uint64_t *z, size_t n, int bits, uint8_t *lows) noexcept nogil
+    int df_any_negative(const uint64_t *v, size_t n) noexcept nogil
     int df_planes_split(const uint64_t *z, size_t n, int width, uint8_t *planes) noexcept nogil
     void df_gather(const char *rows, size_t row_bytes, int kind, size_t n,
                    uint64_t *out) noexcept nogil
@@ -268,8 +269,10 @@ cdef class Encoder:
         cdef uint8_t *at
         cdef uint8_t mark
         memset(bits, 0, sizeof(bits))
+        choice.plain = not df_any_negative(self.values, n)
         for i in range(n):
-            self.values[i] = df_zigzag(<int64_t>self.values[i])
+            if not choice.plain:
+                self.values[i] = df_zigzag(<int64_t>self.values[i])
             bits[df_bits(self.values[i])] += 1
         if choice.refers >= 0:
             base += self._base_of(entries, choice.refers)
@@ -327,16 +330,18 @@ cdef class Encoder:
         self._append(entries, parts, (<char *>self.planes)[:raw], dict(
             field=field, predictor=choice.predictor, refers=max(choice.refers, 0), width=width,
             scaling=choice.scaling, exceptions=exceptions, base=base, scale=scale,
-            low_bits=low_bits, change_bit=choice.change_bit, low_bytes=low_bytes))
+            low_bits=low_bits, change_bit=choice.change_bit, low_bytes=low_bytes,
+            coding=CODING_PLAIN if choice.plain else 0))
         if low_bits:
             parts.append((<char *>self.lows)[:low_bytes])
 
     def _append(self, entries, parts, plain, entry):
         """Compress a column when that pays, and list it."""
         packed = self._pack(plain) if len(plain) > 32 else plain
-        coding = len(packed) < len(plain) - len(plain) // 64
-        part = packed if coding else plain
-        entries.append(entry | dict(coding=int(coding), stored=len(part), raw=len(plain)))
+        packs = CODING_ZSTD if len(packed) < len(plain) - len(plain) // 64 else 0
+        part = packed if packs else plain
+        entries.append(entry | dict(coding=entry["coding"] | packs, stored=len(part),
+                                    raw=len(plain)))
         parts.append(part)
 
     cdef object _change_entry(self, size_t n, list entries, list parts):
@@ -345,14 +350,14 @@ cdef class Encoder:
         for i in range(n):
             self.values[i] = self.changes[i]
         df_planes_split(self.values, n, 1, self.planes)
-        self._finish(FIELD_CHANGES, Choice(Predictor.CONST, -1, 0, 0), 1, 0, 0, 1, n, 0, n,
+        self._finish(FIELD_CHANGES, Choice(Predictor.CONST, -1, 0, 0, 0), 1, 0, 0, 1, n, 0, n,
                      entries, parts)
 
     cdef object _slot_entry(self, int field, size_t n, list entries, list parts):
         """Which row is whose; nothing when there is one instrument."""
         cdef size_t i
         cdef int width = 1 if self.keys <= 256 else 2 if self.keys <= 65536 else 3
-        cdef Choice choice = Choice(Predictor.CONST, -1, 0, 0)
+        cdef Choice choice = Choice(Predictor.CONST, -1, 0, 0, 0)
         if self.keys == 1:
             return
         for i in range(n):
@@ -368,7 +373,7 @@ cdef class Encoder:
         for i in range(n):
             self.values[i] = numbers[i] - last
             last = numbers[i]
-        self._entry(field, Choice(Predictor.ROW, -1, 0, 0), numbers[0], 1, n, entries, parts)
+        self._entry(field, Choice(Predictor.ROW, -1, 0, 0, 0), numbers[0], 1, n, entries, parts)
 
     def encode(self, rows, uint64_t first_seq, seq=None, blob=b""):
         """Rows to a ROWS body.
@@ -423,7 +428,7 @@ cdef class Encoder:
         if blob:
             self._append(entries, parts, bytes(blob), dict(
                 field=FIELD_BLOB, predictor=1, refers=0, width=0, scaling=0, exceptions=0, base=0,
-                scale=1, low_bits=0, change_bit=0, low_bytes=0))
+                scale=1, low_bits=0, change_bit=0, low_bytes=0, coding=0))
         return self._body(rows, n, first_seq, entries, parts)
 
     def _order(self):

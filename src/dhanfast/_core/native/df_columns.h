@@ -42,14 +42,16 @@ DF_TWO_COPIES(df_planes_join, (const uint8_t *p, size_t stride, int w, int plain
 
 /* Put `bits` (1..32) low bits below what the planes gave, from residual number `from` on. Eight bytes
  * beyond the last bit are readable. */
-static inline void df_lows_join(const uint8_t *lows, int bits, size_t from, size_t n,
+static inline void df_lows_join(const uint8_t *lows, int bits, int plain, size_t from, size_t n,
                                 uint64_t *out) {
     uint64_t mask = ((uint64_t)1 << bits) - 1, word;
     size_t at = from * (size_t)bits;
     for (size_t i = 0; i < n; i++, at += (size_t)bits) {
         memcpy(&word, lows + (at >> 3), 8);
-        out[i] = df_unzigzag((out[i] << bits) | ((word >> (at & 7)) & mask));
+        out[i] = (out[i] << bits) | ((word >> (at & 7)) & mask);
     }
+    if (!plain)
+        for (size_t i = 0; i < n; i++) out[i] = df_unzigzag(out[i]);
 }
 /* The low `bits` of each residual to a zeroed buffer; the residuals lose them. */
 static inline void df_lows_split(uint64_t *z, size_t n, int bits, uint8_t *lows) {
@@ -69,6 +71,14 @@ DF_BODY int df_bit_count_body(const uint64_t *words, size_t n, int bit) {
     return (int)count;
 }
 DF_TWO_COPIES(df_bit_count, (const uint64_t *words, size_t n, int bit), (words, n, bit))
+
+/* Whether any of n words is negative as a signed number. */
+DF_BODY int df_any_negative_body(const uint64_t *v, size_t n) {
+    uint64_t all = 0;
+    for (size_t i = 0; i < n; i++) all |= v[i];
+    return (int)(all >> 63);
+}
+DF_TWO_COPIES(df_any_negative, (const uint64_t *v, size_t n), (v, n))
 
 /* Residual words to planes: the low `width` bytes of each. */
 DF_BODY int df_planes_split_body(const uint64_t *restrict z, size_t n, int width,
