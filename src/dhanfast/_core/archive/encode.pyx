@@ -194,14 +194,16 @@ cdef class Encoder:
         cdef double cost, least = -1.0
         name = self.stream.fields[field]
         best.change_bit = choice.change_bit = 0
-        best.scaling = choice.scaling = {"price": 1, "qty": 2}.get(
-            self.stream.scaling.get(name), 0)
+        shared = {"price": 1, "qty": 2}.get(self.stream.scaling.get(name), 0)
+        best.scaling = shared
         candidates = self._candidates(name)
         best.predictor, best.refers = candidates[0]
         if len(candidates) == 1:
             return best
         for predictor, refers in candidates:
             choice.predictor, choice.refers = predictor, refers
+            # The step of one instrument does not divide what lies between it and another.
+            choice.scaling = 0 if predictor == Predictor.ROW else shared
             self._differences(rows, min(n, <size_t>SAMPLE), field, choice)
             cost = _cost(self.values, min(n, <size_t>SAMPLE))
             if least < 0 or cost < least:
@@ -275,7 +277,7 @@ cdef class Encoder:
                 self.values[i] = df_zigzag(<int64_t>self.values[i])
             bits[df_bits(self.values[i])] += 1
         if choice.refers >= 0:
-            base += self._base_of(entries, choice.refers)
+            base += <uint64_t>self._base_of(entries, choice.refers)
         if bits[0] == n and base == 0 and choice.refers < 0:
             return
         choice.change_bit = self._change_bit(field, n, bits[0])
