@@ -1,5 +1,6 @@
 """Blocks of an archive: rows to bytes and back, with zstd from the `zstandard` library."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ from dhanfast._core.archive.schema import Stream
 from dhanfast.errors import BadData
 
 LEVEL: Final = 3
+_LOCAL: Final = threading.local()  # a decompressor is one thread's; making one costs a context
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,10 @@ def _unpack(packed: Any, size: int) -> bytes:
         claimed = zstandard.frame_content_size(packed)
         if claimed != size:
             raise BadData(f"a zstd frame of {claimed} bytes where {size} belong")
-        return zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+        try:
+            decompressor = _LOCAL.decompressor
+        except AttributeError:
+            decompressor = _LOCAL.decompressor = zstandard.ZstdDecompressor()
+        return bytes(decompressor.decompress(packed, allow_extra_data=False))
     except zstandard.ZstdError as error:
         raise BadData(f"damaged zstd frame ({error})") from error
