@@ -102,7 +102,7 @@ def test_the_fused_loop_gives_what_the_columns_give() -> None:
 
 
 def test_the_layout_uses_what_it_promises() -> None:
-    """Sparse columns, low bits apart, scales and followers all occur: the tests above reach them."""
+    """Sparse columns, low bits apart and scales all occur: the tests above reach them."""
     entries = entries_of(Codec(TICKS).encode(walk(9_000, 12, 3), 0))
     assert {entry[0] for entry in entries} >= {251, 253, 254, 6}
     assert any(entry[7] for entry in entries) and any(entry[6] for entry in entries)

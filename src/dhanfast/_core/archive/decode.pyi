@@ -12,6 +12,7 @@ TICK_FIELDS: tuple[str, ...]
 def block_head(
     body: Any,
 ) -> tuple[int, int, int, int, int, int, NDArray[np.uint32]]: ...
+
 @final
 class Cursor:
     def __new__(

@@ -8,9 +8,9 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from dhanfast._core.archive.columns cimport (
-    BLOCK_ROWS_MAX, CODING_ZSTD, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE,
-    FIELD_QTY_SCALE, FIELD_SEQ, HEAD_BYTES, LOW_BITS_MAX, Predictor, column_residuals,
-    column_rows, column_slots, column_values, column_words,
+    BLOCK_ROWS_MAX, CODING_ZSTD, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES,
+    FIELD_PRICE_SCALE, FIELD_QTY_SCALE, FIELD_SEQ, HEAD_BYTES, LOW_BITS_MAX, Predictor,
+    column_residuals, column_rows, column_slots, column_values, column_words,
 )
 from dhanfast._core.archive.fused cimport tick_rows
 
@@ -116,10 +116,10 @@ cdef class Cursor:
         cdef size_t at = HEAD_BYTES + 8 * ((self.head.keys + 1) // 2)
         cdef size_t data = at + ENTRY_BYTES * self.head.columns
         cdef size_t size = body.shape[0]
-        cdef size_t index, count
+        cdef size_t _index, count
         cdef Entry entry
         seen = set()
-        for index in range(self.head.columns):
+        for _index in range(self.head.columns):
             memcpy(&entry, &body[at], ENTRY_BYTES)
             count = self.head.rows
             if entry.field == FIELD_PRICE_SCALE or entry.field == FIELD_QTY_SCALE:
