@@ -29,6 +29,7 @@ from dhanfast.market.master_rows import Facts, assemble
 
 REFUSED_KEPT: Final = 1_000  # refused rows written out; all are counted
 LOT_MAX: Final = 1_000_000_000
+PARSER: Final = 1  # raise it when the same file makes another master
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ class _Comparison:
         blank_old = np.array([not word for word in before.table], bool)
         blank_new = np.array([not word for word in after.table], bool)
         first, second = before.codes[self.left], after.codes[self.right]
-        return (mapped[first] == second) | blank_old[first] | blank_new[second]
+        same: Mask = (mapped[first] == second) | blank_old[first] | blank_new[second]
+        return same
 
     def _same_texts(self, name: str, blank_matches: bool) -> Mask:
         """Where a column of text says the same; two blanks only if `blank_matches`."""
@@ -149,13 +150,11 @@ class _Comparison:
         strikes, strikes_now = self.pair("strike")
         expiries, expiries_now = self.pair("expiry")
         derivative = (kinds >= FUTURE) & (kinds_now >= FUTURE)
-        other = (kinds != kinds_now) | (strikes != strikes_now)
+        other: Mask = (kinds != kinds_now) | (strikes != strikes_now)
         if self.same_form:
             same = self._same_words("underlying")
             cash = self._same_texts("symbol", True) | self._same_texts("isin", False)
             other |= np.where(derivative, ~same, ~cash)
-        else:
-            cash = np.ones(len(self.left), bool)
         expiry = derivative & ~other & (expiries != expiries_now)
         far = np.zeros(len(self.left), bool)
         for index in np.flatnonzero(expiry).tolist():
@@ -177,9 +176,9 @@ class _Comparison:
             before = _described(self.old, int(self.left[index]))
             after = _described(self.new, int(self.right[index]))
             yield self._change("reused", index, before, after)
-        before, after = self.pair("expiry")
+        expiries = self.pair("expiry")
         for index in np.flatnonzero(self.moved).tolist():
-            dates = [str(expiry_date(int(side[index]))) for side in (before, after)]
+            dates = [str(expiry_date(int(side[index]))) for side in expiries]
             yield self._change("expiry", index, *dates)
 
     def values(self) -> Iterator[Change]:
