@@ -32,6 +32,8 @@ def assemble(sheet: "Sheet", facts: Facts) -> tuple[Master, int]:
     Returns:
         the master, and how many rows repeated another one word for word.
     """
+    import pyarrow as pa
+
     rows = np.flatnonzero(sheet.alive)
     symbols, underlyings = _names(sheet, facts, rows)
     named = np.array([bool(text) for text in symbols], bool)
@@ -44,8 +46,8 @@ def assemble(sheet: "Sheet", facts: Facts) -> tuple[Master, int]:
     chosen, repeated = _sorted_once(sheet, facts["key"])
     at = place[chosen]
     columns = _columns(sheet, facts, chosen)
-    columns["symbol"] = _texts_of([symbols[i] for i in at.tolist()])
-    columns["underlying"] = _words_of([underlyings[i] for i in at.tolist()])
+    columns["symbol"] = _texts_of(pa.array([symbols[i] for i in at.tolist()], pa.string()))
+    columns["underlying"] = _words_of(pa.array([underlyings[i] for i in at.tolist()], pa.string()))
     columns["order"] = Numbers(_order(columns))
     return Master(columns, sheet.form.name), repeated
 
@@ -162,12 +164,18 @@ def _columns(sheet: "Sheet", facts: Facts, rows: Rows) -> dict[str, Column]:
     return columns
 
 
-def _listed(sheet: "Sheet", ours: str, rows: Rows) -> list[str]:
-    """Cells of a column, words that stand for nothing left out; blanks when there is none."""
+def _listed(sheet: "Sheet", ours: str, rows: Rows) -> Any:
+    """Cells of a column as Arrow text; words that stand for nothing, and a column the file does
+    not have, as blanks.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not sheet.has(ours):
-        return [""] * len(rows)
-    cells_of: list[str] = sheet.texts(sheet.place(ours), rows).to_pylist()
-    return ["" if cell.upper() in LEFT else cell for cell in cells_of]
+        return pa.repeat("", len(rows))
+    given = sheet.texts(sheet.place(ours), rows)
+    nothing = pc.is_in(pc.utf8_upper(given), value_set=pa.array(LEFT))
+    return pc.if_else(nothing, "", given)
 
 
 def _optional(sheet: "Sheet", ours: str, rows: Rows, zero: bool = False) -> NDArray[Any]:
@@ -185,7 +193,7 @@ def _optional(sheet: "Sheet", ours: str, rows: Rows, zero: bool = False) -> NDAr
 def _spare(sheet: "Sheet", header: str, slot: int, rows: Rows) -> Column:
     """A column we do not need ourselves: typed when it is known, text when it is new."""
     if header in FLAGS:
-        return _words_of(sheet.texts(slot, rows).to_pylist())
+        return _words_of(sheet.texts(slot, rows))
     if PERCENT.fullmatch(header):
         starts = np.ascontiguousarray(sheet.starts[slot][rows])
         ends = np.ascontiguousarray(sheet.ends[slot][rows])
@@ -194,7 +202,7 @@ def _spare(sheet: "Sheet", header: str, slot: int, rows: Rows) -> Column:
         if odd:
             sheet.notes[f"{header} that is no number of {PERCENT_PLACES} decimals"] += odd
         return Numbers(np.where(fault > 0, NONE, values), PERCENT_PLACES)
-    return _texts_of(sheet.texts(slot, rows).to_pylist())
+    return _texts_of(sheet.texts(slot, rows))
 
 
 def _order(columns: dict[str, Column]) -> NDArray[np.uint32]:
@@ -222,18 +230,22 @@ def _small(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64)
 
 
-def _texts_of(listed: list[str]) -> Texts:
-    """Texts end to end."""
-    parts = [text.encode() for text in listed]
-    offsets = np.zeros(len(parts) + 1, np.int32)
-    np.cumsum([len(part) for part in parts], out=offsets[1:])
-    return Texts(offsets, np.frombuffer(b"".join(parts), np.uint8))
+def _texts_of(listed: Any) -> Texts:
+    """Arrow text without nulls as a column."""
+    _, offsets, blob = listed.buffers()
+    if not len(listed):
+        return Texts(np.zeros(1, np.int32), np.empty(0, np.uint8))
+    ends = np.frombuffer(offsets, np.int32)[listed.offset : listed.offset + len(listed) + 1]
+    data = np.frombuffer(blob, np.uint8) if blob is not None else np.empty(0, np.uint8)
+    return Texts(ends - ends[0], data[ends[0] : ends[-1]])
 
 
-def _words_of(listed: list[str]) -> Words:
-    """Texts as codes, the table in the order of the alphabet."""
-    table = tuple(sorted(set(listed)))
-    code = {word: index for index, word in enumerate(table)}
+def _words_of(listed: Any) -> Words:
+    """Arrow text as codes, the table in the order of the alphabet."""
+    coded = listed.dictionary_encode()
+    found = coded.dictionary.to_pylist()
+    table = tuple(sorted(found))
+    place = {word: index for index, word in enumerate(table)}
     width = np.uint8 if len(table) <= 256 else np.uint16 if len(table) <= 65_536 else np.uint32
-    codes = np.fromiter((code[word] for word in listed), width, len(listed))
-    return Words(codes, table)
+    moved = np.array([place[word] for word in found], width)
+    return Words(moved[np.asarray(coded.indices)], table)
