@@ -129,12 +129,12 @@ def download(
         parts = require_allowed(url, limits)
         connection = _connect(parts, limits)
         try:
-            answer = _ask(connection, parts, known, limits)
-            if answer.status in (301, 302, 303, 307, 308):
-                url = _redirected(url, answer, limits)
-                continue
-            wait = Wait(limits, deadline_ns, clock, told)
-            return _taken(answer, url, known, wait)
+            with _ask(connection, parts, known, limits) as answer:
+                if answer.status in (301, 302, 303, 307, 308):
+                    url = _redirected(url, answer, limits)
+                    continue
+                wait = Wait(limits, deadline_ns, clock, told)
+                return _taken(answer, url, known, wait)
         except (OSError, http.client.HTTPException) as error:
             raise DhanfastError(
                 f"{public_url(url)}: cannot be fetched ({_cause(error)}); look at the network and "
@@ -202,9 +202,11 @@ def _taken(answer: http.client.HTTPResponse, url: str, known: Validators, wait: 
     if encoding not in ("identity", "gzip"):
         raise BadData(f"{name}: compressed as {encoding}, which was not asked for; try again")
     unzip = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    data = bytearray()
+    data, came = bytearray(), 0
+    promised = None if answer.chunked else answer.length
     while chunk := answer.read1(CHUNK):
-        wait.check(name, len(data))
+        came += len(chunk)
+        wait.check(name, came)
         data += _inflated(unzip, chunk, wait.limits.bytes_max - len(data), name)
         if len(data) > wait.limits.bytes_max:
             raise BadData(
@@ -212,7 +214,7 @@ def _taken(answer: http.client.HTTPResponse, url: str, known: Validators, wait: 
                 "nothing was changed"
             )
     whole = unzip is None or (unzip.eof and not unzip.unused_data)
-    if answer.length not in (None, 0) or not whole:
+    if promised not in (None, came) or not whole:
         raise BadData(f"{name}: the download was cut short; try again. Nothing was changed")
     return Download(name, bytes(data), said)
 
