@@ -78,7 +78,8 @@ def options(count: int, first: int = 1, **changes: str) -> list[Row]:
     return [
         option(
             SECURITY_ID=str(first + n), STRIKE_PRICE=f"{20000 + 50 * n}.00000",
-            SYMBOL_NAME=f"NIFTY-Jul2026-{20000 + 50 * n}-CE", **changes,
+            SYMBOL_NAME=f"NIFTY-Jul2026-{20000 + 50 * n}-CE",
+            DISPLAY_NAME=f"NIFTY 28 JUL {20000 + 50 * n} CALL", **changes,
         )
         for n in range(count)
     ]  # fmt: skip

@@ -460,3 +460,24 @@ def test_columns_that_do_not_fit_are_refused(
         columns[name] = column
     with pytest.raises(BadData, match=says):
         Master(columns, "detailed")
+
+
+@given(rows=detailed_rows(), data=st.data())
+def test_spoiled_bytes_are_refused_or_accounted_for(rows: list[Row], data: st.DataObject) -> None:
+    """Whatever happens to a file on its way: an error that names it, or every line accounted for."""
+    text = bytearray(as_csv(rows))
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(text) - 1))
+        piece = data.draw(st.sampled_from([b"", b",", b'"', b"\n", b"\xff", b"-", b"9", b"\x00"]))
+        text[place : place + data.draw(st.integers(0, 3))] = piece
+        if not text:
+            return
+    try:
+        parsed = parse_master(bytes(text), name="spoiled.csv")
+    except BadData as error:
+        assert str(error).startswith("spoiled.csv: ")
+        return
+    taken = len(parsed.master) + parsed.refused_count + parsed.repeated
+    assert parsed.rows == taken + sum(parsed.left_out.values())
+    lines = [line for line in bytes(text).split(b"\n")[1:] if line.removesuffix(b"\r")]
+    assert parsed.rows <= len(lines) + 1

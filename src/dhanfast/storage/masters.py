@@ -244,8 +244,7 @@ class MasterStore:
         with exclusive(self.root / LOCK, "updating the instrument master"):
             copies = self.copies()
             self._sweep(copies)
-            # A copy that is damaged, or that an older version made, must not be said to be current.
-            newest = copies[-1] if copies and self._is_current(copies[-1]) else None
+            newest = copies[-1] if copies and self._stands(copies[-1], options) else None
             raw = source(newest)
             if raw is None:
                 if newest is None:
@@ -253,13 +252,14 @@ class MasterStore:
                 return self._repeat(copies, newest, day, options, clock)
             before = max((c for c in copies if c.day <= day.isoformat()), key=_day, default=None)
             same = before and before.source_sha256 == hashlib.sha256(raw.data).hexdigest()
-            if before and same and self._is_current(before):
+            if before and same and self._stands(before, options):
                 return self._repeat(copies, before, day, options, clock)
             return self._take(copies, before, raw, day, options, clock)
 
-    def _is_current(self, copy: Copy) -> bool:
-        """Whether a copy is whole and this version would make the same of its file."""
-        return copy.parser == PARSER and self._load_if_whole(copy) is not None
+    def _stands(self, copy: Copy, options: UpdateOptions) -> bool:
+        """Whether a copy is what its file would make today: whole, of this version, as asked."""
+        as_asked = options.form in (None, copy.form) and copy.rows >= options.rows_min
+        return as_asked and copy.parser == PARSER and self._load_if_whole(copy) is not None
 
     def _load_if_whole(self, copy: Copy | None) -> Master | None:
         """The master of a copy, or None when there is none or it is damaged."""
