@@ -45,7 +45,12 @@ def _store(folder: Path | None) -> "MasterStore":
 
 @click.group()
 def instruments() -> None:
-    """Fetch the broker's instrument list, search it, and compare days."""
+    """Fetch the broker's instrument list, search it, and compare days.
+
+    \b
+    Example:
+      dhanfast instruments update
+    """
 
 
 @instruments.command("update")
