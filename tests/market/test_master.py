@@ -316,7 +316,7 @@ def test_what_editors_do_to_a_file_does_not_matter(change: str) -> None:
 
 @given(rows=detailed_rows(), data=st.data())
 def test_spoiled_bytes_are_refused_or_accounted_for(rows: list[Row], data: st.DataObject) -> None:
-    """Whatever happens to a file on its way: an error that names it, or every line accounted for."""
+    """Whatever happens to a file on its way: an error, or every line accounted for."""
     text = bytearray(as_csv(rows))
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.integers(0, len(text) - 1))

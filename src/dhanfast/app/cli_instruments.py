@@ -47,9 +47,7 @@ def _store(folder: Path | None) -> "MasterStore":
 def instruments() -> None:
     """Fetch the broker's instrument list, search it, and compare days.
 
-    \b
-    Example:
-      dhanfast instruments update
+    Example: dhanfast instruments update
     """
 
 
