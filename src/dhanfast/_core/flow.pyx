@@ -48,7 +48,7 @@ cdef enum:
     MS = 1_000_000
     SECOND = 1_000_000_000
     OI_NS = 180_000_000_000      # NSE publishes open interest about every three minutes
-    SPREAD_ODDS = 10             # of 64 records, so many draw another width of the quote
+    SPREAD_ODDS = 8              # of 64 records, so many draw another width of the quote
     SIZE_ODDS = 14               # of 64, so many change the quantity of a side that stays
 
 # As in lanes.py.
@@ -189,6 +189,13 @@ cdef void _enter(const Day *day, Lane *lane, size_t second) noexcept nogil:
     lane.second_ns = day.minutes[second // 60] + <ns_t>(second % 60) * SECOND
 
 
+# Records expected in a second. An index is broadcast by the clock, whatever the market does.
+cdef inline double _rate(const Day *day, const Lane *lane, size_t second) noexcept nogil:
+    if lane.plan.kind == INDEX:
+        return lane.weights[second // 60] / 60.0
+    return lane.weights[second // 60] * day.heat[second]
+
+
 # The instant of the lane's next record; the lane stands in its second afterwards.
 cdef ns_t _advance(const Day *day, Lane *lane) noexcept nogil:
     cdef double instant
@@ -202,7 +209,7 @@ cdef ns_t _advance(const Day *day, Lane *lane) noexcept nogil:
     while instant >= lane.second_base + lane.rate and second + 1 < day.seconds:
         second += 1
         lane.second_base = lane.second_base + lane.rate
-        lane.rate = lane.weights[second // 60] * day.heat[second]
+        lane.rate = _rate(day, lane, second)
     if second != lane.second:
         _enter(day, lane, second)
     # The sums round differently from the whole: at the very end a record may lie a hair outside.
@@ -225,7 +232,7 @@ cdef uint64_t _quote(const Day *day, Lane *lane, double fair) noexcept nogil:
     cdef uint64_t word = draw_word(&lane.words)
     cdef uint64_t sizes
     cdef bint first = lane.bid == 0
-    cdef double width, room, low
+    cdef double width, near, far, low
     cdef int64_t bid, ask
     cdef bint bid_moves, ask_moves
     if first or (word & 63) < SPREAD_ODDS:
@@ -233,13 +240,15 @@ cdef uint64_t _quote(const Day *day, Lane *lane, double fair) noexcept nogil:
             <double>draw_quantile(&WIDTHS[0], <uint32_t>(word >> 32)) / 4096.0)
     width = lane.width * <double>day.wide[lane.second // 60] / 16.0
     width = width if width > 1.0 else 1.0
-    room = 0.3 * width
-    room = room if room > 0.75 else 0.75
+    near = 0.3 * width if width > 2.5 else 0.75        # the side whose turn it is gives way sooner
+    far = 0.4 * width if width > 2.0 else 0.75
+    if word >> 56 & 1:
+        near, far = far, near
     low = fair - 0.5 * width + 0.5
     bid = <int64_t>low if low > 1.0 else 1
     ask = bid + <int64_t>(width + 0.5)
-    bid_moves = first or <double>(bid - lane.bid) > room or <double>(lane.bid - bid) > room
-    ask_moves = first or <double>(ask - lane.ask) > room or <double>(lane.ask - ask) > room
+    bid_moves = first or <double>(bid - lane.bid) > near or <double>(lane.bid - bid) > near
+    ask_moves = first or <double>(ask - lane.ask) > far or <double>(lane.ask - ask) > far
     if (bid if bid_moves else lane.bid) >= (ask if ask_moves else lane.ask):
         bid_moves = ask_moves = True
     if bid_moves:
@@ -387,7 +396,7 @@ def second_shares(seed: int, ordinal: int, const double[::1] levels):
             move = levels[j + 1] - levels[j]
             move = (move if move > 0.0 else -move) / moved if moved > 0.0 else 1.0
             heat = 0.8 * heat + 0.2 * draw_exponential(&state)
-            view[j] = (0.6 + 0.4 * move) * (0.25 + 0.75 * heat)
+            view[j] = (0.85 + 0.15 * move) * (0.6 + 0.4 * heat)
             total = total + view[j]
         for j in range(i, i + 60):
             view[j] = view[j] / total
@@ -512,7 +521,7 @@ cdef class TickFlow:
             lane.deep = draw_stream(seed, day, 65 + 2 * i)
             if lane.plan.strike > 0.0:
                 lane.log_strike = exact_log(lane.plan.strike)
-            lane.rate = lane.weights[0] * self._day.heat[0]
+            lane.rate = _rate(&self._day, lane, 0)
             lane.second = self._day.seconds            # so that the first value is computed
             _enter(&self._day, lane, 0)
 

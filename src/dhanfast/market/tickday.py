@@ -42,16 +42,18 @@ from dhanfast.market.tables import require_name
 
 DEPTHS: Final = (0, 5, 20, 200)
 BATCH_MAX: Final = 2**24
-# Between two strikes (paise), and every how many of them a round one attracts trade.
+# Between two strikes, between two round ones (paise), and how much more often those trade.
 STRIKES: Final = {
-    "BANKNIFTY": (10_000, 5), "NIFTY": (5_000, 2), "FINNIFTY": (5_000, 2),
-    "MIDCPNIFTY": (2_500, 4), "NIFTYNXT50": (10_000, 5), "SENSEX": (10_000, 5),
-    "BANKEX": (10_000, 5),
+    "BANKNIFTY": (10_000, 50_000, 2.6), "NIFTY": (5_000, 10_000, 1.5),
+    "FINNIFTY": (5_000, 10_000, 1.5), "MIDCPNIFTY": (2_500, 10_000, 1.8),
+    "NIFTYNXT50": (10_000, 50_000, 2.6), "SENSEX": (10_000, 50_000, 2.6),
+    "BANKEX": (10_000, 50_000, 2.6),
 }  # fmt: skip
 INDEX_RATE: Final = 4.0  # records a second when nobody asks for another number
-CONTRACT_RATE: Final = 0.87
-FUTURE_TRADES: Final = 0.095  # share of the future's records that are trades
-OPTION_TRADES: Final = 0.12  # the same of an option at the money
+CONTRACT_RATE: Final = 0.95
+FUTURE_TRADES: Final = 0.118  # share of the future's records that are trades
+# The same of options: a part that dies away within three or four strikes, and a wider one.
+OPTION_TRADES: Final = (0.11, 0.02)
 FUTURE_SPREAD: Final = 0.000035  # of the level: some ten ticks of 2025
 OPENING_WIDTH: Final = (35, 26, 21, 21, 21)  # of quotes in the first minutes, sixteenths
 TRADING_DAYS: Final = 252.0
@@ -249,7 +251,7 @@ class _Chain:
         # Records and trades share the day's volume shape evenly: the root of it each.
         busy = np.sqrt(volume_shares(count) * count)
         busy = busy / (math.fsum(busy.tolist()) / count)
-        step, every = STRIKES[self.symbol]
+        step, apart, boost = STRIKES[self.symbol]
         spot = self.path.index[:-1:60]
         records, trades = np.empty((len(chosen), count)), np.empty((len(chosen), count))
         for row, listed in enumerate(chosen):
@@ -263,11 +265,12 @@ class _Chain:
             trades[row] = FUTURE_TRADES * busy
             if listed.strike:
                 away = (listed.strike - spot) / step
-                is_round = listed.strike % (every * step) == 0
-                near = 1.0 + (away / 8.0) * (away / 8.0)
-                records[row] *= 0.05 + 0.95 * (1.2 if is_round else 1.0) / near
-                near = 1.0 + (away / 6.0) * (away / 6.0)
-                trades[row] = busy * (0.002 + OPTION_TRADES * (1.6 if is_round else 0.9) / near)
+                is_round = listed.strike % apart == 0
+                wide = 0.05 + 0.95 * (1.2 if is_round else 1.0) / (1.0 + away * away / 64.0)
+                near, far = OPTION_TRADES
+                odds = near / (1.0 + away * away / 12.25) + far / (1.0 + away * away / 144.0)
+                records[row] *= wide
+                trades[row] = busy * (0.002 + (boost if is_round else 0.85) * odds)
         return records, np.minimum(65536.0 * trades, 40000.0).astype(np.uint16)
 
     def lane(self, listed: TickInstrument, count: int) -> tuple[Any, ...]:
@@ -305,7 +308,7 @@ class _Chain:
 
 
 def _strikes(symbol: str, path: SecondPath, count: int) -> tuple[int, ...]:
-    step, _ = STRIKES[symbol]
+    step, _, _ = STRIKES[symbol]
     middle = int(path.index[0] / step + 0.5)
     first = middle - count // 2
     if first < 1:
