@@ -1,4 +1,4 @@
-"""Statistics of tick streams, the same for recorded and generated ones: what `generator-stats` shows.
+"""Statistics of tick streams, recorded and generated alike: what `scripts/generator-stats` shows.
 
 Each `recorded_*` and `generated_*` gives rows of figures, one dict a sample, under equal names.
 """
@@ -7,6 +7,7 @@ import csv
 import math
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +169,10 @@ def book_stats(times: Any, books: list[Book]) -> Row:
     changes = [
         sum(len(set(new) - set(old)) + len({p for p, _ in old} - {p for p, _ in new})
             for old, new in zip(before, after, strict=True))
-        for before, after in zip(books, books[1:], strict=False)
+        for before, after in pairwise(books)
     ]  # fmt: skip
     holes = [abs(b[0] - a[0]) for book in books for side in book
-             for a, b in zip(side, side[1:], strict=False)]  # fmt: skip
+             for a, b in pairwise(side)]  # fmt: skip
     lots = np.array([quantity for book in books for side in book for _, quantity in side])
     width = np.array([book[1][0][0] - book[0][0][0] for book in books])
     gaps = gap_stats(times)
@@ -179,7 +180,8 @@ def book_stats(times: Any, books: list[Book]) -> Row:
         "gap_mean_s": gaps["gap_mean_s"], "gap_spread": gaps["gap_spread"],
         "spread_ticks": float(width.mean()), "spread_median": float(np.median(width)),
         "level_lots_mean": float(lots.mean()), "level_lots_median": float(np.median(lots)),
-        "hole_ticks_median": float(np.median(holes)), "hole_ticks_p90": float(np.quantile(holes, 0.9)),
+        "hole_ticks_median": float(np.median(holes)),
+        "hole_ticks_p90": float(np.quantile(holes, 0.9)),
         "changes_mean": float(np.mean(changes)),
     }  # fmt: skip
 

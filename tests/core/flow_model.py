@@ -183,8 +183,8 @@ def as_rows(ticks: Any) -> list[tuple[int, ...]]:
 
 def small_day(seed: int, minutes: int, counts: list[int], **more: Any) -> dict[str, Any]:
     """Arguments of a `TickFlow` of a few lanes: an index, a future, a call, a put, and so on."""
-    from dhanfast._core.flow import second_shares
     from dhanfast._core.lanes import LANE_DTYPE
+    from dhanfast._core.walk import second_shares
 
     drawn = np.random.default_rng(seed)
     steps = 60 * minutes

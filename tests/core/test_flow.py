@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhanfast._core.flow import TickFlow, second_shares
+from dhanfast._core.flow import TickFlow
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE, DepthFlag, DepthOp, Side
+from dhanfast._core.walk import second_shares
 from tests.core.flow_model import as_rows, model_ticks, small_day
 
 

@@ -3,10 +3,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-def second_shares(
-    seed: int, ordinal: int, levels: NDArray[np.float64]
-) -> NDArray[np.float64]: ...
-
 @final
 class TickFlow:
     def __new__(
@@ -27,8 +23,6 @@ class TickFlow:
         depth_levels: int = 0,
         repeat_last: bool = False,
     ) -> TickFlow: ...
-    def fill(
-        self, ticks: NDArray[Any], depth: NDArray[Any] | None = None
-    ) -> tuple[int, int]: ...
+    def fill(self, ticks: NDArray[Any], depth: NDArray[Any] | None = None) -> tuple[int, int]: ...
     @property
     def rows_max(self) -> int: ...

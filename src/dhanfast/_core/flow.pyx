@@ -28,7 +28,7 @@ from libc.stdlib cimport calloc, free
 
 import numpy as np
 
-from dhanfast._core.draws cimport draw_exponential, draw_quantile, draw_stream, draw_word
+from dhanfast._core.draws cimport draw_quantile, draw_stream, draw_word
 from dhanfast._core.ladder cimport Ladder, Scribe, ladder_quote, ladder_rows_max
 from dhanfast._core.premium cimport exact_log, normal_table, premium_call
 from dhanfast._core.types cimport DepthRow, Tick, ns_t
@@ -363,44 +363,6 @@ cdef void _stamp(Lane *lane, ns_t instant, uint64_t *state, ns_t *received,
     tick.exch_ns = lane.stamped
     tick.recv_ns = arrival
     tick.flags = 0
-
-
-def second_shares(seed: int, ordinal: int, const double[::1] levels):
-    """Share of its minute's records that falls in each second: more when the price moves.
-
-    Args:
-        seed, ordinal: the stream of random words.
-        levels: the path at the start of each second and at the end.
-
-    Shape:
-        float64[seconds]; the 60 seconds of a minute sum to 1.
-
-    Raises:
-        ValueError: not whole minutes of seconds.
-        OverflowError: seed or ordinal out of range.
-    """
-    cdef size_t seconds = levels.shape[0] - 1 if levels.shape[0] else 0
-    cdef uint64_t state = draw_stream(seed, ordinal, 4)
-    cdef size_t i, j
-    cdef double heat = 1.0, total, moved, move
-    if seconds == 0 or seconds % 60:
-        raise ValueError(f"{levels.shape[0]} levels: give one more than whole minutes of seconds")
-    shares = np.empty(seconds)
-    cdef double[::1] view = shares
-    for i in range(0, seconds, 60):
-        moved = total = 0.0
-        for j in range(i, i + 60):
-            move = levels[j + 1] - levels[j]
-            moved = moved + (move if move > 0.0 else -move) / 60.0
-        for j in range(i, i + 60):
-            move = levels[j + 1] - levels[j]
-            move = (move if move > 0.0 else -move) / moved if moved > 0.0 else 1.0
-            heat = 0.8 * heat + 0.2 * draw_exponential(&state)
-            view[j] = (0.85 + 0.15 * move) * (0.6 + 0.4 * heat)
-            total = total + view[j]
-        for j in range(i, i + 60):
-            view[j] = view[j] / total
-    return shares
 
 
 @cython.final

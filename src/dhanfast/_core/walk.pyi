@@ -12,6 +12,7 @@ def plan_days(
     sigma: float,
     pull: float,
 ) -> NDArray[Any]: ...
+def second_shares(seed: int, ordinal: int, levels: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 @final
 class DayPath:

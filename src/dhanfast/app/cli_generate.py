@@ -16,12 +16,7 @@ SAID_EVERY_NS: Final = 2_000_000_000
 FILE_BATCH: Final = 2**18  # records handed to the writer at a time: its row groups
 
 
-@click.command(
-    epilog="\b\nExamples:\n"
-    "  dhanfast generate BANKNIFTY --from 2024-01-01 --to 2024-12-31 -o year.parquet\n"
-    "  dhanfast generate BANKNIFTY --what chain --from 2025-11-17 --to 2025-11-17 \\\n"
-    "      --ticks 20000000 --depth 5 -o day.parquet"
-)
+@click.command()
 @click.argument("symbol")
 @click.option("--from", "start", required=True, metavar="DATE", help="First date, YYYY-MM-DD.")
 @click.option("--to", "end", required=True, metavar="DATE", help="Last date, inclusive.")
@@ -58,6 +53,12 @@ def generate(
 
     Bars go over any dates, one minute each. Ticks and chains are one trading day a file: the whole
     day holds exactly the number of ticks asked for, however many.
+
+    \b
+    Examples:
+      dhanfast generate NIFTY --from 2024-01-01 --to 2024-12-31 -o year.parquet
+      dhanfast generate NIFTY --what chain --from 2025-11-17 --to 2025-11-17 \\
+          --ticks 20000000 --depth 5 -o day.parquet
     """
     path = Path(output)
     _refuse_existing(path)
@@ -108,11 +109,7 @@ def _write_ticks(path: Path, day: "TickDay") -> None:
     with parquet_writer(path, day) as write:
         rows = drain(day, write)
     books = f" and {rows} rows of books" if day.depth_levels else ""
-    click.echo(
-        f"{path}: {day.ticks} generated ticks{books} of {len(day.instruments)} instruments of "
-        f"{day.symbol} on {day.day}, seed {day.seed}",
-        err=True,
-    )
+    click.echo(f"{path}: {day.label}{books}, instruments {len(day.instruments)}", err=True)
 
 
 def drain(day: "TickDay", write: Callable[["TickBatch"], None]) -> int:

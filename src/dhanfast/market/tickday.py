@@ -21,10 +21,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dhanfast._core.flow import TickFlow, second_shares
+from dhanfast._core.flow import TickFlow
 from dhanfast._core.lanes import LANE_DTYPE, LANES_MAX, LaneKind
 from dhanfast._core.premium import generated_premium, natural_log
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
+from dhanfast._core.walk import second_shares
 from dhanfast.errors import OutOfCalendar, UsageError
 from dhanfast.market import expiries, instruments
 from dhanfast.market.calendar import Calendar
@@ -110,7 +111,7 @@ class TickDay:
     @property
     def label(self) -> str:
         """What a file or report says about where the records come from."""
-        return f"generated {self.symbol} {self.day} seed {self.seed}: {self.ticks} ticks"
+        return f"{self.ticks} generated ticks of {self.symbol} on {self.day}, seed {self.seed}"
 
     def __iter__(self) -> Iterator[TickBatch]:
         flow = TickFlow(**self.parts)
@@ -170,10 +171,7 @@ def tick_day(
     totals = [math.fsum(row) for row in natural.tolist()]
     counts = _counts(totals, ticks)
     lanes = np.array(
-        [
-            chain.lane(listed, count)
-            for listed, count in zip(chosen, counts, strict=True)
-        ],
+        [chain.lane(listed, count) for listed, count in zip(chosen, counts, strict=True)],
         LANE_DTYPE,
     )
     scale = [(count + 1) / total for count, total in zip(counts, totals, strict=True)]
@@ -256,8 +254,8 @@ class _Chain:
         records, trades = np.empty((len(chosen), count)), np.empty((len(chosen), count))
         for row, listed in enumerate(chosen):
             if listed.kind == "IDX":
-                records[row] = 60.0 * INDEX_RATE * is_broadcast(
-                    self.symbol, self.path.day, self.minutes
+                records[row] = (
+                    60.0 * INDEX_RATE * is_broadcast(self.symbol, self.path.day, self.minutes)
                 )
                 trades[row] = 0.0
                 continue
