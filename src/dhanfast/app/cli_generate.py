@@ -16,7 +16,9 @@ SAID_EVERY_NS: Final = 2_000_000_000
 FILE_BATCH: Final = 2**18  # records handed to the writer at a time: its row groups
 
 
-@click.command()
+@click.command(
+    epilog="Example: dhanfast generate BANKNIFTY --from 2024-01-01 --to 2024-12-31 -o year.parquet"
+)
 @click.argument("symbol")
 @click.option("--from", "start", required=True, metavar="DATE", help="First date, YYYY-MM-DD.")
 @click.option("--to", "end", required=True, metavar="DATE", help="Last date, inclusive.")
@@ -53,12 +55,6 @@ def generate(
 
     Bars go over any dates, one minute each. Ticks and chains are one trading day a file: the whole
     day holds exactly the number of ticks asked for, however many.
-
-    \b
-    Examples:
-      dhanfast generate NIFTY --from 2024-01-01 --to 2024-12-31 -o year.parquet
-      dhanfast generate NIFTY --what chain --from 2025-11-17 --to 2025-11-17 \\
-          --ticks 20000000 --depth 5 -o day.parquet
     """
     path = Path(output)
     _refuse_existing(path)
