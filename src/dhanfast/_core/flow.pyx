@@ -369,6 +369,8 @@ cdef void _stamp(Lane *lane, ns_t instant, uint64_t *state, ns_t *received,
 cdef class TickFlow:
     """The records of one generated day, in order of receive time, a batch at a time.
 
+    For one thread at a time: `fill` lets others run while it writes.
+
     Args:
         seed, ordinal: which market and which day; with the rest they fix every byte.
         lanes: LANE_DTYPE, the instruments; a record's `instrument` is its place here.
@@ -408,7 +410,8 @@ cdef class TickFlow:
         cdef size_t count = len(lanes)
         cdef uint64_t day = ordinal
         cdef size_t i
-        require_day(lanes, weights, odds, wide, minutes, index, future, heat, depth_levels)
+        require_day(lanes, weights, odds, wide, minutes, index, future, heat, forward_ratio,
+                    discount, depth_levels)
         self._count = count
         self._leaves = 1
         while self._leaves < count:

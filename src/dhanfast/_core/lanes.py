@@ -13,6 +13,7 @@ LANES_MAX: Final = 4096
 DEPTH_LEVELS_MAX: Final = 200
 DAY_NS_MAX: Final = 9 * 3600 * 1_000_000_000
 MINUTE_NS: Final = 60_000_000_000
+LEVEL_MAX: Final = 1e12
 UINT32_MAX: Final = 2**32 - 1
 
 
@@ -83,6 +84,8 @@ def require_day(
     index: NDArray[Any],
     future: NDArray[Any],
     heat: NDArray[Any],
+    forward_ratio: float,
+    discount: float,
     depth_levels: int,
 ) -> None:
     """Refuse what the loop could not bear.
@@ -113,8 +116,12 @@ def require_day(
         raise ValueError("minutes: give the starts of one minute or more, in order")
     if minutes[-1] - minutes[0] >= DAY_NS_MAX:
         raise ValueError("minutes: the day is longer than nine hours")
-    if not ((index > 0).all() and (future > 0).all()):
-        raise ValueError("index, future: every level must be positive")
+    for name, levels in (("index", index), ("future", future)):
+        if not ((levels > 0).all() and (levels < LEVEL_MAX).all()):
+            raise ValueError(f"{name}: every level must be positive and below {LEVEL_MAX:g} paise")
+    for name, factor in (("forward_ratio", forward_ratio), ("discount", discount)):
+        if not 0.01 <= factor <= 100.0:
+            raise ValueError(f"{name} is {factor}; give a factor near 1")
     if not 0 <= depth_levels <= DEPTH_LEVELS_MAX:
         raise ValueError(f"depth_levels is {depth_levels}; give 0 to {DEPTH_LEVELS_MAX}")
     _require_lanes(lanes)
@@ -128,7 +135,7 @@ def _require_lanes(lanes: NDArray[Any]) -> None:
         "count": (lanes["count"] >= 1) & (lanes["count"] <= 2**53),
         "tick": (lanes["tick"] >= 1) & (lanes["tick"] <= 1_000_000),
         "lot": ~quoted | ((lanes["lot"] >= 1) & (lanes["lot"] <= 100_000)),
-        "strike": ~options | ((lanes["strike"] > 0) & (lanes["strike"] < 1e12)),
+        "strike": ~options | ((lanes["strike"] > 0) & (lanes["strike"] < LEVEL_MAX)),
         "volatility": ~options | ((lanes["volatility"] >= 0) & (lanes["volatility"] < 10)),
         "spread": ~quoted | ((lanes["spread"] >= 1) & (lanes["spread"] <= 1_000_000)),
         "size": lanes["size"] <= 4096,

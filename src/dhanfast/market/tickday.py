@@ -14,7 +14,7 @@ fitted to, and how well: docs/reference/generator.md.
 import datetime
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -90,7 +90,7 @@ class TickInstrument:
     strike: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TickDay:
     """A generated day: its instruments, and its records as often as one iterates.
 
@@ -106,7 +106,7 @@ class TickDay:
     instruments: tuple[TickInstrument, ...]
     depth_levels: int
     batch: int
-    parts: dict[str, Any]  # what `TickFlow` is made of
+    parts: dict[str, Any] = field(repr=False)  # what `TickFlow` is made of
 
     @property
     def label(self) -> str:
@@ -169,6 +169,9 @@ def tick_day(
     chosen = _chosen(chain.listed(), instruments)
     natural, odds = chain.activity(chosen)
     totals = [math.fsum(row) for row in natural.tolist()]
+    if 0.0 in totals:
+        silent = chosen[totals.index(0.0)].symbol
+        raise OutOfCalendar(f"hours of {silent} on {day} are not in the calendar")
     counts = _counts(totals, ticks)
     lanes = np.array(
         [chain.lane(listed, count) for listed, count in zip(chosen, counts, strict=True)],
