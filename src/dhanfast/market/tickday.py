@@ -167,26 +167,8 @@ def tick_day(
         raise UsageError(f"depth_levels is {depth_levels!r}; choose one of {DEPTHS}")
     chain = _Chain.of(symbol, day, seed, strikes)
     chosen = _chosen(chain.listed(), instruments)
-    natural, odds = chain.activity(chosen)
-    totals = [math.fsum(row) for row in natural.tolist()]
-    if 0.0 in totals:
-        silent = chosen[totals.index(0.0)].symbol
-        raise OutOfCalendar(f"hours of {silent} on {day} are not in the calendar")
-    counts = _counts(totals, ticks)
-    lanes = np.array(
-        [chain.lane(listed, count) for listed, count in zip(chosen, counts, strict=True)],
-        LANE_DTYPE,
-    )
-    scale = [(count + 1) / total for count, total in zip(counts, totals, strict=True)]
-    path = chain.path
-    parts: dict[str, Any] = {
-        "seed": path.seed, "ordinal": day.toordinal(), "lanes": lanes,
-        "weights": natural * np.array(scale)[:, None], "odds": odds, "wide": _wide(chain.minutes),
-        "minutes": chain.minutes, "index": path.index, "future": path.future,
-        "heat": second_shares(path.seed, day.toordinal(), path.index),
-        "forward_ratio": chain.forward_ratio, "discount": chain.discount,
-        "expiry_ns": chain.expiry_ns, "depth_levels": depth_levels, "repeat_last": repeat_last,
-    }  # fmt: skip
+    counts, parts = chain.plan(chosen, ticks)
+    parts |= {"depth_levels": depth_levels, "repeat_last": repeat_last}
     return TickDay(symbol, day, seed, sum(counts), chosen, depth_levels, batch, parts)
 
 
@@ -222,6 +204,29 @@ class _Chain:
             symbol, path, np.array(starts, np.int64), _strikes(symbol, path, strikes), expiry,
             close, ratio, discount, sigma * math.sqrt(TRADING_DAYS),
         )  # fmt: skip
+
+    def plan(
+        self, chosen: Sequence[TickInstrument], ticks: int | None
+    ) -> tuple[list[int], dict[str, Any]]:
+        """Records of each instrument, and what a `TickFlow` of the day is made of."""
+        path, day = self.path, self.path.day.date
+        natural, odds = self.activity(chosen)
+        totals = [math.fsum(row) for row in natural.tolist()]
+        if 0.0 in totals:
+            silent = chosen[totals.index(0.0)].symbol
+            raise OutOfCalendar(f"hours of {silent} on {day} are not in the calendar")
+        counts = _counts(totals, ticks)
+        lanes = [self.lane(one, count) for one, count in zip(chosen, counts, strict=True)]
+        scale = [(count + 1) / total for count, total in zip(counts, totals, strict=True)]
+        return counts, {
+            "seed": path.seed, "ordinal": day.toordinal(), "lanes": np.array(lanes, LANE_DTYPE),
+            "weights": natural * np.array(scale)[:, None], "odds": odds,
+            "wide": _wide(self.minutes), "minutes": self.minutes, "index": path.index,
+            "future": path.future,
+            "heat": second_shares(path.seed, day.toordinal(), path.index),
+            "forward_ratio": self.forward_ratio, "discount": self.discount,
+            "expiry_ns": self.expiry_ns,
+        }  # fmt: skip
 
     def listed(self) -> tuple[TickInstrument, ...]:
         """Index, future, then options by strike, the call first."""
