@@ -33,7 +33,10 @@ def test_a_chain_with_books(capsys: pytest.CaptureFixture[str]) -> None:
     batches = list(day)
     rows = sum(len(batch.depth) for batch in batches)
     assert code == 0
-    assert text == f"day.parquet: {day.label} and {rows} rows of books, instruments 8\n"
+    # Only the last line: a busy machine is told in the meantime how far the work is.
+    assert text.splitlines()[-1] == (
+        f"day.parquet: {day.label} and {rows} rows of books, instruments 8"
+    )
     for name, want in (("day.parquet", [b.ticks for b in batches]),
                        ("day.depth.parquet", [b.depth for b in batches])):  # fmt: skip
         table = pq.read_table(name, use_threads=False)
