@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.archive.schema import Stream
 
-BLOB_MAX: int
+BLOCK_BYTES_MAX: int
 TICK_FIELDS: tuple[str, ...]
 
 def block_head(

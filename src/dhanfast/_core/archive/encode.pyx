@@ -18,6 +18,7 @@ from dhanfast._core.archive.columns cimport (
     FIELD_SEQ, LOW_BITS_MAX, Entry, Head, Predictor,
 )
 
+from dhanfast._core.archive.decode import BLOCK_BYTES_MAX
 from dhanfast._core.archive.schema import TICKS
 from dhanfast.errors import UsageError
 
@@ -394,6 +395,11 @@ cdef class Encoder:
         sizes = int(rows[self.stream.blob].sum(dtype=np.uint64)) if self.stream.blob else 0
         if sizes != len(blob):
             raise UsageError(f"the rows' bytes are {sizes} long, {len(blob)} were given")
+        if n * self.row_bytes + len(blob) > <size_t>BLOCK_BYTES_MAX // 4:
+            raise UsageError(
+                f"{n} rows of {self.row_bytes} bytes and {len(blob)} more are too large for one "
+                f"block of {BLOCK_BYTES_MAX // 4} bytes; give fewer rows"
+            )
         rows = np.ascontiguousarray(rows)
         cdef const unsigned char[::1] view = rows.view(np.uint8)
         cdef const char *data = <const char *>&view[0]
