@@ -162,7 +162,7 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
         if kernel.strategy.failed:
             return Status.PYTHON_ERROR
         if signal.action != Action.HOLD:
-            kernel.act(&signal, &kernel.sessions[kernel.session_at], now_ns)
+            kernel.act(&signal, now_ns)
             kernel.settle()
     return kernel.status
 
@@ -193,6 +193,7 @@ cdef class TickLoop:
 
     def __cinit__(self, Kernel kernel not None, TimeBars builder not None):
         self.kernel, self.builder = kernel, builder
+        kernel.in_parts = True           # a tick offers a quantity, a bar does not
 
     def run(self, const unsigned char[::1] ticks):
         """Run over the bytes of a TICK_DTYPE array; call again with later ticks to go on.

@@ -33,6 +33,11 @@ cdef class Match:
     # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be
     # taken first. NOT_APPROVED: bad seal, or an id that is not above all ids before it.
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
+    # As submit and modify, of what belongs to an order that is there already (its stop and target):
+    # no latency, and not behind what is on its way.
+    cdef Status attach(self, const ApprovedOrder *order, ns_t at_ns) noexcept nogil
+    cdef Status resize(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
+                       ns_t at_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
     # Price, trigger and quantity of a working order; keeps priority only if just the quantity
