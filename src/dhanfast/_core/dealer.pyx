@@ -121,7 +121,7 @@ cdef class Dealer:
             self.entry_cancelled = self.match.cancel(self.entry_id, now_ns) == Status.OK
 
     cdef void forget_wishes(self) noexcept nogil:
-        """A new session: what was wished on the one before does not hold any more."""
+        """A session ends: what was wished in it does not hold any more."""
         self.leaving = self.turn_side = self.todo = 0
 
     cdef void protect(self, ns_t now_ns) noexcept nogil:

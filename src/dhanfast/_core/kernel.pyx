@@ -14,7 +14,7 @@ from dhanfast._core.types cimport OrderFlag, Reason
 import numpy as np
 
 from dhanfast._core.types import SESSION_DTYPE
-from dhanfast.errors import StrategyError
+from dhanfast.errors import OrderRefused, StrategyError
 
 
 cdef extern from "df_native.h" nogil:
@@ -131,9 +131,9 @@ cdef class Kernel(Dealer):
                 self.close_at_last(Reason.EXPIRY_EXIT)
             overdue = self.sessions[self.session_at].square_off_ns != 0
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.forget_wishes()
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
-        self.forget_wishes()
         self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
@@ -148,16 +148,23 @@ cdef class Kernel(Dealer):
         """No later price will come for what is held: what waits expires, and it is closed at the
         last price there was."""
         cdef Bar bar
-        self.match.session(0, &self.sessions[self.session_at])
+        cdef ns_t at_ns
+        self.forget_wishes()
+        self.match.session(0, self.session)
         self.settle()
         if self.position == 0:
             return
+        # A nanosecond before the end of the last event, but not before its window opened.
+        at_ns = self.session.open_ns
+        if self.session.open2_ns and self.last_ns >= self.session.open2_ns:
+            at_ns = self.session.open2_ns
+        at_ns = max(at_ns, self.last_ns - 1)
         bar = self.last_bar
         bar.open = bar.high = bar.low = bar.close
-        bar.start_ns = self.last_ns - 1
-        self.leave(reason, 0, bar.start_ns - self.match.rules.latency_ns)
+        bar.start_ns = at_ns
+        self.leave(reason, 0, at_ns - self.match.rules.latency_ns)
         self.settle()
-        self.match.bar_open(&bar, self.last_ns)
+        self.match.bar_open(&bar, at_ns + 1)
         self.settle()
         self.portfolio.mark(0, bar.close)
 
@@ -330,6 +337,9 @@ cdef class Kernel(Dealer):
             self.session_at = self.session_count
             status = Status.PYTHON_ERROR if self.strategy.failed else self.status
         self.stopped(status)
+        if self.position != 0:
+            raise OrderRefused(f"the order that closes {self.position} units at the end of the data "
+                               "was refused: see the last rows of the orders")
 
     @property
     def equity(self):
