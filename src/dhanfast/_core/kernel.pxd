@@ -69,6 +69,7 @@ cdef class Kernel(Dealer):
     cdef Selection main              # of the bars that orders meet
     cdef Selection side              # of the signal bars, when they are others
 
+    cdef object _take_sessions(self, sessions)
     cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil

@@ -64,17 +64,9 @@ cdef class Kernel(Dealer):
                              f"was {on_opposite}")
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
-        sessions = np.ascontiguousarray(sessions)
-        if sessions.dtype != SESSION_DTYPE or sessions.ndim != 1 or len(sessions) == 0:
-            raise ValueError("sessions must be a non-empty one-dimensional SESSION_DTYPE array")
-        if (np.diff(sessions["open_ns"]) <= 0).any():
-            raise ValueError("sessions must be in ascending order of open_ns without repeats")
         self.strategy, self.match, self.portfolio = strategy, match, portfolio
         self.gate, self.log = gate, log
-        self._sessions_owner = sessions
-        cdef const unsigned char[::1] raw = sessions.view(np.uint8)
-        self.sessions = <const Session *>&raw[0]
-        self.session_count = len(sessions)
+        self._take_sessions(sessions)
         self.session_at = self.session_count
         self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
         self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
@@ -84,6 +76,35 @@ cdef class Kernel(Dealer):
         self.next_id = 1
         self.equity_peak = portfolio.equity()
         self.view.entry_price = NAN
+
+    cdef object _take_sessions(self, sessions):
+        cdef const unsigned char[::1] raw
+        sessions = np.ascontiguousarray(sessions)
+        if sessions.dtype != SESSION_DTYPE or sessions.ndim != 1 or len(sessions) == 0:
+            raise ValueError("sessions must be a non-empty one-dimensional SESSION_DTYPE array")
+        if (np.diff(sessions["open_ns"]) <= 0).any():
+            raise ValueError("sessions must be in ascending order of open_ns without repeats")
+        raw = sessions.view(np.uint8)
+        self._sessions_owner = sessions
+        self.sessions, self.session_count = <const Session *>&raw[0], len(sessions)
+
+    def extend(self, sessions):
+        """More sessions after those there are; between two events.
+
+        Args:
+            sessions: SESSION_DTYPE array that begins with the rows there are.
+        Raises:
+            ValueError: it does not, or is not ascending.
+        """
+        cdef bint begun = self.session_at != self.session_count
+        known = self._sessions_owner
+        if sessions[:len(known)].tobytes() != known.tobytes():
+            raise ValueError("sessions must begin with the rows that the kernel already has")
+        self._take_sessions(sessions)
+        if begun:
+            self.session = &self.sessions[self.session_at]
+        else:
+            self.session_at = self.session_count
 
     # ---- choosing the bars that count -------------------------------------------------------
 

@@ -50,6 +50,9 @@ cdef class Match:
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void tick(self, const Tick *tick) noexcept nogil
+    # True when every order of instrument 0 rests at the exchange: a tick whose prices, trade and
+    # both quotes, all lie strictly between floor and ceiling then changes none of them.
+    cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil
     # A snapshot of the book, best first, quantities in units. Marketable orders walk the levels.
     cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
                     size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,

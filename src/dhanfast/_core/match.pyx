@@ -38,6 +38,7 @@ from dhanfast._core.risk cimport Approved, order_seal
 from dhanfast._core.status cimport check
 from dhanfast._core.tickmatch cimport DEPTH_MAX, depth_apply, tick_apply
 from dhanfast._core.venue cimport (
+    venue_calm,
     venue_cancel,
     venue_close,
     venue_modify,
@@ -181,6 +182,9 @@ cdef class Match:
     cdef void tick(self, const Tick *tick) noexcept nogil:
         tick_apply(&self.venue, tick)
         _count(self)
+
+    cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
+        return venue_calm(&self.venue, 0, floor, ceiling)
 
     cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
                     size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,

@@ -109,6 +109,9 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
 cdef void venue_session(Venue *venue, uint32_t instrument, const Session *session) noexcept nogil
 # Bring the quiet band of an instrument up to date.
 cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil
+# Whether every order rests, and between which prices a tick changes none of them.
+cdef bint venue_calm(const Venue *venue, uint32_t instrument, paise_t *floor,
+                     paise_t *ceiling) noexcept nogil
 # Market orders that arrived before any price get their limit now, or are refused (0 = no price).
 cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
                               ns_t now_ns) noexcept nogil

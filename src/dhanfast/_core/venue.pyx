@@ -519,6 +519,27 @@ cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil:
         quiet.high = min(quiet.high, places[desk.heads[BUY_STOP]].order.trigger)
 
 
+cdef bint venue_calm(const Venue *venue, uint32_t instrument, paise_t *floor,
+                     paise_t *ceiling) noexcept nogil:
+    cdef const Desk *desk = &venue.desks[instrument]
+    cdef const Quiet *quiet = &venue.quiet[instrument]
+    cdef int which
+    cdef int32_t at
+    if quiet.low >= quiet.high or desk.first_request != NOWHERE:
+        return False
+    for which in range(BUY_LIMIT, SELL_LIMIT + 1):
+        at = desk.heads[which]
+        while at != NOWHERE:
+            if venue.pool.places[at].taker:
+                return False             # not seen resting yet: the next record decides
+            at = venue.pool.places[at].next
+    # A quote at a limit's price tells its place in the queue, also when the limit must be traded
+    # through to fill: one paisa nearer than the band of bars.
+    floor[0] = max(quiet.low + (1 if venue.rules.limit_through else 0), 0)
+    ceiling[0] = quiet.high - (1 if venue.rules.limit_through else 0)
+    return True
+
+
 cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
                               ns_t now_ns) noexcept nogil:
     cdef int which

@@ -16,7 +16,9 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
+from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+from dhanfast.errors import BadData, OutOfCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Engine:
         equity_each_bar: False keeps one equity sample a session, for runs of any length.
         bars: how many will come, when that is known: room for all they write, so that nothing is
             gathered from pieces. Memory that is not written to is not used.
+        keep_bars: True keeps the signal bars that are made from ticks for `bars_made`.
+        until_ns: the sessions are known before this; 0 = for ever. For ticks only.
+        more_sessions: asked for the sessions up to a tick's time at or after `until_ns` and
+            beyond; gives (all sessions, the new until_ns), or raises.
+        singly: see `TickLoop`.
     """
 
     def __init__(
@@ -53,6 +60,10 @@ class Engine:
         match_interval_ns: int = 0,
         equity_each_bar: bool = True,
         bars: int = 0,
+        keep_bars: bool = False,
+        until_ns: int = 0,
+        more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
+        singly: bool = False,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
@@ -89,7 +100,10 @@ class Engine:
         )
         self.kernel_ns = 0
         self._sessions, self._interval_ns = sessions, interval_ns
+        self._keep_bars, self._until_ns, self._more = keep_bars, until_ns, more_sessions
+        self._singly = singly
         self._ticks: TickLoop | None = None
+        self._bars: list[NDArray[Any]] = []
         self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
@@ -109,27 +123,63 @@ class Engine:
         """Run over more ticks of the traded instrument (TICK_DTYPE), making the signal bars.
 
         Raises:
-            BadData, StrategyError: see `Kernel.run`.
+            BadData: not TICK_DTYPE, ticks of two instruments, a price below zero.
+            OutOfCalendar: a tick beyond the sessions, and there are no more.
+            StrategyError: see `Kernel.run`.
         """
+        if ticks.dtype != TICK_DTYPE or ticks.ndim != 1:
+            raise BadData(f"ticks must be one-dimensional of TICK_DTYPE, were {ticks.dtype}")
+        if len(ticks) == 0:
+            return
+        loop = self._tick_loop(int(ticks["instrument"][0]))
+        raw = np.ascontiguousarray(ticks).view(np.uint8)
+        self._drive(lambda: self._run_ticks(loop, raw))
+
+    def _tick_loop(self, instrument: int) -> TickLoop:
         if self._ticks is None:
-            builder = TimeBars(self._interval_ns, self._sessions, volume="cumulative")
-            self._ticks = TickLoop(self.kernel, builder)
-        loop, raw = self._ticks, ticks.view(np.uint8)
-        self._drive(lambda: loop.run(raw))
+            builder = TimeBars(
+                self._interval_ns, self._sessions, instrument=instrument, volume="cumulative"
+            )
+            self._ticks = TickLoop(
+                self.kernel, builder, until_ns=self._until_ns, singly=self._singly
+            )
+        return self._ticks
+
+    def _run_ticks(self, loop: TickLoop, raw: NDArray[Any]) -> bool:
+        """As `TickLoop.run`, with more sessions when the ticks go beyond them."""
+        try:
+            return loop.run(raw)
+        except OutOfCalendar:
+            if self._more is None:
+                raise
+        sessions, until_ns = self._more(loop.beyond_ns)
+        loop.extend(sessions, until_ns)
+        return False
 
     def _drive(self, run: Callable[[], bool]) -> None:
         """Run, draining the log whenever it is full; time spent inside is counted."""
         started = time.perf_counter_ns()
         while not run():
-            self._parts.append(self.log.drain())
+            self._drain()
         self.kernel_ns += time.perf_counter_ns() - started
+
+    def _drain(self) -> None:
+        self._parts.append(self.log.drain())
+        if self._ticks is not None and self._keep_bars:
+            self._bars.append(self._ticks.take_bars())
+        elif self._ticks is not None:
+            self._ticks.take_bars()
+
+    def bars_made(self) -> NDArray[Any]:
+        """The signal bars made from ticks, of a finished run that keeps them (BAR_DTYPE)."""
+        return np.concatenate([np.empty(0, BAR_DTYPE), *self._bars])
 
     def finish(self) -> Written:
         """Close what is open, bill the last day, and hand over everything written."""
         if self._ticks is not None:
             self._ticks.close_bars()
         self.kernel.finish()
-        self._parts.append(self.log.drain())
+        self._drain()
         trades, orders, equity = (
             rows[0] if len(rows) == 1 else np.concatenate(rows)
             for rows in zip(*self._parts, strict=True)
