@@ -16,7 +16,7 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
-from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
+from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.errors import BadData, OutOfCalendar
 
@@ -43,7 +43,7 @@ class Engine:
         equity_each_bar: False keeps one equity sample a session, for runs of any length.
         bars: how many will come, when that is known: room for all they write, so that nothing is
             gathered from pieces. Memory that is not written to is not used.
-        keep_bars: True keeps the signal bars that are made from ticks for `bars_made`.
+        on_bars: given the signal bars that are made from ticks, some at a time (BAR_DTYPE).
         until_ns: the sessions are known before this; 0 = for ever. For ticks only.
         more_sessions: asked for the sessions up to a tick's time at or after `until_ns` and
             beyond; gives (all sessions, the new until_ns), or raises.
@@ -60,7 +60,7 @@ class Engine:
         match_interval_ns: int = 0,
         equity_each_bar: bool = True,
         bars: int = 0,
-        keep_bars: bool = False,
+        on_bars: Callable[[NDArray[Any]], None] | None = None,
         until_ns: int = 0,
         more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
         singly: bool = False,
@@ -100,10 +100,9 @@ class Engine:
         )
         self.kernel_ns = 0
         self._sessions, self._interval_ns = sessions, interval_ns
-        self._keep_bars, self._until_ns, self._more = keep_bars, until_ns, more_sessions
+        self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
-        self._bars: list[NDArray[Any]] = []
         self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
@@ -165,14 +164,10 @@ class Engine:
 
     def _drain(self) -> None:
         self._parts.append(self.log.drain())
-        if self._ticks is not None and self._keep_bars:
-            self._bars.append(self._ticks.take_bars())
-        elif self._ticks is not None:
-            self._ticks.take_bars()
-
-    def bars_made(self) -> NDArray[Any]:
-        """The signal bars made from ticks, of a finished run that keeps them (BAR_DTYPE)."""
-        return np.concatenate([np.empty(0, BAR_DTYPE), *self._bars])
+        if self._ticks is not None:
+            made = self._ticks.take_bars()
+            if self._on_bars is not None:
+                self._on_bars(made)
 
     def finish(self) -> Written:
         """Close what is open, bill the last day, and hand over everything written."""
@@ -202,6 +197,12 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self._ticks is not None:
+            found |= {
+                "ticks": self._ticks.ticks_seen,
+                "ticks_outside_session": self._ticks.ticks_outside,
+                "ticks_late": self._ticks.ticks_late,
+            }
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
         return found
