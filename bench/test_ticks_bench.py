@@ -13,6 +13,7 @@ from dhanfast.engine.engine import Engine
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.runs import sessions_of
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.tickruns import backtest_ticks
 from dhanfast.market.generate import generate_ticks
 from dhanfast.strategies import Rules, RuleStrategy, Strategy
 from dhanfast.strategies.plugins import find_strategy
@@ -28,9 +29,7 @@ Market = tuple[NDArray[Any], NDArray[Any]]
 @cache
 def seconds() -> Market:
     """Three generated months of the BANKNIFTY future, a tick a second with its quote."""
-    ticks = np.concatenate(
-        list(generate_ticks("BANKNIFTY", FIRST, LAST, seed=5, instrument="FUT"))
-    )
+    ticks = np.concatenate(list(generate_ticks("BANKNIFTY", FIRST, LAST, seed=5, instrument="FUT")))
     bars = generated_bars("BANKNIFTY", FIRST, LAST, seed=5, kind="FUT")
     return ticks, sessions_of(bars, SETTINGS, MINUTE)
 
@@ -94,8 +93,23 @@ def test_kernel_on_ticks(benchmark: Any, strategy: Any, market: str) -> None:
     benchmark.group = f"kernel on ticks: {market}"
     benchmark.extra_info["ticks_per_round"] = len(ticks)
     written = benchmark.pedantic(run_once, (strategy, ticks, sessions), rounds=5, warmup_rounds=1)
-    benchmark.extra_info["ns_a_tick"] = round(
-        benchmark.stats.stats.median * 1e9 / len(ticks), 2
-    )
+    benchmark.extra_info["ns_a_tick"] = round(benchmark.stats.stats.median * 1e9 / len(ticks), 2)
     assert len(written.equity) > 370
     assert (len(written.trades) > 3) == (strategy == "momentum")
+
+
+@pytest.mark.parametrize("batch", [65_536, 64, 1])
+def test_tick_run_by_batch(benchmark: Any, batch: int) -> None:
+    """`TickRun` with momentum: sessions, hashes and the result, and what a batch costs."""
+    ticks, _ = dense()
+    ticks = ticks if batch > 1 else ticks[:100_000]
+    benchmark.group = "tick run by batch"
+    benchmark.extra_info["ticks_per_round"] = len(ticks)
+
+    def call() -> Any:
+        batches = (ticks[at : at + batch] for at in range(0, len(ticks), batch))
+        return backtest_ticks("momentum", batches, symbol="BANKNIFTY", settings=SETTINGS)
+
+    result = benchmark.pedantic(call, rounds=3, warmup_rounds=1)
+    benchmark.extra_info["ns_a_tick"] = round(benchmark.stats.stats.median * 1e9 / len(ticks), 2)
+    assert result.counters["ticks"] == len(ticks)

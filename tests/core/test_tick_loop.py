@@ -1,5 +1,6 @@
 """Quiet runs of ticks against the same ticks one by one, and the loop's refusals."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,19 +44,22 @@ def walk(seed: int, count: int, days: int, quotes: str) -> NDArray[Any]:
         ticks[i]["exch_ns"] = OPEN + day * DAY + (at * (MINUTES + 1) * MINUTE) // per_day
     ticks["exch_ns"] -= np.where(rng.random(count) < 0.05, rng.integers(0, 90, count) * SECOND, 0)
     ticks["recv_ns"] = ticks["exch_ns"] + rng.integers(0, 20_000_000, count)
-    price = 10_000 + 5 * np.cumsum(rng.integers(-2, 3, count))
+    jumps = np.where(rng.random(count) < 0.03, rng.integers(-8, 9, count), 0)
+    price = 10_000 + 5 * np.cumsum(rng.integers(-1, 2, count) + jumps)
     ticks["price"] = np.where(rng.random(count) < 0.02, 0, price)
     ticks["qty"] = rng.integers(1, 9, count) * LOT
     if quotes != "none":
-        ticks["bid"], ticks["ask"] = price - 5, price + 5
+        # The last trade may lie outside the quote: it is older.
+        ticks["bid"] = price + 5 * rng.integers(-3, 3, count)
+        ticks["ask"] = ticks["bid"] + 5 * rng.integers(1, 4, count)
         ticks["bid_qty"] = rng.integers(0, 6, count) * LOT
         ticks["ask_qty"] = rng.integers(0, 6, count) * LOT
     if quotes == "some":
         for name in ("bid", "ask"):
             ticks[name][rng.random(count) < 0.3] = 0
     ticks["volume"] = np.cumsum(ticks["qty"])
-    ticks["volume"] -= np.where(rng.random(count) < 0.02, 500, 0).clip(0, ticks["volume"]).astype(
-        np.uint64
+    ticks["volume"] -= (
+        np.where(rng.random(count) < 0.02, 500, 0).clip(0, ticks["volume"]).astype(np.uint64)
     )
     return ticks
 
@@ -64,10 +68,12 @@ def told(ticks: NDArray[Any], cuts: list[int], *, singly: bool, **more: Any) -> 
     """Everything written down, and every counter, of one run."""
     square_off = more.pop("square_off")
     table = sessions(3, MINUTES, square_off=square_off, lot=LOT)
+    if square_off:
+        table["square_off_ns"] += 25 * SECOND  # inside a bar
     kernel = make(Fickle(), table, lots=4, **more)
     loop = TickLoop(kernel, TimeBars(MINUTE, table), singly=singly)
     edges = [0, *sorted(cut % len(ticks) for cut in cuts), len(ticks)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         assert loop.run(ticks[low:high].view("u1"))
     loop.close_bars()
     kernel.finish()

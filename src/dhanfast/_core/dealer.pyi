@@ -1,5 +1,7 @@
 from enum import IntEnum
 
+from typing_extensions import disjoint_base
+
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -11,6 +13,7 @@ class Opposite(IntEnum):
     CLOSE = 1
     REVERSE = 2
 
+@disjoint_base
 class Dealer:
     match: Match
     portfolio: Portfolio

@@ -29,6 +29,8 @@ cdef class Dealer:
     """Wishes into orders, reports into books; the `Kernel` is one that also runs the events.
 
     Attributes:
+        strategy: what decides. match: the exchange that orders meet. gate: the risk gate.
+        portfolio: the books. log: where trades, orders and equity are written.
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.

@@ -359,8 +359,8 @@ cdef class Kernel(Dealer):
             status = Status.PYTHON_ERROR if self.strategy.failed else self.status
         self.stopped(status)
         if self.position != 0:
-            raise OrderRefused(f"the order that closes {self.position} units at the end of the data "
-                               "was refused: see the last rows of the orders")
+            raise OrderRefused(f"the order that closes {self.position} units at the end of the "
+                               "data was refused: see the last rows of the orders")
 
     @property
     def equity(self):
