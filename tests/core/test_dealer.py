@@ -143,7 +143,7 @@ class Covered(RuleBasedStateMachine):
 
 
 TestCovered = Covered.TestCase
-TestCovered.settings = settings(stateful_step_count=40, deadline=None, max_examples=80)
+TestCovered.settings = settings(stateful_step_count=40, deadline=None)
 
 
 # ---- one by one ------------------------------------------------------------------------------

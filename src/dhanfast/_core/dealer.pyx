@@ -152,6 +152,7 @@ cdef class Dealer:
         cdef Working *order = &self.working[self.find(order_id)]
         cdef int64_t whole = units(self.position) + order.gone
         cdef Status taken
+        DF_ASSERT(order.unanswered != 0 or order.left == order.asked - order.gone)
         if order.asked == whole:
             return
         taken = self.match.resize(order_id, price, trigger, whole, now_ns)
