@@ -198,6 +198,34 @@ cdef packed struct Session:         # 240 bytes: one instrument on one trading d
     ChargeRates charges
 
 
+cpdef enum DepthOp:
+    """What a depth row does to its side of the book."""
+
+    SET = 0                  # the level at this price holds qty units; 0 deletes the level
+    CLEAR = 1                # no level is left on this side; price and qty are 0
+    RAW = 2                  # a level of a snapshot that is not a valid book, kept as it came
+
+
+cpdef enum DepthFlag:        # bits of DepthRow.flags; RAW keeps the position above bit 2
+    """Bits of DepthRow.flags: how a row belongs to its message."""
+
+    LAST = 1                 # last row of its message: the book is whole again
+    SNAPSHOT = 2             # the row belongs to a full snapshot
+
+
+cdef packed struct DepthRow:        # 48 bytes: one change of one level of one instrument's book
+    ns_t exch_ns
+    ns_t recv_ns
+    uint64_t seq             # the source's message number, 0 when it has none
+    paise_t price
+    uint32_t instrument
+    uint32_t qty             # units; 0 deletes the level
+    uint32_t orders          # 0 when the feed does not say
+    int8_t side              # Side
+    uint8_t op               # DepthOp
+    uint16_t flags           # DepthFlag bits; for RAW, bits 2 up hold the row's position
+
+
 # One slot of an event ring: 80 bytes. `payload` holds a Tick or a Bar or a Report.
 cpdef enum EventKind:
     """What the payload of an Event holds."""

@@ -9,6 +9,7 @@ ORDER_DTYPE: Final[np.dtype[Any]]
 REPORT_DTYPE: Final[np.dtype[Any]]
 CHARGE_RATES_DTYPE: Final[np.dtype[Any]]
 SESSION_DTYPE: Final[np.dtype[Any]]
+DEPTH_DTYPE: Final[np.dtype[Any]]
 EVENT_DTYPE: Final[np.dtype[Any]]
 
 class Side(IntEnum):
@@ -72,6 +73,15 @@ class RejectReason(IntEnum):
     STATE_HALTED = 27
     LIMIT_MARGIN = 28
     MALFORMED = 29
+
+class DepthOp(IntEnum):
+    SET = 0
+    CLEAR = 1
+    RAW = 2
+
+class DepthFlag(IntEnum):
+    LAST = 1
+    SNAPSHOT = 2
 
 class EventKind(IntEnum):
     TICK = 1

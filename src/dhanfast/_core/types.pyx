@@ -35,6 +35,11 @@ SESSION_DTYPE = np.dtype([
     ("contract", "<i8"), ("date", "<i4"), ("flags", "<i4"), ("spare", "<i8", 2),
     ("charges", CHARGE_RATES_DTYPE),
 ])
+DEPTH_DTYPE = np.dtype([
+    ("exch_ns", "<i8"), ("recv_ns", "<i8"), ("seq", "<u8"), ("price", "<i8"),
+    ("instrument", "<u4"), ("qty", "<u4"), ("orders", "<u4"), ("side", "i1"), ("op", "u1"),
+    ("flags", "<u2"),
+])
 EVENT_DTYPE = np.dtype([
     ("kind", "u1"), ("source", "u1"), ("size", "<u2"), ("seq", "<u4"), ("payload", "u1", 72),
 ])
@@ -46,6 +51,7 @@ for _name, _dtype, _size in (
     ("Report", REPORT_DTYPE, sizeof(Report)),
     ("ChargeRates", CHARGE_RATES_DTYPE, sizeof(ChargeRates)),
     ("Session", SESSION_DTYPE, sizeof(Session)),
+    ("DepthRow", DEPTH_DTYPE, sizeof(DepthRow)),
     ("Event", EVENT_DTYPE, sizeof(Event)),
 ):
     if _dtype.itemsize != _size:

@@ -3,13 +3,13 @@
  * has it; elsewhere, and on other compilers' targets, the plain copy. */
 #ifndef DF_BARS_H
 #define DF_BARS_H
+#include "df_copies.h"
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 typedef double df_double4 __attribute__((vector_size(32)));
-#define DF_BODY static inline __attribute__((always_inline))
 
 DF_BODY df_double4 df_load4(const double *from) {
     df_double4 lanes;
@@ -59,20 +59,6 @@ DF_BODY int df_rupees_body(double *column, size_t n) {
     for (size_t i = 0; i < n; i++) column[i] = column[i] / 100.0;
     return 0;
 }
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define DF_TWO_COPIES(name, params, args)                                           \
-    static __attribute__((target("avx2"), noinline)) int name##_avx2 params {       \
-        return name##_body args;                                                    \
-    }                                                                               \
-    static __attribute__((noinline)) int name##_plain params { return name##_body args; } \
-    static inline int name params {                                                 \
-        return __builtin_cpu_supports("avx2") ? name##_avx2 args : name##_plain args; \
-    }
-#else
-#define DF_TWO_COPIES(name, params, args) \
-    static inline int name params { return name##_body args; }
-#endif
 
 DF_TWO_COPIES(df_unsound, (const double *h, const double *l, const double *c, size_t n),
               (h, l, c, n))
