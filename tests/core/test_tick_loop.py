@@ -1,5 +1,6 @@
 """Quiet runs of ticks against the same ticks one by one, and the loop's refusals."""
 
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -182,7 +183,30 @@ def test_beyond_the_sessions_known_the_loop_stops_and_goes_on_when_there_are_mor
     assert whole.take_bars().tobytes() == parts.take_bars().tobytes()
 
 
-def test_a_builder_of_another_volume_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "text"), [({"volume": "qty"}, "cumulative"), ({"flat": True}, "flat")]
+)
+def test_a_builder_of_another_kind_is_refused(wrong: dict[str, Any], text: str) -> None:
     table = sessions(1, MINUTES)
-    with pytest.raises(ValueError, match="cumulative"):
-        TickLoop(make(Fickle(), table), TimeBars(MINUTE, table, volume="qty"))
+    with pytest.raises(ValueError, match=text):
+        TickLoop(make(Fickle(), table), TimeBars(MINUTE, table, **wrong))
+
+
+def test_a_python_strategy_is_shown_one_tick_object_and_nothing_piles_up() -> None:
+    seen: set[int] = set()
+    blocks: list[int] = []
+
+    class Looks(Strategy):
+        def on_tick(self, ctx: Any, tick: Any) -> None:
+            seen.add(id(tick))
+            if tick.exch_ns in edges:
+                blocks.append(sys.getallocatedblocks())
+
+    ticks = walk(3, 4000, 1, "all")
+    ticks["exch_ns"] = OPEN + np.arange(4000) * SECOND // 100
+    edges = {int(ticks["exch_ns"][100]), int(ticks["exch_ns"][-1])}
+    table = sessions(1, MINUTES, lot=LOT)
+    loop = TickLoop(make(Looks(), table), TimeBars(MINUTE, table))
+    assert loop.run(ticks.view("u1"))
+    assert len(seen) == 1
+    assert blocks[1] - blocks[0] < 50, "3,900 ticks later"

@@ -334,13 +334,16 @@ cdef class TickLoop:
         ticks_late: with an exchange time before the newest; used at the newest time.
         until_ns: as given. beyond_ns: time of the tick that stopped the loop there.
     Raises:
-        ValueError: the builder counts volume otherwise than from the day's running total.
+        ValueError: the builder makes flat bars, or counts volume otherwise than from the day's
+            running total.
     """
 
     def __cinit__(self, Kernel kernel not None, TimeBars builder not None, *, int64_t until_ns=0,
                   bint singly=False):
         if builder.state.volume_from != VolumeFrom.CUMULATIVE:
             raise ValueError("builder must count volume='cumulative': it is what ticks carry")
+        if builder.state.flat:
+            raise ValueError("builder must not make flat bars: one tick could close any number")
         self.kernel, self.builder = kernel, builder
         self.until_ns, self.singly = until_ns, singly
         kernel.in_parts = True           # a tick offers a quantity, a bar does not
