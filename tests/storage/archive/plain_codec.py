@@ -102,11 +102,12 @@ def packed(
     *,
     low: int = 0,
     exceptions: bool = True,
+    widest: int = 8,
 ) -> Made:
     """Residuals as planes, low bits and exceptions, compressed or not, with the entry."""
     predictor, refers, scale, bit, unsigned = codes
     needed = [((z >> low).bit_length() + 7) // 8 for z in zigzags] or [0]
-    widths = [max(needed), min(needed), sorted(needed)[len(needed) // 2], 8]
+    widths = [max(needed), min(needed), sorted(needed)[len(needed) // 2], widest]
     width = rng.choice(widths if exceptions else widths[::3])
     odd = [place for place, z in enumerate(zigzags) if needed[place] > width]
     plain = [0 if place in odd else z for place, z in enumerate(zigzags)]
@@ -162,7 +163,7 @@ def encode(
             parts.append(column(field, steps, key_list, rng, predictor=1))
     if len(key_list) > 1:
         numbers = [key_list.index(key) for key in keys]
-        parts.append(packed(key_at, numbers, rng, exceptions=False))
+        parts.append(packed(key_at, numbers, rng, exceptions=False, widest=4))
     changes, bits, where = [0] * len(rows), iter(range(1, 65)), len(parts)
     done: list[tuple[int, Sequence[int], int]] = []
     for field in rng.sample(range(len(names)), len(names)):
