@@ -33,7 +33,7 @@ Time: LTT is the wall clock of India counted as an epoch, in whole seconds; exch
 without a time of its own has the instrument's last one, 0 when there was none.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from dhanfast._core.book cimport Level
 from dhanfast._core.types cimport Side, Tick, ns_t, paise_t
@@ -153,13 +153,13 @@ cdef struct FeedState:               # one instrument: what its last packets sai
     int32_t has_volume
     int32_t has_book
     int32_t has_day
-    SideState bid
-    SideState ask
-    Level levels[10]                 # 5 bids, 5 asks: `bid` and `ask` point here
-    Level best[2]                    # as sent, valid side or not
-    DhanLevel sent[5]                # the book's bytes as they came
     DhanDay day                      # the day's prices as they came
+    DhanLevel sent[5]                # the book as it came
+    Level given[10]                  # the same in paise: 5 bids, 5 asks
     StatsRow stats
+    SideState bid                    # the sides that the rows written so far make
+    SideState ask
+    Level levels[10]                 # of `bid` and `ask`
 
 
 cdef struct DhanFeed:
@@ -175,9 +175,10 @@ cdef size_t dhan_decode(DhanFeed *feed, const uint8_t *frame, size_t size, ns_t 
                         WireOut *out) noexcept nogil
 # One look at the packet that begins at `frame`; size > 0.
 cdef WireStep dhan_step(const uint8_t *frame, size_t size) noexcept nogil
-# A side of an instrument's five levels, best first; NULL and 0 when it is not known or not valid.
-cdef const Level *dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
-                            size_t *count) noexcept nogil
+# A side of an instrument's five levels, best first, into `levels`; how many: 0 as well when the side
+# is not known, -1 when it is not a valid one (sides.pxd).
+cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
+                       Level levels[5]) noexcept nogil
 
 
 # UTC from LTT; 0 stays 0: no trade yet.

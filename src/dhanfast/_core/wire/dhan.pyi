@@ -21,7 +21,13 @@ class DhanCode(IntEnum):
 
 @final
 class DhanDecoder:
-    def __new__(cls, instruments: WireTable | Iterable[tuple[int, ...]]) -> Self: ...
+    def __new__(
+        cls,
+        instruments: WireTable | Iterable[tuple[int, ...]],
+        *,
+        depth: bool = True,
+        stats: bool = True,
+    ) -> Self: ...
     def decode(self, frame: bytes | bytearray | memoryview, recv_ns: int) -> Decoded: ...
     def decode_many(
         self, frames: bytes | bytearray | memoryview, frame_size: int, recv_ns: int

@@ -13,7 +13,7 @@ from dhanfast._core.wire.records cimport (
     WireVerdict,
     wire_count,
 )
-from dhanfast._core.wire.sides cimport SideKnown, side_take
+from dhanfast._core.wire.sides cimport side_kept, side_take
 from dhanfast._core.wire.table cimport (
     SLOT_NONE,
     WireEntry,
@@ -24,6 +24,12 @@ from dhanfast._core.wire.table cimport (
 )
 
 import numpy as np
+
+
+cdef extern from "df_wire.h" nogil:
+    int df_five_levels(const uint8_t *sent, double per_tick, double tick, double ticks_max,
+                       double relative, int64_t *prices)
+    int df_same_book(const uint8_t *one, const uint8_t *other)
 
 from dhanfast._core.book import LEVEL_DTYPE
 from dhanfast._core.wire.records import count_names
@@ -187,88 +193,112 @@ cdef bint _take_oi(Job *job, const DhanOi *packet) noexcept nogil:
     return True
 
 
-cdef inline void _stats(Job *job, const StatsRow *fresh) noexcept nogil:
-    # Everything behind the two times decides whether the row says something new.
-    cdef FeedState *state = job.state
-    if memcmp(&fresh.open, &state.stats.open, sizeof(StatsRow) - 16) == 0:
-        return
-    state.stats = fresh[0]
+cdef inline void _stats(Job *job) noexcept nogil:
+    # The state's row has changed.
+    cdef StatsRow *row = &job.state.stats
+    row.exch_ns, row.recv_ns = job.state.exch_ns, job.recv_ns
     if job.out.stat_max:
-        job.out.stats[job.out.stat_count] = fresh[0]
+        job.out.stats[job.out.stat_count] = row[0]
         job.out.stat_count += 1
 
 
 cdef bint _take_prev_close(Job *job, const DhanPrevClose *packet) noexcept nogil:
-    cdef StatsRow fresh = job.state.stats
-    if _price(job, packet.prev_close, &fresh.prev_close) < 0:
+    cdef StatsRow *row = &job.state.stats
+    cdef paise_t price
+    if _price(job, packet.prev_close, &price) < 0:
         return False
-    fresh.prev_oi = packet.prev_oi
-    fresh.exch_ns, fresh.recv_ns = job.state.exch_ns, job.recv_ns
-    _stats(job, &fresh)
+    if price != row.prev_close or packet.prev_oi != row.prev_oi:
+        row.prev_close, row.prev_oi = price, packet.prev_oi
+        _stats(job)
     return True
 
 
-# The day's prices into `fresh`; the same bytes as before give what is there already.
-cdef inline bint _day(Job *job, const DhanDay *day, StatsRow *fresh) noexcept nogil:
-    cdef FeedState *state = job.state
-    if state.has_day and memcmp(day, &state.day, sizeof(DhanDay)) == 0:
-        return True
-    return (_price(job, day.open, &fresh.open) >= 0 and _price(job, day.high, &fresh.high) >= 0
-            and _price(job, day.low, &fresh.low) >= 0
-            and _price(job, day.close, &fresh.close) >= 0)
+cdef inline bint _same_day(const FeedState *state, const DhanDay *day) noexcept nogil:
+    return state.has_day and memcmp(day, &state.day, sizeof(DhanDay)) == 0
 
 
-# Five levels as sent into ten prices; False when one with a quantity cannot be a price.
-cdef bint _levels(Job *job, const DhanLevel *sent, Level *bids, Level *asks) noexcept nogil:
+# The day's prices in the order of StatsRow; False when one of them cannot be a price.
+cdef bint _day(Job *job, const DhanDay *day, paise_t *prices) noexcept nogil:
+    return (_price(job, day.open, &prices[0]) >= 0 and _price(job, day.high, &prices[1]) >= 0
+            and _price(job, day.low, &prices[2]) >= 0 and _price(job, day.close, &prices[3]) >= 0)
+
+
+cdef void _set_day(FeedState *state, const DhanDay *day, const paise_t *prices) noexcept nogil:
+    state.day = day[0]
+    state.has_day = 1
+    state.stats.open, state.stats.high = prices[0], prices[1]
+    state.stats.low, state.stats.close = prices[2], prices[3]
+
+
+cdef bint _levels_slowly(Job *job, const DhanLevel *sent, paise_t *prices) noexcept nogil:
     cdef bint good = True
     cdef int i
     for i in range(FEED_LEVELS):
-        bids[i].qty, bids[i].orders = sent[i].bid_qty, sent[i].bid_orders
-        asks[i].qty, asks[i].orders = sent[i].ask_qty, sent[i].ask_orders
-        bids[i].price = asks[i].price = 0
-        good &= _price(job, sent[i].bid_price, &bids[i].price) >= 0 or sent[i].bid_qty == 0
-        good &= _price(job, sent[i].ask_price, &asks[i].price) >= 0 or sent[i].ask_qty == 0
+        good &= _price(job, sent[i].bid_price, &prices[2 * i]) >= 0 or sent[i].bid_qty == 0
+        good &= _price(job, sent[i].ask_price, &prices[2 * i + 1]) >= 0 or sent[i].ask_qty == 0
     return good
 
 
-cdef void _book(Job *job, const DhanLevel *sent, const Level *bids,
-                const Level *asks) noexcept nogil:
+# The ten prices of a book, bids at even places; False when one with a quantity cannot be a price.
+cdef inline bint _levels(Job *job, const DhanLevel *sent, paise_t *prices) noexcept nogil:
+    return (df_five_levels(<const uint8_t *>sent, job.entry.per_tick, <double>job.entry.tick,
+                           job.entry.ticks_max, f32_error(), prices)
+            or _levels_slowly(job, sent, prices))
+
+
+cdef void _rows(Job *job) noexcept nogil:
     # Both sides of a packet are one message: its last row carries LAST.
     cdef FeedState *state = job.state
     cdef WireOut *out = job.out
     cdef DepthRow stamp
-    cdef DepthRow *rows = NULL
+    cdef DepthRow *rows = &out.rows[out.row_count]
     cdef bint raw = False
-    cdef size_t written = 0
+    cdef size_t written
     memset(&stamp, 0, sizeof(DepthRow))
     stamp.exch_ns, stamp.recv_ns = state.exch_ns, job.recv_ns
     stamp.instrument = job.entry.instrument
-    if out.row_max:
-        rows = &out.rows[out.row_count]
     stamp.side = Side.BUY
-    written = side_take(&state.bid, bids, FEED_LEVELS, &stamp, rows, &raw)
+    written = side_take(&state.bid, &state.given[0], FEED_LEVELS, &stamp, rows, &raw)
     job.feed.counters.counts[<int>WireCount.RAW_SIDE] += raw
     stamp.side = Side.SELL
-    written += side_take(&state.ask, asks, FEED_LEVELS, &stamp,
-                         rows + written if rows != NULL else NULL, &raw)
+    written += side_take(&state.ask, &state.given[FEED_LEVELS], FEED_LEVELS, &stamp,
+                         rows + written, &raw)
     job.feed.counters.counts[<int>WireCount.RAW_SIDE] += raw
     if written:
         rows[written - 1].flags |= DepthFlag.LAST
         out.row_count += written
+
+
+cdef inline void _book(Job *job, const DhanLevel *sent, const paise_t *prices) noexcept nogil:
+    cdef FeedState *state = job.state
+    cdef Level *bids = &state.given[0]
+    cdef Level *asks = &state.given[FEED_LEVELS]
+    cdef int i
+    for i in range(FEED_LEVELS):
+        bids[i].price, asks[i].price = prices[2 * i], prices[2 * i + 1]
+        bids[i].qty, asks[i].qty = sent[i].bid_qty, sent[i].ask_qty
+        bids[i].orders, asks[i].orders = sent[i].bid_orders, sent[i].ask_orders
     memcpy(&state.sent[0], sent, FEED_LEVELS * sizeof(DhanLevel))
-    state.best[0], state.best[1] = bids[0], asks[0]
     state.has_book = 1
+    if job.out.row_max:
+        _rows(job)
+
+
+cdef inline void _bests(const FeedState *state, Tick *tick) noexcept nogil:
+    _best(&state.given[0], &tick.bid, &tick.bid_qty)
+    _best(&state.given[FEED_LEVELS], &tick.ask, &tick.ask_qty)
 
 
 cdef inline bint _same_book(const FeedState *state, const DhanLevel *sent) noexcept nogil:
-    return state.has_book and memcmp(sent, &state.sent[0], FEED_LEVELS * sizeof(DhanLevel)) == 0
+    return state.has_book and df_same_book(<const uint8_t *>sent, <const uint8_t *>&state.sent[0])
 
 
-# What quote and full share: the last trade with its volume. The caller has filled `fresh` but for it.
-cdef inline void _last(Job *job, Tick *tick, const DhanLast *last, paise_t price,
-                       StatsRow *fresh) noexcept nogil:
+# What quote and full share: the last trade with its volume. True when the day's row has changed.
+cdef inline bint _last(Job *job, Tick *tick, const DhanLast *last, paise_t price) noexcept nogil:
     cdef FeedState *state = job.state
+    cdef StatsRow *row = &state.stats
     cdef uint64_t volume = last.volume
+    cdef uint32_t average = _bits(last.atp)
     cdef bint rose = state.has_volume and volume > state.volume
     if state.has_volume:
         if volume < state.volume:
@@ -280,68 +310,79 @@ cdef inline void _last(Job *job, Tick *tick, const DhanLast *last, paise_t price
     state.has_volume = 1
     _clock(job, tick, last.ltt)
     _trade(job, tick, price, _bits(last.ltp), last.ltt, last.ltq, rose)
-    fresh.exch_ns, fresh.recv_ns = tick.exch_ns, job.recv_ns
-    fresh.total_buy_qty, fresh.total_sell_qty = last.total_buy_qty, last.total_sell_qty
-    fresh.avg_price_bits = _bits(last.atp)
+    if (last.total_buy_qty == row.total_buy_qty and last.total_sell_qty == row.total_sell_qty
+            and average == row.avg_price_bits):
+        return False
+    row.total_buy_qty, row.total_sell_qty = last.total_buy_qty, last.total_sell_qty
+    row.avg_price_bits = average
+    return True
 
 
 cdef bint _take_quote(Job *job, const DhanQuote *packet) noexcept nogil:
-    cdef StatsRow fresh = job.state.stats
+    cdef FeedState *state = job.state
+    cdef paise_t prices[4]
+    cdef bint same_day = _same_day(state, &packet.day)
+    cdef bint changed = not same_day
     cdef Tick spare
     cdef Tick *tick
     cdef paise_t price
-    if _ltp(job, packet.last.ltp, &price) < 0 or not _day(job, &packet.day, &fresh):
+    if _ltp(job, packet.last.ltp, &price) < 0 or not (
+            same_day or _day(job, &packet.day, &prices[0])):
         return False
-    job.state.day = packet.day
-    job.state.has_day = 1
+    if not same_day:
+        _set_day(state, &packet.day, &prices[0])
     tick = _tick(job, &spare)
-    _last(job, tick, &packet.last, price, &fresh)
-    _stats(job, &fresh)
+    changed |= _last(job, tick, &packet.last, price)
+    if changed:
+        _stats(job)
     return True
 
 
 cdef bint _take_full(Job *job, const DhanFull *packet) noexcept nogil:
     cdef FeedState *state = job.state
-    cdef StatsRow fresh = state.stats
-    cdef Level bids[FEED_LEVELS]
-    cdef Level asks[FEED_LEVELS]
-    cdef bint same = _same_book(state, &packet.depth[0])
+    cdef StatsRow *row = &state.stats
+    cdef paise_t book[10]
+    cdef paise_t prices[4]
+    cdef bint same_day = _same_day(state, &packet.day)
+    cdef bint same_book = _same_book(state, &packet.depth[0])
+    cdef bint changed = not same_day
     cdef Tick spare
     cdef Tick *tick
     cdef paise_t price
-    if _ltp(job, packet.last.ltp, &price) < 0 or not _day(job, &packet.day, &fresh) or not (
-            same or _levels(job, &packet.depth[0], &bids[0], &asks[0])):
+    if _ltp(job, packet.last.ltp, &price) < 0 or not (
+            same_day or _day(job, &packet.day, &prices[0])) or not (
+            same_book or _levels(job, &packet.depth[0], &book[0])):
         return False
-    state.day = packet.day
-    state.has_day = 1
+    if not same_day:
+        _set_day(state, &packet.day, &prices[0])
     state.oi = packet.oi
     tick = _tick(job, &spare)
-    _last(job, tick, &packet.last, price, &fresh)
-    if not same:
-        _book(job, &packet.depth[0], &bids[0], &asks[0])
-    _best(&state.best[0], &tick.bid, &tick.bid_qty)
-    _best(&state.best[1], &tick.ask, &tick.ask_qty)
-    fresh.oi_high, fresh.oi_low = packet.oi_day_high, packet.oi_day_low
-    _stats(job, &fresh)
+    changed |= _last(job, tick, &packet.last, price)
+    if not same_book:
+        _book(job, &packet.depth[0], &book[0])
+    _bests(state, tick)
+    if packet.oi_day_high != row.oi_high or packet.oi_day_low != row.oi_low:
+        row.oi_high, row.oi_low = packet.oi_day_high, packet.oi_day_low
+        changed = True
+    if changed:
+        _stats(job)
     return True
 
 
 cdef bint _take_legacy(Job *job, const DhanLegacyDepth *packet) noexcept nogil:
     cdef FeedState *state = job.state
-    cdef Level bids[FEED_LEVELS]
-    cdef Level asks[FEED_LEVELS]
-    cdef bint same = _same_book(state, &packet.depth[0])
+    cdef paise_t book[10]
+    cdef bint same_book = _same_book(state, &packet.depth[0])
     cdef Tick spare
     cdef Tick *tick
     cdef paise_t price
     if _ltp(job, packet.ltp, &price) < 0 or not (
-            same or _levels(job, &packet.depth[0], &bids[0], &asks[0])):
+            same_book or _levels(job, &packet.depth[0], &book[0])):
         return False
     tick = _tick(job, &spare)
-    if not same:
-        _book(job, &packet.depth[0], &bids[0], &asks[0])
-    _best(&state.best[0], &tick.bid, &tick.bid_qty)
-    _best(&state.best[1], &tick.ask, &tick.ask_qty)
+    if not same_book:
+        _book(job, &packet.depth[0], &book[0])
+    _bests(state, tick)
     # It has no time: the last one stands, and a price that moved is a trade of an unknown second.
     _trade(job, tick, price, _bits(packet.ltp), state.ltt if state.ltt else 1, 0, False)
     return True
@@ -421,18 +462,15 @@ cdef size_t dhan_decode(DhanFeed *feed, const uint8_t *frame, size_t size, ns_t 
     return at
 
 
-cdef const Level *dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
-                            size_t *count) noexcept nogil:
+cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
+                       Level levels[5]) noexcept nogil:
     cdef uint32_t slot = table_slot(feed.table, instrument)
-    cdef const SideState *found
-    count[0] = 0
+    cdef const FeedState *state
     if slot == SLOT_NONE:
-        return NULL
-    found = &feed.states[slot].bid if side == Side.BUY else &feed.states[slot].ask
-    if found.known != SideKnown.SIDE_VALID:
-        return NULL
-    count[0] = <size_t>found.count
-    return found.levels
+        return 0
+    state = &feed.states[slot]
+    return side_kept(&state.given[0 if side == Side.BUY else FEED_LEVELS],
+                     FEED_LEVELS if state.has_book else 0, side, &levels[0])
 
 
 @cython.final
@@ -445,12 +483,14 @@ cdef class DhanDecoder:
 
     Args:
         instruments: a `WireTable`, or what it is made of.
+        depth: make rows of the book's changes; `levels` works without.
+        stats: make rows of the day fields.
     Raises:
         BadData: the table is refused; see `WireTable`.
         MemoryError: no room for the states.
     """
 
-    def __cinit__(self, instruments):
+    def __cinit__(self, instruments, *, bint depth=True, bint stats=True):
         cdef size_t i
         cdef FeedState *state
         table = instruments if isinstance(instruments, WireTable) else WireTable(instruments)
@@ -465,6 +505,10 @@ cdef class DhanDecoder:
             state.ask.levels = &state.levels[FEED_LEVELS]
             state.stats.instrument = self.table.state.entries[i].instrument
         self._sink = WireSink(256)
+        if not depth:
+            self._sink.out.row_max = 0
+        if not stats:
+            self._sink.out.stat_max = 0
 
     def __dealloc__(self):
         free(self.feed.states)
@@ -527,14 +571,10 @@ cdef class DhanDecoder:
         Shape:
             array of book.LEVEL_DTYPE, a copy.
         """
-        cdef size_t count = 0
-        cdef const Level *levels = dhan_side(&self.feed, instrument, side, &count)
-        found = np.empty(count, LEVEL_DTYPE)
-        cdef unsigned char[::1] raw
-        if count:
-            raw = found.view(np.uint8)
-            memcpy(&raw[0], levels, count * sizeof(Level))
-        return found
+        found = np.empty(FEED_LEVELS, LEVEL_DTYPE)
+        cdef unsigned char[::1] raw = found.view(np.uint8)
+        cdef int32_t count = dhan_side(&self.feed, instrument, side, <Level *>&raw[0])
+        return found[:max(0, count)]
 
     @property
     def counters(self):

@@ -35,8 +35,10 @@ cdef inline size_t side_rows_max(size_t count) noexcept nogil:
     return 2 * count + 1
 
 
+# The levels with a quantity, in order, into `kept`; -1 when they are not a valid side. `sign`: Side.
+cdef int32_t side_kept(const Level *sent, int32_t count, int sign, Level *kept) noexcept nogil
 # Take a side of `count` levels as sent; `stamp` is a row with times, seq, instrument and side set, the
-# rest 0. Rows go to `out` (side_rows_max(count) of them, NULL = not wanted); returns how many.
+# rest 0. Rows go to `out`, room for side_rows_max(count) of them, NULL = not wanted; returns how many.
 # `raw[0]` says whether the side was valid. LAST is for the caller to set.
 cdef size_t side_take(SideState *side, const Level *sent, int32_t count, const DepthRow *stamp,
                       DepthRow *out, bint *raw) noexcept nogil

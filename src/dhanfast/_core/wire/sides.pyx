@@ -19,8 +19,7 @@ cdef inline bint _same(const Level *one, const Level *other) noexcept nogil:
     return one.price == other.price and one.qty == other.qty and one.orders == other.orders
 
 
-# The levels with a quantity, in order; -1 when they are not a valid side.
-cdef inline int32_t _kept(const Level *sent, int32_t count, int sign, Level *kept) noexcept nogil:
+cdef int32_t side_kept(const Level *sent, int32_t count, int sign, Level *kept) noexcept nogil:
     cdef int32_t i, used = 0
     cdef bint bad = False
     cdef paise_t last = 0
@@ -93,7 +92,7 @@ cdef size_t side_take(SideState *side, const Level *sent, int32_t count, const D
                       DepthRow *out, bint *raw) noexcept nogil:
     cdef Level kept[SIDE_LEVELS_MAX]
     cdef int sign = 1 if stamp.side == Side.BUY else -1
-    cdef int32_t used = _kept(sent, count, sign, &kept[0])
+    cdef int32_t used = side_kept(sent, count, sign, &kept[0])
     cdef size_t written = 0
     raw[0] = used < 0
     if used < 0:
