@@ -69,7 +69,7 @@ def feed_packets(frame):
         frame: bytes, or another flat buffer.
 
     Returns:
-        Two lists: dictionaries with `off`, `kind` and the fields of the packet, floats as they came
+        Two lists: dictionaries with `off`, `len`, `kind` and the fields of the packet, floats as they came
         (widened to double); and `Skipped`.
     """
     cdef const uint8_t[::1] view = frame if len(frame) else b"\0"
@@ -80,9 +80,10 @@ def feed_packets(frame):
     while at < size:
         found = dhan_step(&view[at], size - at)
         if found.verdict == WireVerdict.GOOD:
-            packets.append({"off": at, **_feed_fields(&view[at])})
+            packets.append({"off": at, "len": found.size, **_feed_fields(&view[at])})
         else:
-            skipped.append(Skipped(at, found.step, view[at], _WHY[<int>found.verdict],
+            code = None if found.verdict == WireVerdict.TAIL else view[at]
+            skipped.append(Skipped(at, found.step, code, _WHY[<int>found.verdict],
                                    found.verdict != WireVerdict.UNKNOWN))
         at += found.step
     return packets, skipped
@@ -112,10 +113,10 @@ def depth_packets(frame, int levels):
     while at < size:
         found = depth_step(&view[at], size - at)
         if found.verdict == WireVerdict.GOOD:
-            packets.append({"off": at, **_depth_fields(&view[at], found.size, levels)})
+            packets.append({"off": at, "len": found.size, **_depth_fields(&view[at], found.size, levels)})
         else:
-            skipped.append(Skipped(at, found.step, view[at + 2] if size - at > 2 else None,
-                                   _WHY[<int>found.verdict],
+            code = None if found.verdict == WireVerdict.TAIL else view[at + 2]
+            skipped.append(Skipped(at, found.step, code, _WHY[<int>found.verdict],
                                    found.verdict != WireVerdict.UNKNOWN))
         at += found.step
     return packets, skipped
