@@ -1,7 +1,7 @@
 """Dhan's packets to records, and the official client on the same packets.
 
-ns a packet = median / packets_per_round. For the client's line: `pip install dhanhq==2.3.0` here, or
-name an interpreter that has it in DHANHQ_PYTHON. Run with -s to see the ratios.
+ns a packet = median / packets_per_round. The client: `pip install dhanhq==2.3.0` here, or name an
+interpreter that has it in DHANHQ_PYTHON. Run with -s to see the ratios.
 """
 
 import json
@@ -28,8 +28,8 @@ TABLE = [(2, 40_000 + number, number, 5) for number in range(INSTRUMENTS)]
 def full_packets() -> list[bytes]:
     """A busy minute of an option chain: no packet like the one before it.
 
-    Half of them carry a trade; the book is rewritten in three of ten, and changes in two places in the
-    others. Prices are on the tick.
+    Half of them carry a trade; the book is rewritten in three of ten, and changes in two places in
+    the others. Prices are on the tick.
     """
     rng = random.Random(7)
     state = {number: [2_000 + 50 * number, 1_000, new_book(rng)] for number in range(INSTRUMENTS)}

@@ -1,5 +1,5 @@
-/* The ten float32 prices of a five-level book to integers at once, two lanes at a time. GCC and Clang
- * lower the vector types to what the target offers, SSE2 and NEON included. */
+/* The ten float32 prices of a five-level book to integers at once, two lanes at a time. GCC and
+ * Clang lower the vector types to what the target offers, SSE2 and NEON included. */
 #ifndef DF_WIRE_H
 #define DF_WIRE_H
 #include <stdint.h>
@@ -12,11 +12,11 @@ typedef int64_t df_v2l __attribute__((vector_size(16)));
 /* 2^52 + 2^51: added to a double below 2^51 it leaves the nearest integer in the low bits. */
 #define DF_ROUND 6755399441055744.0
 
-/* `sent`: five rows of 20 bytes whose last 8 are the bid's and the ask's price. Writes them as `tick`
- * times the nearest ticks, bids at even places. Returns 1 when every price is in range and as near to
- * its tick as a float32 can say, else 0: then nothing in `prices` counts. */
-static inline int df_five_levels(const uint8_t *sent, double per_tick, double tick, double ticks_max,
-                                 double relative, int64_t prices[10]) {
+/* `sent`: five rows of 20 bytes whose last 8 are the bid's and the ask's price. Writes them as
+ * `tick` times the nearest ticks, bids at even places. Returns 1 when every price is in range and
+ * as near to its tick as a float32 can say, else 0: then nothing in `prices` counts. */
+static inline int df_five_levels(const uint8_t *sent, double per_tick, double tick,
+                                 double ticks_max, double relative, int64_t prices[10]) {
     const df_v2d round = {DF_ROUND, DF_ROUND};
     const df_v2d none = {0.0, 0.0}, most = {ticks_max, ticks_max};
     df_v2l good = {-1, -1}, found;

@@ -2,17 +2,17 @@
 
 Who may call what:  one thread a decoder, the one that reads its connection.
 Memory:             all of it at construction; the message is read where it lies.
-Errors:             none are raised. Whatever bytes come, they are decoded, stepped over or dropped, and
-                    counted (WireCount); nothing outside [frame, frame + size) is read.
+Errors:             none are raised. Whatever bytes come, they are decoded, stepped over or dropped,
+                    and counted (WireCount); nothing outside [frame, frame + size) is read.
 
 A message holds packets back to back, little endian, each with this head:
 
-    0  u1  code      1  u2  length of the packet with its head      3  u1  segment      4  u4  security id
+    0  u1  code   1  u2  length of the packet with its head   3  u1  segment   4  u4  security id
 
-The structs below are the layouts; a packet is read through a pointer to one of them. Stepping: a known
-code by its own size; if the length field says another size, the field wins unless the message ends
-after the known size or the field cannot be (below 8, or beyond the message). An unknown code by
-its length field if that can be, else the rest of the message is dropped.
+The structs below are the layouts; a packet is read through a pointer to one of them. Stepping: a
+known code by its own size; if the length field says another size, the field wins unless the
+message ends after the known size or the field cannot be (below 8, or beyond the message). An
+unknown code by its length field if that can be, else the rest of the message is dropped.
 
 What becomes of a packet whose security is in the table:
 
@@ -24,10 +24,10 @@ What becomes of a packet whose security is in the table:
     8 full          Tick with best bid and ask, DepthRows, StatsRow when it changed
     7 market status, 50 disconnect   Notice, in the table or not
 
-A Tick has a price only when its packet tells of a trade: Dhan repeats the last trade in every packet.
-A trade is new when the volume rose or price, time or quantity of the last trade differ from those seen
-before. The first packet of an instrument has the price and TickFlag.SEED. Volume and open interest
-are carried forward when a packet has none; bid and ask are not (0: unknown).
+A Tick has a price only when its packet tells of a trade: Dhan repeats the last trade in every
+packet. A trade is new when the volume rose or price, time or quantity of the last trade differ
+from those seen before. The first packet of an instrument has the price and TickFlag.SEED. Volume
+and open interest are carried forward when a packet has none; bid and ask are not (0: unknown).
 
 Time: LTT is the wall clock of India counted as an epoch, in whole seconds; exch_ns is UTC. A record
 without a time of its own has the instrument's last one, 0 when there was none.
@@ -168,15 +168,15 @@ cdef struct DhanFeed:
     WireCounters counters
 
 
-# Decode a message, or the rest of one. Returns the bytes it is done with: `size`, or less when `out`
-# is full; empty it and call again with what is left. Each array that is wanted has room for one
-# packet at least: 1 tick, FEED_ROWS_MAX rows, 1 stat, 1 notice.
+# Decode a message, or the rest of one. Returns the bytes it is done with: `size`, or less when
+# `out` is full; empty it and call again with what is left. Each array that is wanted has room for
+# one packet at least: 1 tick, FEED_ROWS_MAX rows, 1 stat, 1 notice.
 cdef size_t dhan_decode(DhanFeed *feed, const uint8_t *frame, size_t size, ns_t recv_ns,
                         WireOut *out) noexcept nogil
 # One look at the packet that begins at `frame`; size > 0.
 cdef WireStep dhan_step(const uint8_t *frame, size_t size) noexcept nogil
-# A side of an instrument's five levels, best first, into `levels`; how many: 0 as well when the side
-# is not known, -1 when it is not a valid one (sides.pxd).
+# A side of an instrument's five levels, best first, into `levels`; how many: 0 as well when the
+# side is not known, -1 when it is not a valid one (sides.pxd).
 cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
                        Level levels[5]) noexcept nogil
 

@@ -415,7 +415,8 @@ cdef void _packet(DhanFeed *feed, const uint8_t *at, ns_t recv_ns, WireOut *out)
     slot = table_find(feed.table, head.segment, head.security_id)
     if slot == SLOT_NONE:
         feed.counters.counts[<int>WireCount.UNKNOWN_INSTRUMENT] += 1
-        feed.counters.counts[<int>WireCount.UNKNOWN_SEGMENT] += head.segment > 8 or head.segment == 6
+        feed.counters.counts[<int>WireCount.UNKNOWN_SEGMENT] += (
+            head.segment > 8 or head.segment == 6)
         return
     job.feed, job.out, job.recv_ns, job.segment = feed, out, recv_ns, head.segment
     job.entry, job.state = &feed.table.entries[slot], &feed.states[slot]
@@ -477,9 +478,9 @@ cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
 cdef class DhanDecoder:
     """Dhan's live market feed to records: ticks, changes of the book, day fields, notices.
 
-    It remembers each instrument's last packet, so messages must come in the order they arrived, those
-    of one connection or of several. Native code calls `dhan_decode`; this door is for tests, tools
-    and recorded frames.
+    It remembers each instrument's last packet, so messages must come in the order they arrived,
+    those of one connection or of several. Native code calls `dhan_decode`; this door is for tests,
+    tools and recorded frames.
 
     Args:
         instruments: a `WireTable`, or what it is made of.

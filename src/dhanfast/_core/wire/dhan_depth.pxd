@@ -9,10 +9,10 @@ instrument; the head has another order than the live feed's:
     41 bid, 51 ask   rows of DhanRow, best first, unused ones zero
     50 disconnect    reason at 12 when the packet has 14 bytes or more, else in bytes 8 to 11
 
-Stepping is by the length field alone; one that cannot be (below 12, or beyond the message) drops the
-rest. A packet that promises more rows than it holds is read as far as it goes. There is no exchange time:
-exch_ns of the rows is 0. Bid and ask do not belong together, so crossed books occur; each side is whole
-at its LAST row.
+Stepping is by the length field alone; one that cannot be (below 12, or beyond the message) drops
+the rest. A packet that promises more rows than it holds is read as far as it goes. There is no
+exchange time: exch_ns of the rows is 0. Bid and ask do not belong together, so crossed books
+occur; each side is whole at its LAST row.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -88,7 +88,8 @@ cdef bint _levels(DepthFeed *feed, const WireEntry *entry, const DhanRow *sent, 
     return good
 
 
-cdef void _notice(const DhanDepthHead *head, size_t size, ns_t recv_ns, WireOut *out) noexcept nogil:
+cdef void _notice(const DhanDepthHead *head, size_t size, ns_t recv_ns,
+                  WireOut *out) noexcept nogil:
     cdef Notice *notice
     if out.notice_max == 0:
         return

@@ -1,7 +1,7 @@
 """Dhan's packets as plain dictionaries: every field as it came, for people and for other programs.
 
-Nothing hot is here. The steps over a message are those of the decoders, so what this shows is what they
-see; there is no table of instruments, no snapping, and no state from packet to packet.
+Nothing hot is here. The steps over a message are those of the decoders, so what this shows is what
+they see; there is no table of instruments, no snapping, and no state from packet to packet.
 """
 
 from libc.stdint cimport int32_t, uint8_t
@@ -51,8 +51,8 @@ _WHY = {
 class Skipped(NamedTuple):
     """Bytes of a message that are not in its packets.
 
-    `code` is None when there was none. `lost` is False when the packet was stepped over whole, by its own
-    length: nothing behind it was lost.
+    `code` is None when there was none. `lost` is False when the packet was stepped over whole, by
+    its own length: nothing behind it was lost.
     """
 
     off: int
@@ -69,8 +69,8 @@ def feed_packets(frame):
         frame: bytes, or another flat buffer.
 
     Returns:
-        Two lists: dictionaries with `off`, `len`, `kind` and the fields of the packet, floats as they came
-        (widened to double); and `Skipped`.
+        Two lists: dictionaries with `off`, `len`, `kind` and the fields of the packet, floats as
+        they came (widened to double); and `Skipped`.
     """
     cdef const uint8_t[::1] view = frame if len(frame) else b"\0"
     cdef size_t size = len(frame)
@@ -113,7 +113,8 @@ def depth_packets(frame, int levels):
     while at < size:
         found = depth_step(&view[at], size - at)
         if found.verdict == WireVerdict.GOOD:
-            packets.append({"off": at, "len": found.size, **_depth_fields(&view[at], found.size, levels)})
+            packets.append({"off": at, "len": found.size,
+                            **_depth_fields(&view[at], found.size, levels)})
         else:
             code = None if found.verdict == WireVerdict.TAIL else view[at + 2]
             skipped.append(Skipped(at, found.step, code, _WHY[<int>found.verdict],

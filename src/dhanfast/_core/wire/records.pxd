@@ -1,7 +1,8 @@
 """What every decoder writes: rows of fixed size into arrays that the caller owns.
 
-A decoder never allocates and never waits. It stops in front of a packet when an array that is wanted
-may be too short for it; the caller empties the arrays and calls again with the rest of the message.
+A decoder never allocates and never waits. It stops in front of a packet when an array that is
+wanted may be too short for it; the caller empties the arrays and calls again with the rest of the
+message.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

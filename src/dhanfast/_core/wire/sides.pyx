@@ -1,8 +1,29 @@
 """Sides of a book as rows of changes: see sides.pxd."""
 
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from dhanfast._core.types cimport DepthFlag, DepthOp, Side, paise_t
+
+
+# The same prices at the same places: only what is left of each level may differ.
+cdef inline size_t _same_price_rows(const Level *old, const Level *new, int32_t count,
+                                    const DepthRow *stamp, DepthRow *out) noexcept nogil:
+    cdef size_t written = 0
+    cdef int32_t i
+    for i in range(count):
+        if not _same(&old[i], &new[i]):
+            _write(&out[written], stamp, &new[i], new[i].qty, new[i].orders, DepthOp.SET, 0)
+            written += 1
+    return written
+
+
+cdef inline bint _same_prices(const Level *one, const Level *other, int32_t count) noexcept nogil:
+    cdef int64_t differ = 0
+    cdef int32_t i
+    for i in range(count):
+        differ |= one[i].price ^ other[i].price
+    return differ == 0
 
 
 cdef inline void _write(DepthRow *row, const DepthRow *stamp, const Level *level, uint32_t qty,
@@ -64,6 +85,8 @@ cdef size_t _change_rows(const Level *old, int32_t olds, const Level *new, int32
     cdef size_t written = 0
     cdef int32_t start = 0
     cdef int32_t i, j
+    if olds == news and _same_prices(old, new, news):
+        return _same_price_rows(old, new, news, stamp, out)
     while start < olds and start < news and _same(&old[start], &new[start]):
         start += 1
     if news == 0:

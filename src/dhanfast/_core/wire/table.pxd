@@ -1,12 +1,12 @@
 """Which broker's security is which of our instruments: a hash made once, looked up in the hot path.
 
-A security id is unique only together with its segment, so the key is both. Cells hold the key and a
-slot; a slot is an instrument's place in the table, and decoders keep their state by it. At most half
-of the cells are taken, so a search ends.
+A security id is unique only together with its segment, so the key is both. Cells hold the key and
+a slot; a slot is an instrument's place in the table, and decoders keep their state by it. At most
+half of the cells are taken, so a search ends.
 
-Prices: n * tick in parts of the currency unit (`price_scale` of them: 100 = paise). A price that lies
-farther from the tick than its float can be off is not of that tick (an index, a closing average, a
-wrong table): it is kept to the nearest part instead, and the caller counts it.
+Prices: n * tick in parts of the currency unit (`price_scale` of them: 100 = paise). A price that
+lies farther from the tick than its float can be off is not of that tick (an index, a closing
+average, a wrong table): it is kept to the nearest part instead, and the caller counts it.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -57,7 +57,8 @@ cdef inline uint32_t table_find(const WireTableState *table, uint32_t segment,
 
 
 # -1 when the price cannot be one (negative, not a number, out of range), 1 when it is not on the
-# tick, else 0. `relative` is how far a value of the wire's float may be off: F32_ERROR or F64_ERROR.
+# tick, else 0. `relative` is how far a value of the wire's float may be off: F32_ERROR or
+# F64_ERROR.
 cdef inline int price_parts(const WireEntry *entry, double price, double relative,
                             paise_t *parts) noexcept nogil:
     cdef double ticks = price * entry.per_tick
