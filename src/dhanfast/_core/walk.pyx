@@ -2,9 +2,8 @@
 
 The same seed gives the same bytes on any machine, because only integers and IEEE-exact operations
 are used: + - * / and square root in double, no fused multiply-add (the build forbids it), nothing
-of libm. Exponential and logarithm are short polynomials of those operations. Random words come
-from splitmix64; a normal deviate is the sum of the four 16-bit parts of one word (variance exact,
-tails to 3.46), fat tails coming from the volatility and the bursts on top.
+of libm (`draws.pxd`). A normal deviate is the sum of the four 16-bit parts of one word (variance
+exact, tails to 3.46), fat tails coming from the volatility and the bursts on top.
 
 One day is made of minutes; a minute of `parts` steps. Within the day the return of a minute is
     sigma * sqrt(share of the minute * heat * burst) * normal
@@ -18,23 +17,20 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
+from dhanfast._core.draws cimport (
+    draw_exponential,
+    draw_normal,
+    draw_stream,
+    draw_uniform,
+    draw_word,
+    short_exp,
+    snap_level,
+)
 from dhanfast._core.types cimport Bar, Tick
-
-
-cdef extern from *:
-    """
-    static inline int df_leading_zeros(unsigned long long word) {
-        return __builtin_clzll(word);   /* undefined for 0: callers set the lowest bit */
-    }
-    """
-    int df_leading_zeros(uint64_t word) noexcept nogil
-
 
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 
 # What each number is fitted to stands in docs/reference/generator.md.
-cdef double NORMAL_SCALE = 37837.22686584823      # sqrt((65536^2 - 1) / 3)
-cdef double LN2 = 0.6931471805599453
 cdef double GAP_SHARE = 0.72     # deviation of a night's gap, of the day's
 cdef double GAP_NEWS = 2.6       # how much wider the gap of a night with news is
 cdef double DRIFT_SHARE = 1.2    # of the day's open-to-close return: days trend a little
@@ -58,62 +54,6 @@ cdef struct Plan:
     double gap               # return over the night before
 
 
-cdef inline uint64_t _next(uint64_t *state) noexcept nogil:
-    cdef uint64_t word
-    state[0] += <uint64_t>0x9E3779B97F4A7C15
-    word = state[0]
-    word = (word ^ (word >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    word = (word ^ (word >> 27)) * <uint64_t>0x94D049BB133111EB
-    return word ^ (word >> 31)
-
-
-cdef inline uint64_t _stream(uint64_t seed, uint64_t day, uint64_t kind) noexcept nogil:
-    cdef uint64_t state = seed
-    cdef uint64_t mixed = _next(&state) ^ (day * <uint64_t>0xD1342543DE82EF95)
-    mixed = _next(&mixed) ^ (kind * <uint64_t>0xA24BAED4963EE407)
-    return _next(&mixed)
-
-
-cdef inline double _normal(uint64_t *state) noexcept nogil:
-    cdef uint64_t word = _next(state)
-    cdef int64_t total = <int64_t>((word & 0xFFFF) + ((word >> 16) & 0xFFFF)
-                                   + ((word >> 32) & 0xFFFF) + (word >> 48))
-    return <double>(total - 131070) / NORMAL_SCALE
-
-
-cdef inline double _uniform(uint64_t *state) noexcept nogil:
-    return <double>(_next(state) >> 11) * (1.0 / 9007199254740992.0)
-
-
-# Unit exponential deviate, -ln(u): leading zeros give the power of two, an odd series the rest.
-cdef inline double _exponential(uint64_t *state) noexcept nogil:
-    cdef uint64_t word = _next(state) | 1
-    cdef int zeros = df_leading_zeros(word)
-    cdef double part, s, square
-    word <<= zeros
-    part = <double>(word >> 11) * (1.0 / 9007199254740992.0)    # in [0.5, 1)
-    s = (part - 1.0) / (part + 1.0)
-    square = s * s
-    return <double>zeros * LN2 - 2.0 * s * (
-        1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square / 9.0))))
-
-
-# e^x for |x| < 4 to 1e-6: a short series at x / 64, squared six times.
-cdef inline double _exp(double x) noexcept nogil:
-    cdef double y = x / 64.0
-    cdef int _i
-    y = 1.0 + y * (1.0 + y / 2.0 * (1.0 + y / 3.0 * (1.0 + y / 4.0)))
-    for _i in range(6):
-        y = y * y
-    return y
-
-
-cdef inline int64_t _snap(double level, int64_t tick) noexcept nogil:
-    # Levels are positive, so that truncation is the floor; below the first tick nothing trades.
-    cdef int64_t snapped = <int64_t>(level / <double>tick + 0.5) * tick
-    return snapped if snapped > tick else tick
-
-
 cdef void _plan(uint64_t seed, const int64_t *ordinals, const double *trend, size_t days,
                 double sigma, double pull, Plan *plans) noexcept nogil:
     cdef uint64_t state
@@ -123,17 +63,17 @@ cdef void _plan(uint64_t seed, const int64_t *ordinals, const double *trend, siz
     cdef double level = trend[0]
     cdef size_t i
     for i in range(days):
-        state = _stream(seed, <uint64_t>ordinals[i], 1)
+        state = draw_stream(seed, <uint64_t>ordinals[i], 1)
         # Two speeds of log volatility: weeks (0.98 a day) and days (0.50 a day).
-        slow = 0.98 * slow + 0.0504691 * _normal(&state)
-        fast = 0.50 * fast + 0.1854957 * _normal(&state)
-        plans[i].sigma = sigma * _exp(slow + fast)
-        night = GAP_SHARE * plans[i].sigma * _normal(&state)
-        if (_next(&state) & 0xFFFF) < 3932:            # one night in 17 brings news
+        slow = 0.98 * slow + 0.0504691 * draw_normal(&state)
+        fast = 0.50 * fast + 0.1854957 * draw_normal(&state)
+        plans[i].sigma = sigma * short_exp(slow + fast)
+        night = GAP_SHARE * plans[i].sigma * draw_normal(&state)
+        if (draw_word(&state) & 0xFFFF) < 3932:            # one night in 17 brings news
             night = GAP_NEWS * night
         plans[i].gap = night + pull * (trend[i] / level - 1.0)
         plans[i].open = level * (1.0 + plans[i].gap)
-        plans[i].close = plans[i].open * (1.0 + DRIFT_SHARE * plans[i].sigma * _normal(&state))
+        plans[i].close = plans[i].open * (1.0 + DRIFT_SHARE * plans[i].sigma * draw_normal(&state))
         level = plans[i].close
 
 
@@ -147,12 +87,12 @@ cdef void _path(uint64_t *state, const double *shares, size_t minutes, size_t pa
     cdef double used = 0.0
     for i in range(minutes):
         variance = shares[i] * heat
-        if (_next(state) & 0xFFFF) < BURST_ODDS:
+        if (draw_word(state) & 0xFFFF) < BURST_ODDS:
             variance = variance * (BURST * BURST)
         scale = plan.sigma * sqrt(variance / <double>parts)
         before = level
         for _j in range(parts):
-            level = level + scale * _normal(state)
+            level = level + scale * draw_normal(state)
             used = used + variance / <double>parts
             levels[at] = level
             spent[at] = used
@@ -180,16 +120,16 @@ cdef void _bars(uint64_t *state, const double *levels, const double *deviation, 
         last = anchor * (1.0 + levels[i])
         scale = anchor * deviation[i]
         if i:
-            first = first + OPEN_NOISE * scale * _normal(state)
+            first = first + OPEN_NOISE * scale * draw_normal(state)
         scale = scale * REACH
         body = last - first
-        top = 0.5 * (body + sqrt(body * body + 2.0 * scale * scale * _exponential(state)))
-        bottom = 0.5 * (body - sqrt(body * body + 2.0 * scale * scale * _exponential(state)))
+        top = 0.5 * (body + sqrt(body * body + 2.0 * scale * scale * draw_exponential(state)))
+        bottom = 0.5 * (body - sqrt(body * body + 2.0 * scale * scale * draw_exponential(state)))
         bar.start_ns = start_ns + <int64_t>i * step_ns
-        bar.open = _snap(first, tick)
-        bar.close = _snap(last, tick)
-        bar.high = max(_snap(first + top, tick), max(bar.open, bar.close))
-        bar.low = min(_snap(first + bottom, tick), min(bar.open, bar.close))
+        bar.open = snap_level(first, tick)
+        bar.close = snap_level(last, tick)
+        bar.high = max(snap_level(first + top, tick), max(bar.open, bar.close))
+        bar.low = min(snap_level(first + bottom, tick), min(bar.open, bar.close))
         bar.volume = 0
         bar.oi = 0
         bar.instrument = 0
@@ -207,8 +147,8 @@ cdef void _volumes(uint64_t *state, const double *levels, const double *deviatio
         move = levels[i] - before
         move = (move if move >= 0.0 else -move) / deviation[i]
         wanted = units * shares[i // parts] / <double>parts
-        wanted = wanted * (0.5 + 0.4 * move) * (0.4 + 0.7 * _exponential(state))
-        volumes[i] = <int64_t>(wanted / <double>lot + _uniform(state)) * lot
+        wanted = wanted * (0.5 + 0.4 * move) * (0.4 + 0.7 * draw_exponential(state))
+        volumes[i] = <int64_t>(wanted / <double>lot + draw_uniform(state)) * lot
         before = levels[i]
 
 
@@ -222,8 +162,8 @@ cdef void _ticks(uint64_t *state, const double *levels, const int64_t *volumes, 
     cdef uint64_t word
     for i in range(count):
         tk = &ticks[i]
-        word = _next(state)
-        price = _snap(anchor * (1.0 + levels[i]), tick)
+        word = draw_word(state)
+        price = snap_level(anchor * (1.0 + levels[i]), tick)
         tk.exch_ns = start_ns + <int64_t>i * step_ns + <int64_t>(
             <double>(word >> 40) / 16777216.0 * 0.9 * <double>step_ns)
         tk.recv_ns = tk.exch_ns + 8_000_000 + <int64_t>(word & 0xFFFFFF)
@@ -237,7 +177,7 @@ cdef void _ticks(uint64_t *state, const double *levels, const int64_t *volumes, 
         tk.qty = tk.bid_qty = tk.ask_qty = 0
         tk.bid = tk.ask = 0
         if lot:
-            word = _next(state)
+            word = draw_word(state)
             # The trade is at the bid or at the ask; the spread is one to four ticks.
             tk.bid = price - tick * <int64_t>((word & 3) + 1 if word & 4 else 0)
             tk.ask = price + tick * <int64_t>(0 if word & 4 else (word & 3) + 1)
@@ -277,6 +217,44 @@ def plan_days(seed: int, const int64_t[::1] ordinals, const double[::1] trend, d
     with nogil:
         _plan(first, &ordinals[0], &trend[0], days, sigma, pull, <Plan *>&raw[0])
     return plans
+
+
+def second_shares(seed: int, ordinal: int, const double[::1] levels):
+    """Share of its minute's records that falls in each second: more when the price moves.
+
+    Args:
+        seed, ordinal: the stream of random words.
+        levels: the path at the start of each second and at the end.
+
+    Shape:
+        float64[seconds]; the 60 seconds of a minute sum to 1.
+
+    Raises:
+        ValueError: not whole minutes of seconds.
+        OverflowError: seed or ordinal out of range.
+    """
+    cdef size_t seconds = levels.shape[0] - 1 if levels.shape[0] else 0
+    cdef uint64_t state = draw_stream(seed, ordinal, 4)
+    cdef size_t i, j
+    cdef double heat = 1.0, total, moved, move
+    if seconds == 0 or seconds % 60:
+        raise ValueError(f"{levels.shape[0]} levels: give one more than whole minutes of seconds")
+    shares = np.empty(seconds)
+    cdef double[::1] view = shares
+    for i in range(0, seconds, 60):
+        moved = total = 0.0
+        for j in range(i, i + 60):
+            move = levels[j + 1] - levels[j]
+            moved = moved + (move if move > 0.0 else -move) / 60.0
+        for j in range(i, i + 60):
+            move = levels[j + 1] - levels[j]
+            move = (move if move > 0.0 else -move) / moved if moved > 0.0 else 1.0
+            heat = 0.8 * heat + 0.2 * draw_exponential(&state)
+            view[j] = (0.85 + 0.15 * move) * (0.6 + 0.4 * heat)
+            total = total + view[j]
+        for j in range(i, i + 60):
+            view[j] = view[j] / total
+    return shares
 
 
 @cython.final
@@ -321,7 +299,7 @@ cdef class DayPath:
         self._volumes = np.zeros(self._steps, np.int64)
         cdef double[::1] spent = np.empty(self._steps)
         self._anchor = self._opened = row.open
-        state = _stream(self._seed, self._ordinal, 2)
+        state = draw_stream(self._seed, self._ordinal, 2)
         with nogil:
             _path(&state, &shares[0], minutes, self._parts, &row, &self._levels[0], &spent[0],
                   &self._deviation[0])
@@ -341,10 +319,10 @@ cdef class DayPath:
         Raises:
             ValueError: lot not positive, keep out of range, or lengths that differ.
         """
-        cdef uint64_t state = _stream(self._seed, self._ordinal, 3)
+        cdef uint64_t state = draw_stream(self._seed, self._ordinal, 3)
         cdef double stay = 1.0 - (1.0 - keep) / <double>self._parts
         cdef double news = basis * sqrt(1.0 - stay * stay)
-        cdef double apart = basis * _normal(&state)
+        cdef double apart = basis * draw_normal(&state)
         cdef size_t i
         if lot <= 0 or not 0.0 <= keep < 1.0:
             raise ValueError(f"lot is {lot}, keep is {keep}; give lot > 0 and 0 <= keep < 1")
@@ -356,8 +334,25 @@ cdef class DayPath:
                      self._parts, 0.0, units, lot, &self._volumes[0])
             self._opened = self._opened * (1.0 + carry + apart)
             for i in range(self._steps):
-                apart = stay * apart + news * _normal(&state)
+                apart = stay * apart + news * draw_normal(&state)
                 self._levels[i] = (1.0 + self._levels[i]) * (1.0 + carry + apart) - 1.0
+
+    def levels(self):
+        """Level of the path at the start of the day and at the end of each step.
+
+        Units:
+            paise, before they meet the tick.
+
+        Shape:
+            float64[steps + 1], a copy; of the future once the path is its.
+        """
+        cdef size_t i
+        out = np.empty(self._steps + 1)
+        cdef double[::1] view = out
+        view[0] = self._opened
+        for i in range(self._steps):
+            view[i + 1] = self._anchor * (1.0 + self._levels[i])
+        return out
 
     def bars(self, first: int, count: int, start_ns: int, step_ns: int, tick: int):
         """Bars of `count` steps from step `first` on.
@@ -386,7 +381,7 @@ cdef class DayPath:
         rows = np.empty(many, BAR_DTYPE)
         cdef unsigned char[::1] raw = rows.view("u1")
         cdef Bar *bars = <Bar *>&raw[0]
-        state = _stream(self._seed, self._ordinal, 16 + 2 * begin)
+        state = draw_stream(self._seed, self._ordinal, 16 + 2 * begin)
         with nogil:
             _bars(&state, &self._levels[begin], &self._deviation[begin], many, self._anchor, level,
                   size, start, step, bars)
@@ -420,7 +415,7 @@ cdef class DayPath:
         cdef uint64_t before = traded
         rows = np.empty(many, TICK_DTYPE)
         cdef unsigned char[::1] raw = rows.view("u1")
-        state = _stream(self._seed, self._ordinal, 17 + 2 * begin)
+        state = draw_stream(self._seed, self._ordinal, 17 + 2 * begin)
         with nogil:
             _ticks(&state, &self._levels[begin], &self._volumes[begin], many, self._anchor, size,
                    units, start, step, before, <Tick *>&raw[0])

@@ -176,20 +176,77 @@ class _Request:
     def paths(self) -> Iterator[tuple[TradingDay, DayPath, int, int]]:
         """Each day with its path, price step and lot (0 for the index)."""
         for day, plan, level in zip(self.days, self.plans, self.levels.tolist(), strict=True):
-            minutes = sum(end - start for start, end in day.windows) // MINUTE_NS
-            ordinal = day.date.toordinal()
-            path = DayPath(self.seed, ordinal, variance_shares(minutes), self.parts, plan)
-            if not self.is_future:
+            path = self.index_path(day, plan)
+            if self.is_future:
+                yield day, path, *self.turn(path, day, level)
+            else:
                 yield day, path, INDEX_TICK, 0
-                continue
-            expiry = front_month(self.symbol, day.date)
-            lot = instruments.lot(self.symbol, expiry, "M", day.date)
-            step = instruments.tick("FUT_IDX", day.date, level=level)
-            carry = CARRY_YEARLY * (expiry - day.date).days / 365.0
-            volumes = volume_shares(minutes)
-            units = MARKETS[self.symbol].units * minutes / 375.0
-            path.become_future(carry, BASIS, BASIS_KEEP, volumes, units, lot)
-            yield day, path, step, lot
+
+    def index_path(self, day: TradingDay, plan: Any) -> DayPath:
+        """The path of the index over one day."""
+        shares = variance_shares(_minutes_of(day))
+        return DayPath(self.seed, day.date.toordinal(), shares, self.parts, plan)
+
+    def turn(self, path: DayPath, day: TradingDay, level: int) -> tuple[int, int]:
+        """Make the path its future's; the future's price step and lot."""
+        expiry = front_month(self.symbol, day.date)
+        lot = instruments.lot(self.symbol, expiry, "M", day.date)
+        step = instruments.tick("FUT_IDX", day.date, level=level)
+        minutes = _minutes_of(day)
+        units = MARKETS[self.symbol].units * minutes / 375.0
+        carry = carry_to(expiry, day.date)
+        path.become_future(carry, BASIS, BASIS_KEEP, volume_shares(minutes), units, lot)
+        return step, lot
+
+
+def _minutes_of(day: TradingDay) -> int:
+    return sum(end - start for start, end in day.windows) // MINUTE_NS
+
+
+def carry_to(expiry: date, day: date) -> float:
+    """What a contract costs above the index on a day for the time to its expiry, a fraction."""
+    return CARRY_YEARLY * (expiry - day).days / 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPath:
+    """Index and future of one generated day, second by second: bars and ticks lie on it.
+
+    Units:
+        index and future in paise before they meet the tick; sigma as a fraction a day.
+
+    Shape:
+        index and future: float64[seconds + 1], the level at the start of each second and at the
+        end of the day.
+    """
+
+    day: TradingDay
+    seed: int  # of the symbol's own streams
+    index: NDArray[np.float64]
+    future: NDArray[np.float64]
+    expiry: date  # of the future
+    tick: int  # of the future, paise
+    lot: int  # of the future, units
+    sigma: float  # deviation of the index's open-to-close return on this day
+
+
+def second_path(symbol: str, day: date, *, seed: int) -> SecondPath:
+    """The path that `generate_bars` and `generate_ticks` read at an interval of a second.
+
+    Raises:
+        UsageError: unknown symbol, a seed out of range, or no trading on that day.
+        OutOfCalendar: a date outside the calendar; a future without a lot in the tables.
+    """
+    request = _request(symbol, day, day, seed, "FUT", 60)
+    if not request.days:
+        raise UsageError(f"day: no trading on {day}; choose a trading day")
+    trading, plan = request.days[0], request.plans[0]
+    path = request.index_path(trading, plan)
+    index = path.levels()
+    tick, lot = request.turn(path, trading, int(request.levels[0]))
+    expiry = front_month(symbol, day)
+    sigma = float(plan["sigma"])
+    return SecondPath(trading, request.seed, index, path.levels(), expiry, tick, lot, sigma)
 
 
 def _request(
@@ -235,16 +292,19 @@ def _merged(bars: NDArray[Any], size: int) -> NDArray[Any]:
     return merged
 
 
-def _broadcast(bars: NDArray[Any], day: TradingDay, symbol: str) -> NDArray[Any]:
-    """The bars inside the hours of the index itself, which may end before its derivatives do."""
+def is_broadcast(symbol: str, day: TradingDay, times: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which instants lie in the hours of the index, which may end before its derivatives' do."""
     segment = "BSE_INDEX" if symbol in ("SENSEX", "BANKEX") else "NSE_INDEX"
     hours = Calendar.load().day(day.date, segment)
-    if hours and hours.windows == day.windows:
-        return bars
-    stamp = "start_ns" if "start_ns" in (bars.dtype.names or ()) else "exch_ns"
-    inside = np.zeros(len(bars), bool)
+    inside = np.zeros(len(times), np.bool_)
     for start, end in hours.windows if hours else ():
-        inside |= (bars[stamp] >= start) & (bars[stamp] < end)
+        inside |= (times >= start) & (times < end)
+    return inside
+
+
+def _broadcast(bars: NDArray[Any], day: TradingDay, symbol: str) -> NDArray[Any]:
+    stamp = "start_ns" if "start_ns" in (bars.dtype.names or ()) else "exch_ns"
+    inside = is_broadcast(symbol, day, bars[stamp])
     return bars if inside.all() else bars[inside]
 
 

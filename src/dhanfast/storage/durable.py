@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from dhanfast.errors import DhanfastError
 
@@ -24,12 +24,23 @@ def replace_file(path: Path, *parts: Any) -> None:
         DhanfastError: the disk is full or refuses. Either the old file stands unchanged, or the
             new one is whole but may be undone by a power cut; the message says which.
     """
+    with replacing(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes the name when the block ends, and is gone when it raises.
+
+    Raises:
+        DhanfastError: as for `replace_file`.
+    """
     try:
         handle, temporary = tempfile.mkstemp(prefix=TEMP_PREFIX, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                for part in parts:
-                    file.write(part)
+                yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())

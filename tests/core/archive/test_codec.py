@@ -102,7 +102,7 @@ def test_the_fused_loop_gives_what_the_columns_give() -> None:
 
 
 def test_the_layout_uses_what_it_promises() -> None:
-    """Sparse columns, low bits apart, scales and followers all occur: the tests above reach them."""
+    """Sparse columns, low bits apart and scales all occur: the tests above reach them."""
     entries = entries_of(Codec(TICKS).encode(walk(9_000, 12, 3), 0))
     assert {entry[0] for entry in entries} >= {251, 253, 254, 6}
     assert any(entry[7] for entry in entries) and any(entry[6] for entry in entries)
@@ -195,4 +195,24 @@ def test_a_frame_that_claims_gigabytes_is_refused_before_it_is_read() -> None:
     body = bytearray(Codec(TICKS).encode(walk(300, 4, 8), 0))
     struct.pack_into("<I", body, 0, 1 << 20)
     with pytest.raises(BadData, match="are needed"):
+        Codec(TICKS).decode(bytes(body))
+
+
+def test_a_block_is_never_larger_than_a_reader_takes() -> None:
+    rows = np.zeros(1, FRAME_DTYPE)
+    rows["size"] = (1 << 27) + 1
+    with pytest.raises(UsageError, match="too large for one block"):
+        Codec(FRAMES).encode(rows, 0, None, bytes((1 << 27) + 1))
+
+
+def test_a_time_that_follows_another_field_takes_the_general_path() -> None:
+    """A writer of another making may predict the exchange's time from the price."""
+    rows = walk(100, 1, 4)
+    rows["exch_ns"] = 7 + rows["price"]
+    body = bytearray(Codec(TICKS).encode(rows, 0))
+    fields = [entry[0] for entry in entries_of(bytes(body))]
+    exch, price = fields.index(0), fields.index(2)
+    assert exch < price  # so that a reference to the price is refused where it stands
+    body[56 + 8 + 40 * exch + 1 : 56 + 8 + 40 * exch + 3] = bytes([3, 2])
+    with pytest.raises(BadData, match="which is not before it"):
         Codec(TICKS).decode(bytes(body))

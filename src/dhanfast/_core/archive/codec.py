@@ -14,7 +14,7 @@ from dhanfast._core.archive.encode import Encoder
 from dhanfast._core.archive.schema import Stream
 from dhanfast.errors import BadData
 
-LEVEL: Final = 3
+LEVEL: Final = 1  # of zstd; the higher ones to 12 are slower and larger on these columns
 _LOCAL: Final = threading.local()  # a decompressor is one thread's; making one costs a context
 
 

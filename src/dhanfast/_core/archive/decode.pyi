@@ -6,12 +6,13 @@ from numpy.typing import NDArray
 
 from dhanfast._core.archive.schema import Stream
 
-BLOB_MAX: int
+BLOCK_BYTES_MAX: int
 TICK_FIELDS: tuple[str, ...]
 
 def block_head(
     body: Any,
 ) -> tuple[int, int, int, int, int, int, NDArray[np.uint32]]: ...
+
 @final
 class Cursor:
     def __new__(

@@ -8,9 +8,9 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from dhanfast._core.archive.columns cimport (
-    BLOCK_ROWS_MAX, CODING_ZSTD, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE,
-    FIELD_QTY_SCALE, FIELD_SEQ, HEAD_BYTES, LOW_BITS_MAX, Predictor, column_residuals,
-    column_rows, column_slots, column_values, column_words,
+    BLOCK_ROWS_MAX, CODING_ZSTD, COLUMNS_MAX, ENTRY_BYTES, FIELD_BLOB, FIELD_CHANGES,
+    FIELD_PRICE_SCALE, FIELD_QTY_SCALE, FIELD_SEQ, HEAD_BYTES, LOW_BITS_MAX, Predictor,
+    column_residuals, column_rows, column_slots, column_values, column_words,
 )
 from dhanfast._core.archive.fused cimport tick_rows
 
@@ -22,7 +22,7 @@ cdef extern from "df_columns.h":
     void df_scatter(char *rows, size_t row_bytes, int size, size_t n,
                     const uint64_t *values) noexcept nogil
 
-BLOB_MAX = 1 << 30
+BLOCK_BYTES_MAX = 1 << 29    # of one block, decompressed: no file makes a reader ask for more
 TICK_FIELDS = ("exch_ns", "recv_ns", "price", "bid", "ask", "volume", "instrument", "qty",
                "bid_qty", "ask_qty", "oi", "flags")
 
@@ -116,10 +116,10 @@ cdef class Cursor:
         cdef size_t at = HEAD_BYTES + 8 * ((self.head.keys + 1) // 2)
         cdef size_t data = at + ENTRY_BYTES * self.head.columns
         cdef size_t size = body.shape[0]
-        cdef size_t index, count
+        cdef size_t _index, count, total = 0
         cdef Entry entry
         seen = set()
-        for index in range(self.head.columns):
+        for _index in range(self.head.columns):
             memcpy(&entry, &body[at], ENTRY_BYTES)
             count = self.head.rows
             if entry.field == FIELD_PRICE_SCALE or entry.field == FIELD_QTY_SCALE:
@@ -132,6 +132,9 @@ cdef class Cursor:
                 raise _refuse(at, f"field {entry.field} is there twice")
             seen.add(entry.field)
             self._check_entry(stream, &entry, at, count)
+            total += <size_t>entry.raw + entry.low_bytes
+            if total > <size_t>BLOCK_BYTES_MAX:
+                raise _refuse(at + 16, f"more than {BLOCK_BYTES_MAX} bytes once decompressed")
             if data + entry.stored + entry.low_bytes > size:
                 raise _refuse(at + 12, f"{entry.stored} + {entry.low_bytes} bytes pass the end")
             part = body[data:data + entry.stored] if entry.stored else b""
@@ -170,8 +173,8 @@ cdef class Cursor:
         if not entry.coding & CODING_ZSTD and entry.stored != entry.raw:
             raise _refuse(at + 12, f"{entry.stored} bytes stored of {entry.raw}")
         if entry.field == FIELD_BLOB:
-            if stream.blob is None or entry.raw > BLOB_MAX or entry.low_bits:
-                raise _refuse(at, "bytes in a stream without them, or more than 1 GiB")
+            if stream.blob is None or entry.low_bits:
+                raise _refuse(at, "bytes in a stream without them")
         elif filled != entry.raw:
             raise _refuse(at + 16, f"{entry.raw} bytes where {filled} are needed")
         if entry.field == FIELD_CHANGES and (entry.exceptions or entry.low_bits
@@ -248,6 +251,8 @@ cdef class Cursor:
         cdef uint64_t *scales[2]
         if keys > 1 and self.slot_column < 0:
             raise _refuse(4, f"{keys} instruments, but no column says which row is whose")
+        if (self.count + 2) * keys * 8 > <size_t>BLOCK_BYTES_MAX:
+            raise _refuse(4, f"{keys} instruments in {self.count} columns are too many")
         self.memory = <uint64_t *>calloc((self.count + 2) * keys + 1, 8)
         if self.memory == NULL:
             raise MemoryError("no memory for the state of a block's instruments")
@@ -307,8 +312,13 @@ cdef class Cursor:
             if column.entry.change_bit != (0 if i == 11 else i - 1 - (i > 6)):
                 return                   # price 1, bid 2 ... oi 8, as `tick_rows` has them
         for i in range(2):
-            if self.ticks[i] >= 0 and self.columns[self.ticks[i]].entry.change_bit:
+            if self.ticks[i] < 0:
+                continue
+            column = &self.columns[self.ticks[i]]
+            if column.entry.change_bit:
                 return
+            if column.reference >= 0 and (i == 1 or column.entry.refers != 1):
+                return                   # the receive time stands alone, the other may follow it
         self.states = <TickState *>calloc(self.head.keys, sizeof(TickState))
         if self.states == NULL:
             raise MemoryError("no memory for the state of a block's instruments")

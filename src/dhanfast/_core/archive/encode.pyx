@@ -1,8 +1,8 @@
 """Writing blocks: see encode.pxd, and docs/reference/archive-format.md for the bytes.
 
 For each field the predictor is chosen on a sample of the block; differences are divided by what
-divides them all (a price step, a lot, a microsecond); the few that are too wide for the column stand
-apart as exceptions; zstd takes what is left.
+divides them all (a price step, a lot, a microsecond); those few too wide for the column stand apart
+as exceptions; zstd takes what is left.
 """
 
 cimport cython
@@ -14,16 +14,20 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from dhanfast._core.archive.columns cimport (
-    BLOCK_ROWS_MAX, CODING_PLAIN, CODING_ZSTD, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE, FIELD_QTY_SCALE,
+    BLOCK_ROWS_MAX, CODING_PLAIN, CODING_ZSTD, FIELD_BLOB, FIELD_CHANGES, FIELD_PRICE_SCALE,
     FIELD_SEQ, LOW_BITS_MAX, Entry, Head, Predictor,
 )
 
+from dhanfast._core.archive.decode import BLOCK_BYTES_MAX
 from dhanfast._core.archive.schema import TICKS
 from dhanfast.errors import UsageError
 
 
 cdef extern from "df_columns.h":
-    uint64_t df_zigzag(int64_t v) noexcept nogil
+    int df_zigzag_all(uint64_t *v, size_t n) noexcept nogil
+    int df_count_zeros(const uint64_t *v, size_t n) noexcept nogil
+    size_t df_compact(uint64_t *v, size_t n, uint8_t *changes, uint8_t mark) noexcept nogil
+    void df_lengths(const uint64_t *v, size_t n, size_t *lengths) noexcept nogil
     int df_bits(uint64_t z) noexcept nogil
     void df_lows_split(uint64_t *z, size_t n, int bits, uint8_t *lows) noexcept nogil
     int df_any_negative(const uint64_t *v, size_t n) noexcept nogil
@@ -38,6 +42,7 @@ cdef enum:
     DIRECT = 65536               # instruments below have their slot in a table
     SAMPLE = 4096                # rows a predictor is chosen on
     EXCEPTION_BYTES = 8          # what one costs once compressed, about
+
 
 @cython.final
 cdef class Encoder:
@@ -265,30 +270,22 @@ cdef class Encoder:
                        list entries, list parts):
         """Differences in `values` to a directory entry and bytes; nothing when all is 0."""
         cdef size_t[65] bits
-        cdef size_t i, kept = 0, beyond = 0
+        cdef size_t i, zeros, beyond = 0
         cdef uint32_t exceptions = 0
-        cdef uint64_t value
         cdef uint8_t *at
-        cdef uint8_t mark
-        memset(bits, 0, sizeof(bits))
         choice.plain = not df_any_negative(self.values, n)
-        for i in range(n):
-            if not choice.plain:
-                self.values[i] = df_zigzag(<int64_t>self.values[i])
-            bits[df_bits(self.values[i])] += 1
+        if not choice.plain:
+            df_zigzag_all(self.values, n)
         if choice.refers >= 0:
             base += <uint64_t>self._base_of(entries, choice.refers)
-        if bits[0] == n and base == 0 and choice.refers < 0:
+        zeros = <size_t>df_count_zeros(self.values, n)
+        if zeros == n and base == 0 and choice.refers < 0:
             return
-        choice.change_bit = self._change_bit(field, n, bits[0])
+        choice.change_bit = self._change_bit(field, n, zeros)
         if choice.change_bit:
-            mark = <uint8_t>(1 << (choice.change_bit - 1))
-            for i in range(n):
-                value = self.values[i]
-                self.values[kept] = value
-                kept += value != 0
-                self.changes[i] |= mark if value != 0 else 0
-            n, bits[0] = kept, 0
+            n = df_compact(self.values, n, self.changes,
+                           <uint8_t>(1 << (choice.change_bit - 1)))
+        df_lengths(self.values, n, &bits[0])
         cdef int low_bits = _low_bits(self.values, bits, n)
         cdef int width = _width(bits, n, low_bits)
         for i in range(8 * width + low_bits + 1, 65):
@@ -388,7 +385,7 @@ cdef class Encoder:
         Raises:
             UsageError: another dtype, no rows or too many, lengths that do not fit.
         """
-        cdef size_t n = len(rows), i
+        cdef size_t n = len(rows)
         if rows.dtype != self._dtype or rows.ndim != 1:
             raise UsageError(f"rows are {rows.dtype}, the stream's are {self._dtype}")
         if not 0 < n <= BLOCK_ROWS_MAX:
@@ -398,6 +395,11 @@ cdef class Encoder:
         sizes = int(rows[self.stream.blob].sum(dtype=np.uint64)) if self.stream.blob else 0
         if sizes != len(blob):
             raise UsageError(f"the rows' bytes are {sizes} long, {len(blob)} were given")
+        if n * self.row_bytes + len(blob) > <size_t>BLOCK_BYTES_MAX // 4:
+            raise UsageError(
+                f"{n} rows of {self.row_bytes} bytes and {len(blob)} more are too large for one "
+                f"block of {BLOCK_BYTES_MAX // 4} bytes; give fewer rows"
+            )
         rows = np.ascontiguousarray(rows)
         cdef const unsigned char[::1] view = rows.view(np.uint8)
         cdef const char *data = <const char *>&view[0]
@@ -489,9 +491,8 @@ cdef double _cost(uint64_t *differences, size_t n) noexcept nogil:
     cdef size_t[65] lengths
     cdef size_t i
     cdef double total = 0.0
-    memset(lengths, 0, sizeof(lengths))
-    for i in range(n):
-        lengths[df_bits(df_zigzag(<int64_t>differences[i]))] += 1
+    df_zigzag_all(differences, n)
+    df_lengths(differences, n, &lengths[0])
     for i in range(65):
         if lengths[i]:
             total += lengths[i] * (<double>i + log2(<double>n / <double>lengths[i]))

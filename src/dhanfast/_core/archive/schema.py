@@ -1,7 +1,7 @@
 """Streams of an archive: which fields a row has, and what the codec may know about them.
 
-A stream is described in the HEAD of each file (docs/reference/archive-format.md), so that a file can
-be read without this module. The streams here are those the engine itself writes and reads.
+A stream is described in the HEAD of each file (docs/reference/archive-format.md), so that a file
+can be read without this module. The streams here are those the engine itself writes and reads.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@
 
 static inline uint64_t df_zigzag(int64_t v) { return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); }
 static inline uint64_t df_unzigzag(uint64_t z) { return (z >> 1) ^ (0 - (z & 1)); }
-/* Bytes and bits a residual needs; 0 needs none. */
+/* Bits a number needs; 0 needs none. */
 static inline int df_bits(uint64_t z) { return z ? 64 - __builtin_clzll(z) : 0; }
 
 /* The numbers from..from+n of planes `stride` apart; `plain` = 0: zig-zag undone. */
@@ -40,8 +40,8 @@ DF_BODY int df_planes_join_body(const uint8_t *planes, size_t stride, int width,
 DF_TWO_COPIES(df_planes_join, (const uint8_t *p, size_t stride, int w, int plain, size_t n,
                                uint64_t *out), (p, stride, w, plain, n, out))
 
-/* Put `bits` (1..32) low bits below what the planes gave, from residual number `from` on. Eight bytes
- * beyond the last bit are readable. */
+/* Put `bits` (1..32) low bits below what the planes gave, from residual number `from` on. Eight
+ * bytes beyond the last bit are readable. */
 static inline void df_lows_join(const uint8_t *lows, int bits, int plain, size_t from, size_t n,
                                 uint64_t *out) {
     uint64_t mask = ((uint64_t)1 << bits) - 1, word;
@@ -80,6 +80,42 @@ DF_BODY int df_any_negative_body(const uint64_t *v, size_t n) {
 }
 DF_TWO_COPIES(df_any_negative, (const uint64_t *v, size_t n), (v, n))
 
+/* Zig-zag n words in place. */
+DF_BODY int df_zigzag_all_body(uint64_t *v, size_t n) {
+    for (size_t i = 0; i < n; i++) v[i] = df_zigzag((int64_t)v[i]);
+    return 0;
+}
+DF_TWO_COPIES(df_zigzag_all, (uint64_t *v, size_t n), (v, n))
+DF_BODY int df_count_zeros_body(const uint64_t *v, size_t n) {
+    uint64_t zeros = 0;
+    for (size_t i = 0; i < n; i++) zeros += v[i] == 0;
+    return (int)zeros;
+}
+DF_TWO_COPIES(df_count_zeros, (const uint64_t *v, size_t n), (v, n))
+/* Keep the words that are not 0, in their order; mark their rows. Returns how many. */
+static inline size_t df_compact(uint64_t *v, size_t n, uint8_t *changes, uint8_t mark) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t value = v[i];
+        v[kept] = value;
+        kept += value != 0;
+        changes[i] |= value != 0 ? mark : 0;
+    }
+    return kept;
+}
+/* How many words have each length in bits. Four tables: equal lengths in a row would wait for each
+ * other's store. */
+static inline void df_lengths(const uint64_t *v, size_t n, size_t lengths[65]) {
+    uint32_t part[4][65];
+    size_t i = 0;
+    memset(part, 0, sizeof part);
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; k++) part[k][df_bits(v[i + k])]++;
+    for (; i < n; i++) part[0][df_bits(v[i])]++;
+    for (int bit = 0; bit < 65; bit++)
+        lengths[bit] = (size_t)part[0][bit] + part[1][bit] + part[2][bit] + part[3][bit];
+}
+
 /* Residual words to planes: the low `width` bytes of each. */
 DF_BODY int df_planes_split_body(const uint64_t *restrict z, size_t n, int width,
                                  uint8_t *restrict planes) {
@@ -92,7 +128,7 @@ DF_BODY int df_planes_split_body(const uint64_t *restrict z, size_t n, int width
 }
 DF_TWO_COPIES(df_planes_split, (const uint64_t *z, size_t n, int w, uint8_t *p), (z, n, w, p))
 
-/* One field of packed rows to 64-bit words and back. `kind`: the size in bytes, negative = signed. */
+/* One field of packed rows to 64-bit words and back. `kind`: its size, negative = signed. */
 #define DF_GATHER(type)                                  \
     for (size_t i = 0; i < n; i++, rows += row_bytes) {  \
         type v;                                          \

@@ -1,5 +1,5 @@
-/* One body, two copies: on x86-64 the AVX2 one is taken when the processor has it; elsewhere, and on
- * other compilers' targets, the plain one. */
+/* One body, two copies: on x86-64 the AVX2 one is taken when the processor has it; elsewhere, and
+ * on other compilers' targets, the plain one. */
 #ifndef DF_COPIES_H
 #define DF_COPIES_H
 #define DF_BODY static inline __attribute__((always_inline))

@@ -1,5 +1,5 @@
-/* CRC-32C (Castagnoli, reflected, as RFC 3720 has it): by the processor's instruction where there is
- * one, else by tables of eight bytes at a time. Both give the same number. */
+/* CRC-32C (Castagnoli, reflected, as RFC 3720 has it): by the processor's instruction where there
+ * is one, else by tables of eight bytes at a time. Both give the same number. */
 #ifndef DF_CRC32C_H
 #define DF_CRC32C_H
 #include <stddef.h>
