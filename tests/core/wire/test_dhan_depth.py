@@ -134,6 +134,22 @@ def test_an_empty_side_is_cleared_and_said_once() -> None:
     assert len(decoder.decode(packet(51, 1, [(0.0, 0, 0)] * 20), RECV_NS).depth) == 0
 
 
+def test_a_quantity_at_no_price_is_no_book() -> None:
+    """Market orders of an auction: kept as they came, and the book is known again afterwards."""
+    decoder = DhanDepthDecoder([(2, 1, 0)], 20)
+    for code in (41, 51):
+        good = [(100.0, 75, 1)]
+        decoder.decode(packet(code, 1, good), RECV_NS)
+        rows = decoder.decode(packet(code, 1, [(0.0, 150, 2)]), RECV_NS).depth
+        assert rows["op"].tolist() == [DepthOp.RAW]
+        assert rows["flags"].tolist() == [DepthFlag.SNAPSHOT | DepthFlag.LAST]
+        assert rows[["price", "qty", "orders"]].tolist() == [(0, 150, 2)]
+        assert len(decoder.levels(0, 1 if code == 41 else -1)) == 0
+        rows = decoder.decode(packet(code, 1, good), RECV_NS).depth
+        assert rows["op"].tolist() == [DepthOp.CLEAR, DepthOp.SET]
+    assert decoder.counters["raw_side"] == 2
+
+
 def test_both_layouts_of_a_disconnect_are_read() -> None:
     decoders = {levels: DhanDepthDecoder([], levels) for levels in (20, 200)}
     seen = 0

@@ -8,6 +8,7 @@
 typedef float df_v2f __attribute__((vector_size(8)));
 typedef double df_v2d __attribute__((vector_size(16)));
 typedef int64_t df_v2l __attribute__((vector_size(16)));
+typedef uint64_t df_v2u __attribute__((vector_size(16))); /* may wrap: garbage is not used */
 
 /* 2^52 + 2^51: added to a double below 2^51 it leaves the nearest integer in the low bits. */
 #define DF_ROUND 6755399441055744.0
@@ -19,7 +20,8 @@ static inline int df_five_levels(const uint8_t *sent, double per_tick, double ti
                                  double ticks_max, double relative, int64_t prices[10]) {
     const df_v2d round = {DF_ROUND, DF_ROUND};
     const df_v2d none = {0.0, 0.0}, most = {ticks_max, ticks_max};
-    df_v2l good = {-1, -1}, found;
+    df_v2l good = {-1, -1};
+    df_v2u found;
     int i;
     for (i = 0; i < 5; i++) {
         df_v2f narrow;
@@ -30,7 +32,7 @@ static inline int df_five_levels(const uint8_t *sent, double per_tick, double ti
         whole = (ticks + round) - round;
         off = (df_v2d)((df_v2l)(ticks - whole) & INT64_MAX);
         good &= off <= ticks * relative + 1e-6;
-        found = (df_v2l)(whole * tick + round) - (df_v2l)round;
+        found = (df_v2u)(whole * tick + round) - (df_v2u)round;
         memcpy(prices + 2 * i, &found, 16);
     }
     return (good[0] & good[1]) != 0;
