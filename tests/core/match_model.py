@@ -246,7 +246,7 @@ class Model:
         for other in [x for x in self.orders.values() if o.group and x.group == o.group]:
             if other is o:
                 continue
-            if o.left == 0 or other.left <= got:
+            if other.left <= got:
                 self.end(other, CAN, time)
             else:
                 other.left -= got

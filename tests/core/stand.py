@@ -82,15 +82,16 @@ def make(
     latency_ns: int = 0,
     log: RunLog | None = None,
     gate: dict[str, Any] | None = None,
+    match: dict[str, Any] | None = None,
     **rules: Any,
 ) -> Kernel:
     """A kernel over a strategy (or a native one) with the gate wide open unless told otherwise."""
     door = Gate(instruments=1, **(gate or {}))
-    match = Match(door, instruments=1, latency_ns=latency_ns, stop_market_ok=True)
+    floor = Match(door, instruments=1, latency_ns=latency_ns, stop_market_ok=True, **(match or {}))
     runner = strategy.runner(lambda at_ns, text: None) if hasattr(strategy, "runner") else strategy
     return Kernel(
         runner,
-        match,
+        floor,
         Portfolio(capital, 1),
         door,
         log or RunLog(),

@@ -311,10 +311,11 @@ def test_never_in_without_the_stop_that_was_asked_for(stop: float, target: float
 
 
 def test_a_cancel_that_loses_against_the_fill_leaves_a_position_that_is_closed() -> None:
-    """Latency of a bar and a half: the exit wish cancels an entry that fills on its way."""
+    """Latency of a bar and a half: the exit wish cancels an entry that fills on its way. The wish
+    holds: what the entry brought leaves at once, not at the square-off time."""
     said = [("long", 0.0, 0.0), ("flat", 0.0, 0.0)] + [("", 0.0, 0.0)] * 10
     kernel = make(Wisher(said), sessions(1, MINUTES, square_off=8), latency_ns=MINUTE * 3 // 2)
     trades, orders, _ = run(kernel, bars_of([(10000,) * 4] * MINUTES, MINUTES))
-    assert [Reason(trade["exit_reason"]) for trade in trades] == [Reason.TIME_EXIT]
+    assert [Reason(trade["exit_reason"]) for trade in trades] == [Reason.EXIT_SIGNAL]
     assert [ReportKind(row["status"]) for row in orders] == [ReportKind.FILLED] * 2
     assert kernel.portfolio.position(0)["qty"] == 0

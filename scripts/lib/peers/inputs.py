@@ -6,6 +6,8 @@ bars.npy, sessions.npy   ten seeded years of BANKNIFTY minutes with the rules of
                          year 364 days after the one before (weekdays stay weekdays)
 ohlcv.npy                the same bars as float64[5, n], rupees
 ticks.npy                a million ticks of one day
+quotes.npy, quote_sessions.npy   a million ticks of one day of 2022 with best bid and ask, and the
+                         rules of that date
 deltas.npy, depth_*.npy  changes and snapshots of a 20-level book
 """
 
@@ -68,6 +70,28 @@ def write_ticks(folder: Path) -> None:
     np.save(folder / "tick_sessions.npy", np.array([[opened, opened + 375 * MINUTE]]))
 
 
+def write_quotes(folder: Path) -> None:
+    """A million ticks of one session with a spread of 5 to 15 paise around the last price."""
+    count, day = 1_000_000, dt.date(2022, 2, 1)
+    bars = generated_bars("BANKNIFTY", day, day, seed=SEED, kind="FUT")
+    sessions = sessions_of(bars, Settings(), MINUTE)
+    rng = np.random.default_rng(SEED)
+    ticks = np.zeros(count, TICK_DTYPE)
+    length = 375 * MINUTE
+    ticks["exch_ns"] = np.sort(
+        int(sessions["open_ns"][0]) + (rng.random(count) * length).astype(np.int64)
+    )
+    ticks["recv_ns"] = ticks["exch_ns"]
+    ticks["price"] = 3_800_000 + 5 * np.cumsum(rng.integers(-1, 2, count))
+    ticks["bid"] = ticks["price"] - 5 * rng.integers(0, 2, count)
+    ticks["ask"] = ticks["bid"] + 5 * rng.integers(1, 4, count)
+    ticks["qty"] = 25 * rng.integers(1, 20, count)
+    ticks["bid_qty"], ticks["ask_qty"] = ticks["qty"] + 25, ticks["qty"] + 50
+    ticks["volume"] = np.cumsum(ticks["qty"])
+    np.save(folder / "quotes.npy", ticks)
+    np.save(folder / "quote_sessions.npy", sessions)
+
+
 def write_book(folder: Path) -> None:
     """200,000 changes around a slowly moving middle, and 50,000 snapshots of 20 levels a side."""
     rng = np.random.default_rng(SEED)
@@ -95,6 +119,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_bars(folder)
     write_ticks(folder)
+    write_quotes(folder)
     write_book(folder)
 
 

@@ -199,9 +199,85 @@ def bars(folder: Path) -> Subject:
     return call, count
 
 
+class MinuteTrader(Strategy):  # type: ignore[misc]
+    """Handles every trade tick; with orders, buys on one minute and sells on the next."""
+
+    def __init__(self, instrument: Any, orders: bool) -> None:
+        super().__init__()
+        self.instrument, self.orders, self.due, self.sent = instrument, orders, 0, 0
+
+    def on_start(self) -> None:
+        """Ask for the ticks."""
+        self.subscribe_trade_ticks(self.instrument.id)
+
+    def on_trade_tick(self, tick: TradeTick) -> None:
+        """One tick."""
+        if self.orders and tick.ts_event >= self.due:
+            self.due = tick.ts_event + MINUTE
+            side = OrderSide.SELL if self.sent % 2 else OrderSide.BUY
+            self.sent += 1
+            self.submit_order(
+                self.order_factory.market(self.instrument.id, side, self.instrument.make_qty(25))
+            )
+
+    def on_reset(self) -> None:
+        """Another run over the same ticks."""
+        self.due = self.sent = 0
+
+
+def on_ticks(orders: bool) -> Prepare:
+    """Ticks, engine and strategy made beforehand: only its run over them is timed."""
+
+    def prepare(folder: Path) -> Subject:
+        count = 200_000
+        ticks = np.load(folder / "quotes.npy")[:count]
+        instrument = TestInstrumentProvider.equity("BANKNIFTY", "SIM")
+        made = [
+            TradeTick(
+                instrument.id,
+                Price(price / 100.0, 2),
+                Quantity(qty, 0),
+                AggressorSide.BUYER,
+                TradeId(str(at)),
+                at,
+                at,
+            )
+            for price, qty, at in zip(
+                ticks["price"].tolist(),
+                ticks["qty"].tolist(),
+                ticks["exch_ns"].tolist(),
+                strict=True,
+            )
+        ]
+        engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
+        engine.add_venue(
+            Venue("SIM"),
+            OmsType.NETTING,
+            AccountType.MARGIN,
+            [Money(1_000_000_000, USD)],
+            base_currency=USD,
+            default_leverage=Decimal(10),
+            trade_execution=True,
+        )
+        engine.add_instrument(instrument)
+        engine.add_data(made)
+        engine.add_strategy(MinuteTrader(instrument, orders))
+
+        def call() -> int:
+            engine.reset()
+            engine.run()
+            return len(engine.cache.orders_closed())
+
+        return call, count
+
+    return prepare
+
+
 SUBJECTS: dict[str, Prepare] = {
     "nautilus": strategy,
     "nautilus.bars": bars,
+    "nautilus.ticks": on_ticks(False),
+    "nautilus.ticks_orders": on_ticks(True),
     "nautilus.ema": scalar(lambda: ExponentialMovingAverage(21), 3),
     "nautilus.rsi": scalar(lambda: RelativeStrengthIndex(14, WILDER), 3),
     "nautilus.macd": scalar(lambda: MovingAverageConvergenceDivergence(12, 26), 3),

@@ -32,6 +32,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.types import EVENT_DTYPE, ORDER_DTYPE
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.settings import Settings
+from dhanfast.strategies import Rules, RuleStrategy, Strategy
 from dhanfast.strategies.plugins import find_strategy
 
 MINUTE = 60_000_000_000
@@ -106,6 +107,49 @@ def beside(update: Callable[..., object], *series: list[float]) -> None:
     """The loop around updates of three numbers."""
     for high, low, close in zip(*series, strict=True):
         update(high, low, close)
+
+
+class Never(RuleStrategy):
+    """One comparison a bar that is never true."""
+
+    def rules(self, m: Any) -> Rules:
+        """No trade."""
+        return Rules(long=m.close < 0.0)
+
+
+class InAndOut(RuleStrategy):
+    """In on one minute, out on the next: the same orders as the peers send."""
+
+    def rules(self, m: Any) -> Rules:
+        """Long whenever flat, flat after a bar."""
+        return Rules(long=m.close > 0.0, exit_long=m.bars_held > 0)
+
+
+class SeesTicks(Strategy):
+    """Reads the price of every tick."""
+
+    def on_tick(self, ctx: Any, tick: Any) -> None:
+        """One attribute and one comparison."""
+        if tick.price > 1e9:
+            ctx.exit()
+
+
+def on_ticks(strategy: Any) -> Prepare:
+    """A million ticks in memory, from the first to booked trades, orders and equity."""
+
+    def prepare(folder: Path) -> Subject:
+        ticks, sessions = np.load(folder / "quotes.npy"), np.load(folder / "quote_sessions.npy")
+        settings = Settings(capital=10**14)
+
+        def call() -> int:
+            runner = find_strategy(strategy, {}).runner(lambda at_ns, text: None, MINUTE)
+            engine = Engine(runner, sessions, settings, interval_ns=MINUTE)
+            engine.feed_ticks(ticks)
+            return len(engine.finish().trades)
+
+        return call, len(ticks)
+
+    return prepare
 
 
 def bars_streaming(folder: Path) -> Subject:
@@ -202,6 +246,10 @@ SUBJECTS: dict[str, Prepare] = {
     "scalar.macd": scalar(lambda: macd.Macd(12, 26, 9), 3),
     "scalar.atr": scalar(lambda: atr.Atr(14), 1, 2, 3),
     "scalar.bollinger": scalar(lambda: bollinger.Bollinger(20, 2.0), 3),
+    "ticks.never": on_ticks(Never),
+    "ticks.orders": on_ticks(InAndOut),
+    "ticks.momentum": on_ticks("momentum"),
+    "ticks.python": on_ticks(SeesTicks),
     "bars.streaming": bars_streaming,
     "bars.batch": bars_batch,
     "book.delta": book_deltas,

@@ -15,35 +15,24 @@ step 1 of the next event.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.dealer cimport Dealer, Opposite
 from dhanfast._core.match cimport Match
-from dhanfast._core.portfolio cimport Bill, Portfolio
+from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
-from dhanfast._core.runlog cimport OrderRow, RunLog, Trade
+from dhanfast._core.runlog cimport RunLog
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
-from dhanfast._core.types cimport Bar, Report, Session, ns_t, paise_t
+from dhanfast._core.types cimport Bar, Session, ns_t, paise_t
 
 cdef enum:
     CHUNK = 256              # bars prepared ahead: columns of 2 KiB, a program stays inside L1
-    WORKING_MAX = 32         # orders in flight at once for one instrument
-    REPORTS_A_TAKE = 32
-
-
-cpdef enum Opposite:
-    """What an entry signal against the open position does."""
-
-    KEEP = 0                 # is ignored until the position is closed by its own exits
-    CLOSE = 1                # closes the position
-    REVERSE = 2              # closes it and enters the other side
 
 
 cdef struct KernelRules:
-    int64_t lots             # an entry's size
     ns_t interval_ns         # of the signal bars
     ns_t match_interval_ns   # of the bars that orders meet
     paise_t slippage         # paise on market fills and triggered stops, beside
     int64_t slippage_ticks   # so many ticks of the session in force
-    int32_t on_opposite      # Opposite
     int32_t equity_each_bar  # 1: one sample a bar; 0: one a session
 
 
@@ -60,35 +49,13 @@ cdef struct Selection:
     uint8_t first[CHUNK]     # 1 on the first bar of a session
 
 
-cdef class Kernel:
-    cdef readonly Match match
-    cdef readonly Portfolio portfolio
-    cdef readonly Gate gate
-    cdef readonly NativeStrategy strategy
-    cdef readonly RunLog log
+cdef class Kernel(Dealer):
     cdef object _sessions_owner      # keeps the array alive
     cdef const Session *sessions
     cdef size_t session_count
     cdef size_t session_at           # session in force; == session_count before the first
     cdef KernelRules rules
-    cdef Status status
 
-    cdef OrderRow working[WORKING_MAX]
-    cdef size_t working_count
-    cdef uint64_t next_id
-    cdef View view
-    cdef Trade trade                 # in progress when trade.qty != 0
-    cdef int64_t position            # signed units
-    cdef int64_t entering            # signed units of the entry order on its way
-    cdef uint64_t entry_id           # that order, 0 = none
-    cdef uint64_t exit_id            # the exit order on its way, 0 = none
-    cdef uint64_t stop_id
-    cdef uint64_t target_id
-    cdef uint64_t group              # of the open trade's exits
-    cdef paise_t stop_price          # 0 = none
-    cdef paise_t target_price
-    cdef double stop_points          # of the entry on its way, rupees
-    cdef double target_points
     cdef ns_t last_ns                # end of the last event: time never goes back
     cdef Bar last_bar
     cdef uint8_t fresh               # the next bar made from ticks is its session's first
@@ -96,39 +63,20 @@ cdef class Kernel:
     cdef readonly uint64_t bars_seen
     cdef readonly uint64_t bars_outside
     cdef readonly uint64_t bars_matched
-    cdef readonly uint64_t signals
-    cdef readonly uint64_t signals_late      # outside the entry window
-    cdef readonly uint64_t signals_unready   # stop or target not a number: no entry
-    cdef readonly uint64_t signals_held      # against or with a position that is kept
-    cdef readonly uint64_t orders_sent
-    cdef readonly uint64_t orders_refused
     cdef readonly paise_t equity_peak
     cdef readonly paise_t drawdown_max       # paise, >= 0, over every bar
 
     cdef Selection main              # of the bars that orders meet
     cdef Selection side              # of the signal bars, when they are others
 
+    cdef object _take_sessions(self, sessions)
     cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil
     cdef void enter_session(self, size_t at, ns_t now_ns) noexcept nogil
     cdef void close_at_last(self, int reason) noexcept nogil
-    cdef void act(self, const Signal *signal, const Session *session, ns_t now_ns) noexcept nogil
-    cdef void enter(self, int side, const Signal *signal, const Session *session,
-                    ns_t now_ns, int reason) noexcept nogil
-    cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil
-    cdef void protect(self, ns_t now_ns) noexcept nogil
-    cdef int64_t filled(self, uint64_t order_id) noexcept nogil
-    cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
-                       int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil
-    cdef void settle(self) noexcept nogil
-    cdef void on_report(self, const Report *report) noexcept nogil
-    cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil
-    cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil
-    cdef void order_done(self, size_t at, const Report *report) noexcept nogil
     cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil
     cdef void sample(self, ns_t now_ns) noexcept nogil
-    cdef void look(self, ns_t now_ns) noexcept nogil
     cdef void time_rules(self, ns_t now_ns) noexcept nogil
     cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
     cdef bint stopped(self, Status status) except -1

@@ -1,35 +1,19 @@
-from enum import IntEnum
 from typing import Any, Self, final
 
 from numpy.typing import NDArray
 
+from dhanfast._core.dealer import Dealer
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 
-class Opposite(IntEnum):
-    KEEP = 0
-    CLOSE = 1
-    REVERSE = 2
-
 @final
-class Kernel:
-    match: Match
-    portfolio: Portfolio
-    gate: Gate
-    strategy: NativeStrategy
-    log: RunLog
+class Kernel(Dealer):
     bars_seen: int
     bars_outside: int
     bars_matched: int
-    signals: int
-    signals_late: int
-    signals_held: int
-    signals_unready: int
-    orders_sent: int
-    orders_refused: int
     equity_peak: int
     drawdown_max: int
     def __new__(
@@ -49,6 +33,7 @@ class Kernel:
         slippage_ticks: int = 0,
         equity_each_bar: bool = True,
     ) -> Self: ...
+    def extend(self, sessions: NDArray[Any]) -> None: ...
     def run(self, bars: NDArray[Any]) -> bool: ...
     def finish(self) -> None: ...
     @property

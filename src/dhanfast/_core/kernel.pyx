@@ -1,24 +1,20 @@
 """Kernel: see kernel.pxd for the order of steps, here is the how."""
 
 cimport cython
-from libc.math cimport INFINITY, NAN, llrint
-from libc.string cimport memset
+from libc.math cimport NAN
 
 from dhanfast._core.match cimport match_is_quiet
-from dhanfast._core.portfolio cimport Bill, portfolio_equity
-from dhanfast._core.risk cimport RiskView
+from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
-from dhanfast._core.tradebook cimport bar_end, price_on_tick, trade_charge, units
-from dhanfast._core.types cimport (
-    ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
-)
+from dhanfast._core.tradebook cimport bar_end, units
+from dhanfast._core.types cimport OrderFlag, Reason
 
 import numpy as np
 
 from dhanfast._core.types import SESSION_DTYPE
-from dhanfast.errors import StrategyError
+from dhanfast.errors import OrderRefused, StrategyError
 
 
 cdef extern from "df_native.h" nogil:
@@ -31,17 +27,8 @@ cdef extern from *:
     void df_prefetch(const void *at) noexcept nogil
 
 
-# Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
-cdef Order _NO_ORDER
-cdef OrderRow _NO_ROW
-cdef Trade _NO_TRADE
-memset(&_NO_ORDER, 0, sizeof(Order))
-memset(&_NO_ROW, 0, sizeof(OrderRow))
-memset(&_NO_TRADE, 0, sizeof(Trade))
-
-
 @cython.final
-cdef class Kernel:
+cdef class Kernel(Dealer):
     """One strategy on one traded instrument, from market events to booked fills.
 
     Args:
@@ -58,9 +45,6 @@ cdef class Kernel:
         equity_each_bar: True samples equity on every bar, False once a session.
     Attributes:
         bars_seen: shown to the strategy. bars_matched: met by orders. bars_outside: skipped.
-        signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
-            position, or an entry on its way, was kept. signals_unready: stop or target unknown.
-        orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
     Raises:
         ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
@@ -80,26 +64,47 @@ cdef class Kernel:
                              f"was {on_opposite}")
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
+        self.strategy, self.match, self.portfolio = strategy, match, portfolio
+        self.gate, self.log = gate, log
+        self._take_sessions(sessions)
+        self.session_at = self.session_count
+        self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
+        self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
+        self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
+        self.rules.equity_each_bar = equity_each_bar
+        self.status = Status.OK
+        self.next_id = 1
+        self.equity_peak = portfolio.equity()
+        self.view.entry_price = NAN
+
+    cdef object _take_sessions(self, sessions):
+        cdef const unsigned char[::1] raw
         sessions = np.ascontiguousarray(sessions)
         if sessions.dtype != SESSION_DTYPE or sessions.ndim != 1 or len(sessions) == 0:
             raise ValueError("sessions must be a non-empty one-dimensional SESSION_DTYPE array")
         if (np.diff(sessions["open_ns"]) <= 0).any():
             raise ValueError("sessions must be in ascending order of open_ns without repeats")
-        self.strategy, self.match, self.portfolio = strategy, match, portfolio
-        self.gate, self.log = gate, log
+        raw = sessions.view(np.uint8)
         self._sessions_owner = sessions
-        cdef const unsigned char[::1] raw = sessions.view(np.uint8)
-        self.sessions = <const Session *>&raw[0]
-        self.session_count = len(sessions)
-        self.session_at = self.session_count
-        self.rules.lots, self.rules.interval_ns = lots, interval_ns
-        self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
-        self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
-        self.rules.on_opposite, self.rules.equity_each_bar = on_opposite, equity_each_bar
-        self.status = Status.OK
-        self.next_id = 1
-        self.equity_peak = portfolio.equity()
-        self.view.entry_price = NAN
+        self.sessions, self.session_count = <const Session *>&raw[0], len(sessions)
+
+    def extend(self, sessions):
+        """More sessions after those there are; between two events.
+
+        Args:
+            sessions: SESSION_DTYPE array that begins with the rows there are.
+        Raises:
+            ValueError: it does not, or is not ascending.
+        """
+        cdef bint begun = self.session_at != self.session_count
+        known = self._sessions_owner
+        if sessions[:len(known)].tobytes() != known.tobytes():
+            raise ValueError("sessions must begin with the rows that the kernel already has")
+        self._take_sessions(sessions)
+        if begun:
+            self.session = &self.sessions[self.session_at]
+        else:
+            self.session_at = self.session_count
 
     # ---- choosing the bars that count -------------------------------------------------------
 
@@ -147,12 +152,13 @@ cdef class Kernel:
                 self.close_at_last(Reason.EXPIRY_EXIT)
             overdue = self.sessions[self.session_at].square_off_ns != 0
         self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.forget_wishes()
         self.match.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
         self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
-        self.session_at = at
+        self.session_at, self.session = at, session
         self.gate.new_day()
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
@@ -163,16 +169,23 @@ cdef class Kernel:
         """No later price will come for what is held: what waits expires, and it is closed at the
         last price there was."""
         cdef Bar bar
-        self.match.session(0, &self.sessions[self.session_at])
+        cdef ns_t at_ns
+        self.forget_wishes()
+        self.match.session(0, self.session)
         self.settle()
         if self.position == 0:
             return
+        # A nanosecond before the end of the last event, but not before its window opened.
+        at_ns = self.session.open_ns
+        if self.session.open2_ns and self.last_ns >= self.session.open2_ns:
+            at_ns = self.session.open2_ns
+        at_ns = max(at_ns, self.last_ns - 1)
         bar = self.last_bar
         bar.open = bar.high = bar.low = bar.close
-        bar.start_ns = self.last_ns - 1
-        self.leave(reason, 0, bar.start_ns - self.match.rules.latency_ns)
+        bar.start_ns = at_ns
+        self.leave(reason, 0, at_ns - self.match.rules.latency_ns)
         self.settle()
-        self.match.bar_open(&bar, self.last_ns)
+        self.match.bar_open(&bar, at_ns + 1)
         self.settle()
         self.portfolio.mark(0, bar.close)
 
@@ -223,7 +236,10 @@ cdef class Kernel:
 
     cdef void time_rules(self, ns_t now_ns) noexcept nogil:
         """Square-off: at or after the session's time nothing may stay open or on its way in."""
-        cdef const Session *session = &self.sessions[self.session_at]
+        cdef const Session *session = self.session
+        if self.leaving and self.position != 0 and self.exit_id == 0:
+            self.close_out(self.leave_reason, self.leave_flags, now_ns)   # its exit was refused
+            self.settle()
         if session.square_off_ns == 0 or now_ns < session.square_off_ns:
             return
         if self.position == 0 and self.entering == 0:
@@ -234,16 +250,7 @@ cdef class Kernel:
             self.leave(Reason.TIME_EXIT, OrderFlag.SQUARE_OFF, now_ns)
         self.settle()
 
-    cdef void look(self, ns_t now_ns) noexcept nogil:
-        """What the strategy may know of time: now, and whether entries are allowed."""
-        cdef const Session *session = &self.sessions[self.session_at]
-        self.view.now_ns = now_ns
-        self.view.can_enter = (session.flags == 0 and session.entry_from_ns <= now_ns
-                               and now_ns < session.entry_until_ns
-                               and (session.square_off_ns == 0 or now_ns < session.square_off_ns))
-
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil:
-        cdef const Session *session = &self.sessions[self.session_at]
         cdef View *view = &self.view
         cdef Signal signal
         self.bars_seen += 1
@@ -258,250 +265,8 @@ cdef class Kernel:
             self.status = Status.PYTHON_ERROR
             return
         if signal.action != Action.HOLD:
-            self.act(&signal, session, end_ns)
+            self.act(&signal, end_ns)
             self.settle()
-
-    # ---- what the strategy wants, made into orders --------------------------------------------
-
-    cdef void act(self, const Signal *signal, const Session *session, ns_t now_ns) noexcept nogil:
-        cdef int side
-        if signal.action == Action.GO_FLAT:
-            self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
-            return
-        side = 1 if signal.action == Action.GO_LONG else -1
-        self.signals += 1
-        if self.position * side < 0 and self.rules.on_opposite != Opposite.KEEP:
-            if self.exit_id != 0:
-                return                     # already on its way out
-            if self.rules.on_opposite == Opposite.CLOSE:
-                self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
-                return
-            self.leave(Reason.REVERSAL, 0, now_ns)
-            if self.view.can_enter:
-                self.enter(side, signal, session, now_ns, Reason.REVERSAL)
-            else:
-                self.signals_late += 1
-            return
-        if not self.view.can_enter:
-            self.signals_late += 1
-        elif self.position != 0 or self.entering != 0:
-            self.signals_held += 1
-        else:
-            self.enter(side, signal, session, now_ns, Reason.SIGNAL)
-
-    cdef void enter(self, int side, const Signal *signal, const Session *session,
-                    ns_t now_ns, int reason) noexcept nogil:
-        cdef int64_t qty = self.rules.lots * session.lot
-        cdef uint64_t order_id
-        if not (0.0 <= signal.stop < INFINITY and 0.0 <= signal.target < INFINITY):
-            self.signals_unready += 1      # never in without the stop that was asked for
-            return
-        self.stop_points, self.target_points = signal.stop, signal.target
-        order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
-        if order_id:
-            self.entry_id, self.entering = order_id, side * qty
-
-    cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil:
-        """Cancel what is on its way in and close what is open; once is enough."""
-        if self.entering != 0:
-            self.match.cancel(self.entry_id, now_ns)
-        if self.position == 0 or self.exit_id != 0:
-            return
-        self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
-                                 units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
-                                 self.group, now_ns)
-
-    cdef void protect(self, ns_t now_ns) noexcept nogil:
-        """Rest the trade's stop and target at the exchange, sized to what is held."""
-        cdef int64_t qty = units(self.position)
-        cdef int side = Side.SELL if self.position > 0 else Side.BUY
-        # Attached to the entry as a bracket: working as soon as the fill that they protect.
-        cdef ns_t sent_ns = now_ns - self.match.rules.latency_ns
-        if self.stop_price:
-            if self.stop_id:
-                self.match.modify(self.stop_id, 0, self.stop_price,
-                                  qty + self.filled(self.stop_id), sent_ns)
-            else:
-                self.stop_id = self.send(side, OrderKind.SLM, qty, self.stop_price, 0,
-                                         OrderFlag.EXIT | OrderFlag.STOP, Reason.STOP_LOSS,
-                                         self.group, sent_ns)
-        if self.target_price:
-            if self.target_id:
-                self.match.modify(self.target_id, self.target_price, 0,
-                                  qty + self.filled(self.target_id), sent_ns)
-            else:
-                self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
-                                           OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
-                                           self.group, sent_ns)
-
-    cdef int64_t filled(self, uint64_t order_id) noexcept nogil:
-        """Units that a working order has filled for so far."""
-        cdef size_t at
-        for at in range(self.working_count):
-            if self.working[at].id == order_id:
-                return self.working[at].filled
-        return 0
-
-    cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
-                       int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil:
-        """Pass the gate and hand to the exchange; 0 when refused (written down either way)."""
-        cdef Order order
-        cdef ApprovedOrder approved
-        cdef RiskView view
-        cdef OrderRow *row
-        cdef RejectReason verdict
-        cdef Status taken
-        cdef paise_t equity
-        order = _NO_ORDER
-        order.id, order.created_ns, order.price = self.next_id, now_ns, price
-        order.trigger, order.qty, order.group = trigger, qty, group
-        order.side, order.kind, order.validity = side, kind, Validity.DAY
-        order.flags, order.reason = flags, reason
-        self.next_id += 1
-        view.position, view.pending = self.position, self.entering
-        view.mark = self.portfolio.positions[0].mark
-        equity = portfolio_equity(self.portfolio)
-        view.day_pnl = equity - self.portfolio.equity_day_open
-        # Only an entry is asked for margin.
-        view.margin_free = 0 if flags & OrderFlag.EXIT else equity - self.portfolio.margin_used()
-        view.now_ns = now_ns
-        if self.working_count == WORKING_MAX:
-            self.status = Status.POOL_FULL
-            return 0
-        row = &self.working[self.working_count]
-        row[0] = _NO_ROW
-        row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
-        row.price, row.trigger, row.qty = price, trigger, qty
-        row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
-        verdict = self.gate.approve(&order, &view, &self.sessions[self.session_at], &approved)
-        if verdict != RejectReason.NONE:
-            row.status, row.refused = ReportKind.REJECTED, verdict
-            self.log.add_order(row)
-            self.orders_refused += 1
-            return 0
-        taken = self.match.submit(&approved, now_ns)
-        if taken != Status.OK:
-            self.status = taken
-            return 0
-        self.working_count += 1
-        self.orders_sent += 1
-        return order.id
-
-    # ---- what the exchange says ---------------------------------------------------------------
-
-    cdef void settle(self) noexcept nogil:
-        """Handle every report there is, also those that handling one brings about."""
-        cdef Report reports[REPORTS_A_TAKE]
-        cdef size_t i, count
-        while self.match.pending_reports:
-            count = self.match.take(&reports[0], REPORTS_A_TAKE)
-            for i in range(count):
-                self.on_report(&reports[i])
-
-    cdef void on_report(self, const Report *report) noexcept nogil:
-        cdef size_t at
-        cdef Bill bill
-        if report.kind == ReportKind.ACCEPTED or report.kind == ReportKind.TRIGGERED:
-            return
-        for at in range(self.working_count):
-            if self.working[at].id == report.order_id:
-                break
-        else:
-            # A late answer to an order that ended. But a fill would be missing from the books.
-            if report.kind == ReportKind.FILLED:
-                self.status = Status.UNKNOWN_ORDER
-            return
-        if report.kind == ReportKind.REJECTED and report.left > 0:
-            if report.order_id == self.stop_id:   # it lives on, but may cover too little
-                self.leave(Reason.RISK_EXIT, 0, report.time_ns)
-            return
-        if report.kind == ReportKind.FILLED:
-            self.working[at].filled += report.qty
-            self.working[at].value += report.price * report.qty
-            if self.portfolio.apply(report, &bill) != Status.OK:
-                self.status = Status.BAD_PRICE
-                return
-            if report.flags & OrderFlag.EXIT:
-                self.book_exit(report, &bill)
-            else:
-                self.book_entry(report, &bill)
-            self.view.now_ns = report.time_ns
-            self.strategy.on_fill(report, &self.view)
-            if report.left > 0:
-                return
-        self.order_done(at, report)
-
-    cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
-        cdef Trade *trade = &self.trade
-        cdef const Session *session = &self.sessions[self.session_at]
-        cdef paise_t distance
-        if trade.qty == 0:
-            trade[0] = _NO_TRADE
-            trade.entry_ns, trade.side = report.time_ns, report.side
-            trade.entry_reason, trade.contract = report.why, session.contract
-            self.group = report.order_id
-            self.stop_price = self.target_price = 0
-            if self.stop_points > 0:
-                distance = max(llrint(self.stop_points * 100.0), session.tick)
-                self.stop_price = price_on_tick(report.price - report.side * distance, session.tick)
-            if self.target_points > 0:
-                distance = max(llrint(self.target_points * 100.0), session.tick)
-                self.target_price = price_on_tick(report.price + report.side * distance,
-                                                  session.tick)
-            trade.stop, trade.target = self.stop_price, self.target_price
-        elif trade.exit_value != 0 and (self.stop_price or self.target_price):
-            self.status = Status.TANGLED_FILLS   # refused, never half protected
-        trade.qty += report.qty
-        trade.entry_value += report.price * report.qty
-        trade_charge(trade, bill)
-        self.position += report.side * report.qty
-        self.entering -= report.side * report.qty
-        self.view.position = self.position
-        self.view.entry_price = 0.01 * trade.entry_value / trade.qty
-        self.protect(report.time_ns)
-
-    cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
-        cdef Trade *trade = &self.trade
-        cdef paise_t result
-        cdef uint64_t entered_by = self.group
-        trade.exit_ns, trade.exit_reason = report.time_ns, report.why
-        trade.exit_value += report.price * report.qty
-        trade_charge(trade, bill)
-        self.position += report.side * report.qty
-        self.view.position = self.position
-        result = (trade.exit_value + report.price * units(self.position) - trade.entry_value)
-        result *= trade.side
-        trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
-        if self.position != 0:
-            return
-        trade.gross = trade.side * (trade.exit_value - trade.entry_value)
-        self.log.add_trade(trade)
-        trade.qty = 0
-        self.group = 0
-        self.stop_price = self.target_price = 0
-        self.view.entry_price, self.view.bars_held = NAN, 0
-        if self.entry_id == entered_by and self.entering != 0:
-            self.match.cancel(self.entry_id, report.time_ns)   # the rest of a half-filled entry
-
-    cdef void order_done(self, size_t at, const Report *report) noexcept nogil:
-        cdef OrderRow *row = &self.working[at]
-        cdef uint64_t order_id = row.id
-        row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
-        if report.kind == ReportKind.REJECTED:
-            self.orders_refused += 1
-        self.log.add_order(row)
-        self.working_count -= 1
-        self.working[at] = self.working[self.working_count]
-        if order_id == self.entry_id:
-            self.entry_id, self.entering = 0, 0
-        elif order_id == self.exit_id:
-            self.exit_id = 0
-        elif order_id == self.stop_id:
-            self.stop_id = 0
-            if report.kind == ReportKind.REJECTED and self.position != 0:
-                self.leave(Reason.RISK_EXIT, 0, report.time_ns)   # never hold without its stop
-        elif order_id == self.target_id:
-            self.target_id = 0
 
     # ---- the loops ----------------------------------------------------------------------------
 
@@ -593,6 +358,9 @@ cdef class Kernel:
             self.session_at = self.session_count
             status = Status.PYTHON_ERROR if self.strategy.failed else self.status
         self.stopped(status)
+        if self.position != 0:
+            raise OrderRefused(f"the order that closes {self.position} units at the end of the "
+                               "data was refused: see the last rows of the orders")
 
     @property
     def equity(self):

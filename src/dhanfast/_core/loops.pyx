@@ -1,13 +1,23 @@
 """Loops: see loops.pxd for the order of steps."""
 
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
-from dhanfast._core.bars cimport bars_advance, bars_tick
+from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
 from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.tradebook cimport bar_end
-from dhanfast._core.types cimport Session
+from dhanfast._core.types cimport Session, paise_t
+
+import numpy as np
+
+from dhanfast._core.bars import boundary_table
+from dhanfast._core.types import BAR_DTYPE
+from dhanfast.errors import BadData
+
+
+cdef extern from "df_native.h" nogil:
+    void DF_ASSERT(bint condition)
 
 
 cdef void _signals_until(Kernel kernel, const Bar *signal_bars, size_t m,
@@ -108,19 +118,137 @@ cdef bint _in_session(Kernel kernel, ns_t at_ns) noexcept nogil:
             or (session.open2_ns <= at_ns and at_ns < session.close2_ns))
 
 
-cdef void _decide_on_bars(Kernel kernel, const Bar *bars, size_t count) noexcept nogil:
+cdef void _decide_on_bars(TickLoop loop, Kernel kernel, const Bar *bars,
+                          size_t count) noexcept nogil:
     cdef size_t i
     cdef uint32_t zero = 0
     cdef uint8_t first
     cdef ns_t end_ns
+    if count == 0:
+        return
+    _tell(loop, kernel)
     for i in range(count):
         first = kernel.fresh
         kernel.fresh = 0
         kernel.strategy.prepare(&bars[i], &zero, &first, 1)
-        end_ns = bar_end(&kernel.sessions[kernel.session_at], bars[i].start_ns,
-                         kernel.rules.interval_ns)
+        end_ns = bar_end(kernel.session, bars[i].start_ns, kernel.rules.interval_ns)
         kernel.sample(end_ns)
         kernel.signal_bar(&bars[i], end_ns, first)
+        DF_ASSERT(loop.bar_count < BARS_KEPT)
+        loop.bars[loop.bar_count] = bars[i]
+        loop.bar_count += 1
+
+
+# ---- what the exchange knows of the market -------------------------------------------------------
+
+cdef inline void _show(TickLoop loop, const Tick *tick, const Tick *quote) noexcept nogil:
+    """The last tick, and the last that carried a quote (NULL when none did)."""
+    if not loop.unsaid:
+        loop.shown.bid = loop.shown.ask = loop.shown.price = 0
+        loop.unsaid = True
+    loop.shown.exch_ns, loop.shown.recv_ns = tick.exch_ns, tick.recv_ns
+    if tick.price > 0:
+        loop.shown.price, loop.shown.qty = tick.price, tick.qty
+    if quote != NULL:
+        loop.shown.bid, loop.shown.bid_qty = quote.bid, quote.bid_qty
+        loop.shown.ask, loop.shown.ask_qty = quote.ask, quote.ask_qty
+
+
+cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
+    """Tell the exchange the market as it is now. Nothing that works there is near it."""
+    if loop.unsaid:
+        loop.unsaid = False
+        kernel.match.tick(&loop.shown)
+        kernel.settle()                  # at most late answers on orders that have ended
+
+
+# ---- many ticks that change nothing but marks and the open bar -----------------------------------
+
+cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noexcept nogil:
+    """The first time that a tick must be looked at alone; 0 = the next one must."""
+    cdef ns_t until = state.bar.start_ns + <ns_t>state.span
+    cdef ns_t square_off
+    if state.span == 0 or loop.singly or kernel.strategy.wants_ticks:
+        return 0
+    if kernel.position != 0 or kernel.entering != 0:
+        square_off = kernel.session.square_off_ns
+        if kernel.leaving and kernel.exit_id == 0:
+            return 0
+        if square_off:
+            if loop.last_ns >= square_off:
+                return 0
+            until = min(until, square_off)
+    return until
+
+
+cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick *ticks,
+                       size_t n) noexcept nogil:
+    """How many leading ticks are quiet; they are marked and merged. Prices live in registers."""
+    cdef ns_t start = state.bar.start_ns
+    cdef ns_t until = _quiet_until(loop, kernel, state)
+    cdef uint64_t span = <uint64_t>(until - start)
+    cdef paise_t floor = 0, quote_floor = INT64_MIN, ceiling = INT64_MAX
+    cdef paise_t low = INT64_MAX, high = 0
+    cdef uint64_t seen = state.volume_seen
+    cdef uint64_t back = 0, late = 0
+    cdef uint32_t instrument = state.bar.instrument
+    cdef ns_t newest = loop.last_ns
+    cdef size_t i = 0
+    cdef const Tick *tick
+    cdef const Tick *quote = NULL
+    if until <= start:
+        return 0
+    if kernel.match.live:
+        if not kernel.match.calm(&floor, &ceiling):
+            return 0
+        quote_floor = floor
+    while i < n:
+        tick = &ticks[i]
+        if (<uint64_t>(tick.exch_ns - start) >= span or tick.price <= floor
+                or tick.price >= ceiling or tick.instrument != instrument):
+            break
+        if tick.bid | tick.ask:
+            if (tick.bid <= quote_floor or tick.ask <= quote_floor
+                    or tick.bid >= ceiling or tick.ask >= ceiling):
+                break
+            quote = tick
+        low = tick.price if tick.price < low else low
+        high = tick.price if tick.price > high else high
+        back += tick.volume < seen
+        seen = tick.volume if tick.volume > seen else seen
+        late += tick.exch_ns < newest
+        newest = tick.exch_ns if tick.exch_ns > newest else newest
+        i += 1
+    if i == 0:
+        return 0
+    tick = &ticks[i - 1]
+    state.bar.high, state.bar.low = max(state.bar.high, high), min(state.bar.low, low)
+    state.bar.close, state.bar.oi = tick.price, tick.oi
+    state.bar.ticks += <uint32_t>i
+    state.bar.volume += <int64_t>(seen - state.volume_seen)
+    state.volume_seen = seen
+    state.volume_back += back
+    loop.ticks_seen += i
+    loop.ticks_late += late
+    loop.last_ns = kernel.last_ns = newest
+    kernel.mark_price(low, high, tick.price)
+    kernel.last_bar.close = tick.price
+    _show(loop, tick, quote)
+    return i
+
+
+# ---- one tick ------------------------------------------------------------------------------------
+
+cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
+    cdef Tick here
+    if not kernel.match.live and kernel.position == 0:
+        _show(loop, tick, tick if tick.bid > 0 or tick.ask > 0 else NULL)
+        return
+    _tell(loop, kernel)
+    here = tick[0]
+    here.instrument = 0                  # the kernel's number of what it trades
+    kernel.match.tick(&here)
+    kernel.settle()
 
 
 cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
@@ -130,13 +258,21 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     cdef ns_t now_ns = tick.exch_ns
     cdef size_t count
     if now_ns < loop.last_ns:
-        loop.ticks_late += 1
         now_ns = loop.last_ns
+    if tick.instrument != state.bar.instrument:
+        loop.foreign = True
+        return Status.BAD_PACKET
+    if tick.price < 0 or tick.bid < 0 or tick.ask < 0:
+        return Status.BAD_PRICE
+    if loop.until_ns and now_ns >= loop.until_ns:
+        loop.beyond_ns = now_ns
+        return Status.OUT_OF_CALENDAR
+    loop.ticks_late += tick.exch_ns < loop.last_ns
     loop.last_ns = now_ns
     loop.ticks_seen += 1
     while True:                          # 1 close
         count = bars_advance(state, now_ns, &closed[0], BARS_A_TICK)
-        _decide_on_bars(kernel, &closed[0], count)
+        _decide_on_bars(loop, kernel, &closed[0], count)
         if not state.again:
             break
     if not _in_session(kernel, now_ns):
@@ -145,9 +281,8 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if _is_later(kernel, kernel.main.scan):
         kernel.enter_session(kernel.main.scan, now_ns)
         kernel.fresh = 1
-    if kernel.match.live:                # 2 match
-        kernel.match.tick(tick)
-        kernel.settle()
+        loop.unsaid = False              # yesterday's market
+    _match(loop, kernel, tick)           # 2 match
     kernel.last_ns = now_ns
     if tick.price > 0:                   # 3 mark
         kernel.mark_price(tick.price, tick.price, tick.price)
@@ -162,20 +297,25 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
         if kernel.strategy.failed:
             return Status.PYTHON_ERROR
         if signal.action != Action.HOLD:
-            kernel.act(&signal, &kernel.sessions[kernel.session_at], now_ns)
+            _tell(loop, kernel)
+            kernel.act(&signal, now_ns)
             kernel.settle()
     return kernel.status
 
 
 cdef Status _run_ticks(TickLoop loop, Kernel kernel, const Tick *ticks, size_t n) noexcept nogil:
+    cdef BarState *state = &loop.builder.state
     cdef Status status
     while loop.done < n:
-        if kernel.log.nearly_full(BARS_A_TICK):
+        loop.done += _quiet_run(loop, kernel, state, ticks + loop.done, n - loop.done)
+        if loop.done == n:
+            return Status.OK
+        if kernel.log.nearly_full(BARS_A_TICK) or loop.bar_count + BARS_A_TICK > BARS_KEPT:
             return Status.LOG_FULL
-        status = _step(loop, kernel, &loop.builder.state, &ticks[loop.done])
-        loop.done += 1
+        status = _step(loop, kernel, state, &ticks[loop.done])
         if status != Status.OK:
             return status
+        loop.done += 1
     return Status.OK
 
 
@@ -185,23 +325,47 @@ cdef class TickLoop:
 
     Args:
         kernel: its rules say how long a signal bar is.
-        builder: time bars of that length over the kernel's sessions.
+        builder: time bars of that length over the kernel's sessions, of the ticks' instrument.
+        until_ns: the sessions are known before this time; a tick at or after it stops the loop.
+            0 = for ever.
+        singly: True takes every tick by itself, also those that change nothing: slower, the same.
     Attributes:
         ticks_seen: all of them. ticks_outside: outside every session, skipped.
         ticks_late: with an exchange time before the newest; used at the newest time.
+        until_ns: as given. beyond_ns: time of the tick that stopped the loop there.
+    Raises:
+        ValueError: the builder makes flat bars, or counts volume otherwise than from the day's
+            running total.
     """
 
-    def __cinit__(self, Kernel kernel not None, TimeBars builder not None):
+    def __cinit__(self, Kernel kernel not None, TimeBars builder not None, *, int64_t until_ns=0,
+                  bint singly=False):
+        if builder.state.volume_from != VolumeFrom.CUMULATIVE:
+            raise ValueError("builder must count volume='cumulative': it is what ticks carry")
+        if builder.state.flat:
+            raise ValueError("builder must not make flat bars: one tick could close any number")
         self.kernel, self.builder = kernel, builder
+        self.until_ns, self.singly = until_ns, singly
+        kernel.in_parts = True           # a tick offers a quantity, a bar does not
+        self._make_bars()
+
+    cdef object _make_bars(self):
+        cdef unsigned char[::1] raw
+        self._bar_rows = np.empty(BARS_KEPT, BAR_DTYPE)
+        raw = self._bar_rows.view(np.uint8)
+        self.bars, self.bar_count = <Bar *>&raw[0], 0
 
     def run(self, const unsigned char[::1] ticks):
         """Run over the bytes of a TICK_DTYPE array; call again with later ticks to go on.
 
         Returns:
-            True when all were used; False when `kernel.log.drain()` must be called first, then call
-            again with the same array.
+            True when all were used; False when `kernel.log.drain()` and `take_bars()` must be
+            called first, then call again with the same array.
         Raises:
-            BadData, StrategyError: as `Kernel.run`.
+            BadData: a tick of another instrument, or a price below zero.
+            OutOfCalendar: a tick at or after `until_ns`; call again with the same array when
+                `extend` has brought its sessions.
+            StrategyError: as `Kernel.run`.
         """
         cdef size_t n = ticks.shape[0] // sizeof(Tick)
         cdef Status status
@@ -212,21 +376,49 @@ cdef class TickLoop:
         else:
             with nogil:
                 status = _run_ticks(self, self.kernel, <const Tick *>&ticks[0], n)
+        if self.foreign:
+            raise BadData(f"tick {self.ticks_seen} is not of instrument "
+                          f"{self.builder.state.bar.instrument}: select one instrument's ticks")
         if self.kernel.stopped(status):
             self.done = 0
             return True
         return False
+
+    def take_bars(self):
+        """The bars made since the last call, as the strategy saw them.
+
+        Shape:
+            BAR_DTYPE[n].
+        """
+        made = self._bar_rows[:self.bar_count].copy()
+        self.bar_count = 0
+        return made
+
+    def extend(self, sessions, int64_t until_ns):
+        """More sessions after those the kernel has, known before `until_ns` (0 = for ever).
+
+        Args:
+            sessions: SESSION_DTYPE array that begins with the rows there are.
+        Raises:
+            ValueError: it does not.
+        """
+        cdef const int64_t[:, ::1] pairs
+        table = boundary_table(sessions)
+        self.kernel.extend(sessions)
+        pairs = table
+        self.builder._windows = table
+        self.builder.state.windows, self.builder.state.windows_count = &pairs[0, 0], len(table)
+        self.until_ns = until_ns
 
     def close_bars(self):
         """End of data: the strategy sees the bars that the session's end would have closed."""
         cdef Bar closed[BARS_A_TICK]
         cdef size_t count
         cdef Kernel kernel = self.kernel
-        cdef const Session *session
         if kernel.session_at == kernel.session_count:
             return
-        session = &kernel.sessions[kernel.session_at]
-        count = bars_advance(&self.builder.state, max(session.close_ns, session.close2_ns),
+        count = bars_advance(&self.builder.state,
+                             max(kernel.session.close_ns, kernel.session.close2_ns),
                              &closed[0], BARS_A_TICK)
-        _decide_on_bars(kernel, &closed[0], count)
+        _decide_on_bars(self, kernel, &closed[0], count)
         kernel.stopped(kernel.status)

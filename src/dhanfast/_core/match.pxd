@@ -33,6 +33,11 @@ cdef class Match:
     # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be
     # taken first. NOT_APPROVED: bad seal, or an id that is not above all ids before it.
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil
+    # As submit and modify, of what belongs to an order that is there already (its stop and target):
+    # no latency, and not behind what is on its way.
+    cdef Status attach(self, const ApprovedOrder *order, ns_t at_ns) noexcept nogil
+    cdef Status resize(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
+                       ns_t at_ns) noexcept nogil
     # OK or UNKNOWN_ORDER. A cancel is subject to the same latency; CANCELLED follows as a report.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
     # Price, trigger and quantity of a working order; keeps priority only if just the quantity
@@ -45,6 +50,9 @@ cdef class Match:
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void tick(self, const Tick *tick) noexcept nogil
+    # True when every order of instrument 0 rests at the exchange: a tick whose prices, trade and
+    # both quotes, all lie strictly between floor and ceiling then changes none of them.
+    cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil
     # A snapshot of the book, best first, quantities in units. Marketable orders walk the levels.
     cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
                     size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,

@@ -38,6 +38,7 @@ from dhanfast._core.risk cimport Approved, order_seal
 from dhanfast._core.status cimport check
 from dhanfast._core.tickmatch cimport DEPTH_MAX, depth_apply, tick_apply
 from dhanfast._core.venue cimport (
+    venue_calm,
     venue_cancel,
     venue_close,
     venue_modify,
@@ -59,6 +60,20 @@ _RULES = {                       # name: largest value
 cdef inline void _count(Match match) noexcept nogil:
     match.live = match.venue.pool.live
     match.pending_reports = match.venue.pool.report_head - match.venue.pool.report_tail
+
+
+cdef Status _submit(Match match, const ApprovedOrder *order, ns_t now_ns,
+                    bint attached) noexcept nogil:
+    cdef Status status
+    if order.seal != order_seal(match.gate.key, &order.order):
+        return Status.NOT_APPROVED
+    if order.order.id <= match.last_id or order.order.instrument >= match.instruments:
+        return Status.NOT_APPROVED
+    status = venue_submit(&match.venue, &order.order, now_ns, attached)
+    if status == Status.OK:
+        match.last_id = order.order.id
+    _count(match)
+    return status
 
 
 cdef class Match:
@@ -113,16 +128,10 @@ cdef class Match:
         free(self.quiet)
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
-        cdef Status status
-        if order.seal != order_seal(self.gate.key, &order.order):
-            return Status.NOT_APPROVED
-        if order.order.id <= self.last_id or order.order.instrument >= self.instruments:
-            return Status.NOT_APPROVED
-        status = venue_submit(&self.venue, &order.order, now_ns)
-        if status == Status.OK:
-            self.last_id = order.order.id
-        _count(self)
-        return status
+        return _submit(self, order, now_ns, False)
+
+    cdef Status attach(self, const ApprovedOrder *order, ns_t at_ns) noexcept nogil:
+        return _submit(self, order, at_ns, True)
 
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil:
         cdef Status status = venue_cancel(&self.venue, order_id, now_ns)
@@ -131,7 +140,13 @@ cdef class Match:
 
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil:
-        cdef Status status = venue_modify(&self.venue, order_id, price, trigger, qty, now_ns)
+        cdef Status status = venue_modify(&self.venue, order_id, price, trigger, qty, now_ns, False)
+        _count(self)
+        return status
+
+    cdef Status resize(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
+                       ns_t at_ns) noexcept nogil:
+        cdef Status status = venue_modify(&self.venue, order_id, price, trigger, qty, at_ns, True)
         _count(self)
         return status
 
@@ -167,6 +182,9 @@ cdef class Match:
     cdef void tick(self, const Tick *tick) noexcept nogil:
         tick_apply(&self.venue, tick)
         _count(self)
+
+    cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
+        return venue_calm(&self.venue, 0, floor, ceiling)
 
     cdef void depth(self, uint32_t instrument, const paise_t *bid_px, const int64_t *bid_qty,
                     size_t bids, const paise_t *ask_px, const int64_t *ask_qty, size_t asks,

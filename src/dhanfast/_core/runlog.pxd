@@ -14,7 +14,7 @@ from dhanfast._core.types cimport ns_t, paise_t, upaise_t
 cdef packed struct Trade:    # 160 bytes: one position from flat to flat
     ns_t entry_ns            # first fill
     ns_t exit_ns             # last fill
-    int64_t qty              # units at the largest
+    int64_t qty              # units entered, all fills together
     paise_t entry_value      # sum of price * units
     paise_t exit_value
     paise_t gross            # before charges

@@ -14,7 +14,7 @@ cpdef enum Status:
     OUT_OF_ORDER = 8       # an event is older than the one before it
     OUT_OF_CALENDAR = 9    # an event lies outside every known session
     PYTHON_ERROR = 10      # a Python strategy raised; the exception is raised after the loop
-    TANGLED_FILLS = 11     # an entry filled on after its own exit had begun; not supported yet
+    TANGLED_FILLS = 11     # an entry filled against a position that was still open
 
 
 # Returns 0 or raises. Call it once, after the nogil block, never inside a loop.

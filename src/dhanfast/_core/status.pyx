@@ -20,8 +20,9 @@ _MEANING = {
     int(Status.BAD_PRICE): (BadData, "a price is zero or negative, or low is above high"),
     int(Status.OUT_OF_ORDER): (BadData, "an event is older than the one before it"),
     int(Status.TANGLED_FILLS): (
-        OrderRefused, "an entry filled on after its own exit had begun to fill: its stop could "
-        "cover too little, which this version cannot repair; trade fewer lots"),
+        OrderRefused, "an entry filled against a position that was still open: a reversal's exit "
+        "filled in parts and its entry came first; use on_opposite=close, or do not let orders "
+        "fill in parts of a bar"),
     int(Status.OUT_OF_CALENDAR): (OutOfCalendar, "an event lies outside every known session"),
 }
 

@@ -79,10 +79,12 @@ cdef struct Venue:
 cdef int venue_open(Venue *venue, const MatchRules *rules, Quiet *quiet, uint32_t instruments,
                     uint32_t orders_max, uint64_t reports_min) noexcept nogil
 cdef void venue_close(Venue *venue) noexcept nogil
-cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns) noexcept nogil
+# `attached`: belongs to an order that is at the exchange already, and is there at once.
+cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns,
+                         bint attached) noexcept nogil
 cdef Status venue_cancel(Venue *venue, uint64_t order_id, ns_t now_ns) noexcept nogil
 cdef Status venue_modify(Venue *venue, uint64_t order_id, paise_t price, paise_t trigger,
-                         int64_t qty, ns_t now_ns) noexcept nogil
+                         int64_t qty, ns_t now_ns, bint attached) noexcept nogil
 # Seen not marketable: from now on the order rests at its limit. A market order without protection
 # has no limit to rest at, and goes on taking what comes.
 cdef inline void venue_rest(Desk *desk, Place *place) noexcept nogil:
@@ -107,6 +109,9 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
 cdef void venue_session(Venue *venue, uint32_t instrument, const Session *session) noexcept nogil
 # Bring the quiet band of an instrument up to date.
 cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil
+# Whether every order rests, and between which prices a tick changes none of them.
+cdef bint venue_calm(const Venue *venue, uint32_t instrument, paise_t *floor,
+                     paise_t *ceiling) noexcept nogil
 # Market orders that arrived before any price get their limit now, or are refused (0 = no price).
 cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,
                               ns_t now_ns) noexcept nogil

@@ -81,16 +81,18 @@ cdef inline uint64_t _promised(const Venue *venue) noexcept nogil:
 
 
 # Queue one request behind the others of its instrument. The caller has checked for a free one.
-cdef void _send(Venue *venue, const Order *order, int kind, int refusal,
-                ns_t now_ns) noexcept nogil:
+cdef void _send(Venue *venue, const Order *order, int kind, int refusal, ns_t now_ns,
+                bint attached) noexcept nogil:
     cdef Desk *desk = &venue.desks[order.instrument]
     cdef int32_t at = venue.free_request
     cdef Request *request = &venue.requests[at]
     cdef Request here
     cdef ns_t due_ns = now_ns + venue.rules.latency_ns
-    # One connection: what was sent later cannot arrive earlier.
-    desk.due_ns = due_ns if due_ns > desk.due_ns else desk.due_ns
-    if venue.rules.latency_ns == 0 and desk.first_request == NOWHERE and desk.due_ns == now_ns:
+    if not attached:
+        # One connection: what was sent later cannot arrive earlier.
+        desk.due_ns = due_ns if due_ns > desk.due_ns else desk.due_ns
+    if attached or (venue.rules.latency_ns == 0 and desk.first_request == NOWHERE
+                    and desk.due_ns == now_ns):
         # Nothing on its way before it: it is there.
         here.due_ns = now_ns
         here.order = order[0]
@@ -130,13 +132,14 @@ cdef inline int _trigger_refusal(const Desk *desk, const Order *order) noexcept 
     return RejectReason.NONE
 
 
-cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns) noexcept nogil:
+cdef Status venue_submit(Venue *venue, const Order *order, ns_t now_ns,
+                         bint attached) noexcept nogil:
     cdef Desk *desk = &venue.desks[order.instrument]
     if _no_room(venue) or pool_take(&venue.pool, order) == NOWHERE:
         return Status.POOL_FULL
     desk.live += 1
     desk.iocs += order.validity == Validity.IOC
-    _send(venue, order, SUBMIT, _trigger_refusal(desk, order), now_ns)
+    _send(venue, order, SUBMIT, _trigger_refusal(desk, order), now_ns, attached)
     return Status.OK
 
 
@@ -146,12 +149,12 @@ cdef Status venue_cancel(Venue *venue, uint64_t order_id, ns_t now_ns) noexcept 
         return Status.UNKNOWN_ORDER
     if _no_room(venue):
         return Status.POOL_FULL
-    _send(venue, &venue.pool.places[at].order, CANCEL, RejectReason.NONE, now_ns)
+    _send(venue, &venue.pool.places[at].order, CANCEL, RejectReason.NONE, now_ns, False)
     return Status.OK
 
 
 cdef Status venue_modify(Venue *venue, uint64_t order_id, paise_t price, paise_t trigger,
-                         int64_t qty, ns_t now_ns) noexcept nogil:
+                         int64_t qty, ns_t now_ns, bint attached) noexcept nogil:
     cdef int32_t at = pool_find(&venue.pool, order_id)
     cdef Order wanted
     cdef int refusal = RejectReason.NONE
@@ -165,7 +168,7 @@ cdef Status venue_modify(Venue *venue, uint64_t order_id, paise_t price, paise_t
     wanted.qty = qty
     if venue.pool.places[at].state != PlaceState.WORKING:
         refusal = _trigger_refusal(&venue.desks[wanted.instrument], &wanted)
-    _send(venue, &wanted, MODIFY, refusal, now_ns)
+    _send(venue, &wanted, MODIFY, refusal, now_ns, attached)
     return Status.OK
 
 
@@ -400,8 +403,9 @@ cdef void venue_end(Venue *venue, Desk *desk, int32_t at, int kind, int reason,
     desk.dirty = 1
 
 
-# A fill of `qty` in a group: the others become that much smaller, or end.
-cdef void _shrink_group(Venue *venue, Desk *desk, int32_t filled, int64_t qty, bint whole,
+# A fill of `qty` in a group: the others become that much smaller, and end when nothing is left. One
+# that was made larger than the order that filled covers what is still held: it goes on.
+cdef void _shrink_group(Venue *venue, Desk *desk, int32_t filled, int64_t qty,
                         ns_t time_ns) noexcept nogil:
     cdef uint64_t group = venue.pool.places[filled].order.group
     cdef uint32_t instrument = venue.pool.places[filled].order.instrument
@@ -412,7 +416,7 @@ cdef void _shrink_group(Venue *venue, Desk *desk, int32_t filled, int64_t qty, b
         if (place.state == PlaceState.FREE or <int32_t>at == filled or place.order.group != group
                 or place.order.instrument != instrument):
             continue
-        if whole or place.left <= qty:
+        if place.left <= qty:
             venue_end(venue, desk, <int32_t>at, ReportKind.CANCELLED, 0, time_ns)
         else:
             place.left -= qty
@@ -436,7 +440,7 @@ cdef int64_t venue_fill(Venue *venue, Desk *desk, int32_t at, int64_t qty, paise
     place.gone += qty
     report_order(&venue.pool, place, ReportKind.FILLED, time_ns, price, qty, 0)
     if place.order.group:
-        _shrink_group(venue, desk, at, qty, place.left == 0, time_ns)
+        _shrink_group(venue, desk, at, qty, time_ns)
     desk.dirty = 1
     if place.left == 0:
         list_remove(&venue.pool, &desk.heads[0], at)
@@ -513,6 +517,27 @@ cdef void venue_settle(Venue *venue, uint32_t instrument) noexcept nogil:
         quiet.high = places[desk.heads[SELL_LIMIT]].limit + through
     if desk.heads[BUY_STOP] != NOWHERE:
         quiet.high = min(quiet.high, places[desk.heads[BUY_STOP]].order.trigger)
+
+
+cdef bint venue_calm(const Venue *venue, uint32_t instrument, paise_t *floor,
+                     paise_t *ceiling) noexcept nogil:
+    cdef const Desk *desk = &venue.desks[instrument]
+    cdef const Quiet *quiet = &venue.quiet[instrument]
+    cdef int which
+    cdef int32_t at
+    if quiet.low >= quiet.high or desk.first_request != NOWHERE:
+        return False
+    for which in range(BUY_LIMIT, SELL_LIMIT + 1):
+        at = desk.heads[which]
+        while at != NOWHERE:
+            if venue.pool.places[at].taker:
+                return False             # not seen resting yet: the next record decides
+            at = venue.pool.places[at].next
+    # A quote at a limit's price tells its place in the queue, also when the limit must be traded
+    # through to fill: one paisa nearer than the band of bars.
+    floor[0] = max(quiet.low + (1 if venue.rules.limit_through else 0), 0)
+    ceiling[0] = quiet.high - (1 if venue.rules.limit_through else 0)
+    return True
 
 
 cdef void venue_price_waiting(Venue *venue, Desk *desk, paise_t buy, paise_t sell,

@@ -38,6 +38,11 @@ COMMANDS = {
         "generate",
         "Write a seeded, generated market to a file.",
     ),
+    "instruments": (
+        "dhanfast.app.cli_instruments",
+        "instruments",
+        "Fetch the broker's instrument list, search it, compare days.",
+    ),
     "strategies": (
         "dhanfast.app.cli_strategies",
         "strategies",

@@ -16,7 +16,9 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
+from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+from dhanfast.errors import BadData, OutOfCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Engine:
         equity_each_bar: False keeps one equity sample a session, for runs of any length.
         bars: how many will come, when that is known: room for all they write, so that nothing is
             gathered from pieces. Memory that is not written to is not used.
+        on_bars: given the signal bars that are made from ticks, some at a time (BAR_DTYPE).
+        until_ns: the sessions are known before this; 0 = for ever. For ticks only.
+        more_sessions: asked for the sessions up to a tick's time at or after `until_ns` and
+            beyond; gives (all sessions, the new until_ns), or raises.
+        singly: see `TickLoop`.
     """
 
     def __init__(
@@ -53,6 +60,10 @@ class Engine:
         match_interval_ns: int = 0,
         equity_each_bar: bool = True,
         bars: int = 0,
+        on_bars: Callable[[NDArray[Any]], None] | None = None,
+        until_ns: int = 0,
+        more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
+        singly: bool = False,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
@@ -89,6 +100,8 @@ class Engine:
         )
         self.kernel_ns = 0
         self._sessions, self._interval_ns = sessions, interval_ns
+        self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
+        self._singly = singly
         self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
@@ -109,27 +122,59 @@ class Engine:
         """Run over more ticks of the traded instrument (TICK_DTYPE), making the signal bars.
 
         Raises:
-            BadData, StrategyError: see `Kernel.run`.
+            BadData: not TICK_DTYPE, ticks of two instruments, a price below zero.
+            OutOfCalendar: a tick beyond the sessions, and there are no more.
+            StrategyError: see `Kernel.run`.
         """
+        if ticks.dtype != TICK_DTYPE or ticks.ndim != 1:
+            raise BadData(f"ticks must be one-dimensional of TICK_DTYPE, were {ticks.dtype}")
+        if len(ticks) == 0:
+            return
+        loop = self._tick_loop(int(ticks["instrument"][0]))
+        raw = np.ascontiguousarray(ticks).view(np.uint8)
+        self._drive(lambda: self._run_ticks(loop, raw))
+
+    def _tick_loop(self, instrument: int) -> TickLoop:
         if self._ticks is None:
-            builder = TimeBars(self._interval_ns, self._sessions, volume="cumulative")
-            self._ticks = TickLoop(self.kernel, builder)
-        loop, raw = self._ticks, ticks.view(np.uint8)
-        self._drive(lambda: loop.run(raw))
+            builder = TimeBars(
+                self._interval_ns, self._sessions, instrument=instrument, volume="cumulative"
+            )
+            self._ticks = TickLoop(
+                self.kernel, builder, until_ns=self._until_ns, singly=self._singly
+            )
+        return self._ticks
+
+    def _run_ticks(self, loop: TickLoop, raw: NDArray[Any]) -> bool:
+        """As `TickLoop.run`, with more sessions when the ticks go beyond them."""
+        try:
+            return loop.run(raw)
+        except OutOfCalendar:
+            if self._more is None:
+                raise
+        sessions, until_ns = self._more(loop.beyond_ns)
+        loop.extend(sessions, until_ns)
+        return False
 
     def _drive(self, run: Callable[[], bool]) -> None:
         """Run, draining the log whenever it is full; time spent inside is counted."""
         started = time.perf_counter_ns()
         while not run():
-            self._parts.append(self.log.drain())
+            self._drain()
         self.kernel_ns += time.perf_counter_ns() - started
+
+    def _drain(self) -> None:
+        self._parts.append(self.log.drain())
+        if self._ticks is not None:
+            made = self._ticks.take_bars()
+            if self._on_bars is not None:
+                self._on_bars(made)
 
     def finish(self) -> Written:
         """Close what is open, bill the last day, and hand over everything written."""
         if self._ticks is not None:
             self._ticks.close_bars()
         self.kernel.finish()
-        self._parts.append(self.log.drain())
+        self._drain()
         trades, orders, equity = (
             rows[0] if len(rows) == 1 else np.concatenate(rows)
             for rows in zip(*self._parts, strict=True)
@@ -152,6 +197,12 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self._ticks is not None:
+            found |= {
+                "ticks": self._ticks.ticks_seen,
+                "ticks_outside_session": self._ticks.ticks_outside,
+                "ticks_late": self._ticks.ticks_late,
+            }
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
         return found

@@ -80,7 +80,7 @@ def backtest(
         timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
-        config=_config(found, settings, start, end),
+        config=config_of(found, settings, start, end),
         notes=_notes(signals, meets, trade_data is not None),
         log=tuple(messages),
     )
@@ -217,20 +217,37 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
         OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
         ConfigError: an entry of so many lots is above the freeze quantity.
     """
-    sessions = session_table(
-        bars.symbol,
-        "FUT",
-        bars.first.date(),
-        bars.last.date(),
-        entry_from=settings.entry_from,
-        entry_until=settings.entry_until,
-        square_off=settings.square_off,
-    ).copy()
+    sessions = sessions_between(
+        bars.symbol, bars.first.date(), bars.last.date(), settings, interval_ns
+    )
     if len(sessions) == 0:
         raise BadData(
             f"{bars.symbol}: no trading day from {bars.first.date()} to {bars.last.date()}; "
             "every bar lies outside the exchange's sessions"
         )
+    return sessions
+
+
+def sessions_between(
+    symbol: str, first: dt.date, last: dt.date, settings: Settings, interval_ns: int
+) -> NDArray[Any]:
+    """As `sessions_of`, for dates; may be empty.
+
+    Args:
+        interval_ns: square-off leaves so long before the close that its order can fill.
+    Raises:
+        OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
+        ConfigError: an entry of so many lots is above the freeze quantity.
+    """
+    sessions = session_table(
+        symbol,
+        "FUT",
+        first,
+        last,
+        entry_from=settings.entry_from,
+        entry_until=settings.entry_until,
+        square_off=settings.square_off,
+    ).copy()
     largest = settings.lots * sessions["lot"]
     over = np.flatnonzero((sessions["freeze"] > 0) & (largest > sessions["freeze"]))
     if len(over):
@@ -290,9 +307,10 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     return tuple(notes)
 
 
-def _config(
+def config_of(
     found: Found, settings: Settings, start: dt.date | None, end: dt.date | None
 ) -> dict[str, Any]:
+    """Every setting of a run, as it is written into its result."""
     return {
         "strategy": found.name,
         "door": found.door,

@@ -1,0 +1,404 @@
+"""Dealer: see dealer.pxd for what holds, here is the how."""
+
+from libc.math cimport INFINITY, NAN, llrint
+from libc.string cimport memset
+
+from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.risk cimport RiskView
+from dhanfast._core.strategy cimport Action
+from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
+from dhanfast._core.types cimport (
+    ApprovedOrder, Order, OrderFlag, OrderKind, Reason, RejectReason, ReportKind, Side, Validity,
+)
+
+
+cdef extern from "df_native.h" nogil:
+    void DF_ASSERT(bint condition)
+
+
+# Copied from where memset would do: the compiler copies with vectors, but clears with `rep stos`.
+cdef Order _NO_ORDER
+cdef Working _NO_WORKING
+cdef Trade _NO_TRADE
+memset(&_NO_ORDER, 0, sizeof(Order))
+memset(&_NO_WORKING, 0, sizeof(Working))
+memset(&_NO_TRADE, 0, sizeof(Trade))
+
+
+cdef class Dealer:
+    """Wishes into orders, reports into books; the `Kernel` is one that also runs the events.
+
+    Attributes:
+        strategy: what decides. match: the exchange that orders meet. gate: the risk gate.
+        portfolio: the books. log: where trades, orders and equity are written.
+        signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
+            position, or an entry on its way, was kept. signals_unready: stop or target unknown.
+        orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
+        position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
+            work for it, 0 = none.
+    """
+
+    # ---- what the strategy wants, made into orders --------------------------------------------
+
+    cdef void look(self, ns_t now_ns) noexcept nogil:
+        """What the strategy may know of time: now, and whether entries are allowed."""
+        cdef const Session *session = self.session
+        self.view.now_ns = now_ns
+        self.view.can_enter = (session.flags == 0 and session.entry_from_ns <= now_ns
+                               and now_ns < session.entry_until_ns
+                               and (session.square_off_ns == 0 or now_ns < session.square_off_ns))
+
+    cdef void act(self, const Signal *signal, ns_t now_ns) noexcept nogil:
+        """Make orders of a wish; `look` has been called for the same instant."""
+        cdef int side
+        if signal.action == Action.GO_FLAT:
+            self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
+            return
+        side = 1 if signal.action == Action.GO_LONG else -1
+        self.signals += 1
+        if self.position * side < 0 and self.on_opposite != Opposite.KEEP:
+            self.reverse(side, signal, now_ns)
+        elif not self.view.can_enter:
+            self.signals_late += 1
+        elif self.position != 0 or self.entering != 0:
+            self.signals_held += 1
+        else:
+            self.enter(side, signal.stop, signal.target, now_ns, Reason.SIGNAL)
+
+    cdef void reverse(self, int side, const Signal *signal, ns_t now_ns) noexcept nogil:
+        """A wish against the open position: close it, and turn round when that was asked for."""
+        if self.exit_id != 0:
+            return                     # already on its way out
+        if self.on_opposite == Opposite.CLOSE:
+            self.leave(Reason.EXIT_SIGNAL, 0, now_ns)
+            return
+        self.leave(Reason.REVERSAL, 0, now_ns)
+        if not self.view.can_enter:
+            self.signals_late += 1
+        elif self.in_parts or self.entering != 0:
+            # Its entry waits for flat: a part of it could fill before the exit has.
+            self.turn_side, self.turn_stop, self.turn_target = side, signal.stop, signal.target
+        else:
+            self.enter(side, signal.stop, signal.target, now_ns, Reason.REVERSAL)
+
+    cdef void enter(self, int side, double stop, double target, ns_t now_ns,
+                    int reason) noexcept nogil:
+        cdef int64_t qty = self.lots * self.session.lot
+        cdef uint64_t order_id
+        if not (0.0 <= stop < INFINITY and 0.0 <= target < INFINITY):
+            self.signals_unready += 1      # never in without the stop that was asked for
+            return
+        self.stop_points, self.target_points = stop, target
+        order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
+        if order_id:
+            self.entry_id, self.entering, self.entry_cancelled = order_id, side * qty, 0
+
+    cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil:
+        """A wish to be flat, which also takes back the entry of a reversal that waits."""
+        self.turn_side = 0
+        self.close_out(reason, flags, now_ns)
+
+    cdef void close_out(self, int reason, int flags, ns_t now_ns) noexcept nogil:
+        """Cancel what is on its way in and close what is open; once is enough."""
+        if self.entering != 0:
+            self.cancel_entry(now_ns)
+        if (self.position == 0 and self.entering == 0) or self.exit_id != 0:
+            return
+        self.leaving, self.leave_reason, self.leave_flags = 1, reason, flags
+        if self.position == 0:
+            return
+        self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
+                                 units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
+                                 self.group, now_ns)
+
+    cdef void wish_flat(self, int reason, ns_t now_ns) noexcept nogil:
+        """As `leave`, when there may be more to hear before the order can be sized."""
+        self.leaving, self.leave_reason, self.leave_flags = 1, reason, 0
+        self.todo |= Todo.LEAVE
+        self.todo_ns = now_ns
+
+    cdef void cancel_entry(self, ns_t now_ns) noexcept nogil:
+        """Ask once; without room for the request it is asked again later."""
+        if not self.entry_cancelled:
+            self.entry_cancelled = self.match.cancel(self.entry_id, now_ns) == Status.OK
+
+    cdef void forget_wishes(self) noexcept nogil:
+        """A session ends: what was wished in it does not hold any more."""
+        self.leaving = self.turn_side = self.todo = 0
+
+    cdef void protect(self, ns_t now_ns) noexcept nogil:
+        """Rest the trade's stop and target at the exchange, or bring them to what is held."""
+        cdef int64_t qty = units(self.position)
+        cdef int side = Side.SELL if self.position > 0 else Side.BUY
+        if self.stop_price:
+            if self.stop_id:
+                self.resize(self.stop_id, 0, self.stop_price, now_ns)
+            else:
+                self.stop_id = self.send(side, OrderKind.SLM, qty, self.stop_price, 0,
+                                         OrderFlag.EXIT | OrderFlag.STOP, Reason.STOP_LOSS,
+                                         self.group, now_ns)
+        if self.target_price:
+            if self.target_id:
+                self.resize(self.target_id, self.target_price, 0, now_ns)
+            else:
+                self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
+                                           OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
+                                           self.group, now_ns)
+
+    cdef void resize(self, uint64_t order_id, paise_t price, paise_t trigger,
+                     ns_t now_ns) noexcept nogil:
+        """Let a stop or target take exactly what is held. An order's quantity counts what has gone
+        from it, also what a fill in its group took off: only reports tell how much that is."""
+        cdef Working *order = &self.working[self.find(order_id)]
+        cdef int64_t whole = units(self.position) + order.gone
+        cdef Status taken
+        DF_ASSERT(order.unanswered != 0 or order.left == order.asked - order.gone)
+        if order.asked == whole:
+            return
+        taken = self.match.resize(order_id, price, trigger, whole, now_ns)
+        if taken != Status.OK:
+            self.status = taken
+            return
+        order.asked = order.row.qty = whole
+        order.unanswered += 1
+
+    cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
+                       int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil:
+        """Pass the gate and hand to the exchange; 0 when refused (written down either way)."""
+        cdef Order order
+        cdef ApprovedOrder approved
+        cdef RiskView view
+        cdef Working *place
+        cdef OrderRow *row
+        cdef RejectReason verdict
+        cdef Status taken
+        cdef paise_t equity
+        order = _NO_ORDER
+        order.id, order.created_ns, order.price = self.next_id, now_ns, price
+        order.trigger, order.qty, order.group = trigger, qty, group
+        order.side, order.kind, order.validity = side, kind, Validity.DAY
+        order.flags, order.reason = flags, reason
+        self.next_id += 1
+        view.position, view.pending = self.position, self.entering
+        view.mark = self.portfolio.positions[0].mark
+        equity = portfolio_equity(self.portfolio)
+        view.day_pnl = equity - self.portfolio.equity_day_open
+        # Only an entry is asked for margin.
+        view.margin_free = 0 if flags & OrderFlag.EXIT else equity - self.portfolio.margin_used()
+        view.now_ns = now_ns
+        if self.working_count == WORKING_MAX:
+            self.status = Status.POOL_FULL
+            return 0
+        place = &self.working[self.working_count]
+        place[0] = _NO_WORKING
+        place.asked = place.left = qty
+        place.unanswered = 1
+        row = &place.row
+        row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
+        row.price, row.trigger, row.qty = price, trigger, qty
+        row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
+        verdict = self.gate.approve(&order, &view, self.session, &approved)
+        if verdict != RejectReason.NONE:
+            row.status, row.refused = ReportKind.REJECTED, verdict
+            self.log.add_order(row)
+            self.orders_refused += 1
+            return 0
+        if flags & (OrderFlag.STOP | OrderFlag.TARGET):
+            taken = self.match.attach(&approved, now_ns)
+        else:
+            taken = self.match.submit(&approved, now_ns)
+        if taken != Status.OK:
+            self.status = taken
+            return 0
+        self.working_count += 1
+        self.orders_sent += 1
+        return order.id
+
+    # ---- what the exchange says ---------------------------------------------------------------
+
+    cdef void settle(self) noexcept nogil:
+        """Hear every report there is, then do what they ask for, until there is nothing more."""
+        cdef Report reports[REPORTS_A_TAKE]
+        cdef size_t i, count
+        while self.match.pending_reports or self.todo:
+            while self.match.pending_reports:
+                count = self.match.take(&reports[0], REPORTS_A_TAKE)
+                for i in range(count):
+                    self.on_report(&reports[i])
+            if self.status != Status.OK:
+                self.todo = 0          # the run stops here: nothing more is sent
+            elif self.todo:
+                self.mend()
+
+    cdef void mend(self) noexcept nogil:
+        """Everything is heard: cover what is held, leave what was wished away, turn round."""
+        cdef int32_t todo = self.todo
+        cdef int side = self.turn_side
+        self.todo = 0
+        if self.position != 0:
+            if todo & Todo.COVER:
+                self.protect(self.cover_ns)
+            if todo & Todo.LEAVE and self.leaving and self.exit_id == 0:
+                self.close_out(self.leave_reason, self.leave_flags, self.todo_ns)
+        elif side and self.entering == 0:
+            self.turn_side = 0
+            self.look(self.todo_ns)
+            if self.view.can_enter:
+                self.enter(side, self.turn_stop, self.turn_target, self.todo_ns, Reason.REVERSAL)
+            else:
+                self.signals_late += 1
+
+    cdef size_t find(self, uint64_t order_id) noexcept nogil:
+        """The place of a working order; `working_count` when there is none of this id."""
+        cdef size_t at
+        for at in range(self.working_count):
+            if self.working[at].row.id == order_id:
+                return at
+        return self.working_count
+
+    cdef void on_report(self, const Report *report) noexcept nogil:
+        cdef size_t at = self.find(report.order_id)
+        cdef Working *order = &self.working[at]
+        if at == self.working_count:
+            # A late answer to an order that ended. But a fill would be missing from the books.
+            if report.kind == ReportKind.FILLED:
+                self.status = Status.UNKNOWN_ORDER
+            return
+        order.left = report.left
+        if report.kind == ReportKind.TRIGGERED:
+            return
+        if report.kind == ReportKind.ACCEPTED:
+            if order.unanswered:
+                order.unanswered -= 1
+            if order.unanswered == 0:
+                order.gone = order.asked - report.left   # fills, and what its group took off
+            return
+        if report.kind == ReportKind.REJECTED and report.left > 0:
+            self.on_refused_change(at, report)
+            return
+        if report.kind == ReportKind.FILLED and (
+                not self.on_fill(at, report) or report.left > 0):
+            return
+        self.order_done(at, report)
+
+    cdef bint on_fill(self, size_t at, const Report *report) noexcept nogil:
+        """Book a fill; False when the books did not take it and the run stops."""
+        cdef Working *order = &self.working[at]
+        cdef Bill bill
+        order.row.filled += report.qty
+        order.row.value += report.price * report.qty
+        order.gone += report.qty
+        if self.portfolio.apply(report, &bill) != Status.OK:
+            self.status = Status.BAD_PRICE
+            return False
+        if report.flags & OrderFlag.EXIT:
+            self.book_exit(report, &bill)
+        else:
+            self.book_entry(report, &bill)
+        self.view.now_ns = report.time_ns
+        self.strategy.on_fill(report, &self.view)
+        return True
+
+    cdef void on_refused_change(self, size_t at, const Report *report) noexcept nogil:
+        """Its order lives on as it was. A stop may then cover too little: better out."""
+        cdef Working *order = &self.working[at]
+        if order.unanswered:
+            order.unanswered -= 1
+        order.asked = order.row.qty = order.gone + report.left
+        if report.order_id == self.stop_id and self.position != 0:
+            self.wish_flat(Reason.RISK_EXIT, report.time_ns)
+
+    cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
+        cdef Trade *trade = &self.trade
+        if trade.qty == 0:
+            self.open_trade(report)
+        elif trade.side != report.side:
+            self.status = Status.TANGLED_FILLS   # never booked as if it were one position
+            return
+        trade.qty += report.qty
+        trade.entry_value += report.price * report.qty
+        trade_charge(trade, bill)
+        self.position += report.side * report.qty
+        self.entering -= report.side * report.qty
+        self.view.position = self.position
+        self.view.entry_price = 0.01 * trade.entry_value / trade.qty
+        self.todo |= Todo.COVER | Todo.LEAVE
+        self.todo_ns = self.cover_ns = report.time_ns
+
+    cdef void open_trade(self, const Report *report) noexcept nogil:
+        """The first fill of an entry sets the prices of its stop and target."""
+        cdef Trade *trade = &self.trade
+        cdef paise_t tick = self.session.tick
+        cdef paise_t distance
+        trade[0] = _NO_TRADE
+        trade.entry_ns, trade.side = report.time_ns, report.side
+        trade.entry_reason, trade.contract = report.why, self.session.contract
+        self.group = report.order_id
+        self.stop_price = self.target_price = 0
+        if self.stop_points > 0:
+            distance = max(llrint(self.stop_points * 100.0), tick)
+            self.stop_price = price_on_tick(report.price - report.side * distance, tick)
+        if self.target_points > 0:
+            distance = max(llrint(self.target_points * 100.0), tick)
+            self.target_price = price_on_tick(report.price + report.side * distance, tick)
+        trade.stop, trade.target = self.stop_price, self.target_price
+
+    cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
+        cdef Trade *trade = &self.trade
+        cdef paise_t result
+        trade.exit_ns, trade.exit_reason = report.time_ns, report.why
+        trade.exit_value += report.price * report.qty
+        trade_charge(trade, bill)
+        self.position += report.side * report.qty
+        DF_ASSERT(self.position * trade.side >= 0)   # its own exits never turn a position round
+        self.view.position = self.position
+        result = (trade.exit_value + report.price * units(self.position) - trade.entry_value)
+        result *= trade.side
+        trade.mae, trade.mfe = min(trade.mae, result), max(trade.mfe, result)
+        if self.position != 0:
+            return
+        trade.gross = trade.side * (trade.exit_value - trade.entry_value)
+        self.log.add_trade(trade)
+        trade.qty = 0
+        self.stop_price = self.target_price = 0
+        self.view.entry_price, self.view.bars_held = NAN, 0
+        if self.entry_id == self.group and self.entering != 0:
+            self.cancel_entry(report.time_ns)      # the rest of a half-filled entry
+        elif not self.entry_cancelled:
+            self.leaving = 0
+        self.group = 0
+        if self.turn_side:
+            self.todo |= Todo.LEAVE
+            self.todo_ns = report.time_ns
+
+    cdef void order_done(self, size_t at, const Report *report) noexcept nogil:
+        cdef OrderRow *row = &self.working[at].row
+        cdef uint64_t order_id = row.id
+        row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
+        if report.kind == ReportKind.REJECTED:
+            self.orders_refused += 1
+        self.log.add_order(row)
+        self.working_count -= 1
+        self.working[at] = self.working[self.working_count]
+        if order_id == self.entry_id:
+            self.entry_id, self.entering, self.entry_cancelled = 0, 0, 0
+            if self.position == 0:
+                self.leaving = 0
+            self.todo |= Todo.LEAVE if self.turn_side else 0
+        elif order_id == self.exit_id:
+            self.exit_id = 0
+            if report.kind == ReportKind.FILLED or report.kind == ReportKind.CANCELLED:
+                self.todo |= Todo.LEAVE      # an entry that filled on has left some
+        elif order_id == self.stop_id or order_id == self.target_id:
+            if order_id == self.stop_id:
+                self.stop_id = 0
+            else:
+                self.target_id = 0
+            if report.kind == ReportKind.CANCELLED:
+                self.todo |= Todo.COVER      # nothing, when its position has gone too
+                self.cover_ns = report.time_ns
+            elif report.kind == ReportKind.REJECTED and self.position != 0 \
+                    and report.flags & OrderFlag.STOP:
+                # Never hold without the stop that was asked for.
+                self.wish_flat(Reason.RISK_EXIT, report.time_ns)
+        self.todo_ns = report.time_ns

@@ -1,0 +1,1 @@
+"""The outside world: connections to brokers, their addresses and quirks."""
