@@ -22,6 +22,11 @@ COMMANDS = {
         "Run a strategy over recorded or generated bars.",
     ),
     "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
+    "decode": (
+        "dhanfast.app.cli_decode",
+        "decode",
+        "Show the packets of a broker's raw frames.",
+    ),
     "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
     "explain": (
         "dhanfast.app.cli_explain",

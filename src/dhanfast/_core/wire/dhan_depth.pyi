@@ -1,0 +1,19 @@
+from collections.abc import Iterable
+from typing import Any, Self, final
+
+from numpy.typing import NDArray
+
+from dhanfast._core.wire.records import Decoded
+from dhanfast._core.wire.table import WireTable
+
+@final
+class DhanDepthDecoder:
+    def __new__(cls, instruments: WireTable | Iterable[tuple[int, ...]], levels: int) -> Self: ...
+    def decode(self, frame: bytes | bytearray | memoryview, recv_ns: int) -> Decoded: ...
+    def levels(self, instrument: int, side: int) -> NDArray[Any]: ...
+    @property
+    def table(self) -> WireTable: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def codes(self) -> dict[int, int]: ...
