@@ -62,7 +62,7 @@ def test_only_what_changed_is_kept() -> None:
     assert all(first["flags"] & DepthFlag.SNAPSHOT)
     second = sides.changes(0, 1, side_of([(101, 1, 1), (100, 5, 1), (99, 4, 2)]))
     kept = [(row["price"], row["qty"]) for row in second]
-    assert kept == [(98, 0), (101, 1), (99, 4)]
+    assert kept == [(101, 1), (99, 4), (98, 0)]
     assert len(sides.changes(0, 1, side_of([(101, 1, 1), (100, 5, 1), (99, 4, 2)]))) == 1
 
 

@@ -205,7 +205,8 @@ cdef class Cursor:
             for i in range(self.count):
                 if self.columns[i].entry.field == column.entry.refers:
                     column.reference = <int32_t>i
-            if column.reference < 0 or field >= FIELD_CHANGES:
+            if (column.reference < 0 or field >= FIELD_CHANGES
+                    or column.reference == self.slot_column):       # keys are numbers, not values
                 raise _refuse(at, f"follows field {column.entry.refers}, which is not before it")
         if field == FIELD_SEQ:
             self.seq_column = <int32_t>self.count

@@ -35,34 +35,27 @@ cdef bint _is_book(int8_t side, const Level *levels, size_t count) noexcept nogi
     return True
 
 
-# Prices that are no longer there. They come first, so that a full side has room for the new ones.
-cdef size_t _gone(const Message *message, const Level *held, size_t held_count,
-                  const Level *levels, size_t count, DepthRow *out, size_t n) noexcept nogil:
+# The prices that are gone, new or of another quantity, best first: differences between prices that
+# follow each other are short and of one sign.
+cdef size_t _changes(const Message *message, const Level *held, size_t held_count,
+                     const Level *levels, size_t count, uint32_t flags, DepthRow *out,
+                     size_t n) noexcept nogil:
     cdef Level gone = Level(0, 0, 0)
-    cdef size_t i, now = 0
-    for i in range(held_count):
-        while now < count and _better(message.side, levels[now].price, held[i].price):
-            now += 1
-        if now == count or levels[now].price != held[i].price:
-            gone.price = held[i].price
+    cdef size_t i = 0, old = 0
+    while i < count or old < held_count:
+        if i == count or (old < held_count
+                          and _better(message.side, held[old].price, levels[i].price)):
+            gone.price = held[old].price
             _row(&out[n], message, DepthOp.SET, &gone, 0)
-            n += 1
-    return n
-
-
-# Prices that are new, or whose quantity or number of orders is.
-cdef size_t _new(const Message *message, const Level *held, size_t held_count,
-                 const Level *levels, size_t count, uint32_t flags, DepthRow *out,
-                 size_t n) noexcept nogil:
-    cdef size_t i, old = 0
-    for i in range(count):
-        while old < held_count and _better(message.side, held[old].price, levels[i].price):
-            old += 1
-        if (old < held_count and held[old].price == levels[i].price
-                and held[old].qty == levels[i].qty and held[old].orders == levels[i].orders):
+            n, old = n + 1, old + 1
             continue
+        if old < held_count and held[old].price == levels[i].price:
+            old += 1
+            if held[old - 1].qty == levels[i].qty and held[old - 1].orders == levels[i].orders:
+                i += 1
+                continue
         _row(&out[n], message, DepthOp.SET, &levels[i], flags)
-        n += 1
+        n, i = n + 1, i + 1
     return n
 
 
@@ -84,7 +77,8 @@ cdef class DepthSides:
             raise UsageError(f"levels_max is {levels_max}; 1 to {SIDE_LEVELS_MAX}")
         self.instruments, self.levels_max = instruments, levels_max
         self.sides = <SideState *>calloc(2 * <size_t>instruments, sizeof(SideState))
-        self.levels = <Level *>calloc(2 * <size_t>instruments * levels_max, sizeof(Level))
+        # Twice the levels: inside a message new prices come before worse ones that go.
+        self.levels = <Level *>calloc(4 * <size_t>instruments * levels_max, sizeof(Level))
         if self.sides == NULL or self.levels == NULL:
             raise MemoryError(f"no memory for {instruments} books of {levels_max} levels")
 
@@ -95,7 +89,7 @@ cdef class DepthSides:
     cdef Level *_side(self, uint32_t instrument, int8_t side, SideState **state) noexcept nogil:
         cdef size_t at = 2 * <size_t>instrument + (side != Side.BUY)
         state[0] = &self.sides[at]
-        return self.levels + at * self.levels_max
+        return self.levels + 2 * at * self.levels_max
 
     cdef size_t change(self, const Message *message, const Level *levels, size_t count, bint last,
                        DepthRow *out) noexcept nogil:
@@ -119,8 +113,7 @@ cdef class DepthSides:
                      whole | <uint32_t>(i << POSITION_SHIFT))
                 n += 1
         else:
-            n = _gone(message, held, <size_t>state.count, levels, count, out, n)
-            n = _new(message, held, <size_t>state.count, levels, count, whole, out, n)
+            n = _changes(message, held, <size_t>state.count, levels, count, whole, out, n)
         if n == 0:
             if count:
                 _row(&out[0], message, DepthOp.SET, &levels[0], 0)
@@ -170,7 +163,7 @@ cdef class DepthSides:
             memmove(&held[low], &held[low + 1], <size_t>(state.count - low) * sizeof(Level))
             return Status.OK
         if not found:
-            if state.count == <int32_t>self.levels_max:
+            if state.count == 2 * <int32_t>self.levels_max:
                 return Status.BAD_PRICE
             memmove(&held[low + 1], &held[low], <size_t>(state.count - low) * sizeof(Level))
             state.count += 1

@@ -54,6 +54,7 @@ cdef class Encoder:
     cdef object _change_entry(self, size_t n, list entries, list parts)
     cdef object _numbers(self, int field, const uint64_t *numbers, size_t n, list entries,
                          list parts)
+    cdef uint64_t _divide(self, size_t n, int scaling) noexcept nogil
     cdef object _field(self, const char *rows, size_t n, int field, list entries, list parts)
     cdef object _slot_entry(self, int field, size_t n, list entries, list parts)
     cdef Choice _choose(self, const char *rows, size_t n, int field)

@@ -42,6 +42,7 @@ cdef enum:
     DIRECT = 65536               # instruments below have their slot in a table
     SAMPLE = 4096                # rows a predictor is chosen on
     EXCEPTION_BYTES = 8          # what one costs once compressed, about
+    TICK_FLAGS = 11              # the field of a Tick that `tick_rows` reads unscaled
 
 
 @cython.final
@@ -197,6 +198,7 @@ cdef class Encoder:
         """The predictor whose differences are shortest on a sample of the block."""
         cdef Choice best, choice
         cdef double cost, least = -1.0
+        cdef size_t sample
         name = self.stream.fields[field]
         best.change_bit = choice.change_bit = 0
         shared = {"price": 1, "qty": 2}.get(self.stream.scaling.get(name), 0)
@@ -209,8 +211,10 @@ cdef class Encoder:
             choice.predictor, choice.refers = predictor, refers
             # The step of one instrument does not divide what lies between it and another.
             choice.scaling = 0 if predictor == Predictor.ROW else shared
-            self._differences(rows, min(n, <size_t>SAMPLE), field, choice)
-            cost = _cost(self.values, min(n, <size_t>SAMPLE))
+            sample = min(n, <size_t>SAMPLE)
+            self._differences(rows, sample, field, choice)
+            self._divide(sample, choice.scaling)
+            cost = _cost(self.values, sample)
             if least < 0 or cost < least:
                 least, best = cost, choice
         return best
@@ -240,31 +244,36 @@ cdef class Encoder:
             found += [(Predictor.ROW, -1), (Predictor.CONST, -1)]
         return found
 
-    cdef object _field(self, const char *rows, size_t n, int field, list entries, list parts):
-        """One field's column."""
+    cdef uint64_t _divide(self, size_t n, int scaling) noexcept nogil:
+        """Divide the differences by what divides them all; returns that, 1 for keys' scales."""
         cdef size_t i
         cdef df_divisor own
         cdef df_divisor *scales
-        cdef Choice choice = self._choose(rows, n, field)
-        cdef uint64_t base = self._differences(rows, n, field, choice)
         own.d = 0
-        if choice.scaling == 0:
-            for i in range(n):
-                df_divisor_take(&own, <int64_t>self.values[i])
-                if own.d == 1:
-                    break
-            if own.d == 0 or self.stream.fields == TICKS.fields and field == 11:
-                df_divisor_set(&own, 1)
-            if own.d > 1:
-                for i in range(n):
-                    self.values[i] = <uint64_t>df_quotient(&own, <int64_t>self.values[i])
-        else:
-            scales = self.scales + <size_t>(choice.scaling - 1) * self.keys
+        if scaling:
+            scales = self.scales + <size_t>(scaling - 1) * self.keys
             for i in range(n):
                 self.values[i] = <uint64_t>df_quotient(&scales[self.slots[i]],
                                                        <int64_t>self.values[i])
-            own.d = 1
-        self._entry(field, choice, base, own.d, n, entries, parts)
+            return 1
+        for i in range(n):
+            df_divisor_take(&own, <int64_t>self.values[i])
+            if own.d == 1:
+                return 1
+        if own.d == 0:
+            return 1
+        for i in range(n):
+            self.values[i] = <uint64_t>df_quotient(&own, <int64_t>self.values[i])
+        return own.d
+
+    cdef object _field(self, const char *rows, size_t n, int field, list entries, list parts):
+        """One field's column."""
+        cdef Choice choice = self._choose(rows, n, field)
+        cdef uint64_t base = self._differences(rows, n, field, choice)
+        cdef uint64_t scale = 1
+        if self.stream.fields != TICKS.fields or field != TICK_FLAGS:
+            scale = self._divide(n, choice.scaling)
+        self._entry(field, choice, base, scale, n, entries, parts)
 
     cdef object _entry(self, int field, Choice choice, uint64_t base, uint64_t scale, size_t n,
                        list entries, list parts):
