@@ -1,6 +1,6 @@
 """Make or refresh one environment of this repository, and print its path on stdout.
 
-    environment.py run|dev|release|peers|checked|coverage|sanitize
+    environment.py run|dev|release|peers|archive-peers|checked|coverage|sanitize
 
 Each flavour has its own virtual environment and its own build folder, so that none can disturb
 another. A stamp in the environment says what it holds: when nothing changed, this returns at once.
@@ -49,6 +49,7 @@ FLAVOURS = {
     "dev": Flavour(".venv-dev", ("build", "test", "lint"), editable=True, rebuilds=True),
     "release": Flavour(".venv-release", ("build", "test")),
     "peers": Flavour(".venv-peers", ("build",)),  # as users have it, beside the peers
+    "archive-peers": Flavour(".venv-archive-peers", ("build",)),
     "checked": Flavour(
         ".venv-checked",
         ("build", "test"),
