@@ -1,41 +1,22 @@
-"""`dhanfast data`: bring market data in, list it, check it.
+"""`dhanfast data`: bring market data in, list it, check it; bars here, ticks in cli_data_ticks.
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 refused data, 2 usage, 6 defects.
 """
 
 import dataclasses
-import functools
-import json
 import os
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
+from dhanfast.app import cli_data_ticks as ticks
+from dhanfast.app.edge import PATIENCE_NS, Command, edge, print_json, wrapped
 from dhanfast.clock import SystemClock
-from dhanfast.errors import CheckFailed, DhanfastError
+from dhanfast.errors import CheckFailed, UsageError
 
-WIDTH: Final = 80
 SHOWN_MAX: Final = 8  # findings of one kind written out; --json has them all
-PATIENCE_NS: Final = 2_000_000_000  # work longer than this shows progress
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _edge(command: Command) -> Command:
-    """Turn our exceptions into a message on stderr and their exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except DhanfastError as error:
-            click.echo(f"error: {error}", err=True)
-            raise click.exceptions.Exit(error.exit_code) from error
-
-    return run  # type: ignore[return-value]
 
 
 def _file_options(command: Command) -> Command:
@@ -88,15 +69,41 @@ class Progress:
             click.echo(f"{self._doing} {done + 1} of {self._total}: {name}", err=True)
 
 
+def _tick_options(command: Command) -> Command:
+    """The options that only files of ticks have."""
+    for option in (
+        click.option("--level", type=click.IntRange(-7, 22), default=9, show_default=True,
+                     help="Ticks: zstd level of the archive."),
+        click.option("--no-check", "check", is_flag=True, default=True, flag_value=False,
+                     help="Ticks: do not read the archive back and compare it."),
+        click.option("--generated", is_flag=True, help="Ticks: a generator's, not recorded."),
+        click.option("--lot", type=click.IntRange(1, 1 << 31), help="Ticks: lot, units."),
+        click.option("--tick", metavar="RUPEES", help="Ticks: step of the prices, such as 0.05."),
+        click.option("--clock", type=click.Choice(["recv", "exch"]),
+                     help="Ticks: whose clock the file's only time is (found when not said)."),
+        click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path),
+                     help="Ticks: write this archive, not into the catalog."),
+        click.option("--as", "kind", type=click.Choice(["bars", "ticks"]),
+                     help="What the files hold (found when not said)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @click.group()
 def data() -> None:
-    """Bring market data in, list what there is, and check it."""
+    """Bring market data in and out, list what there is, check it, and take it away."""
+
+
+for _command in ticks.COMMANDS:
+    data.add_command(_command)
 
 
 @data.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_file_options
 @_catalog_option
+@_tick_options
 @click.option(
     "--on-bad",
     type=click.Choice(["refuse", "skip"]),
@@ -106,30 +113,57 @@ def data() -> None:
 )
 @click.option("--replace", is_flag=True, help="Let days of the files replace days held.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@_edge  # fmt: skip
+@edge  # fmt: skip
 def import_command(
     files: Sequence[Path], symbol: str | None, columns: str | None, tz: str | None, stamp: str,
-    catalog: Path | None, on_bad: str, replace: bool, as_json: bool,
+    catalog: Path | None, on_bad: str, replace: bool, as_json: bool, kind: str | None,
+    target: Path | None, **rest: Any,
 ) -> None:  # fmt: skip
-    """Import CSV or Parquet FILES into the catalog: all of them, or none.
+    """Import CSV or Parquet FILES into the catalog: bars or ticks, by what a file holds.
 
-    Parquet with the columns ts (int64 UTC ns), instrument, open, high, low, close, volume, oi
-    needs no options.
+    Bars: all of the files, or none. Parquet with the columns ts (int64 UTC ns), instrument, open,
+    high, low, close, volume, oi needs no options. Ticks: each file becomes an archive that keeps
+    every cell; docs/how-to/import-ticks.md tells more.
 
     \b
     Examples:
       dhanfast data import BANKNIFTY_1m_2022.parquet
       dhanfast data import bars.csv --symbol NIFTY --tz Asia/Kolkata \\
           --columns ts=date+time,open=o,high=h,low=l,close=c --stamp end
+      dhanfast data import ticks.parquet --tick 0.05 --lot 35
     """
+    from dhanfast.storage.rows import parse_columns
+
+    root = _root(catalog)
+    given = {"symbol": symbol, "columns": columns, "tz": tz, "stamp": stamp, "on_bad": on_bad,
+             "replace": replace, "target": target, **rest}  # fmt: skip
+    mapping = parse_columns(columns) if columns else None
+    held = [path for path in files if ticks.holds_ticks(path, mapping, kind)]
+    if not held:
+        _import_bars(files, root, given, as_json)
+    elif len(held) == len(files):
+        done = ticks.import_tick_files(files, root, given, as_json)
+        if as_json:
+            print_json({"catalog": str(root), "ticks": [dataclasses.asdict(i) for i in done]})
+    else:
+        bars = next(path for path in files if path not in held)
+        raise UsageError(f"{held[0]} holds ticks and {bars} bars; import them one after the other")
+
+
+def _import_bars(files: Sequence[Path], root: Path, given: dict[str, Any], as_json: bool) -> None:
+    """Import files of bars."""
     from dhanfast.storage.bars import ReadOptions
     from dhanfast.storage.catalog import Catalog
     from dhanfast.storage.importing import ImportOptions, describe_import, import_files
     from dhanfast.storage.rows import parse_columns
 
-    mapping = parse_columns(columns) if columns else None
-    options = ImportOptions(ReadOptions(mapping, tz, stamp), symbol, on_bad, replace)
-    root = _root(catalog)
+    for name in ("clock", "tick", "lot", "target", "generated"):
+        if given[name]:
+            option = "to" if name == "target" else name
+            raise UsageError(f"--{option} is for ticks; {files[0]} holds bars (--as ticks if not)")
+    mapping = parse_columns(given["columns"]) if given["columns"] else None
+    read = ReadOptions(mapping, given["tz"], given["stamp"])
+    options = ImportOptions(read, given["symbol"], given["on_bad"], given["replace"])
     progress = Progress(len(files), "importing")
     done = import_files(Catalog(root), files, options, SystemClock(), progress)
     for item in done:
@@ -139,21 +173,21 @@ def import_command(
             click.echo(f"left out: {item.skipped:,} rows in all", err=True)
     if as_json:
         rows = [dataclasses.asdict(item) | {"unchanged": item.unchanged} for item in done]
-        _print_json({"catalog": str(root), "imported": rows})
+        print_json({"catalog": str(root), "imported": rows})
         return
     for item in done:
-        click.echo(_wrapped(describe_import(item), "", "  "))
-        click.echo(_wrapped(f"read: {'; '.join(item.facts)}", "  ", "    "), err=True)
+        click.echo(wrapped(describe_import(item), "", "  "))
+        click.echo(wrapped(f"read: {'; '.join(item.facts)}", "  ", "    "), err=True)
         for note in item.notes:
-            click.echo(_wrapped(f"note: {note}", "  ", "    "), err=True)
+            click.echo(wrapped(f"note: {note}", "  ", "    "), err=True)
 
 
 @data.command("list")
 @_catalog_option
 @click.option("--json", "as_json", is_flag=True, help="Print the catalog as JSON.")
-@_edge
+@edge
 def list_command(catalog: Path | None, as_json: bool) -> None:
-    """List the bars the catalog holds.
+    """List the bars and the tick archives that the catalog holds.
 
     \b
     Example:
@@ -169,9 +203,11 @@ def list_command(catalog: Path | None, as_json: bool) -> None:
         for series in held
     }
     if as_json:
-        _print_json({"catalog": str(root), "series": [_series_json(s, spans[s.key]) for s in held]})
+        rows = [_series_json(s, spans[s.key]) for s in held]
+        print_json({"catalog": str(root), "series": rows, "ticks": ticks.tick_json(root)})
         return
-    if not held:
+    archives = ticks.tick_lines(root)
+    if not held and not archives:
         click.echo(f"{root} is empty; fill it: dhanfast data import FILE", err=True)
         return
 
@@ -182,9 +218,12 @@ def list_command(catalog: Path | None, as_json: bool) -> None:
         origin = "GENERATED" if series.generated else "recorded"
         return f"{symbol:22} {step:>5} {series.rows:>13,}  {first}  {last}  {origin:9}"
 
-    click.echo(f"{'SYMBOL':22} {'STEP':>5} {'BARS':>13}  {'FIRST':10}  {'LAST':10}  ORIGIN")
+    if held:
+        click.echo(f"{'SYMBOL':22} {'STEP':>5} {'BARS':>13}  {'FIRST':10}  {'LAST':10}  ORIGIN")
     for series in held:
         click.echo(line(series).rstrip())
+    for text in archives:
+        click.echo(text)
 
 
 def _series_json(series: Any, span: tuple[str, str]) -> dict[str, Any]:
@@ -199,18 +238,24 @@ def _series_json(series: Any, span: tuple[str, str]) -> dict[str, Any]:
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @_file_options
 @_catalog_option
-@click.option("--segment", default="NSE_INDEX", show_default=True, help="Whose hours hold.")
+@click.option(
+    "--segment",
+    help="Whose hours hold: NSE_INDEX for bars, NSE_FNO for ticks when not "
+    "said; none for ticks of no exchange of ours.",
+)
+@click.option("--repair", is_flag=True, help="Ticks: cut off what is not whole; see cut files.")
 @click.option("--json", "as_json", is_flag=True, help="Print every finding as JSON.")
-@_edge
+@edge
 def verify_command(
     sources: Sequence[str], symbol: str | None, columns: str | None, tz: str | None, stamp: str,
-    catalog: Path | None, segment: str, as_json: bool,
+    catalog: Path | None, segment: str | None, repair: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Check SOURCES (files, catalog folders, or symbols of the catalog) for defects.
+    """Check SOURCES (files, catalog folders, symbols or days of the catalog) for defects.
 
-    Compares rows with the rules of a bar and days with the exchange's calendar. Without SOURCE
-    the whole catalog is checked. The exit code is 6 when there are defects; notes (prints before
-    the open and after the close, evening sessions, outages of the exchange) do not count.
+    Compares rows with the rules of a bar or a tick and days with the exchange's calendar; of an
+    archive also every checksum and the digest. Without SOURCE the whole catalog is checked. The
+    exit code is 6 when there are defects; notes (prints before the open and after the close,
+    evening sessions, outages of the exchange) do not count.
 
     \b
     Example:
@@ -228,20 +273,59 @@ def verify_command(
     names = list(sources) or [str(root)]
     if catalog is not None and sources:
         names = [name if Path(name).exists() else str(root / name) for name in names]
+    archives, names = _archives_among(names, root)
+    if repair and not archives:
+        raise UsageError("--repair is for tick archives; there is none among the sources")
+    tick_items = ticks.verify_archives(archives, segment or "NSE_FNO", repair)
     progress = Progress(len(names), "verifying")
     found = []
     for index, name in enumerate(names):
         progress(index, name)
-        found += verify_source(name, options=options, symbol=symbol, segment=segment)
+        found += verify_source(name, options=options, symbol=symbol, segment=segment or "NSE_INDEX")
     if as_json:
-        _print_json([_verified_json(item) for item in found])
+        print_json([_verified_json(item) for item in found]
+                    + [ticks.verified_json(item) for item in tick_items])  # fmt: skip
     else:
         for item in found:
             click.echo(_verified_text(item))
-    bad = [item for item in found if item.defects]
+        for archive in tick_items:
+            click.echo(ticks.verified_text(archive))
+    everything = [*found, *tick_items]
+    bad = [item for item in everything if item.defects]
     if bad:
         total = sum(item.defects for item in bad)
-        raise CheckFailed(f"{total} defects in {len(bad)} of {len(found)} series; see above")
+        what = "sources" if tick_items else "series"
+        raise CheckFailed(f"{total} defects in {len(bad)} of {len(everything)} {what}; see above")
+
+
+def _archives_among(names: Sequence[str], root: Path) -> tuple[list[Path], list[str]]:
+    """Tick archives among sources, and the sources of bars that are left."""
+    from dhanfast.storage.archive.catalog import TICKS, archive_files
+    from dhanfast.storage.catalog import MANIFEST
+
+    archives: list[Path] = []
+    bars: list[str] = []
+    for name in names:
+        path = Path(name)
+        if ticks.is_archive(path):
+            archives.append(path)
+        elif ticks.DAY.fullmatch(path.name) and not path.exists():
+            archives += ticks.find_archives([path.name], root)
+        elif path.is_dir():
+            mine = archive_files(path) if (path / TICKS).is_dir() or not _has_bars(path) else []
+            archives += mine
+            if (path / MANIFEST).is_file() or not mine:
+                bars.append(name)
+        else:
+            bars.append(name)
+    return archives, bars
+
+
+def _has_bars(path: Path) -> bool:
+    """Whether a folder is a catalog of bars, or lies in one."""
+    from dhanfast.storage.catalog import MANIFEST
+
+    return any((root / MANIFEST).is_file() for root in (path, path.parent, path.parent.parent))
 
 
 def _verified_json(item: Any) -> dict[str, Any]:
@@ -264,7 +348,7 @@ def _verified_text(item: Any) -> str:
     for kind in kinds:
         alike = [finding for finding in item.findings if finding.kind == kind]
         head = "DEFECT" if alike[0].level == "defect" else "note  "
-        lines.append(_wrapped(f"{head} {kind}: {alike[0].meaning}", "  ", "         "))
+        lines.append(wrapped(f"{head} {kind}: {alike[0].meaning}", "  ", "         "))
         lines += _grouped(alike)
     notes = len(item.findings) - item.defects
     verdict = f"{item.defects} defects" if item.defects else "clean"
@@ -288,18 +372,8 @@ def _grouped(findings: Sequence[Any]) -> list[str]:
         count = sum(one.count for one in same)
         times = f"{len(same)} times, " if len(same) > 1 else ""
         text = f"{span}: {times}{count:,}; {same[0].detail}"
-        lines.append(_wrapped(text, " " * 9, " " * 11))
+        lines.append(wrapped(text, " " * 9, " " * 11))
     if len(groups) > SHOWN_MAX:
         more = sum(len(same) for same in groups[SHOWN_MAX:])
         lines.append(f"{' ' * 9}and {more:,} more; --json shows all")
     return lines
-
-
-def _wrapped(text: str, first: str, rest: str) -> str:
-    """Text in lines of at most 80 columns."""
-    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=rest)
-
-
-def _print_json(value: Any) -> None:
-    """Print plain data as JSON on stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dhanfast.app.cli_data import PATIENCE_NS, Command, _edge, _print_json
+from dhanfast.app.edge import PATIENCE_NS, Command, edge, print_json
 from dhanfast.clock import SystemClock
 from dhanfast.errors import CheckFailed, UsageError
 
@@ -100,7 +100,7 @@ def instruments() -> None:
 @click.option("--check", is_flag=True, help="Exit with 6 when there are alarms.")
 @_folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@_edge  # fmt: skip
+@edge  # fmt: skip
 def update_command(
     origin: str | None, form: str | None, day: datetime | None, rows_min: int | None,
     refused_max: float, accept_short: bool, keep: int, timeout: float, allow_http: bool,
@@ -131,7 +131,7 @@ def update_command(
     source = _source(origin, remote, timeout, allow_http, fresh)
     done = _store(folder).update(source, options, SystemClock())
     if as_json:
-        _print_json(_updated_json(done))
+        print_json(_updated_json(done))
     else:
         _show_updated(done)
     if check and done.difference is not None and done.difference.alarms:
@@ -215,7 +215,7 @@ def _show_updated(done: "Updated") -> None:
 )
 @_folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print all fields as JSON.")
-@_edge  # fmt: skip
+@edge  # fmt: skip
 def find_command(
     text: Sequence[str], segment: str | None, expiry: datetime | None, strike: str | None,
     right: str | None, as_of: datetime | None, limit: int, folder: Path | None, as_json: bool,
@@ -239,7 +239,7 @@ def find_command(
     shown = rows[:limit].tolist()
     if as_json:
         found = [_contract_json(master, row) for row in shown]
-        _print_json({"day": copy.day, "found": len(rows), "contracts": found})
+        print_json({"day": copy.day, "found": len(rows), "contracts": found})
         return
     if not len(rows):
         click.echo(f"nothing fits in the copy of {copy.day}", err=True)
@@ -298,7 +298,7 @@ def _show_contracts(master: "Master", rows: Sequence[int]) -> None:
 @click.option("--check", is_flag=True, help="Exit with 6 when there are alarms.")
 @_folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print every change as JSON.")
-@_edge
+@edge
 def diff_command(
     old: str | None, new: str | None, check: bool, folder: Path | None, as_json: bool
 ) -> None:
@@ -327,7 +327,7 @@ def diff_command(
     second, second_day, day = _named(store, new or store.newest().day)
     difference = compare(first, second, day)
     if as_json:
-        _print_json({"from": first_day, "to": second_day} | _difference_json(difference))
+        print_json({"from": first_day, "to": second_day} | _difference_json(difference))
     else:
         _show_difference(difference, f"{first_day} to {second_day}")
     if check and difference.alarms:
@@ -393,7 +393,7 @@ def _shown(value: str | int | None) -> str:
 @instruments.command("list")
 @_folder_option
 @click.option("--json", "as_json", is_flag=True, help="Print the copies as JSON.")
-@_edge
+@edge
 def list_command(folder: Path | None, as_json: bool) -> None:
     """List the days whose copies are kept.
 
@@ -406,7 +406,7 @@ def list_command(folder: Path | None, as_json: bool) -> None:
     store = _store(folder)
     copies = store.copies()
     if as_json:
-        _print_json({"folder": str(store.root), "copies": msgspec.to_builtins(copies)})
+        print_json({"folder": str(store.root), "copies": msgspec.to_builtins(copies)})
         return
     if not copies:
         click.echo(f"{store.root} is empty; fill it: dhanfast instruments update", err=True)
