@@ -43,6 +43,16 @@ COMMANDS = {
         "instruments",
         "Fetch the broker's instrument list, search it, compare days.",
     ),
+    "record": (
+        "dhanfast.app.cli_record",
+        "record",
+        "Record ticks from a ring, or from the generator, into an archive.",
+    ),
+    "replay": (
+        "dhanfast.app.cli_replay",
+        "replay",
+        "Replay recorded ticks through the engine, paced or at full speed.",
+    ),
     "strategies": (
         "dhanfast.app.cli_strategies",
         "strategies",

@@ -30,7 +30,7 @@ def demo(seed: int, strategy: str, export: str | None) -> None:
     Quarter hours of the index give the signals, minutes of its generated future the fills. Nothing
     is read from the network and nothing is written outside the run directory.
     """
-    from dhanfast.app.cli_backtest import export_place
+    from dhanfast.app.run_options import export_place
     from dhanfast.engine.generated import MINUTE_NS, generated_bars
     from dhanfast.engine.runs import backtest
     from dhanfast.engine.settings import Settings

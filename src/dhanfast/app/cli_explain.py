@@ -22,7 +22,7 @@ from dhanfast.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_json: bool) -> None:
     """Show the value of every node of a strategy's rules on one bar."""
-    from dhanfast.app.cli_backtest import key_and_value
+    from dhanfast.app.run_options import key_and_value
     from dhanfast.engine.explain import explain_bar
 
     try:

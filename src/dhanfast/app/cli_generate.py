@@ -42,10 +42,14 @@ FILE_BATCH: Final = 2**18  # records handed to the writer at a time: its row gro
 @click.option(
     "--depth",
     type=click.Choice(["5", "20", "200"]),
-    help="Also write the books of this many levels, to FILE.depth.parquet.",
+    help="Also write the books of this many levels; with Parquet to FILE.depth.parquet.",
 )
 @click.option(
-    "-o", "--output", required=True, metavar="FILE.parquet", help="Where to; must not exist."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="FILE.parquet, or FILE.dfa for ticks in an archive; must not exist.",
 )
 def generate(
     symbol: str, start: str, end: str, seed: int, kind: str, what: str, ticks: int | None,
@@ -60,6 +64,8 @@ def generate(
     _refuse_existing(path)
     first, last = _day(start, "from"), _day(end, "to")
     if what == "bars":
+        if path.suffix == ".dfa":
+            raise UsageError(f"output: {path}: bars go to a .parquet file; an archive takes ticks")
         for name, value in (("ticks", ticks), ("strikes", strikes), ("depth", depth)):
             if value is not None:
                 raise UsageError(f"--{name}: bars have none; add --what ticks or --what chain")
@@ -98,12 +104,19 @@ def _write_bars(
 
 
 def _write_ticks(path: Path, day: "TickDay") -> None:
-    from dhanfast.storage.tick_parquet import depth_path, parquet_writer
+    if path.suffix == ".dfa":
+        from dhanfast.clock import SystemClock
+        from dhanfast.engine.generated_ticks import archive_writer
 
-    if day.depth_levels:
-        _refuse_existing(depth_path(path))
-    with parquet_writer(path, day) as write:
-        rows = drain(day, write)
+        with archive_writer(path, day, clock=SystemClock()) as write:
+            rows = drain(day, write)
+    else:
+        from dhanfast.storage.tick_parquet import depth_path, parquet_writer
+
+        if day.depth_levels:
+            _refuse_existing(depth_path(path))
+        with parquet_writer(path, day) as write:
+            rows = drain(day, write)
     books = f" and {rows} rows of books" if day.depth_levels else ""
     click.echo(f"{path}: {day.label}{books}, instruments {len(day.instruments)}", err=True)
 

@@ -1,0 +1,298 @@
+"""Options that every run over market data takes, and what they mean.
+
+`backtest` and `replay` share them, so that the same words give the same run.
+"""
+
+import datetime as dt
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from dhanfast.engine.settings import RiskSettings, Settings, Slippage, clock_time, duration_ns
+from dhanfast.errors import ConfigError, UsageError
+from dhanfast.strategies.params import unknown
+
+if TYPE_CHECKING:
+    from dhanfast.reports.result import RunResult
+
+RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS: Final = (
+    click.option(
+        "--capital",
+        default="1000000",
+        metavar="RUPEES",
+        show_default=True,
+        help="What the account starts with; 10,00,000 is understood.",
+    ),
+    click.option("--lots", default=1, metavar="N", show_default=True, help="Size of an entry."),
+    click.option(
+        "--slippage",
+        default="1tick",
+        show_default=True,
+        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.",
+    ),
+    click.option(
+        "--latency",
+        default="0ms",
+        show_default=True,
+        help="From decision to the exchange: 250ms, 1s.",
+    ),
+    click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        help="Kept with the result; nothing in it is random yet.",
+    ),
+    click.option(
+        "--entry-from",
+        default="09:20",
+        show_default=True,
+        metavar="HH:MM",
+        help="No entry before this time, IST.",
+    ),
+    click.option(
+        "--last-entry",
+        default="15:00",
+        show_default=True,
+        metavar="HH:MM",
+        help="No entry at or after this time, IST.",
+    ),
+    click.option(
+        "--square-off",
+        default="15:15",
+        show_default=True,
+        metavar="HH:MM|none",
+        help="Close positions at this time; none carries them over night.",
+    ),
+    click.option(
+        "--on-opposite",
+        default="keep",
+        show_default=True,
+        metavar="keep|close|reverse",
+        help="What an entry signal against the open position does.",
+    ),
+    click.option(
+        "--limit-through",
+        is_flag=True,
+        help="Targets fill only when the price trades through them, not at touch.",
+    ),
+    click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A strategy parameter, or risk.LIMIT; may be given many times.",
+    ),
+    click.option(
+        "--export", metavar="DIR", help="Write the run directory (report.html and tables)."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)
+
+
+def run_options(command: Command) -> Command:
+    """Give a command the options of a run."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def symbols_option(command: Command) -> Command:
+    """Give a command the option that chooses an instrument of a tick archive."""
+    return click.option(
+        "--symbols",
+        metavar="SYMBOL",
+        help="The instrument of a tick archive [default: its only one, or only future].",
+    )(command)
+
+
+def run_settings(given: Mapping[str, Any]) -> tuple[Settings, dict[str, object]]:
+    """What the options say: settings, and the strategy's parameters as text.
+
+    Raises:
+        ConfigError, UsageError: an option is not understood; the message names it.
+    """
+    params, risk = _split(given["sets"])
+    settings = Settings(
+        capital=_rupees(given["capital"]),
+        lots=given["lots"],
+        timeframe_ns=_timeframe(given["timeframe"]),
+        slippage=Slippage.parse(given["slippage"]),
+        latency_ns=duration_ns(given["latency"], "latency"),
+        seed=given["seed"],
+        entry_from=_time(given["entry_from"], "entry-from"),
+        entry_until=_time(given["last_entry"], "last-entry"),
+        square_off=clock_time(given["square_off"], "square-off"),
+        on_opposite=given["on_opposite"],
+        limit_through=given["limit_through"],
+        risk=RiskSettings(**risk),
+    )
+    return settings, params
+
+
+def export_place(directory: str | None) -> Path | None:
+    """The run directory, refused before the run when something is already there."""
+    if directory is None:
+        return None
+    place = Path(directory)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UsageError(
+            f"export: {place} exists and is not an empty directory; name another one or remove it"
+        )
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"export: {place} cannot be made: {above} is not a folder to write in")
+    return place
+
+
+def show_result(
+    result: "RunResult",
+    export: Path | None,
+    *,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a result, and write its run directory where one is wanted.
+
+    Args:
+        result: of the run.
+        export: the run directory, checked by `export_place`; None for none.
+        as_json: print `summary(result)` and the keys of `more`.
+        more: what the command knows besides, JSON-able.
+    """
+    if export is not None:
+        from dhanfast.reports.rundir import write_run
+
+        written = write_run(result, export)
+        click.echo(f"report: {written / 'report.html'}", err=True)
+    if as_json:
+        from dhanfast.reports.summary import summary
+
+        click.echo(json.dumps(summary(result) | dict(more or {}), indent=2))
+    else:
+        from dhanfast.reports.terminal import summary_text
+
+        click.echo(summary_text(result))
+
+
+def _split(sets: tuple[str, ...]) -> tuple[dict[str, object], dict[str, Any]]:
+    """--set texts as (strategy parameters, risk limits)."""
+    params: dict[str, object] = {}
+    risk: dict[str, Any] = {}
+    for text in sets:
+        key, value = key_and_value(text)
+        if not key.startswith("risk."):
+            params[key] = value
+            continue
+        name = key.removeprefix("risk.")
+        if name not in RISK_KEYS:
+            raise ConfigError(unknown("risk limit", name, RISK_KEYS))
+        risk[name] = _limit(name, value)
+    return params, risk
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """`KEY=VALUE` of a --set."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text!r}: write KEY=VALUE, for example --set ema=12")
+    return key.strip(), value.strip()
+
+
+def _limit(name: str, text: str) -> int | bool:
+    if name == "margin_check":
+        if text.lower() not in ("true", "false"):
+            raise ConfigError(f"risk.margin_check must be true or false, was {text!r}")
+        return text.lower() == "true"
+    try:
+        number = int(text)
+    except ValueError:
+        raise ConfigError(f"risk.{name} must be a whole number, was {text!r}") from None
+    if number < 0:
+        raise ConfigError(f"risk.{name} must be 0 (off) or more, was {number}")
+    return number
+
+
+def _rupees(text: str) -> int:
+    """`1000000` or `10,00,000.50` as paise."""
+    try:
+        return round(float(text.replace(",", "").replace("_", "")) * 100)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"capital must be an amount in rupees, was {text!r}") from None
+
+
+def _timeframe(text: str | None) -> int:
+    """Nanoseconds; 0 when not given: the data's own."""
+    if text is None:
+        return 0
+    length_ns = duration_ns(text, "timeframe")
+    if length_ns == 0:
+        raise ConfigError(f"timeframe must be longer than nothing, was {text!r}")
+    return length_ns
+
+
+def _time(text: str, name: str) -> dt.time:
+    found = clock_time(text, name)
+    if found is None:
+        raise ConfigError(f"{name} must be a time of day HH:MM, was {text!r}")
+    return found
+
+
+def exchange_day(text: str | None, name: str) -> dt.date | None:
+    """YYYY-MM-DD as a date; None when not given.
+
+    Raises:
+        UsageError: not a date.
+    """
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--{name} {text!r} is not a date; write YYYY-MM-DD") from None
+
+
+def moment(text: str | None, name: str) -> dt.date | dt.datetime | dt.time | None:
+    """`2026-01-02`, `09:15`, `09:15:30` or `2026-01-02 09:15`; None when not given.
+
+    Raises:
+        UsageError: none of these.
+    """
+    if text is None:
+        return None
+    found: dt.date | dt.datetime | dt.time
+    for kind in (dt.date, dt.time, dt.datetime):
+        try:
+            found = kind.fromisoformat(text.strip())
+        except ValueError:
+            continue
+        if isinstance(found, dt.time) and (":" not in text or found.tzinfo is not None):
+            break
+        return found
+    raise UsageError(
+        f"--{name} {text!r} is not a moment; write a date (YYYY-MM-DD), a time (HH:MM), or both"
+    )
+
+
+def one_symbol(text: str | None) -> str | None:
+    """The one instrument of --symbols.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(names) != 1:
+        raise UsageError(
+            f"--symbols {text!r}: a run trades one instrument, so name one; "
+            "run it again for another"
+        )
+    return names[0]
