@@ -245,6 +245,8 @@ class Replay(Generic[Result]):
             engine.feed(batch[first + done : first + upto])
             if now_ns:
                 self._record(now_ns - times[done:upto])
+                if self._ticks == 0:  # what a first event costs to set up delays no other
+                    self._clock.start(now_ns)
             self._fed(upto - done, int(times[upto - 1]))
             done = upto
         return first + done
