@@ -95,6 +95,31 @@ def test_what_was_exported_can_be_imported(
     assert again.tobytes() == ticks.tobytes()
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_and_what_they_stand_for_come_back_from_a_raw_export(
+    tmp_path: Path, first: int
+) -> None:
+    """Whichever instrument comes first, and whatever is known of it."""
+    ticks = np.zeros(40, TICK_DTYPE)
+    ticks["recv_ns"] = ticks["exch_ns"] = OPEN + np.arange(40)
+    ticks["price"], ticks["instrument"] = 12_345, 3 + (np.arange(40) + first) % 2 * 4
+    path = tmp_path / "day.dfa"
+    writer = ArchiveWriter(path, [TICKS], clock=CLOCK)
+    option = {"index": 7, "symbol": "B", "kind": "OPT", "tick": 5, "lot": 75, "strike": 2_500_000,
+              "expiry": "2026-01-27", "right": "CE", "segment": "NSE_FNO",
+              "security_id": "42"}  # fmt: skip
+    writer.add_instruments([{"index": 3, "symbol": "A", "kind": "IDX", "tick": 5}, option])
+    writer.append("ticks", ticks)
+    writer.seal()
+    raw = export(path, tmp_path / "raw.parquet", raw=True)
+    import_ticks(raw, tmp_path / "again.dfa", TickOptions(), CLOCK)
+    with ArchiveReader(path) as before, ArchiveReader(tmp_path / "again.dfa") as after:
+        rows = after.to_numpy()
+        assert all(rows[name].tolist() == ticks[name].tolist() for name in TICK_DTYPE.names or ())
+        for key in (3, 7):
+            assert after.instruments[key] == before.instruments[key]
+
+
 def test_duckdb_and_polars_read_it(day: tuple[Path, np.ndarray[Any, Any]], tmp_path: Path) -> None:
     path, ticks = day
     out = export(path, tmp_path / "day.parquet")
@@ -113,7 +138,8 @@ def test_duckdb_and_polars_read_it(day: tuple[Path, np.ndarray[Any, Any]], tmp_p
         ("x.csv", {"stream": "depth"}, "has no stream 'depth'"),
         ("x.csv", {"symbols": ("Z",)}, "symbol 'Z' is not in the archive"),
         ("x.csv", {"as_source": True}, "was not imported from a file"),
-        ("x.csv", {"as_source": True, "raw": True}, "leave --raw and --stream out"),
+        ("x.csv", {"raw": True}, "a CSV cannot say that its prices are paise"),
+        ("x.parquet", {"as_source": True, "raw": True}, "leave --raw and --stream out"),
     ],
 )
 def test_refused(

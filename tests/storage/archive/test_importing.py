@@ -320,6 +320,18 @@ def test_a_price_that_is_not_paise_keeps_its_bits(tmp_path: Path) -> None:
         assert ticks["ltp"].tobytes() == np.array(prices).tobytes()
 
 
+@pytest.mark.parametrize("prices", [("100", "101"), ("100", "101.5"), ("-7", "0"), ("1e2", "3")])
+def test_a_csv_of_whole_rupees_comes_back(tmp_path: Path, prices: tuple[str, str]) -> None:
+    path = tmp_path / "whole.csv"
+    lines = [f"2025-11-17 09:15:0{at}.5,X,{price}" for at, price in enumerate(prices)]
+    path.write_text("\n".join(["ts,symbol,ltp", *lines, ""]))
+    archive, _ = bring(path, tz="Asia/Kolkata")
+    assert give_back(archive, ".csv").read_bytes() == path.read_bytes()
+    with ArchiveReader(archive) as reader:
+        rows = reader.to_numpy()
+    assert rows["price"].tolist() == [round(float(price) * 100) for price in prices]
+
+
 def test_the_clock_is_stated(tmp_path: Path) -> None:
     rows = [{"ts": T0 + at, "symbol": "A", "ltp": 1.0} for at in range(3)]
     path = ticks_file(tmp_path / "clock.parquet", rows)

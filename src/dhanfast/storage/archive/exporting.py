@@ -26,6 +26,7 @@ from dhanfast.storage.archive.restoring import original_of, restored
 from dhanfast.storage.archive.sources import BOM, Dialect
 from dhanfast.storage.durable import TEMP_PREFIX, sync_folder
 from dhanfast.storage.parquet_rows import GENERATED_KEY
+from dhanfast.storage.tick_parquet import INSTRUMENTS_KEY
 
 FORMATS: Final = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PLAIN: Final = Dialect(",", "\n", False, True, "")
@@ -89,6 +90,10 @@ def export_archive(
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise UsageError(f"{target}: export writes .csv and .parquet; name the file so")
+    if options.raw and kind == "csv":
+        raise UsageError(
+            f"{target}: a CSV cannot say that its prices are paise; --raw writes .parquet"
+        )
     stream = options.stream or next(iter(reader.streams))
     total = reader.rows(stream)
     if options.as_source:
@@ -179,9 +184,11 @@ class _Decoder:
         flag = b"true" if reader.head.get("generated") else b"false"
         told = {"archive": reader.path.name, "stream": stream.name, "digest": reader.digest,
                 "units": "as the archive holds them" if raw else "rupees, units"}  # fmt: skip
-        self.schema = made.schema.with_metadata(
-            {GENERATED_KEY: flag, b"dhanfast.archive": json.dumps(told).encode()}
-        )
+        facts = {GENERATED_KEY: flag, b"dhanfast.archive": json.dumps(told).encode()}
+        if raw:  # numbers, and what they stand for: `data import` takes them back as they are
+            entries = [listing[at].to_json() for at in sorted(listing)]
+            facts[INSTRUMENTS_KEY] = json.dumps(entries).encode()
+        self.schema = made.schema.with_metadata(facts)
 
     def table(self, block: Block) -> pa.Table:
         """One block."""

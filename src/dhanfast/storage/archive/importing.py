@@ -9,7 +9,7 @@ kill at any point leaves either no archive or a whole one.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,21 @@ import numpy as np
 import pyarrow as pa
 
 from dhanfast import __version__
+from dhanfast._core.archive.schema import DEPTH, TICKS
 from dhanfast.clock import Clock
 from dhanfast.errors import BadData, DhanfastError, UsageError
 from dhanfast.market.calendar import exchange_date
 from dhanfast.storage.archive.chunks import SUFFIX
 from dhanfast.storage.archive.layouts import find_layout
 from dhanfast.storage.archive.messages import plan_messages
-from dhanfast.storage.archive.planning import Part, Plan, Survey, make_plan, survey_source
+from dhanfast.storage.archive.planning import (
+    Part,
+    Plan,
+    Survey,
+    is_our_own,
+    make_plan,
+    survey_source,
+)
 from dhanfast.storage.archive.reader import ArchiveReader
 from dhanfast.storage.archive.restoring import restored
 from dhanfast.storage.archive.sources import TickSource, open_source
@@ -103,6 +111,10 @@ def prepare(path: Path, options: TickOptions) -> tuple[TickSource, Plan, Survey]
     """
     source = open_source(path)
     layout = find_layout(source.names, columns=options.columns, tz=options.tz, clock=options.clock)
+    if any(is_our_own(source, stream) for stream in (TICKS, DEPTH)):
+        # The numbers say which instrument; a column of symbols beside them is for people.
+        number = source.names.index("instrument")
+        layout = replace(layout, roles={**layout.roles, "instrument": number})
     if "instrument" not in layout.roles and options.symbol is None:
         raise UsageError(
             f"{path.name} has no column that names the instrument; say it with --symbol, or which "

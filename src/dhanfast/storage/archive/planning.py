@@ -159,7 +159,7 @@ def _scan_of(kind: Any, *, csv: bool) -> Scan:
 def make_plan(source: TickSource, survey: Survey, layout: Layout) -> Plan:
     """Decide how a source's columns go into a stream of ticks, or of depth when it is our own."""
     for stream in (TICKS, DEPTH):
-        if _is_our_own(source, stream):
+        if is_our_own(source, stream):
             return _own_plan(Build(source, survey, layout, base=stream))
     build = Build(source, survey, layout)
     roles = {at: role for role, at in layout.roles.items()}
@@ -178,7 +178,7 @@ def make_plan(source: TickSource, survey: Survey, layout: Layout) -> Plan:
     return _finished(build, parts_qty)
 
 
-def _is_our_own(source: TickSource, stream: Stream) -> bool:
+def is_our_own(source: TickSource, stream: Stream) -> bool:
     """Whether a Parquet file has every field of a stream, of the same type and without nulls."""
     if source.dialect is not None:
         return False
@@ -494,6 +494,11 @@ def read_facts(build: Build) -> list[str]:
         None: "both clocks",
     }[build.layout.clock]
     facts = [f"layout: {build.layout.name}", f"columns: {', '.join(build.layout.pairs)}", clock]
+    kinds = {role: build.source.schema[at].type for role, at in build.layout.roles.items()}
+    whole = [role for role in PRICES if role in kinds and pa.types.is_integer(kinds[role])]
+    if whole:
+        paise = is_our_own(build.source, build.base) or _ours(build)
+        facts.append(f"{', '.join(whole)}: whole {'paise' if paise else 'rupees'}")
     facts += [stamp.fact for stamp in build.survey.stamps.values() if stamp.fact]
     beside = [name for name, _ in build.extra if not name.endswith(".null") and name != TEXT_BYTES]
     if beside:

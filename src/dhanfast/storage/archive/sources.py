@@ -27,6 +27,8 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 PARQUET: Final = (".parquet", ".pq")
 BOM: Final = b"\xef\xbb\xbf"
 
+LISTED_ALSO: Final = ("segment", "security_id", "price_scale", "qty_scale")
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -147,18 +149,20 @@ def _open_parquet(path: Path) -> TickSource:
 
 
 def _described(told: bytes) -> dict[int, dict[str, Any]]:
-    """Instruments of a generated day as an archive lists them; none when they cannot be read."""
+    """Instruments as an archive lists them, out of a generated day's metadata or an archive's own
+    list (`data export --raw`); none when they cannot be read."""
     try:
         found = {}
         for one in json.loads(told):
-            right = one["kind"] if one["kind"] in ("CE", "PE") else None
+            right = one["kind"] if one["kind"] in ("CE", "PE") else one.get("right")
+            also = {name: one[name] for name in LISTED_ALSO if one.get(name) is not None}
             found[int(one["index"])] = {
                 "symbol": str(one["symbol"]), "kind": "OPT" if right else str(one["kind"]),
                 "tick": int(one["tick"]), "lot": int(one["lot"]), "expiry": one["expiry"],
-                "strike": int(one["strike"]) or None, "right": right,
-            }  # fmt: skip
+                "strike": int(one["strike"] or 0) or None, "right": right,
+            } | also  # fmt: skip
         return found
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return {}
 
 

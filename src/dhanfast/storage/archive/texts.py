@@ -78,7 +78,7 @@ def write_decimal(scaled: int, digits: int, style: str) -> str:
 def decimal_texts(scaled: NDArray[np.int64], digits: int, style: str) -> Any:
     """Numbers as an Arrow array of texts; each different number is written once."""
     if style == "int":
-        return pc.cast(pa.array(scaled), pa.string())
+        return pc.cast(pa.array(scaled // 10**digits), pa.string())
     coded = pa.array(scaled).dictionary_encode()
     words = [write_decimal(one, digits, style) for one in coded.dictionary.to_pylist()]
     return pa.array(words, pa.string()).take(coded.indices)
