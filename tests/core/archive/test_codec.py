@@ -216,3 +216,14 @@ def test_a_time_that_follows_another_field_takes_the_general_path() -> None:
     body[56 + 8 + 40 * exch + 1 : 56 + 8 + 40 * exch + 3] = bytes([3, 2])
     with pytest.raises(BadData, match="which is not before it"):
         Codec(TICKS).decode(bytes(body))
+
+
+@pytest.mark.parametrize("keys", [(5, 5), (9, 3)])
+def test_instruments_out_of_order_are_refused(keys: tuple[int, int]) -> None:
+    rows = walk(50, 2, 1)
+    body = bytearray(Codec(TICKS).encode(rows, 0))
+    struct.pack_into("<2I", body, 56, *keys)
+    with pytest.raises(BadData, match="byte 60 of the block: instrument .* not ascending"):
+        Codec(TICKS).decode(bytes(body))
+    with pytest.raises(BadData, match="not ascending"):
+        Codec(TICKS).head(bytes(body))

@@ -33,7 +33,8 @@ def _refuse(at, why):
 
 cdef object _head_of(const unsigned char[::1] body, Head *head):
     """Copy and check the head; the length that the keys and the directory end at."""
-    cdef size_t size = body.shape[0]
+    cdef size_t size = body.shape[0], i
+    cdef uint32_t key = 0, before = 0
     if size < HEAD_BYTES:
         raise _refuse(0, f"{size} bytes are no block")
     memcpy(head, &body[0], HEAD_BYTES)
@@ -41,10 +42,17 @@ cdef object _head_of(const unsigned char[::1] body, Head *head):
         raise _refuse(0, f"{head.rows} rows; a block has 1 to {BLOCK_ROWS_MAX}")
     if head.keys > head.rows:
         raise _refuse(4, f"{head.keys} instruments in {head.rows} rows")
+    if head.time_min > head.time_max or head.event_min > head.event_max:
+        raise _refuse(16, "the smallest time is above the largest")
     if head.columns > COLUMNS_MAX:
         raise _refuse(48, f"{head.columns} columns; at most {COLUMNS_MAX}")
     if HEAD_BYTES + 8 * ((head.keys + 1) // 2) + ENTRY_BYTES * head.columns > size:
         raise _refuse(4, "the list of instruments or the directory passes the end")
+    for i in range(head.keys):
+        memcpy(&key, &body[HEAD_BYTES + 4 * i], 4)
+        if i and key <= before:
+            raise _refuse(HEAD_BYTES + 4 * i, f"instrument {key} after {before}: not ascending")
+        before = key
     return None
 
 
