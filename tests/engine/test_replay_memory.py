@@ -1,9 +1,12 @@
 """Memory of a replay does not grow with the file."""
 
 import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from dhanfast.clock import ManualClock
 from dhanfast.engine.generated_ticks import archive_writer
@@ -41,6 +44,10 @@ def peak_kb(path: Path, ticks: int) -> int:
     return int(peak)
 
 
+@pytest.mark.skipif(
+    os.environ.get("DHANFAST_BUILD") == "sanitize",
+    reason="AddressSanitizer keeps freed memory for a while: it is its memory that would be seen",
+)
 def test_a_file_of_ten_times_the_blocks_held_takes_no_more_memory(tmp_path: Path) -> None:
     """51 blocks against 8; the larger file alone is more than the growth that is allowed."""
     few, many = tmp_path / "few.dfa", tmp_path / "many.dfa"
