@@ -223,7 +223,7 @@ def test_instruments_out_of_order_are_refused(keys: tuple[int, int]) -> None:
     rows = walk(50, 2, 1)
     body = bytearray(Codec(TICKS).encode(rows, 0))
     struct.pack_into("<2I", body, 56, *keys)
-    with pytest.raises(BadData, match="byte 60 of the block: instrument .* not ascending"):
+    with pytest.raises(BadData, match=r"byte 60 of the block: instrument .* not ascending"):
         Codec(TICKS).decode(bytes(body))
     with pytest.raises(BadData, match="not ascending"):
         Codec(TICKS).head(bytes(body))
