@@ -61,6 +61,14 @@ def test_encode(benchmark, instruments: int) -> None:
     assert codec.decode(body).rows.tobytes() == rows.tobytes()
 
 
+@pytest.mark.parametrize("level", [1, 3, 6, 12, 19])
+def test_encode_at_a_zstd_level(benchmark, level: int) -> None:
+    """What the levels of zstd give; bytes a tick in extra_info."""
+    rows, codec = model(20), Codec(TICKS, level)
+    body = benchmark.pedantic(codec.encode, (rows, 0), rounds=3)
+    benchmark.extra_info["bytes_a_tick"] = round(len(body) / ROWS, 3)
+
+
 @pytest.mark.parametrize("instruments", [1, 50])
 def test_decode(benchmark, instruments: int) -> None:
     """To Tick structs in one buffer; ns a tick = median / 65,536."""

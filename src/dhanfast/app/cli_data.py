@@ -283,7 +283,7 @@ def verify_command(
         progress(index, name)
         found += verify_source(name, options=options, symbol=symbol, segment=segment or "NSE_INDEX")
     if as_json:
-        print_json([_verified_json(item) for item in found]
+        print_json([ticks.verified_json(item) for item in found]
                     + [ticks.verified_json(item) for item in tick_items])  # fmt: skip
     else:
         for item in found:
@@ -326,17 +326,6 @@ def _has_bars(path: Path) -> bool:
     from dhanfast.storage.catalog import MANIFEST
 
     return any((root / MANIFEST).is_file() for root in (path, path.parent, path.parent.parent))
-
-
-def _verified_json(item: Any) -> dict[str, Any]:
-    """What was found in one series, as plain data."""
-    plain = dataclasses.asdict(item)
-    plain["defects"] = item.defects
-    plain["findings"] = [
-        {"level": one.level, "meaning": one.meaning, **dataclasses.asdict(one)}
-        for one in item.findings
-    ]
-    return plain
 
 
 def _verified_text(item: Any) -> str:

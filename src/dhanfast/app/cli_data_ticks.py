@@ -223,7 +223,7 @@ def verify_archives(paths: Sequence[Path], segment: str, repair: bool) -> list[A
 
 
 def verified_json(item: Any) -> dict[str, Any]:
-    """What was found in an archive, as plain data."""
+    """What was found in an archive or a series of bars, as plain data."""
     plain = dataclasses.asdict(item)
     plain["defects"] = item.defects
     plain["findings"] = [

@@ -332,6 +332,17 @@ def test_a_csv_of_whole_rupees_comes_back(tmp_path: Path, prices: tuple[str, str
     assert rows["price"].tolist() == [round(float(price) * 100) for price in prices]
 
 
+def test_whole_prices_of_others_are_rupees_whatever_their_clock_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "others.parquet"
+    table = pa.table({"recv_ns": [T0, T0 + 1], "symbol": ["X", "X"], "price": [100, 101]})
+    pq.write_table(table, path)
+    archive, done = bring(path)
+    assert "price: whole rupees" in done.facts
+    with ArchiveReader(archive) as reader:
+        assert reader.to_numpy()["price"].tolist() == [10_000, 10_100]
+    assert_same_table(pq.read_table(give_back(archive, ".parquet")), table)
+
+
 def test_the_clock_is_stated(tmp_path: Path) -> None:
     rows = [{"ts": T0 + at, "symbol": "A", "ltp": 1.0} for at in range(3)]
     path = ticks_file(tmp_path / "clock.parquet", rows)

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from dhanfast._core.archive.schema import Stream
 
 BLOCK_BYTES_MAX: int
-TICK_FIELDS: tuple[str, ...]
 
 def block_head(
     body: Any,

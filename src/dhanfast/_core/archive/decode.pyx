@@ -14,6 +14,7 @@ from dhanfast._core.archive.columns cimport (
 )
 from dhanfast._core.archive.fused cimport tick_rows
 
+from dhanfast._core.types import TICK_DTYPE
 from dhanfast.errors import BadData
 
 
@@ -23,8 +24,6 @@ cdef extern from "df_columns.h":
                     const uint64_t *values) noexcept nogil
 
 BLOCK_BYTES_MAX = 1 << 29    # of one block, decompressed: no file makes a reader ask for more
-TICK_FIELDS = ("exch_ns", "recv_ns", "price", "bid", "ask", "volume", "instrument", "qty",
-               "bid_qty", "ask_qty", "oi", "flags")
 
 
 def _refuse(at, why):
@@ -300,7 +299,7 @@ cdef class Cursor:
         cdef Column *column
         for i in range(12):
             self.ticks[i] = -1
-        if stream.fields != TICK_FIELDS or self.head.keys == 0:
+        if stream.fields != TICK_DTYPE.names or self.head.keys == 0:
             return
         for i in range(self.count):
             if self.columns[i].entry.field < 12:

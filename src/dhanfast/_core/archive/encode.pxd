@@ -24,6 +24,8 @@ cdef class Encoder:
     cdef object stream
     cdef object _dtype
     cdef object _pack
+    cdef list _tried             # of each field: predictors worth trying
+    cdef list _ordered           # fields in the order of the directory
     cdef size_t row_bytes
     cdef size_t room             # rows the arrays below have room for
     cdef uint64_t *values        # a field, then its residuals

@@ -58,6 +58,8 @@ cdef class Encoder:
         self.stream, self._pack = stream, pack
         self._dtype = stream.dtype
         self.row_bytes = stream.dtype.itemsize
+        self._tried = [self._candidates(name) for name in stream.fields]
+        self._ordered = self._order()
         self.slot_of = <uint32_t *>calloc(DIRECT, 4)
         if self.slot_of == NULL:
             raise MemoryError("no memory for the encoder")
@@ -203,7 +205,7 @@ cdef class Encoder:
         best.change_bit = choice.change_bit = 0
         shared = {"price": 1, "qty": 2}.get(self.stream.scaling.get(name), 0)
         best.scaling = shared
-        candidates = self._candidates(name)
+        candidates = self._tried[field]
         best.predictor, best.refers = candidates[0]
         if len(candidates) == 1:
             return best
@@ -426,7 +428,7 @@ cdef class Encoder:
         memset(self.changes, 0, n)
         self.bits_used = 0
         columns, bodies = [], []
-        for field in self._order():
+        for field in self._ordered:
             if field != key:
                 self._field(data, n, field, columns, bodies)
         if any(entry["change_bit"] for entry in columns):

@@ -189,4 +189,3 @@ FRAMES: Final = Stream(
     4, "frames", FRAME_DTYPE, None, "recv_ns", None, "size",
     meaning={"source": "number of the connection; its messages' bytes are the blob"},
 )  # fmt: skip
-STANDARD: Final = {stream.name: stream for stream in (TICKS, DEPTH, BARS, STATS, FRAMES)}

@@ -36,7 +36,6 @@ from dhanfast.storage.archive.texts import (
 from dhanfast.storage.arrow_values import values_of
 
 Form = dict[str, Any]
-HOWS: Final = ("int", "scaled", "raw", "enum", "choose", "time", "text", "none")
 TEXT_BYTES: Final = "text_bytes"
 INT_MAX: Final = (1 << 63) - 1
 

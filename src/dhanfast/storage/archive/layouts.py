@@ -13,7 +13,6 @@ from dhanfast.errors import UsageError
 CLOCKS: Final = ("recv", "exch")
 PRICES: Final = ("price", "bid", "ask")
 QUANTITIES: Final = ("volume", "qty", "bid_qty", "ask_qty", "oi")
-FACTS: Final = ("expiry", "strike", "right", "kind")
 
 # role -> names, in lower case; the first that the file has is taken
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -259,9 +259,8 @@ def _number_form(build: Build, at: int, role: str, qty_digits: int) -> Form | No
     """Fill a price or quantity of the tick; its form when that gives every cell back."""
     kind, scan = build.source.schema[at].type, build.survey.scans[at]
     whole = pa.types.is_integer(kind)
-    # Our own files hold prices in paise, as whole numbers, beside our own clocks.
-    digits = 0 if role == "flags" or (whole and _ours(build)) else (
-        2 if role in PRICES else qty_digits)  # fmt: skip
+    # Rupees, also where they are whole: only records of ours, field for field, are in paise.
+    digits = 0 if role == "flags" else 2 if role in PRICES else qty_digits
     if scan is None:
         return None
     limits = (-PRICE_MAX, PRICE_MAX) if role in PRICES else (0, U4_MAX)
@@ -290,11 +289,6 @@ def _number_form(build: Build, at: int, role: str, qty_digits: int) -> Form | No
         form["style"] = scan.style
         form["how"] = "scaled"
     return form | _null_of(build, at)
-
-
-def _ours(build: Build) -> bool:
-    names = build.source.names
-    return "recv_ns" in names and "price" in names
 
 
 def _null_of(build: Build, at: int) -> Form:
@@ -497,7 +491,7 @@ def read_facts(build: Build) -> list[str]:
     kinds = {role: build.source.schema[at].type for role, at in build.layout.roles.items()}
     whole = [role for role in PRICES if role in kinds and pa.types.is_integer(kinds[role])]
     if whole:
-        paise = is_our_own(build.source, build.base) or _ours(build)
+        paise = is_our_own(build.source, build.base)
         facts.append(f"{', '.join(whole)}: whole {'paise' if paise else 'rupees'}")
     facts += [stamp.fact for stamp in build.survey.stamps.values() if stamp.fact]
     beside = [name for name, _ in build.extra if not name.endswith(".null") and name != TEXT_BYTES]

@@ -8,7 +8,6 @@ import hashlib
 import mmap
 import os
 import struct
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from dhanfast.storage.archive.chunkfile import open_locked
 from dhanfast.storage.archive.chunks import FILE_MAGIC, Chunk, ChunkKind, Scan, pack_chunk, scan
 from dhanfast.storage.archive.opening import REPAIR_HINT, keep_cut, to_json
 from dhanfast.storage.archive.sealing import ENTRY, SEAL, SEAL_MAGIC, streams_of
-from dhanfast.storage.durable import TEMP_PREFIX, sync_folder
+from dhanfast.storage.durable import replacing
 
 
 @dataclass(slots=True)
@@ -247,30 +246,19 @@ def _cut_out(path: Path, data: Any, found: Scan) -> list[Path]:
             "it was sealed): there is nothing to cut. Export what you trust into a new file"
         )
     cut = [keep_cut(path, begin, data[begin:end]) for begin, end in gaps]
-    handle, draft = tempfile.mkstemp(prefix=TEMP_PREFIX, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(FILE_MAGIC)
-            spans, last_ns = _spans(path, data, found), 0
-            for chunk in found.chunks:
-                while gaps and gaps[0][0] < chunk.offset:
-                    begin, end = gaps.pop(0)
-                    coming = next((low for at, (low, _) in spans.items() if at >= end), last_ns)
-                    file.write(_gap(begin, end, last_ns, coming))
-                if chunk.kind not in (ChunkKind.INDEX, ChunkKind.SEAL) and not _inside(chunk, gaps):
-                    file.write(data[chunk.offset : chunk.end])
-                    last_ns = spans.get(chunk.offset, (0, last_ns))[1]
-            for begin, end in gaps:
-                file.write(_gap(begin, end, last_ns, last_ns))
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft)
-        raise
-    sync_folder(path.parent)
+    with replacing(path) as file:
+        file.write(FILE_MAGIC)
+        spans, last_ns = _spans(path, data, found), 0
+        for chunk in found.chunks:
+            while gaps and gaps[0][0] < chunk.offset:
+                begin, end = gaps.pop(0)
+                coming = next((low for at, (low, _) in spans.items() if at >= end), last_ns)
+                file.write(_gap(begin, end, last_ns, coming))
+            if chunk.kind not in (ChunkKind.INDEX, ChunkKind.SEAL) and not _inside(chunk, gaps):
+                file.write(data[chunk.offset : chunk.end])
+                last_ns = spans.get(chunk.offset, (0, last_ns))[1]
+        for begin, end in gaps:
+            file.write(_gap(begin, end, last_ns, last_ns))
     return cut
 
 

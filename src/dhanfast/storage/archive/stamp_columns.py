@@ -13,7 +13,7 @@ from dhanfast.errors import BadData, UsageError
 from dhanfast.storage.archive.forms import Form
 from dhanfast.storage.archive.scans import numpy_of
 from dhanfast.storage.archive.texts import TimeStyle, time_style, zone_offset_s
-from dhanfast.storage.stamps import FIRST_NS, IST_OFFSET_NS, LAST_NS, UNITS, from_texts, ist_text
+from dhanfast.storage.stamps import FIRST_NS, IST_OFFSET_NS, LAST_NS, UNITS, from_texts
 
 UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 NANOSECONDS: Final = ("recv_ns", "exch_ns")  # our own names: no other unit is thought of
@@ -181,8 +181,3 @@ class StampColumn:
             return {"how": "time", "field": field, "time": asdict(self._styles[0])}
         made: Form = {"how": "int", "field": field, "unit": self._unit, "offset": self._offset}
         return made | ({"style": "int"} if csv else {})
-
-
-def span_text(first_ns: int, last_ns: int) -> str:
-    """Two instants as IST, for people."""
-    return f"{ist_text(first_ns)} to {ist_text(last_ns)} IST"

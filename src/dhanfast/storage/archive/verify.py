@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from dhanfast.storage.archive.sessions import SessionChecks, days_of
 from dhanfast.storage.stamps import ist_text
 
 Progress = Callable[[str, int, int], None]
-TIMED: Final = ("ticks", "depth", "stats")
 
 
 @dataclass(frozen=True)
