@@ -94,6 +94,7 @@ def tool_version(name: str) -> tuple[int, ...]:
 def requirements(flavour: Flavour, project: dict[str, Any]) -> list[str]:
     """Everything the flavour needs besides dhanfast itself, from pyproject.toml."""
     wanted = list(project["build-system"]["requires"]) + list(project["project"]["dependencies"])
+    wanted += project["project"]["optional-dependencies"]["live"]
     for group in flavour.groups:
         wanted += project["dependency-groups"][group]
     if tool_version("cmake") < CMAKE_OLDEST:

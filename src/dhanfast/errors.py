@@ -39,6 +39,12 @@ class OutOfCalendar(DhanfastError, ValueError):
     """A date lies outside the dated tables; a rule is never guessed."""
 
 
+class NotAuthenticated(DhanfastError):
+    """There is no token that the broker takes; the message says how to get one."""
+
+    exit_code = 4
+
+
 class OrderRefused(DhanfastError):
     """The risk gate or the exchange refused an order; the reason is in the message."""
 

@@ -1,0 +1,1 @@
+"""What live trading adds to the native floor: requests to a broker, and what it says of them."""
