@@ -20,7 +20,7 @@ Orders are sent only when nothing the exchange has said is unheard, so their siz
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from dhanfast._core.match cimport Match
+from dhanfast._core.broker cimport Broker
 from dhanfast._core.portfolio cimport Bill, Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport OrderRow, RunLog, Trade
@@ -57,7 +57,7 @@ cdef struct Working:
 
 
 cdef class Dealer:
-    cdef readonly Match match
+    cdef readonly Broker broker
     cdef readonly Portfolio portfolio
     cdef readonly Gate gate
     cdef readonly NativeStrategy strategy

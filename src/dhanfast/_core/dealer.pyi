@@ -2,7 +2,7 @@ from enum import IntEnum
 
 from typing_extensions import disjoint_base
 
-from dhanfast._core.match import Match
+from dhanfast._core.broker import Broker
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
@@ -15,7 +15,7 @@ class Opposite(IntEnum):
 
 @disjoint_base
 class Dealer:
-    match: Match
+    broker: Broker
     portfolio: Portfolio
     gate: Gate
     strategy: NativeStrategy

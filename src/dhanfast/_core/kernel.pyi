@@ -3,7 +3,7 @@ from typing import Any, Self, final
 from numpy.typing import NDArray
 
 from dhanfast._core.dealer import Dealer
-from dhanfast._core.match import Match
+from dhanfast._core.broker import Broker
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
@@ -19,7 +19,7 @@ class Kernel(Dealer):
     def __new__(
         cls,
         strategy: NativeStrategy,
-        match: Match,
+        broker: Broker,
         portfolio: Portfolio,
         gate: Gate,
         log: RunLog,

@@ -158,7 +158,7 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
     """Tell the exchange the market as it is now. Nothing that works there is near it."""
     if loop.unsaid:
         loop.unsaid = False
-        kernel.match.tick(&loop.shown)
+        kernel.broker.tick(&loop.shown)
         kernel.settle()                  # at most late answers on orders that have ended
 
 
@@ -198,8 +198,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     cdef const Tick *quote = NULL
     if until <= start:
         return 0
-    if kernel.match.live:
-        if not kernel.match.calm(&floor, &ceiling):
+    if kernel.broker.live:
+        if not kernel.broker.calm(&floor, &ceiling):
             return 0
         quote_floor = floor
     while i < n:
@@ -241,13 +241,13 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
 
 cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     cdef Tick here
-    if not kernel.match.live and kernel.position == 0:
+    if not kernel.broker.live and kernel.position == 0:
         _show(loop, tick, tick if tick.bid > 0 or tick.ask > 0 else NULL)
         return
     _tell(loop, kernel)
     here = tick[0]
     here.instrument = 0                  # the kernel's number of what it trades
-    kernel.match.tick(&here)
+    kernel.broker.tick(&here)
     kernel.settle()
 
 
