@@ -72,7 +72,9 @@ cdef class Remote(Lines):
                 self.exit_refusals = 0
 
     cdef void _place_answered(self, Line *line, const Answer *answer) noexcept nogil:
-        cdef bint limited = answer.code == 429 or answer.error == 904 or answer.error == 805
+        # Over a limit, or it never left: nothing speaks against asking again.
+        cdef bint limited = (answer.code == 429 or answer.error == 904 or answer.error == 805
+                             or answer.code < 0)
         if answer.outcome == Outcome.TAKEN:
             self._line_there(line)
             line.unsure = answer.seen == Seen.REJECTED
@@ -89,7 +91,8 @@ cdef class Remote(Lines):
             line.next_ns = self.wall_ns + max(
                 pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
         else:
-            self._line_refused(line, RejectReason.LIMIT_RATE if limited else RejectReason.BROKER)
+            self._line_refused(line, RejectReason.LOST if answer.code < 0 else
+                               RejectReason.LIMIT_RATE if limited else RejectReason.BROKER)
 
     cdef void _change_answered(self, Line *line, const Answer *answer) noexcept nogil:
         if answer.outcome == Outcome.TAKEN:
@@ -100,7 +103,8 @@ cdef class Remote(Lines):
                 line.unsure = 1                # a cancel may race a fill: its end must be seen
                 line.next_ns = self.wall_ns + pause_ns(0)
             return
-        if answer.code == 429 or answer.error == 904 or answer.error == 805:
+        if answer.outcome == Outcome.REFUSED and (answer.code == 429 or answer.error == 904
+                                                  or answer.error == 805 or answer.code < 0):
             line.next_ns = self.wall_ns + max(
                 pause_ns(2), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
             return
