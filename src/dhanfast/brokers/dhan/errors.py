@@ -47,6 +47,7 @@ _DATA: Final = {
     807: ErrorKind.AUTH, 808: ErrorKind.AUTH, 809: ErrorKind.AUTH, 810: ErrorKind.AUTH,
     811: ErrorKind.INPUT, 812: ErrorKind.INPUT, 813: ErrorKind.INPUT, 814: ErrorKind.INPUT,
 }  # fmt: skip
+NO_RENEWAL: Final = (808, 810)  # authentication failed, client id invalid: stop, do not hammer
 _BY_STATUS: Final = {
     400: ErrorKind.INPUT, 401: ErrorKind.AUTH, 403: ErrorKind.ACCESS, 404: ErrorKind.INPUT,
     429: ErrorKind.RATE, 451: ErrorKind.ACCESS,
@@ -99,6 +100,11 @@ class BrokerError(DhanfastError):
     def is_retried(self) -> bool:
         """Whether a read that met it is tried again."""
         return self.kind in _RETRIED or self.http >= 500
+
+    @property
+    def renews(self) -> bool:
+        """Whether another token may help: not when the broker says that the account is wrong."""
+        return self.kind is ErrorKind.AUTH and self.number not in NO_RENEWAL
 
     @property
     def proves_refusal(self) -> bool:
