@@ -8,7 +8,6 @@ One task runs it; nobody else opens its socket. What each end means is in feed_e
 only does it. It knows nothing of instruments: what to say on a new socket is its plan's business.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -228,6 +227,7 @@ class Connection:
                 socket.send(text)
             self._plan.up()
             log.info("%s is up (socket %d)", self.name, self.opened)
+            self._leave_if_told()
             await socket.wait()
         finally:
             self.state = State.WAITING
@@ -277,8 +277,11 @@ class Connection:
             if notice["code"] == DhanCode.MARKET_STATUS:
                 self.market_status += 1
                 log.info("%s: market status of segment %d", self.name, notice["segment"])
+        self._leave_if_told()
+
+    def _leave_if_told(self) -> None:
         if self._line is not None and self._line.told_to_leave and self._socket is not None:
-            self._socket.close()  # it will hang up; do not wait for it
+            self._socket.abort()  # it has said its last word: do not wait for it to hang up
 
     def _of_line(self) -> tuple[int, int, int, int]:
         line = self._line

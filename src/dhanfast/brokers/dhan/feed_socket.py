@@ -83,7 +83,7 @@ class Line:
         self._listener: FeedListener | None = None
         self._messages = self._bytes = 0
         self._reason: int | None = None
-        self._opened = False
+        self._opened = self._abandoned = False
         self._ending: Ending | None = None
 
     def read_by(self, listener: "FeedListener") -> None:
@@ -125,9 +125,15 @@ class Line:
         """How the connection ended."""
         return self._ending or Ending(Cause.CLOSED, 1006, self.messages > 0)
 
-    def connected(self, transport: object) -> None:
-        """The handshake is done."""
+    def connected(self, transport: "WSTransport | None") -> None:
+        """The handshake is done. One that nobody waits for any more is dropped."""
         self._opened = True
+        if self._abandoned and transport is not None:
+            transport.disconnect(graceful=False)
+
+    def abandon(self) -> None:
+        """Nobody waits for the connection any more."""
+        self._abandoned = True
 
     def binary(self, payload: bytes) -> None:
         """A binary message, from a reader that is not native."""
@@ -259,7 +265,11 @@ async def picows_connect(address: str, line: Line) -> Socket:
     except picows.WSHandshakeError as error:
         raise ConnectFailed(_refusal(error)) from None
     except TimeoutError:
+        line.abandon()
         raise ConnectFailed(Ending(Cause.UNREACHABLE, text="no answer in time")) from None
+    except asyncio.CancelledError:
+        line.abandon()
+        raise
     except ssl.SSLError as error:
         told = words(f"TLS: {getattr(error, 'verify_message', '') or error.reason}")
         raise ConnectFailed(Ending(Cause.UNREACHABLE, text=told)) from None
