@@ -74,6 +74,11 @@ cdef class Intake:
                           notice.reason)
         return notices
 
+    @property
+    def counters(self):
+        """What was counted, by name; zeros are left out."""
+        return {}
+
     def receive(self, payload):
         """Take one whole binary message, as a socket's listener does natively.
 

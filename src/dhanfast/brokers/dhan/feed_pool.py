@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dhanfast._core.live.intake import DepthIntake, FeedIntake
+from dhanfast._core.live.intake import FeedIntake, Intake
 from dhanfast._core.live.sink import FeedEvent
 from dhanfast.brokers.dhan.feed_connection import Connection, State, World
 from dhanfast.brokers.dhan.feed_endings import Cause, Ending
@@ -61,8 +60,57 @@ class _Lane:
         self.pool, self.number = pool, number
         self.intake = pool.intake
         self.mute, self.stale = MuteWatch(settings), StaleWatch(settings)
-        self.asked_ns: dict[Security, int] = {}  # when each was last asked for
         self.open_ns = 0  # since when one of its segments was seen open
+        self._version = -1
+        self._securities: list[Security] = []
+        self._segments: frozenset[int] = frozenset()
+        self._numbers = np.empty(0, np.uint32)
+        self._segment_of = np.empty(0, np.int64)
+        self._asked: dict[Security, int] = {}
+        self._asked_ns = np.empty(0, np.int64)
+
+    def _refresh(self) -> None:
+        """What it carries, in arrays: made again only when that has changed."""
+        if self._version == self.pool.subscriptions.version:
+            return
+        self._version = self.pool.subscriptions.version
+        self._securities = self.pool.subscriptions.securities(self.number)
+        self._segments = frozenset(each.segment for each in self._securities)
+        self._numbers = np.array(self.pool.instruments(self._securities), np.uint32)
+        self._segment_of = np.array([each.segment for each in self._securities], np.int64)
+        self._asked = {each: self._asked.get(each, 0) for each in self._securities}
+        self._asked_ns = np.array(list(self._asked.values()), np.int64)
+
+    @property
+    def securities(self) -> list[Security]:
+        """What it carries, each once."""
+        self._refresh()
+        return self._securities
+
+    @property
+    def segments(self) -> frozenset[int]:
+        """Segments of what it carries."""
+        self._refresh()
+        return self._segments
+
+    def asked(self, securities: Iterable[Security], now_ns: int) -> None:
+        """They have been asked for, now."""
+        self._asked.update(dict.fromkeys(securities, now_ns))
+        self._version = -1
+
+    def unconfirmed(self) -> int:
+        """Instruments unheard of since they were asked for."""
+        self._refresh()
+        return len(self.intake.quiet(self._numbers, self._asked_ns))
+
+    def quiet(self, since_ns: int, segments: frozenset[int]) -> dict[int, Security]:
+        """Instruments of some segments unheard of since a time, that were asked for before it."""
+        self._refresh()
+        old = np.flatnonzero(
+            (self._asked_ns <= since_ns) & np.isin(self._segment_of, list(segments))
+        )
+        places = self.intake.quiet(self._numbers[old], np.full(len(old), since_ns, np.int64))
+        return {int(self._numbers[at]): self._securities[at] for at in old[places]}
 
     def address(self, token: Credentials, fruitless: int) -> str:
         """See Plan."""
@@ -73,7 +121,7 @@ class _Lane:
         now = self.pool.world.clock.now_ns()
         said: list[str] = []
         for mode, securities in self.pool.subscriptions.lane(self.number):
-            self.asked_ns.update(dict.fromkeys(securities, now))
+            self.asked(securities, now)
             said += self.pool.speech.ask(mode, securities)
         return said
 
@@ -104,7 +152,7 @@ class FeedPool:
     def __init__(
         self,
         name: str,
-        intake: FeedIntake | DepthIntake,
+        intake: Intake,
         subscriptions: Subscriptions,
         speech: Speech,
         world: World,
@@ -149,7 +197,7 @@ class FeedPool:
         now = self.world.clock.now_ns()
         for number, added in change.lanes.items():
             lane, connection = self._lane(number)
-            lane.asked_ns.update(dict.fromkeys(added, now))
+            lane.asked(added, now)
             connection.send(self.speech.ask(mode, added))
             if self._group is not None and number not in self._tasks:
                 self._start(number)
@@ -159,12 +207,9 @@ class FeedPool:
         """Want securities in a mode no longer; those not wanted in it are ignored and counted."""
         change = self.subscriptions.remove(securities, mode)
         for number, removed in change.lanes.items():
-            lane, connection = self._lane(number)
-            connection.send(self.speech.leave(mode, removed))
+            self._lane(number)[1].send(self.speech.leave(mode, removed))
             gone = [each for each in removed if not self.subscriptions.modes(each)]
-            for each in gone:
-                lane.asked_ns.pop(each, None)
-            self.intake.forget(self._instruments(gone))
+            self.intake.forget(self.instruments(gone))
         return change
 
     async def run(self) -> None:
@@ -216,10 +261,15 @@ class FeedPool:
     def lane_down(self, number: int) -> None:
         """A connection was up and is no more: what it carried is unknown until it comes again."""
         self.gaps += 1
-        self.intake.forget(self._instruments(self.subscriptions.securities(number)))
+        self.intake.forget(self.instruments(self.subscriptions.securities(number)))
         if not self._down:
             self.intake.tell_event(FeedEvent.LOST)
         self._down.add(number)
+
+    def instruments(self, securities: Iterable[Security]) -> list[int]:
+        """Indices of securities, without those that are not in the table."""
+        found = (self.intake.table.find(*each) for each in securities)
+        return [each for each in found if each is not None]
 
     def status(self) -> FeedStatus:
         """How it is now."""
@@ -236,7 +286,7 @@ class FeedPool:
             ),
             connections=tuple(self._told(lane, connection) for lane, connection in lanes),
             subscriptions=len(self.subscriptions),
-            unconfirmed=sum(self._unconfirmed(lane) for lane, _ in lanes),
+            unconfirmed=sum(lane.unconfirmed() for lane, _ in lanes),
             stale=sum(lane.stale.stale for lane, _ in lanes),
             duplicates=self.subscriptions.duplicates,
             absent=self.subscriptions.absent,
@@ -283,21 +333,6 @@ class FeedPool:
         for task in self._tasks.values():
             task.cancel()
 
-    def _instruments(self, securities: Iterable[Security]) -> list[int]:
-        found = (self.intake.table.find(*each) for each in securities)
-        return [each for each in found if each is not None]
-
-    def _times(
-        self, lane: _Lane, securities: Sequence[Security]
-    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Instruments and when each was last asked for."""
-        asked = [lane.asked_ns.get(each, 0) for each in securities]
-        return np.array(self._instruments(securities), np.uint32), np.array(asked, np.int64)
-
-    def _unconfirmed(self, lane: _Lane) -> int:
-        securities = self.subscriptions.securities(lane.number)
-        return len(self.intake.quiet(*self._times(lane, securities)))
-
     async def _keep_watch(self) -> None:
         """Look at every connection, for ever."""
         looks, calibrated_ns = 0, self.world.clock.now_ns()
@@ -315,10 +350,7 @@ class FeedPool:
 
     async def _look(self, lane: _Lane, connection: Connection, *, instruments: bool) -> None:
         now = self.world.clock.now_ns()
-        securities = self.subscriptions.securities(lane.number)
-        open_now = self._hours.open_segments(
-            {each.segment for each in securities}, self._market_clock.now_ns()
-        )
+        open_now = self._hours.open_segments(lane.segments, self._market_clock.now_ns())
         if not open_now:
             lane.open_ns = 0
             lane.stale.clear()
@@ -332,16 +364,13 @@ class FeedPool:
             log.warning("%s is mute: asking again for all it carries", connection.name)
             connection.send(lane.hello())
         elif act is not Act.NOTHING:
-            await self._drop_mute(lane, connection, act, securities)
+            await self._drop_mute(lane, connection, act)
         elif instruments and up_ns and open_now:
-            watched = [each for each in securities if each.segment in open_now]
-            await self._look_at_instruments(lane, connection, now, watched)
+            await self._look_at_instruments(lane, connection, now, open_now)
 
-    async def _drop_mute(
-        self, lane: _Lane, connection: Connection, act: Act, securities: list[Security]
-    ) -> None:
+    async def _drop_mute(self, lane: _Lane, connection: Connection, act: Act) -> None:
         if act is Act.CROSS_CHECK and self._cross_check is not None:
-            if not await self._cross_check(securities):
+            if not await self._cross_check(lane.securities):
                 log.warning("%s is mute, and REST has nothing newer: believed", connection.name)
                 lane.mute.believe()
                 return
@@ -350,15 +379,12 @@ class FeedPool:
         connection.drop(Ending(Cause.MUTE, 0, connection.messages > 0))
 
     async def _look_at_instruments(
-        self, lane: _Lane, connection: Connection, now: int, watched: list[Security]
+        self, lane: _Lane, connection: Connection, now: int, segments: frozenset[int]
     ) -> None:
         since = now - lane.stale.stale_ns
         if max(connection.up_ns, lane.open_ns) > since:
             return
-        numbers, asked_ns = self._times(lane, watched)
-        old = np.flatnonzero(asked_ns <= since)
-        places = self.intake.quiet(numbers[old], np.full(len(old), since, np.int64))
-        of = {int(numbers[at]): watched[at] for at in old[places]}
+        of = lane.quiet(since, segments)
         ask, check = lane.stale.look(now, list(of))
         for number in ask:
             for mode, home in self.subscriptions.modes(of[number]):

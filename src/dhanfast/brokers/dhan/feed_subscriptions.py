@@ -44,6 +44,7 @@ class Subscriptions:
         self._lanes: list[dict[tuple[Security, Mode], None]] = [{} for _ in range(lanes)]
         self._lane_of: dict[tuple[Security, Mode], int] = {}
         self._homes: dict[Security, list[int]] = {}  # lanes of its entries, as they were added
+        self.version = 0  # rises with every change
         self.duplicates = 0
         self.absent = 0
 
@@ -81,6 +82,7 @@ class Subscriptions:
             self._lane_of[entry] = lane
             self._homes.setdefault(security, []).append(lane)
             lanes.setdefault(lane, []).append(security)
+        self.version += 1
         ignored = len(given) - len(new)
         self.duplicates += ignored
         return Change(lanes, ignored)
@@ -100,6 +102,7 @@ class Subscriptions:
             if not homes:
                 del self._homes[security]
             lanes.setdefault(lane, []).append(security)
+        self.version += 1
         self.absent += ignored
         return Change(lanes, ignored)
 
