@@ -28,6 +28,11 @@ COMMANDS = {
         "Show the packets of a broker's raw frames.",
     ),
     "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "exchange": (
+        "dhanfast.app.cli_exchange",
+        "exchange",
+        "Serve a broker and an exchange on this machine that speak Dhan's protocols.",
+    ),
     "explain": (
         "dhanfast.app.cli_explain",
         "explain",
