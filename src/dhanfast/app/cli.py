@@ -21,6 +21,11 @@ COMMANDS = {
         "backtest",
         "Run a strategy over recorded or generated bars.",
     ),
+    "config": (
+        "dhanfast.app.cli_config",
+        "config_group",
+        "Show, check and describe the configuration.",
+    ),
     "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
     "decode": (
         "dhanfast.app.cli_decode",
@@ -42,6 +47,11 @@ COMMANDS = {
         "dhanfast.app.cli_generate",
         "generate",
         "Write a seeded, generated market to a file.",
+    ),
+    "init": (
+        "dhanfast.app.cli_init",
+        "init",
+        "Make the user's folder with a configuration to start from.",
     ),
     "instruments": (
         "dhanfast.app.cli_instruments",
