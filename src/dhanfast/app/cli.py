@@ -73,6 +73,11 @@ COMMANDS = {
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
     ),
+    "trade": (
+        "dhanfast.app.cli_trade",
+        "trade",
+        "Run the live engine, on paper or for real.",
+    ),
     "strategies": (
         "dhanfast.app.cli_strategies",
         "strategies",

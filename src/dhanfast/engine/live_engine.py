@@ -276,6 +276,15 @@ class LiveEngine:
                 await self._take_difference(ours, theirs)
             return False
 
+    async def reread(self) -> None:
+        """The order updates were away: read every order again, and compare.
+
+        Raises:
+            DhanfastError: the broker could not be asked.
+        """
+        self.run.loop.command(Command.READ_ALL, self.clock.now_ns())
+        await self.reconcile()
+
     def _unsettled(self) -> bool:
         """Whether any order at the broker has a request in flight or is in doubt."""
         remote = self.run.remote
