@@ -25,7 +25,7 @@ cdef enum:
     LANES_MAX = 64
 
 
-cdef enum Stop:
+cdef enum:                   # why a step stopped, bits
     END = 0                  # everything up to the time asked for was taken
     REPORTS = 1              # the kernel has something to say
     WATCH = 2                # a watched price was reached, by `watched`
@@ -47,9 +47,9 @@ cdef class Tape:
     cdef object _bars
     cdef list _books
     cdef list _lanes
-    cdef Stop _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
+    cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
                     size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil
-    cdef Stop _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil
+    cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil
     cdef void _rows(self, const DepthRow *rows, size_t count, size_t *at, ns_t until_ns,
                     bint through) noexcept nogil
     cdef void _book(self, uint32_t instrument, ns_t now_ns) noexcept nogil

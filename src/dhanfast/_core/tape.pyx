@@ -165,7 +165,7 @@ cdef class Tape:
 
         Returns:
             tuple[int, int, int]: next tick, next row, and why it stopped: 0 nothing is left up to
-            the time, 1 the kernel has reports, 2 a watched price was reached (`watched`).
+            the time, else bits: 1 the kernel has reports, 2 a watched price was reached.
 
         Raises:
             UsageError: not such arrays, or a place outside them.
@@ -182,7 +182,7 @@ cdef class Tape:
         cdef size_t n_ticks = len(ticks), n_rows = len(rows)
         cdef size_t next_tick = at_tick, next_row = at_row
         cdef ns_t until = until_ns
-        cdef Stop stop
+        cdef int stop
         if n_ticks:
             raw_ticks = ticks.view(np.uint8)
             tick = <const Tick *>&raw_ticks[0]
@@ -191,12 +191,12 @@ cdef class Tape:
             row = <const DepthRow *>&raw_rows[0]
         with nogil:
             stop = self._step(tick, n_ticks, &next_tick, row, n_rows, &next_row, until)
-        return next_tick, next_row, <int>stop
+        return next_tick, next_row, stop
 
-    cdef Stop _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
+    cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
                     size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
         cdef ns_t now_ns
-        cdef Stop stop
+        cdef int stop
         cdef uint32_t which
         cdef Face *face
         while at_tick[0] < n_ticks:
@@ -205,7 +205,7 @@ cdef class Tape:
                 break
             self._rows(rows, n_rows, at_row, now_ns, False)
             if self.match.pending_reports:
-                return Stop.REPORTS
+                return REPORTS
             stop = self._tick(&ticks[at_tick[0]], now_ns)
             self._rows(rows, n_rows, at_row, now_ns, True)
             if ticks[at_tick[0]].instrument < self.instruments:
@@ -219,18 +219,18 @@ cdef class Tape:
                 face.oi_sent = face.oi
             at_tick[0] += 1
             if self.match.pending_reports:
-                return Stop.REPORTS
-            if stop != Stop.END:
+                stop |= REPORTS
+            if stop != END:
                 return stop
         self._rows(rows, n_rows, at_row, until_ns, True)
-        return Stop.REPORTS if self.match.pending_reports else Stop.END
+        return REPORTS if self.match.pending_reports else END
 
-    cdef Stop _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil:
+    cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil:
         cdef Tick bare
         cdef Face *face
         cdef uint32_t traded = 0
         if tick.instrument >= self.instruments:
-            return Stop.END
+            return END
         face = &self.faces[tick.instrument]
         if now_ns > self.now_ns:
             self.now_ns = now_ns
@@ -264,8 +264,8 @@ cdef class Tape:
         if tick.price > 0 and ((face.floor and tick.price <= face.floor)
                                or (face.ceiling and tick.price >= face.ceiling)):
             self.watched = tick.instrument
-            return Stop.WATCH
-        return Stop.END
+            return WATCH
+        return END
 
     cdef void _minute(self, const Tick *tick, Face *face, uint32_t traded,
                       ns_t now_ns) noexcept nogil:

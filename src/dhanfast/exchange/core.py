@@ -17,12 +17,18 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.tape import Tape
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
 from dhanfast.exchange.access import Access
+from dhanfast.exchange.alerts import Alerts
 from dhanfast.exchange.answers import Refusal, Reply, bad_input
 from dhanfast.exchange.auth import Tokens
+from dhanfast.exchange.chain import Chain
+from dhanfast.exchange.charts import Charts
 from dhanfast.exchange.contracts import Contract, Contracts
+from dhanfast.exchange.control import Control
 from dhanfast.exchange.desk import Desk
 from dhanfast.exchange.faults import Fault, FaultMenu, menu_for
 from dhanfast.exchange.feeds import Feeds
+from dhanfast.exchange.files import Files
+from dhanfast.exchange.forever import ForeverOrders
 from dhanfast.exchange.limits import Limits
 from dhanfast.exchange.market import Market, Records, margin_rate, session_of
 from dhanfast.exchange.mishaps import Mishaps
@@ -32,13 +38,15 @@ from dhanfast.exchange.positions import Books
 from dhanfast.exchange.quotes import Quotes
 from dhanfast.exchange.routes import Call, Route, Router
 from dhanfast.exchange.settings import ExchangeSettings
+from dhanfast.exchange.statements import Statements
+from dhanfast.exchange.supers import SuperOrders
 from dhanfast.exchange.trading import Trading
 from dhanfast.exchange.updates import update_of
 
 ORDERS_MAX: Final = 8_192
 MINUTE_NS: Final = 60_000_000_000
 END: Final = 0  # why a tape stopped
-REPORTS: Final = 1
+WATCH: Final = 2  # a bit of it
 NONE: Final = Records(np.empty(0, TICK_DTYPE), np.empty(0, DEPTH_DTYPE))
 
 
@@ -81,6 +89,7 @@ class ExchangeCore:
         self.mishaps = Mishaps(self)
         self.on_time: list[Callable[[int], None]] = []
         self.on_watch: list[Callable[[Contract, int], None]] = []
+        self.watchers: list[Callable[[Contract], list[int]]] = []
         self.barriers: list[Callable[[Wish], None]] = []
         self._records: Iterator[Records] = iter(market)
         self._batch, self._at_tick, self._at_row = NONE, 0, 0
@@ -113,7 +122,11 @@ class ExchangeCore:
                             deep=deep)  # fmt: skip
 
     def _routes(self) -> list[Route]:
-        parts: list[Any] = [Trading(self), Portfolio(self), Quotes(self), self.access]
+        parts: list[Any] = [
+            Trading(self), Portfolio(self), SuperOrders(self), ForeverOrders(self), Alerts(self),
+            Control(self), Quotes(self), Chain(self), Charts(self), Statements(self), Files(self),
+            self.access,
+        ]  # fmt: skip
         return [route for part in parts for route in part.routes()]
 
     @property
@@ -178,10 +191,11 @@ class ExchangeCore:
                                or self._at_row < len(self._batch.rows)):  # fmt: skip
                 break
             self.desk.drain()
-            if why > REPORTS:
+            if why & WATCH:
                 contract = self.contracts[self.tape.watched]
                 for hook in self.on_watch:
                     hook(contract, self.tape.now_ns)
+                self.watch(contract)
         self.desk.release(self.now_ns)
         for tell in self.on_time:
             tell(self.now_ns)
@@ -198,6 +212,14 @@ class ExchangeCore:
         for contract in self.contracts:
             self._match.start_session(contract.index, self.sessions[contract.index][0])
         self.desk.drain()
+
+    def watch(self, contract: Contract) -> None:
+        """Have the tape stop at the nearest prices that anybody waits for."""
+        last = self.last(contract)
+        prices = [price for watcher in self.watchers for price in watcher(contract) if price > 0]
+        below = [price for price in prices if price <= last]
+        above = [price for price in prices if price > last]
+        self.tape.watch(contract.index, max(below, default=0), min(above, default=0))
 
     # ---- orders ----
 

@@ -109,6 +109,30 @@ class Desk:
             self.send(ticket, now_ns)
         return ticket
 
+    def enter(self, wish: Wish, now_ns: int, **given: Any) -> Ticket:
+        """Write an order down that the broker itself makes: it is not checked, nor sent yet.
+
+        Args:
+            given: fields of the ticket.
+        """
+        return self.blotter.open(wish, now_ns, **given)
+
+    def start(self, ticket: Ticket, now_ns: int) -> None:
+        """Tell of an order that was entered, and send it."""
+        self._tell(ticket, "")
+        self.send(ticket, now_ns)
+
+    def shift(self, ticket: Ticket, qty: int, price: int, trigger: int, now_ns: int) -> None:
+        """New terms that the broker itself gives an order at the exchange; not counted.
+
+        Args:
+            qty: of the whole order, what has filled or was taken off included.
+        """
+        ticket.extra["wanted"] = (qty, price, trigger)
+        self._match.modify_order(ticket.match_id, price=price, trigger=trigger,
+                                 qty=qty - ticket.match_base, now_ns=now_ns)  # fmt: skip
+        self.drain()
+
     def release(self, now_ns: int) -> None:
         """Send what was waiting for the open."""
         waits = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 30, "OPEN_60": 60}
@@ -308,10 +332,7 @@ class Desk:
             ticket.qty, ticket.price, ticket.trigger = qty, wish.price, wish.trigger
             self._changed(ticket, CONFIRMED, now_ns)
         elif same:
-            self._match.modify_order(ticket.match_id, price=wish.price, trigger=wish.trigger,
-                                     qty=qty - ticket.match_base, now_ns=now_ns)  # fmt: skip
-            ticket.extra["wanted"] = (qty, wish.price, wish.trigger)
-            self.drain()
+            self.shift(ticket, qty, wish.price, wish.trigger, now_ns)
         else:
             self._replace(ticket, qty, wish, now_ns)
         return ticket
@@ -401,9 +422,9 @@ class Desk:
             ticket.status = "PENDING"
         elif ticket.replacing:
             ticket.replacing = False
-        elif "wanted" in ticket.extra:
+        elif left == ticket.extra.get("wanted", (-1,))[0] - ticket.filled - ticket.reduced:
             ticket.qty, ticket.price, ticket.trigger = ticket.extra.pop("wanted")
-        else:
+        else:  # a fill of the other leg made this one smaller
             ticket.reduced = ticket.qty - ticket.filled - left
         self._changed(ticket, CONFIRMED, now_ns)
 

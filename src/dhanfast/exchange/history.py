@@ -13,7 +13,7 @@ from dhanfast.market.calendar import Calendar
 from dhanfast.market.tickday import TickInstrument, tick_day
 
 MINUTE_NS: Final = 60_000_000_000
-TICKS_A_MINUTE: Final = 6  # of each instrument: prices do not depend on how many are drawn
+TICKS_A_MINUTE: Final = 12  # of each instrument: prices do not depend on how many are drawn
 MINUTES: Final = 375
 DAYS_KEPT: Final = 48
 STRIKES_MAX: Final = 61
