@@ -53,12 +53,29 @@ def trade(
     require_live_extra()
     if mode == "live":
         _confirm(config, confirm_live)
-    logging_to(config)
-    import uvloop
-
-    code = uvloop.run(_serve(config, mode, until, export, as_json))
+    code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
         raise click.exceptions.Exit(code)
+
+
+def run_trade(
+    config: Config, mode: str, *, until: str | None = None, export: str | None = None,
+    as_json: bool = False,
+) -> int:  # fmt: skip
+    """Run the engine and show its day.
+
+    Args:
+        config: the settings. mode: paper or live.
+        until, export, as_json: see `trade`.
+    Returns:
+        The exit code.
+    Raises:
+        DhanfastError: what kept it from starting.
+    """
+    import uvloop
+
+    logging_to(config)
+    return uvloop.run(_serve(config, mode, until, export, as_json))
 
 
 def _confirm(config: Config, given: str | None) -> None:
@@ -99,6 +116,7 @@ def logging_to(config: Config) -> None:
     for handler in handlers:
         handler.addFilter(RedactFilter())
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
     logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
 
 

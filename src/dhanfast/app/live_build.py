@@ -281,9 +281,7 @@ def _feed(
         (each.segment, each.security_id, place, 5)
         for place, each in enumerate((each for each in others if each != wanted), TRADED + 1)
     ]
-    intake = FeedIntake(
-        DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock, market_clock=market
-    )
+    intake = FeedIntake(DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock)
     world = World(clock, rng, tokens, Door(clock, rng), picows_connect)
     watch = WatchSettings(stale_s=max(1.0, config.feed.stale_after.seconds))
     feed = DhanFeed(

@@ -64,6 +64,7 @@ class Narrator:
         self._live, self._tell = live, tell
         self._told = 0
         self._state = ""
+        self._refusal, self._refusals = -1, 0
 
     def begin(self) -> None:
         """What is about to run."""
@@ -87,17 +88,34 @@ class Narrator:
             self.look()
             await self._live.engine.clock.sleep(LOOK_S)
 
+    def _tell_order(self, row: Any) -> None:
+        """One line; refusals for one reason are told once and then counted."""
+        same = _refused(row) and int(row["refused"]) == self._refusal
+        if same:
+            self._refusals += 1
+            return
+        if self._refusals:
+            self._tell(f"          {self._refusals} more entries refused for the same reason")
+        self._refusal = int(row["refused"]) if _refused(row) else -1
+        self._refusals = 0
+        self._tell(order_line(row, self._live.contract.symbol))
+
     def look(self) -> None:
         """Tell what is new."""
         orders = self._live.engine.run.rows_so_far()[1]
         for row in orders[self._told :]:
-            self._tell(order_line(row, self._live.contract.symbol))
+            self._tell_order(row)
         self._told = len(orders)
         state = self._live.view.status()["state"]
         if state != self._state and state not in ("starting", "stopping"):
             at = hour(self._live.market.now_ns())
             self._tell(f"{at}  {state}")
             self._state = state
+
+
+def _refused(row: Any) -> bool:
+    """By the gate: it never left."""
+    return int(row["status"]) == ReportKind.REJECTED and not row["filled"]
 
 
 def order_line(row: Any, symbol: str) -> str:
