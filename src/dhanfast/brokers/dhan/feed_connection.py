@@ -191,7 +191,7 @@ class Connection:
         socket, line = self._socket, self._line
         if socket is None or line is None:
             return True
-        line.end(Ending(Cause.ASKED, 0, line.messages > 0))
+        line.end(Ending(Cause.ASKED, 0, line.heard))
         for text in self._plan.goodbye():
             socket.send(text)
         socket.close()
@@ -235,7 +235,7 @@ class Connection:
             self._before = [a + b for a, b in zip(self._before, self._of_line(), strict=True)]
             self._socket = self._line = None
             self._plan.down()
-        if line.messages:
+        if line.heard:
             self._renewals = 0
         return line.ending, self._world.clock.now_ns() - began
 
