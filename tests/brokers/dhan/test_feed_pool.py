@@ -25,6 +25,7 @@ from tests.brokers.dhan.virtual_time import run_virtually
 NIFTY = Security(0, 13)
 OPTIONS = [Security(2, 40_000 + number) for number in range(500)]
 LTT = 1_784_700_000
+NIGHT = ist_ns(2026, 7, 22, 20)  # nobody is expected to speak
 
 
 async def during(feed: FeedPool, act: Callable[[], Awaitable[None]]) -> None:
@@ -210,7 +211,7 @@ def test_too_many_connections_backs_off_for_minutes() -> None:
 
 def test_429_silences_every_socket_of_the_account() -> None:
     """Two lanes and another feed share the door: for a minute at least nobody knocks."""
-    stage = Stage.made()
+    stage = Stage.made(NIGHT)
     settings = FeedSettings(per_connection=1)
     feeds = [stage.live([NIFTY, *OPTIONS], settings=settings) for _ in range(2)]
     for feed in feeds:
@@ -249,7 +250,7 @@ def test_429_again_and_again_is_answered_by_longer_silence() -> None:
 
 
 def test_five_sockets_that_fall_together_do_not_come_back_together() -> None:
-    stage = Stage.made()
+    stage = Stage.made(NIGHT)
     feed = stage.live([NIFTY, *OPTIONS], settings=FeedSettings(per_connection=100))
     feed.subscribe(OPTIONS, Mode.TICKER)
 
@@ -258,6 +259,7 @@ def test_five_sockets_that_fall_together_do_not_come_back_together() -> None:
         assert len(stage.net.sockets) == 5
         for socket in stage.net.sockets[:5]:
             socket.end()
+        await asyncio.sleep(0.1)
         assert not feed.status().whole
         await asyncio.sleep(30)
         assert feed.status().whole
@@ -480,6 +482,7 @@ def test_refuses_what_it_cannot_carry() -> None:
     feed.subscribe([NIFTY], Mode.FULL)
     with pytest.raises(UsageError, match="unsubscribe some"):
         feed.subscribe([NIFTY], Mode.QUOTE)
+    stage.loop.close()
 
 
 def test_no_text_of_the_feed_holds_the_token(caplog: pytest.LogCaptureFixture) -> None:
