@@ -170,6 +170,11 @@ class Line:
         if self._ending is None:
             self._ending = ending
 
+    def broke(self, text: str) -> None:
+        """It was we who hung up, because the other side broke the protocol."""
+        if self._ending is None or self._ending.cause is Cause.CLOSED:
+            self._ending = Ending(Cause.PROTOCOL, 0, self.heard, text)
+
     @property
     def told_to_leave(self) -> bool:
         """Whether the feed has sent its disconnect packet."""
@@ -226,7 +231,7 @@ class PicowsSocket:
         try:
             await self._transport.wait_disconnected()
         except WSProtocolError as error:
-            self._line.end(Ending(Cause.PROTOCOL, 0, self._line.heard, words(str(error))))
+            self._line.broke(words(str(error)))
 
 
 async def picows_connect(address: str, line: Line) -> Socket:
