@@ -4,6 +4,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -81,7 +82,7 @@ class Peer(WSListener):
     def parts(self, message: bytes, cuts: list[int], *, ping: bytes | None = None) -> None:
         """A binary message in several frames; with `ping`, one between the first two."""
         edges = [0, *cuts, len(message)]
-        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (start, end) in enumerate(pairwise(edges)):
             kind = WSMsgType.BINARY if number == 0 else WSMsgType.CONTINUATION
             self.transport.send(kind, message[start:end], fin=end == edges[-1])
             if ping is not None and number == 0:

@@ -5,7 +5,6 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from dhanfast._core.live.intake cimport Intake
-from dhanfast._core.types cimport ns_t
 
 
 @cython.final
@@ -17,7 +16,8 @@ cdef class FeedListener(WSListener):
         receiver: who is told what is rare; see listener.pxd for its four methods.
     Attributes:
         seen_ns: when the last binary message came, by the intake's clock of silence; 0 before.
-        messages, bytes: taken. texts: text messages. pings: answered. joined: messages that came in parts.
+        messages, bytes: taken. texts: text messages. pings: answered.
+        joined: messages that came in parts.
         dropped_frames: that could not be part of a message.
     """
 

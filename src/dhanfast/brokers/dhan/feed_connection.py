@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -60,6 +60,24 @@ class State(Enum):
     CONNECTING = "connecting"
     UP = "up"
     CLOSED = "closed"
+
+
+class Counts(NamedTuple):
+    """What came on sockets."""
+
+    messages: int = 0
+    size: int = 0
+    pings: int = 0
+    dropped_frames: int = 0
+
+    def and_of(self, line: Line) -> "Counts":
+        """These and those of a line."""
+        return Counts(
+            self.messages + line.messages,
+            self.size + line.size,
+            self.pings + line.pings,
+            self.dropped_frames + line.dropped_frames,
+        )
 
 
 class Plan(Protocol):
@@ -129,13 +147,12 @@ class Connection:
         self.up_ns = 0
         self.last: Ending | None = None
         self.market_status = 0
-        self._before = [0, 0, 0, 0]  # messages, bytes, pings, dropped frames of earlier sockets
+        self._before = Counts()  # of its earlier sockets
 
     @property
-    def counts(self) -> tuple[int, int, int, int]:
-        """Messages, bytes, pings and dropped frames, of all its sockets."""
-        now = self._of_line()
-        return tuple(a + b for a, b in zip(self._before, now, strict=True))  # type: ignore[return-value]
+    def counts(self) -> Counts:
+        """What came, on all its sockets."""
+        return self._before if self._line is None else self._before.and_of(self._line)
 
     @property
     def messages(self) -> int:
@@ -191,7 +208,7 @@ class Connection:
         socket, line = self._socket, self._line
         if socket is None or line is None:
             return True
-        line.end(Ending(Cause.ASKED, 0, line.messages > 0))
+        line.end(Ending(Cause.ASKED, 0, line.heard))
         for text in self._plan.goodbye():
             socket.send(text)
         socket.close()
@@ -232,10 +249,10 @@ class Connection:
         finally:
             self.state = State.WAITING
             socket.abort()
-            self._before = [a + b for a, b in zip(self._before, self._of_line(), strict=True)]
+            self._before = self.counts
             self._socket = self._line = None
             self._plan.down()
-        if line.messages:
+        if line.heard:
             self._renewals = 0
         return line.ending, self._world.clock.now_ns() - began
 
@@ -282,9 +299,3 @@ class Connection:
     def _leave_if_told(self) -> None:
         if self._line is not None and self._line.told_to_leave and self._socket is not None:
             self._socket.abort()  # it has said its last word: do not wait for it to hang up
-
-    def _of_line(self) -> tuple[int, int, int, int]:
-        line = self._line
-        if line is None:
-            return 0, 0, 0, 0
-        return line.messages, line.size, line.pings, line.dropped_frames

@@ -365,7 +365,7 @@ class FeedPool:
             connection.send(lane.hello())
         elif act is not Act.NOTHING:
             await self._drop_mute(lane, connection, act)
-        elif instruments and up_ns and open_now:
+        elif instruments and up_ns and open_now and not lane.mute.trusted:
             await self._look_at_instruments(lane, connection, now, open_now)
 
     async def _drop_mute(self, lane: _Lane, connection: Connection, act: Act) -> None:

@@ -96,6 +96,11 @@ class Line:
         return self._messages if self._listener is None else self._listener.messages
 
     @property
+    def heard(self) -> bool:
+        """Whether it brought anything but its own end."""
+        return self.messages > (self._reason is not None)
+
+    @property
     def size(self) -> int:
         """Bytes of them."""
         return self._bytes if self._listener is None else self._listener.bytes
@@ -123,7 +128,7 @@ class Line:
     @property
     def ending(self) -> Ending:
         """How the connection ended."""
-        return self._ending or Ending(Cause.CLOSED, 1006, self.messages > 0)
+        return self._ending or Ending(Cause.CLOSED, 1006, self.heard)
 
     def connected(self, transport: "WSTransport | None") -> None:
         """The handshake is done. One that nobody waits for any more is dropped."""
@@ -156,15 +161,19 @@ class Line:
 
     def gone(self, code: int, reason: str) -> None:
         """The connection is gone; what came first of all told counts."""
-        heard = self.messages > 0
         if self._reason is not None:
-            self.end(Ending(Cause.NOTICE, self._reason, heard))
-        self.end(Ending(Cause.CLOSED, code, heard, words(reason)))
+            self.end(Ending(Cause.NOTICE, self._reason, self.heard))
+        self.end(Ending(Cause.CLOSED, code, self.heard, words(reason)))
 
     def end(self, ending: Ending) -> None:
         """Say how it ends; the first to say so is believed."""
         if self._ending is None:
             self._ending = ending
+
+    def broke(self, text: str) -> None:
+        """It was we who hung up, because the other side broke the protocol."""
+        if self._ending is None or self._ending.cause is Cause.CLOSED:
+            self._ending = Ending(Cause.PROTOCOL, 0, self.heard, text)
 
     @property
     def told_to_leave(self) -> bool:
@@ -222,7 +231,7 @@ class PicowsSocket:
         try:
             await self._transport.wait_disconnected()
         except WSProtocolError as error:
-            self._line.end(Ending(Cause.PROTOCOL, 0, self._line.messages > 0, words(str(error))))
+            self._line.broke(words(str(error)))
 
 
 async def picows_connect(address: str, line: Line) -> Socket:

@@ -134,6 +134,11 @@ class MuteWatch:
         self.reconnects = 0  # in a row, without a message between them
         self._trusted = False  # the broker says that nothing trades: silence is true
 
+    @property
+    def trusted(self) -> bool:
+        """Whether its silence was found to be true."""
+        return self._trusted
+
     def look(self, now_ns: int, *, up_ns: int, messages: int, expected: bool) -> Act:
         """What to do now.
 
