@@ -43,6 +43,11 @@ COMMANDS = {
         "instruments",
         "Fetch the broker's instrument list, search it, compare days.",
     ),
+    "journal": (
+        "dhanfast.app.cli_journal",
+        "journal",
+        "Show and verify the journal of a run.",
+    ),
     "record": (
         "dhanfast.app.cli_record",
         "record",

@@ -162,6 +162,7 @@ cdef class Lines(Broker):
 
     cdef void _report(self, Leg *leg, int kind, paise_t price, int64_t qty, int reason) noexcept nogil
     cdef void _end_leg(self, int32_t at, int kind, int reason) noexcept nogil
+    cdef void _let_go(self, int32_t at) noexcept nogil
     cdef void _answer_leg(self, int32_t at) noexcept nogil
     cdef int32_t _find_leg(self, uint64_t order_id) noexcept nogil
     cdef int32_t _choose(self, Line *line) noexcept nogil

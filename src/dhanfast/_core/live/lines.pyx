@@ -182,11 +182,15 @@ cdef class Lines(Broker):
 
     cdef void _end_leg(self, int32_t at, int kind, int reason) noexcept nogil:
         cdef Leg *leg = &self.legs[at]
-        cdef uint32_t i
         leg.order.qty = leg.gone               # nothing of it is left
         self._report(leg, kind, 0, 0, reason)
         leg.live = 0
         self.live -= 1
+        self._let_go(at)
+
+    cdef void _let_go(self, int32_t at) noexcept nogil:
+        """A leg has ended: no line serves it any more."""
+        cdef uint32_t i
         for i in range(self.line_top):
             if self.lines[i].leg == at:
                 self.lines[i].leg = NOBODY

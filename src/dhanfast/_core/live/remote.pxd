@@ -20,6 +20,10 @@ cdef class Remote(Lines):
     # The state of an order, however learnt; False when it is not of an order of ours.
     cdef bint on_update(self, const Update *update) noexcept nogil
 
+    # Somebody else has closed units of the open position, at this price: its legs shrink as if one of
+    # them had filled, and what rests for them at the broker is taken away. Returns units booked.
+    cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil
+
     cdef void _fill(self, Line *line, int64_t qty, paise_t value) noexcept nogil
     cdef void _fill_leg(self, Line *line, int64_t qty, paise_t price) noexcept nogil
     cdef void _line_ended(self, Line *line, int seen) noexcept nogil

@@ -9,7 +9,7 @@ from dhanfast._core.live.lines cimport (
 from dhanfast._core.live.records cimport Intent, IntentKind, Origin, Outcome, Seen
 from dhanfast._core.risk cimport Approved
 from dhanfast._core.status cimport check
-from dhanfast._core.types cimport RejectReason, Report, ReportKind, Session, Tick, ns_t
+from dhanfast._core.types cimport OrderFlag, RejectReason, Report, ReportKind, Session, Tick, ns_t
 
 import numpy as np
 
@@ -233,6 +233,26 @@ cdef class Remote(Lines):
                 self.live -= 1
                 line.leg = NOBODY
             qty -= part
+
+    cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil:
+        cdef uint32_t at
+        cdef int64_t part
+        cdef Leg *leg
+        for at in range(self.leg_top):
+            leg = &self.legs[at]
+            if not leg.live or not leg.order.flags & OrderFlag.EXIT or price <= 0 or qty <= 0:
+                continue
+            part = min(qty, leg_left(leg))
+            leg.gone += part
+            self._report(leg, ReportKind.FILLED, price, part, RejectReason.NONE)
+            self._shrink(leg.order.group, <int32_t>at, part)
+            if leg_left(leg) == 0:
+                leg.live = 0
+                self.live -= 1
+                self._let_go(<int32_t>at)
+            self._pump()
+            return part
+        return 0
 
     # ---- the Python door ----------------------------------------------------------------------
 
