@@ -42,9 +42,10 @@ class Live(RuleBasedStateMachine):
         goal=st.sampled_from([0, 30, 100]),
         modifies=st.sampled_from([1, 3, 22]),
         per_minute=st.sampled_from([6, 240]),
+        part=st.sampled_from([1000, 1000, LOT, 10, 0]),
     )
     def begin(self, side: int, lots: int, stop: int, goal: int, modifies: int,
-              per_minute: int) -> None:  # fmt: skip
+              per_minute: int, part: int) -> None:  # fmt: skip
         self.desk = Desk(per_second=PER_SECOND, lost_after_ns=LOST_AFTER, absents_min=3,
                          modifies_max=modifies, per_minute=per_minute)  # fmt: skip
         self.broker = PlainBroker()
@@ -58,6 +59,10 @@ class Live(RuleBasedStateMachine):
         self.bid = 10_000
         self.dealer.enter(side, lots * LOT)
         self.hear()
+        if part:  # most runs begin with something held
+            self.deliver()
+            self.fill(0, part, 3)
+            self.deliver()
 
     # ---- the wires ------------------------------------------------------------------------------
 
@@ -285,18 +290,21 @@ class Live(RuleBasedStateMachine):
     def heal(self) -> None:
         """Everything under way arrives, everything is read again: the books are the broker's."""
         for _ in range(400):
-            while self.requests or self.answers or self.updates:
-                if self.requests:
-                    self.serve(0, "ok")
-                elif self.answers:
-                    self.give_answer(0)
-                else:
-                    self.show(self.updates.pop(0))
+            self.deliver()
             if not self.step_to_quiet():
                 break
         else:
             raise AssertionError("never quiet: " + str(self.desk.there()))
         self.agree()
+
+    def deliver(self) -> None:
+        while self.requests or self.answers or self.updates:
+            if self.requests:
+                self.serve(0, "ok")
+            elif self.answers:
+                self.give_answer(0)
+            else:
+                self.show(self.updates.pop(0))
 
     def step_to_quiet(self) -> bool:
         """Time passes, and once everything is read again; False when nothing is left to do."""
