@@ -81,8 +81,8 @@ cdef class Dealer:
     cdef readonly uint64_t stop_id
     cdef readonly uint64_t target_id
     cdef uint64_t group              # of the open trade's exits
-    cdef paise_t stop_price          # 0 = none
-    cdef paise_t target_price
+    cdef readonly paise_t stop_price     # 0 = none
+    cdef readonly paise_t target_price
     cdef double stop_points          # of the entry on its way, rupees
     cdef double target_points
 

@@ -25,6 +25,8 @@ class Dealer:
     exit_id: int
     stop_id: int
     target_id: int
+    stop_price: int
+    target_price: int
     signals: int
     signals_late: int
     signals_held: int

@@ -35,7 +35,7 @@ cdef class Dealer:
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
-            work for it, 0 = none.
+            work for it, 0 = none. stop_price, target_price: what they are at, paise, 0 = none.
     """
 
     # ---- what the strategy wants, made into orders --------------------------------------------

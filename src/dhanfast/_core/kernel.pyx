@@ -362,6 +362,12 @@ cdef class Kernel(Dealer):
             raise OrderRefused(f"the order that closes {self.position} units at the end of the "
                                "data was refused: see the last rows of the orders")
 
+    def end_day(self):
+        """Bill the day in progress and sample equity after it; nothing is closed for it."""
+        if self.session_at != self.session_count:
+            self.portfolio.close_day()
+            self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
+
     @property
     def equity(self):
         """Capital plus realised and open profit less charges, paise."""

@@ -327,7 +327,7 @@ cdef Status loop_timer(TickLoop loop, Kernel kernel, ns_t now_ns, ns_t bars_ns) 
     cdef size_t count
     if kernel.session_at == kernel.session_count:
         return Status.OK                 # no tick has come yet
-    loop.last_ns = now_ns = max(now_ns, loop.last_ns)
+    now_ns = max(now_ns, loop.last_ns)
     while True:
         count = bars_advance(&loop.builder.state, min(bars_ns, now_ns), &closed[0], BARS_A_TICK)
         _decide_on_bars(loop, kernel, &closed[0], count)

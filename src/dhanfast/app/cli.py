@@ -21,6 +21,11 @@ COMMANDS = {
         "backtest",
         "Run a strategy over recorded or generated bars.",
     ),
+    "config": (
+        "dhanfast.app.cli_config",
+        "config_group",
+        "Show, check and describe the configuration.",
+    ),
     "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
     "decode": (
         "dhanfast.app.cli_decode",
@@ -28,6 +33,11 @@ COMMANDS = {
         "Show the packets of a broker's raw frames.",
     ),
     "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "exchange": (
+        "dhanfast.app.cli_exchange",
+        "exchange",
+        "Serve a broker and an exchange on this machine that speak Dhan's protocols.",
+    ),
     "explain": (
         "dhanfast.app.cli_explain",
         "explain",
@@ -37,6 +47,11 @@ COMMANDS = {
         "dhanfast.app.cli_generate",
         "generate",
         "Write a seeded, generated market to a file.",
+    ),
+    "init": (
+        "dhanfast.app.cli_init",
+        "init",
+        "Make the user's folder with a configuration to start from.",
     ),
     "instruments": (
         "dhanfast.app.cli_instruments",
@@ -57,6 +72,11 @@ COMMANDS = {
         "dhanfast.app.cli_replay",
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
+    ),
+    "trade": (
+        "dhanfast.app.cli_trade",
+        "trade",
+        "Run the live engine, on paper or for real.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

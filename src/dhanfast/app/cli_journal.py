@@ -84,7 +84,7 @@ def _kind(name: str) -> int:
 
 def _line(record: dict[str, Any]) -> str:
     fields = dict(record)
-    words = [f"{fields.pop('seq')}", f"{fields.pop('at_ns')}", fields.pop("kind")]
+    words = [f"{fields.pop('seq')}", f"{fields.pop('time_ns')}", fields.pop("record")]
     rows = fields.pop("rows", None)
     words += [f"{name}={value}" for name, value in fields.items()]
     if rows is not None:

@@ -185,6 +185,12 @@ class Engine:
         self.kernel.finish()
         return self.written()
 
+    def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Trades and orders that have ended, since the last `written`."""
+        self.drain()
+        trades, orders = (np.concatenate([part[at] for part in self._parts]) for at in (0, 1))
+        return trades, orders
+
     def written(self) -> Written:
         """Everything written since the last call; nothing is closed for it."""
         self.drain()

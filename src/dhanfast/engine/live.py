@@ -106,6 +106,10 @@ class LiveRun(TickRun):
             courier.on_answer = self.loop.use_answer
         self.loop.on_drain = self._live_engine.drain
 
+    def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Trades and orders that have ended, rows of the run log."""
+        return self._live_engine.rows_so_far()
+
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:
             return None
@@ -186,7 +190,7 @@ class LiveRun(TickRun):
             BadData: no tick with a price came inside a session.
         """
         self._found.stopped(self._runner)
-        self.portfolio.end_day()
+        self.kernel.end_day()
         result = self.so_far()
         if result is None:
             raise BadData(f"{self._symbol}: no tick with a price lies inside a session")

@@ -152,16 +152,15 @@ def shown(
         kinds: only these; None for all.
         first: sequence number to begin at.
     Returns:
-        one dict a record: seq, at_ns, kind, and its fields, or `rows`, `data`, `text` or `hex`.
+        one dict a record: seq, time_ns, record, and its fields, or `rows`, `data`, `text` or `hex`.
     Raises:
         BadData, OSError: as for `examine`.
     """
     with JournalReader(str(path)) as reader:
         for kind, at_ns, seq, payload in reader:
             if seq >= first and (kinds is None or kind in kinds):
-                yield {"seq": seq, "at_ns": at_ns, "kind": kind_name(kind)} | fields_of(
-                    kind, payload
-                )
+                head = {"seq": seq, "time_ns": at_ns, "record": kind_name(kind)}
+                yield head | fields_of(kind, payload)
 
 
 def fields_of(kind: int, payload: bytes) -> dict[str, Any]:

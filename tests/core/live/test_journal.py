@@ -140,10 +140,10 @@ def test_damage_before_what_was_synced_is_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4_096 + 2 * 104 + 50] ^= 1
     path.write_bytes(data)
-    with pytest.raises(BadData, match="record 3 at byte 4304 cannot be read.*reconcile"):
+    with pytest.raises(BadData, match=r"record 3 at byte 4304 cannot be read.*reconcile"):
         Journal(str(path), **SMALL)
     path.write_bytes(data[: 4_096 + 104])
-    with pytest.raises(BadData, match="record 2.*the bytes are gone.*up to 5 were on the disk"):
+    with pytest.raises(BadData, match=r"record 2.*the bytes are gone.*up to 5 were on the disk"):
         Journal(str(path), **SMALL)
 
 
@@ -214,7 +214,7 @@ def test_the_thread_syncs_by_itself_and_makes_room(tmp_path: Path) -> None:
 
 def test_the_reserve_is_for_vital_records(tmp_path: Path) -> None:
     journal = begun(tmp_path, bytes_max=196_608)  # two segments and a bit: then no more growth
-    with pytest.raises(JournalFailed, match="no room left.*no entry may be sent"):
+    with pytest.raises(JournalFailed, match=r"no room left.*no entry may be sent"):
         while True:
             journal.append_record(Kind.TICK, bytes(72), 1)
             if journal.room < 30_000 and not journal.trouble:
@@ -373,8 +373,16 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path) -> None:
 def test_what_is_not_a_journal_is_refused(tmp_path: Path) -> None:
     path = filled(tmp_path)
     data = path.read_bytes()
-    for at, text in [(0, "not a journal"), (8, "layout"), (12, "layout 0"), (16, "damaged"),
-                     (33, "damaged"), (39, "damaged"), (60, "damaged"), (194, "damaged")]:  # fmt: skip
+    for at, text in [
+        (0, "not a journal"),
+        (8, "layout"),
+        (12, "layout 0"),
+        (16, "damaged"),
+        (33, "damaged"),
+        (39, "damaged"),
+        (60, "damaged"),
+        (194, "damaged"),
+    ]:
         bad = bytearray(data)
         bad[at] ^= 1
         path.write_bytes(bad)

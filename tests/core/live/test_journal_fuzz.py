@@ -33,8 +33,8 @@ def looked_at(path: Path) -> list[tuple[int, int, int, bytes]]:
        cut=st.integers(0, 2_000))  # fmt: skip
 def test_edited_records(tmp_path: Path, edits: list[tuple[int, int]], cut: int) -> None:
     wanted = [(3, n, n, bytes([n]) * (n * 13 % 90)) for n in range(1, 20)]
-    body = bytearray(b"".join(
-        plain_journal.record(seq, 77, kind, payload, at) for kind, at, seq, payload in wanted))  # fmt: skip
+    parts = (plain_journal.record(seq, 77, kind, data, at) for kind, at, seq, data in wanted)
+    body = bytearray(b"".join(parts))
     for at, value in edits:
         body[at % len(body)] = value
     path = tmp_path / "f.dfj"

@@ -72,8 +72,8 @@ class JournalHeader:
     def pack(self) -> bytes:
         """All bytes before the first record; the part that changes is zero."""
         text = self.text.encode()
-        fixed = FIXED.pack(MAGIC, ORDER, VERSION, self.epoch, self.date, self.created_ns,
-                           self.first, len(text), self.config_digest, self.run.encode(), 0)  # fmt: skip
+        marks = (MAGIC, ORDER, VERSION, self.epoch, self.date, self.created_ns, self.first)
+        fixed = FIXED.pack(*marks, len(text), self.config_digest, self.run.encode(), 0)
         head = fixed + struct.pack("<I", crc32c(fixed + text))
         return (head.ljust(TEXT_AT, b"\0") + text).ljust(self.first, b"\0")
 

@@ -81,7 +81,7 @@ cdef class LiveLoop(TickSink):
     cdef void take(self, const Tick *ticks, size_t count, ns_t recv_ns) noexcept:
         cdef size_t at
         cdef Tick tick
-        cdef uint64_t before = self.remote.requests if self.remote is not None else 0
+        cdef uint64_t before = self.kernel.orders_sent
         for at in range(count):
             if ticks[at].instrument != self.instrument or self.stopped:
                 self.skipped += 1
@@ -95,8 +95,7 @@ cdef class LiveLoop(TickSink):
             elif tick.exch_ns <= 0:
                 tick.exch_ns = tick.recv_ns
             self._use_tick(&tick, recv_ns)
-        if self.latency is not None and self.remote is not None \
-                and self.remote.requests != before:
+        if self.latency is not None and self.kernel.orders_sent != before:
             latency_record(&self.latency.state, utc_raw_ns() - recv_ns)
 
     cdef bint _write(self, int kind, const void *head, size_t size, const int64_t *tail,

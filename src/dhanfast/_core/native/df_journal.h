@@ -22,7 +22,7 @@
 #define DF_AHEAD (256u << 10)    /* bytes before the writer that are in memory already */
 #define DF_BEHIND (4u << 20)     /* synced bytes behind it that may stay mapped */
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23   /* Linux 5.14; older kernels refuse, and the writer takes the faults */
+#define MADV_POPULATE_WRITE 23   /* Linux 5.14; older kernels refuse: the writer takes the faults */
 #endif
 
 /* Give a file a name that nobody has; never replaces. Returns 0 or errno. */

@@ -1,0 +1,1 @@
+"""Dhan (DhanHQ API v2): addresses, requests, answers, limits, login, order updates."""
