@@ -91,6 +91,7 @@ cdef struct Line:
     uint8_t touched          # the market was at the target
     uint8_t is_exit
     uint8_t final            # DONE by the broker's own word
+    uint8_t orphan           # given up, and yet it was there: to be taken away, serves no leg
     char broker_id[24]
 
 
@@ -173,6 +174,7 @@ cdef class Lines(Broker):
     cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil
     cdef void _pump(self) noexcept nogil
     cdef void _pump_line(self, Line *line) noexcept nogil
+    cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil
     cdef void _cover_legs(self) noexcept nogil
     cdef int32_t _new_line(self, const Leg *leg) noexcept nogil

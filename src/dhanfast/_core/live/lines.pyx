@@ -122,6 +122,7 @@ cdef class Lines(Broker):
         for at in range(self.line_top):
             if not line_ended(&self.lines[at]):
                 self.lines[at].state = LineState.DONE
+            self.lines[at].orphan = 1          # should it show up again, it is taken away
         self.day_copy = session[0]
         self.day = &self.day_copy
         self.last = self.bid = self.ask = 0
@@ -184,13 +185,13 @@ cdef class Lines(Broker):
         cdef Leg *leg = &self.legs[at]
         leg.order.qty = leg.gone               # nothing of it is left
         self._report(leg, kind, 0, 0, reason)
-        leg.live = 0
-        self.live -= 1
         self._let_go(at)
 
     cdef void _let_go(self, int32_t at) noexcept nogil:
-        """A leg has ended: no line serves it any more."""
+        """A leg has ended: no line serves it any more, for its place may be another's next."""
         cdef uint32_t i
+        self.legs[at].live = 0
+        self.live -= 1
         for i in range(self.line_top):
             if self.lines[i].leg == at:
                 self.lines[i].leg = NOBODY
@@ -216,8 +217,8 @@ cdef class Lines(Broker):
                 self._end_leg(<int32_t>at, ReportKind.CANCELLED, RejectReason.NONE)
                 continue
             leg.gone += qty
-            if leg.unanswered == 0:
-                self._report(leg, ReportKind.ACCEPTED, 0, 0, RejectReason.NONE)
+            leg.unanswered = max(leg.unanswered, <uint32_t>1)
+            self._answer_leg(<int32_t>at)      # whoever sizes it anew must know what has gone
 
     cdef int32_t _choose(self, Line *line) noexcept nogil:
         """Which leg of its group a line serves now: the exit, else the stop when the market is at
@@ -350,7 +351,7 @@ cdef class Lines(Broker):
             return 0
         if self.day_count >= <uint64_t>self.limits.per_day:
             return INT64_MAX
-        if n >= <uint64_t>self.limits.per_minute and self.wall_ns - 60_000 * MILLISECOND < \
+        if n >= <uint64_t>self.limits.per_minute and self.wall_ns - <ns_t>60_000 * MILLISECOND < \
                 self.stamps[(n - self.limits.per_minute) & (STAMPS_MAX - 1)]:
             return INT64_MAX
         if n >= <uint64_t>self.limits.per_hour and self.wall_ns - <ns_t>3_600_000 * MILLISECOND < \
@@ -416,7 +417,7 @@ cdef class Lines(Broker):
                 continue
             covered = False
             for i in range(self.line_top):
-                if line_ended(&self.lines[i]):
+                if line_ended(&self.lines[i]) or self.lines[i].orphan:
                     continue
                 if self.lines[i].leg == <int32_t>at or (
                         leg.order.group and self.lines[i].group == leg.order.group):
@@ -456,12 +457,12 @@ cdef class Lines(Broker):
             line.unsure = 0
             self._ask(line, IntentKind.QUERY, NULL)
             return
-        line.leg = self._choose(line)
+        line.leg = NOBODY if line.orphan else self._choose(line)
         if line.leg == NOBODY:
             if line.state == LineState.DRAFT:
                 line.state = LineState.DONE
             elif line.state == LineState.WORKING:
-                self._ask(line, IntentKind.CANCEL, NULL)
+                self._take_away(line, NULL)
             return
         leg = &self.legs[line.leg]
         if leg.cancelling and line.group == 0:
@@ -469,13 +470,20 @@ cdef class Lines(Broker):
                 line.state = LineState.DONE
                 self._end_leg(line.leg, ReportKind.CANCELLED, RejectReason.NONE)
             else:
-                self._ask(line, IntentKind.CANCEL, leg)
+                self._take_away(line, leg)
             return
         known = self._terms(line, leg, &want)
         if known:
             self._work(line, leg, &want)
         elif line.state == LineState.DRAFT:
             self._line_refused(line, RejectReason.NO_MARKET)
+
+    cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil:
+        cdef ns_t held_ns = self._held_until(line, True)
+        if held_ns:
+            line.next_ns = held_ns
+        else:
+            self._ask(line, IntentKind.CANCEL, leg)
 
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil:
         cdef ns_t held_ns
@@ -515,6 +523,8 @@ cdef class Lines(Broker):
         """It is not at the broker and will not be: its leg ends."""
         cdef int32_t at = line.leg
         line.state = LineState.DONE
+        if line.orphan:
+            return
         if line.is_exit and reason != RejectReason.NO_MARKET:
             self.exit_refusals += 1
             self.exit_hold_ns = self.wall_ns + pause_ns(self.exit_refusals)

@@ -24,6 +24,8 @@ cdef class Remote(Lines):
     # them had filled, and what rests for them at the broker is taken away. Returns units booked.
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil
 
+    cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil
+    cdef void _revive(self, Line *line) noexcept nogil
     cdef void _fill(self, Line *line, int64_t qty, paise_t value) noexcept nogil
     cdef void _fill_leg(self, Line *line, int64_t qty, paise_t price) noexcept nogil
     cdef void _line_ended(self, Line *line, int seen) noexcept nogil

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
 from dhanfast._core.live.lines cimport (
-    MILLISECOND, NOBODY, Leg, Line, LineState, leg_left, line_ended, pause_ns,
+    MILLISECOND, NOBODY, Leg, Line, LineState, Terms, leg_left, line_ended, pause_ns,
 )
 from dhanfast._core.live.records cimport Intent, IntentKind, Origin, Outcome, Seen
 from dhanfast._core.risk cimport Approved
@@ -17,6 +17,19 @@ from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 from dhanfast._core.types import OrderKind as OrderKinds
+
+
+# Turned away at the door (over a limit, not logged in, or it never left): that speaks neither
+# against the request nor of the order.
+cdef inline bint _unheard(const Answer *answer) noexcept nogil:
+    return (answer.code < 0 or answer.code == 429 or answer.code == 401
+            or answer.error == 904 or answer.error == 805 or answer.error == 901
+            or (answer.error >= 807 and answer.error <= 809))
+
+
+cdef inline bint _same_terms(const Terms *have, const Update *update) noexcept nogil:
+    return (have.qty == update.qty and have.kind == update.order_kind
+            and have.price == update.price and have.trigger == update.trigger)
 
 
 cdef class Remote(Lines):
@@ -72,9 +85,6 @@ cdef class Remote(Lines):
                 self.exit_refusals = 0
 
     cdef void _place_answered(self, Line *line, const Answer *answer) noexcept nogil:
-        # Over a limit, or it never left: nothing speaks against asking again.
-        cdef bint limited = (answer.code == 429 or answer.error == 904 or answer.error == 805
-                             or answer.code < 0)
         if answer.outcome == Outcome.TAKEN:
             self._line_there(line)
             line.unsure = answer.seen == Seen.REJECTED
@@ -85,14 +95,15 @@ cdef class Remote(Lines):
             line.next_ns = self.wall_ns + pause_ns(0)
             line.tries = line.absents = 0
             self.doubts += 1
-        elif limited and line.is_exit:
+        elif line.is_exit and _unheard(answer):
             line.state = LineState.DRAFT       # proven not done: it may be asked again
             line.tries += 1
             line.next_ns = self.wall_ns + max(
                 pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
         else:
             self._line_refused(line, RejectReason.LOST if answer.code < 0 else
-                               RejectReason.LIMIT_RATE if limited else RejectReason.BROKER)
+                               RejectReason.LIMIT_RATE if answer.code == 429 else
+                               RejectReason.BROKER)
 
     cdef void _change_answered(self, Line *line, const Answer *answer) noexcept nogil:
         if answer.outcome == Outcome.TAKEN:
@@ -103,8 +114,7 @@ cdef class Remote(Lines):
                 line.unsure = 1                # a cancel may race a fill: its end must be seen
                 line.next_ns = self.wall_ns + pause_ns(0)
             return
-        if answer.outcome == Outcome.REFUSED and (answer.code == 429 or answer.error == 904
-                                                  or answer.error == 805 or answer.code < 0):
+        if answer.outcome == Outcome.REFUSED and _unheard(answer):
             line.next_ns = self.wall_ns + max(
                 pause_ns(2), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
             return
@@ -128,7 +138,9 @@ cdef class Remote(Lines):
         line.tries += 1
         line.next_ns = self.wall_ns + max(
             pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
-        if answer.outcome == Outcome.ABSENT and line.state == LineState.DOUBT:
+        if answer.outcome == Outcome.ABSENT and line.state != LineState.OPENING:
+            if line.absents == 0 and line.state == LineState.WORKING:
+                line.doubt_ns = self.wall_ns       # it was there once
             line.absents += 1
             if line.absents >= <uint32_t>self.limits.absents_min \
                     and self.wall_ns - line.doubt_ns >= self.limits.lost_after_ns:
@@ -151,6 +163,7 @@ cdef class Remote(Lines):
         if line.broker_id[0] == 0:
             memcpy(&line.broker_id[0], &update.broker_id[0], sizeof(line.broker_id))
         self._line_there(line)
+        line.absents = 0
         if update.filled > line.filled:
             if update.value > line.value:
                 self._fill(line, update.filled - line.filled, update.value - line.value)
@@ -163,10 +176,10 @@ cdef class Remote(Lines):
             self.stale_updates += 1
             return True
         if line.state == LineState.DONE:
-            if not line.final and (update.seen == Seen.PENDING or update.seen == Seen.TRANSIT):
-                # Given up as refused or lost, and yet it is there: take it away.
-                line.state, line.leg, line.group = LineState.WORKING, NOBODY, 0
-                line.have = line.sent
+            if not line.final and update.seen <= Seen.PENDING:
+                self._revive(line)
+            elif update.seen >= Seen.TRADED:
+                line.final = 1
         elif update.seen >= Seen.TRADED and (update.seen != Seen.TRADED
                                              or line.filled >= update.qty > 0):
             self._line_ended(line, update.seen)
@@ -174,21 +187,49 @@ cdef class Remote(Lines):
             line.unsure = 1                    # traded, but not all of it: read it again
             line.next_ns = self.wall_ns + pause_ns(line.tries)
             line.tries += 1
-        elif update.origin == Origin.REST and update.qty > 0 and (
-                line.asked == 0 or line.asked_kind == IntentKind.QUERY):
+        elif update.qty > 0:
+            self._hear_terms(line, update)
+        self._pump()
+        return True
+
+    cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil:
+        """Terms count when they are the answer to our own question, which nothing of ours can have
+        overtaken; when others tell of other ones, the question is asked."""
+        if line.asked == 0:
+            line.unsure |= not _same_terms(&line.have, update)
+        elif line.asked_kind == IntentKind.QUERY and update.origin == Origin.REST:
             line.have.qty, line.have.kind = update.qty, update.order_kind
             line.have.trigger, line.have.price = update.trigger, update.price
             line.have.market = line.sent.market and update.price == line.sent.price
             line.unsure = 0
-        self._pump()
-        return True
+
+    cdef void _revive(self, Line *line) noexcept nogil:
+        """Given up as refused or lost, and yet it is there. It serves its group again when nothing
+        else does; else it is taken away, and what it still fills counts for its group."""
+        cdef uint32_t at
+        cdef Line *other
+        line.state, line.leg, line.have = LineState.WORKING, NOBODY, line.sent
+        line.next_ns, line.tries = 0, 0
+        line.orphan |= line.group == 0
+        for at in range(self.line_top):
+            other = &self.lines[at]
+            if other != line and other.group == line.group and not line_ended(other) \
+                    and other.state != LineState.DRAFT:
+                line.orphan = 1
+        for at in range(self.line_top):
+            other = &self.lines[at]
+            if not line.orphan and other != line and other.group == line.group \
+                    and other.state == LineState.DRAFT:
+                other.state = LineState.DONE
+        line.unsure = not line.orphan              # what it says is read before it is relied on
 
     cdef void _line_ended(self, Line *line, int seen) noexcept nogil:
         """Nothing more will fill on it. Its leg ends with it, unless it is to be placed anew."""
         cdef int32_t at = line.leg
         cdef bint again = line.replacing
         line.state, line.unsure, line.final = LineState.DONE, 0, 1
-        if at == NOBODY or not self.legs[at].live or (again and seen == Seen.CANCELLED):
+        if at == NOBODY or line.orphan or not self.legs[at].live \
+                or (again and seen == Seen.CANCELLED):
             return
         if seen == Seen.TRADED:
             return                             # its leg was made larger meanwhile: another line
@@ -229,9 +270,7 @@ cdef class Remote(Lines):
             self._report(leg, ReportKind.FILLED, price, part, RejectReason.NONE)
             self._shrink(leg.order.group, at, part)
             if leg_left(leg) == 0:
-                leg.live = 0
-                self.live -= 1
-                line.leg = NOBODY
+                self._let_go(at)
             qty -= part
 
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil:
@@ -247,8 +286,6 @@ cdef class Remote(Lines):
             self._report(leg, ReportKind.FILLED, price, part, RejectReason.NONE)
             self._shrink(leg.order.group, <int32_t>at, part)
             if leg_left(leg) == 0:
-                leg.live = 0
-                self.live -= 1
                 self._let_go(<int32_t>at)
             self._pump()
             return part
