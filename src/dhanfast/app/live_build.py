@@ -30,6 +30,7 @@ from dhanfast.errors import BadData, ConfigError, NotAuthenticated, UsageError
 from dhanfast.security.tokens import FixedToken, Token, TokenSource
 
 if TYPE_CHECKING:
+    from dhanfast.brokers.dhan.courier import DhanCourier
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
@@ -112,16 +113,17 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if rest is not None:
-            courier = await _courier(config, hosts, tokens, clock, journal, contract)
-            stack.push_async_callback(courier.close)
+            courier = _courier(config, hosts, tokens, clock, journal, contract)
         run = _run(config, settings, market, journal, courier)
+        if courier is not None:
+            courier.on_update = run.loop.use_update
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
         feed = _feed(config, hosts, tokens, clock, run, market, contract)
         engine = _engine(
             config, run, clock, feed, rest=rest, tokens=tokens, hosts=hosts, contract=contract,
-            market=market, holds=_operator_holds(old),
+            market=market, courier=courier, holds=_operator_holds(old),
         )  # fmt: skip
         view = LiveView(
             engine,
@@ -178,9 +180,7 @@ def _journal(
     return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
 
 
-def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config
-) -> dict[str, Any]:
+def _started(old: list[tuple[int, bytes]], capital: int | None, config: Config) -> dict[str, Any]:
     """What the day was started with; the first start decides."""
     for kind, payload in old:
         if kind == Kind.START:
@@ -271,7 +271,6 @@ def _feed(
     from dhanfast.brokers.dhan.feed_socket import picows_connect
     from dhanfast.brokers.dhan.feed_watch import Hours, WatchSettings
     from dhanfast.market.calendar import Calendar
-    from dhanfast.market.master import segment_number
 
     rng = random.Random(clock.now_ns())
     wanted = Security.of(contract.segment, contract.security_id)
@@ -297,20 +296,24 @@ def _feed(
     return feed
 
 
-async def _courier(
+def _courier(
     config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, journal: Journal,
     contract: "Contract",
-) -> Any:  # fmt: skip
+) -> "DhanCourier":  # fmt: skip
     """The connections that orders leave by."""
-    from dhanfast.app.courier import dhan_courier
+    from dhanfast.brokers.dhan.courier import CourierSettings, DhanCourier
 
-    return await dhan_courier(config, hosts, tokens, clock, journal.tag, contract)
+    traded = (contract.segment, str(contract.security_id), config.broker.product)
+    settings = CourierSettings(connections=config.engine.warm_orders, proxy=config.order_proxy())
+    return DhanCourier(
+        hosts, tokens, clock, tag=journal.tag, instruments=[traded], settings=settings
+    )
 
 
 def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
-    holds: tuple[str, ...],
+    courier: "DhanCourier | None", holds: tuple[str, ...],
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -338,8 +341,9 @@ def _engine(
         until_ns=market.ends_ns,
     )
     engine = LiveEngine(
-        run, clock, feed, account=account, updates=updates, plan=plan, holds=holds
-    )
+        run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
+        holds=holds,
+    )  # fmt: skip
     return engine
 
 
@@ -370,7 +374,5 @@ def require_live_extra() -> None:
         import picows
         import uvloop
     except ImportError as error:
-        raise UsageError(
-            f"trading needs {error.name}: pip install 'dhanfast[live]'"
-        ) from None
+        raise UsageError(f"trading needs {error.name}: pip install 'dhanfast[live]'") from None
     del aiohttp, picows, uvloop

@@ -58,6 +58,18 @@ class UpdateService(Protocol):
         ...
 
 
+class CourierService(Protocol):
+    """Keeps the connections that requests leave by."""
+
+    async def run(self) -> None:
+        """Until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Await what is in flight, then end."""
+        ...
+
+
 class Account(Protocol):
     """What a real broker says of the account."""
 
@@ -97,7 +109,7 @@ class LiveEngine:
 
     Args:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
-        account, updates: of a real broker; None on paper.
+        account, updates, courier: of a real broker; None on paper.
         plan: how it behaves.
     """
 
@@ -109,11 +121,12 @@ class LiveEngine:
         *,
         account: Account | None = None,
         updates: UpdateService | None = None,
+        courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
-        self.account, self.updates = account, updates
+        self.account, self.updates, self.courier = account, updates, courier
         self.plan = plan or LivePlan()
         self.holds: set[str] = set(holds)
         if account is not None:
@@ -139,9 +152,10 @@ class LiveEngine:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._time()), group.create_task(self._heartbeat())]
-                services = [group.create_task(self.feed.run())]
-                if self.updates is not None:
-                    services.append(group.create_task(self.updates.run()))
+                services: list[FeedService | UpdateService | CourierService] = [self.feed]
+                services += [each for each in (self.updates, self.courier) if each is not None]
+                for service in services:
+                    group.create_task(service.run())
                 if self.account is not None:
                     tasks.append(group.create_task(self._reconcile_often()))
                 await self._stop.wait()
@@ -149,9 +163,8 @@ class LiveEngine:
                     await self._flatten()
                 for task in tasks:
                     task.cancel()
-                await self.feed.close()
-                if self.updates is not None:
-                    await self.updates.close()
+                for service in services:  # the courier last: what is in flight is awaited
+                    await service.close()
         except* DhanfastError as errors:
             failed = errors.exceptions[0]
         if failed is not None:

@@ -84,4 +84,6 @@ class DhanAccount:
     async def kill_switch(self, on: bool) -> str:
         """Turn the broker's kill switch; what became of it in words."""
         done = await self._rest.kill_switch(on)
-        return (done.text or "done") if isinstance(done, Accepted) else f"{FUNDS_NOT_TOUCHED}: {done}"
+        return (
+            (done.text or "done") if isinstance(done, Accepted) else f"{FUNDS_NOT_TOUCHED}: {done}"
+        )
