@@ -20,14 +20,15 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.config import Config
 from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of_day
+from dhanfast.app.tokens import token_source
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.live import LiveRun, Recovered
 from dhanfast.engine.live_engine import OPERATOR, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import BadData, ConfigError, NotAuthenticated, UsageError
-from dhanfast.security.tokens import FixedToken, Token, TokenSource
+from dhanfast.errors import BadData, ConfigError, UsageError
+from dhanfast.security.tokens import TokenSource
 
 if TYPE_CHECKING:
     from dhanfast.brokers.dhan.courier import DhanCourier
@@ -66,25 +67,6 @@ def hosts_of(config: Config) -> Hosts:
     return Hosts(**config.hosts())
 
 
-def tokens_of(config: Config, clock: Clock) -> TokenSource:
-    """Who gives the access token that the configuration names.
-
-    Raises:
-        NotAuthenticated: there is none.
-    """
-    named = config.broker.token
-    if named.place == "env":
-        value = config.environ.get(named.name, "")
-        if not value:
-            raise NotAuthenticated(
-                f"no access token: the variable {named.name}, which broker.token names, is not set"
-            )
-        return FixedToken(Token.of_jwt(value, config.client_id()))
-    from dhanfast.app.tokens import stored_tokens
-
-    return stored_tokens(config, hosts_of(config), clock)
-
-
 @contextlib.asynccontextmanager
 async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     """Everything built and connected to each other, nothing started; closed on leaving.
@@ -98,7 +80,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     market = await market_of(config, clock)
     contract = contract_of(config, hosts, market, clock)
     async with contextlib.AsyncExitStack() as stack:
-        tokens = tokens_of(config, clock)
+        tokens = await token_source(config, hosts, clock, stack)
         capital = None
         rest = None
         if mode == "live":
@@ -141,7 +123,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
 
 
 def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
-    """SHA-256 of everything that decisions depend on: a journal is gone on with by the same only."""
+    """SHA-256 of what decisions depend on: a journal is gone on with by the same only."""
     plain = config.as_dict()
     parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
