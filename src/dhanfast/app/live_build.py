@@ -18,9 +18,9 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
+from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
 from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of_day
-from dhanfast.app.tokens import token_source
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.live import LiveRun, Recovered
@@ -58,15 +58,6 @@ class Live:
     recovered: Recovered | None
 
 
-def hosts_of(config: Config) -> Hosts:
-    """Where the broker is.
-
-    Raises:
-        ConfigError: an address that is none.
-    """
-    return Hosts(**config.hosts())
-
-
 @contextlib.asynccontextmanager
 async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     """Everything built and connected to each other, nothing started; closed on leaving.
@@ -76,11 +67,19 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     Raises:
         ConfigError, UsageError, NotAuthenticated, BadData: what is missing or does not fit.
     """
-    clock, hosts = SystemClock(), hosts_of(config)
+    from dhanfast.brokers.dhan.web import AioWeb
+    from dhanfast.security.owner import TokenOwner
+
+    clock, hosts = SystemClock(), broker_hosts(config)
     market = await market_of(config, clock)
     contract = contract_of(config, hosts, market, clock)
     async with contextlib.AsyncExitStack() as stack:
-        tokens = await token_source(config, hosts, clock, stack)
+        web = AioWeb()
+        stack.push_async_callback(web.close)
+        owner = TokenOwner(
+            config.folders.secrets / "owner.lock", f"engine {config.engine.run}", clock
+        )
+        tokens = token_source(config, clock, web, owner=owner)
         capital = None
         rest = None
         if mode == "live":
