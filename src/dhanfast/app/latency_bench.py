@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +50,8 @@ from dhanfast.strategies import Rules, RuleStrategy
 DAY: Final = dt.date(2026, 11, 20)
 FIRST_S: Final = int(dt.datetime(2026, 11, 20, 4, 0, tzinfo=dt.UTC).timestamp())  # 09:30 IST
 PERCENTILES: Final = (50.0, 99.0, 99.9)
+WATCH_S: Final = 10.0
+Watch = Callable[[LiveRun, DhanFeed], None]
 
 
 class Eager(RuleStrategy):
@@ -75,6 +77,7 @@ class Measured:
     peer_orders: NDArray[np.int64]
     echo: NDArray[np.int64]
     packets: int
+    sent: int
     orders: int
 
     def rows(self) -> list[tuple[str, int, dict[str, float]]]:
@@ -98,12 +101,15 @@ def _of(samples: NDArray[np.int64]) -> dict[str, float]:
     return {f"p{at:g}": float(np.percentile(samples, at)) / 1000 for at in PERCENTILES}
 
 
-def measure(rate: int, traded: int, seconds: float, *, pin_core: int = -1) -> Measured:
+def measure(
+    rate: int, traded: int, seconds: float, *, pin_core: int = -1, watch: Watch | None = None
+) -> Measured:
     """Run the measurement.
 
     Args:
         rate: packets a second in all. traded: ticks a second of the traded future, 1..200.
         seconds: how long. pin_core: core of this process; -1 = any.
+        watch: called every WATCH_S with the run and its feed.
     Raises:
         DhanfastError: the other side did not start or did not answer.
     """
@@ -112,7 +118,7 @@ def measure(rate: int, traded: int, seconds: float, *, pin_core: int = -1) -> Me
     with _peer(rate, traded, seconds) as ports, tempfile.TemporaryDirectory() as folder:
         if pin_core >= 0:
             os.sched_setaffinity(0, {pin_core})
-        return uvloop.run(_measured(ports, Path(folder), traded, seconds))
+        return uvloop.run(_measured(ports, Path(folder), traded, seconds, watch))
 
 
 @contextlib.contextmanager
@@ -133,7 +139,15 @@ def _peer(rate: int, traded: int, seconds: float) -> Iterator[dict[str, int]]:
         process.communicate()
 
 
-async def _measured(ports: dict[str, int], folder: Path, traded: int, seconds: float) -> Measured:
+async def _watched(watch: Watch, run: LiveRun, feed: DhanFeed, clock: SystemClock) -> None:
+    while True:
+        await clock.sleep(WATCH_S)
+        watch(run, feed)
+
+
+async def _measured(
+    ports: dict[str, int], folder: Path, traded: int, seconds: float, watch: Watch | None
+) -> Measured:
     await _echo(ports["feed"])
     clock = SystemClock()
     hosts = Hosts(
@@ -174,8 +188,10 @@ async def _measured(ports: dict[str, int], folder: Path, traded: int, seconds: f
             group.create_task(courier.run())
             await courier.wait_ready(2)
             group.create_task(feed.run())
+            looking = group.create_task(_watched(watch or _nothing, run, feed, clock))
             async with asyncio.timeout(seconds + 30):
                 seen = json.loads(await told)
+            looking.cancel()
             await feed.close()
             await courier.close()
     finally:
@@ -187,8 +203,13 @@ async def _measured(ports: dict[str, int], folder: Path, traded: int, seconds: f
         np.array(seen["orders"], np.int64),
         np.array(seen["echo"], np.int64),
         feed.status().counters.get("packets", 0),
+        seen["sent"],
         run.kernel.orders_sent,
     )
+
+
+def _nothing(run: LiveRun, feed: DhanFeed) -> None:
+    """Nobody watches."""
 
 
 def _settings() -> Settings:

@@ -2,10 +2,12 @@
 
     python -m dhanfast.app.latency_peer RATE TRADED SECONDS
 
-It prints {"feed": port, "orders": port} and serves one measurement: an echo at /echo, then a feed of
-RATE full packets a second over FILLERS + 1 instruments, of which the traded one ticks TRADED times a
-second. An order is refused at once, so that every tick of the traded instrument makes the next one.
-When the feed ends it sends what it saw as a text message:
+It prints {"feed": port, "orders": port} and serves one measurement: an echo at /echo, then a feed
+of RATE full packets a second over FILLERS + 1 instruments, of which the traded one ticks TRADED
+times a second. An order is refused at once, so that every tick of the traded instrument makes the
+next one. When the feed ends it sends what it saw as a text message:
+
+    sent    packets that left
 
     echo    ns from a frame's sending to its echo's arrival
     orders  ns from the last traded tick's sending to an order's arrival
@@ -49,7 +51,7 @@ class Seen:
     """What was measured."""
 
     def __init__(self) -> None:
-        self.tick_ns = 0
+        self.tick_ns = self.sent = 0
         self.echo: list[int] = []
         self.orders: list[int] = []
 
@@ -134,14 +136,19 @@ class Peer:
         step_s = 0.005
         packets_a_step = max(1, round(self._rate * step_s))
         every = max(1, round(1 / (self._traded * step_s)))
+        bodies: dict[tuple[int, int], bytes] = {}  # fillers of this second: packing is dear
         loop = asyncio.get_running_loop()
         await asyncio.sleep(1.0)
         begun, step, volume = loop.time(), 0, 1_000
         while loop.time() - begun < self._seconds:
             utc_s = self._first_s + step // every
             for n in range(packets_a_step):
-                filler = full_packet(2_000 + n % FILLERS, utc_s, 100.0 + n, 10 + step)
-                transport.send(WSMsgType.BINARY, filler)
+                key = (n % FILLERS, utc_s)
+                if key not in bodies:
+                    bodies.pop((key[0], utc_s - 1), None)
+                    bodies[key] = full_packet(2_000 + key[0], utc_s, 100.0 + key[0], 10 + step)
+                transport.send(WSMsgType.BINARY, bodies[key])
+            self.seen.sent += packets_a_step
             if step % every == 0:
                 volume += 30
                 price = 60_000.0 + (step // every) % 20
@@ -149,10 +156,11 @@ class Peer:
                 await asyncio.sleep(step_s / 2)  # alone, as a tick of a real feed comes
                 self.seen.tick_ns = time.perf_counter_ns()
                 transport.send(WSMsgType.BINARY, packet)
+                self.seen.sent += 1
             step += 1
             await asyncio.sleep(max(0.0, begun + step * step_s - loop.time()))
         await asyncio.sleep(0.3)
-        seen = {"echo": self.seen.echo, "orders": self.seen.orders}
+        seen = {"echo": self.seen.echo, "orders": self.seen.orders, "sent": self.seen.sent}
         transport.send(WSMsgType.TEXT, json.dumps(seen).encode())
         await asyncio.sleep(0.3)
         transport.disconnect()
