@@ -3,7 +3,8 @@
 One pass over records in the order they were received:
     a tick      its trade changes what is shown, the open minute and the matching kernel; then the
                 book rows of the same instant; then packets for the clients
-    book rows   change the book; a whole message reaches the kernel when orders work there
+    book rows   change the book; of a whole message the kernel gets all levels when orders
+                work, else the best
 The tape stops after a record that made reports or reached a watched price, so that what must follow
 from it (a stop that rests after its entry filled, an order that waited for a price) happens at that
 time of the market and not later.

@@ -416,7 +416,7 @@ class Desk:
 
     def _accepted(self, ticket: Ticket, left: int, now_ns: int) -> None:
         ticket.exchange_ns = now_ns
-        if ticket.status == "TRANSIT":
+        if not ticket.exchange_id:
             self._exchange_ids += 1
             ticket.exchange_id = f"{1_300_000_000_000_000 + self._exchange_ids}"
             ticket.status = "PENDING"
