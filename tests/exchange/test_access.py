@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,14 @@ def account() -> Account:
     return make_account()
 
 
-def raw(account: Account, method: str, path: str, real_ns: int, headers=None, **query: str):  # type: ignore[no-untyped-def]
+def raw(
+    account: Account,
+    method: str,
+    path: str,
+    real_ns: int,
+    headers: dict[str, str] | None = None,
+    **query: str,
+) -> Any:
     core = account.core
     reply = core.request(method, path, query, headers or account.headers, b"", core.now_ns,
                          real_ns=real_ns)  # fmt: skip

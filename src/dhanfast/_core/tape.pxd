@@ -49,7 +49,7 @@ cdef class Tape:
     cdef list _books
     cdef list _lanes
     cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
-                    size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil
+                   size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil
     cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil
     cdef void _rows(self, const DepthRow *rows, size_t count, size_t *at, ns_t until_ns,
                     bint through) noexcept nogil

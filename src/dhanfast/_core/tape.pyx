@@ -194,7 +194,7 @@ cdef class Tape:
         return next_tick, next_row, stop
 
     cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
-                    size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
+                   size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
         cdef ns_t now_ns
         cdef int stop
         cdef uint32_t which
