@@ -25,6 +25,7 @@ STEP_S: Final = (0.0005, 0.02)  # shortest and longest pause between two looks a
 MAX_STEP_NS: Final = SECOND  # of the market, at full speed
 REQUEST_MAX: Final = 1 << 20
 LINGER: Final = struct.pack("ii", 1, 0)  # closing sends a reset
+KEEP_ALIVE_S: Final = 3_600.0  # of idle HTTP connections: clients keep theirs warm
 PING: Final = b"\x89\x00"
 CLOSE: Final = b"\x88\x02\x03\xe8"  # 1000
 
@@ -155,7 +156,7 @@ class ExchangeServer:
         app = web.Application(client_max_size=REQUEST_MAX)
         app.router.add_route("*", "/{tail:.*}", self._serve)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None,
-                               shutdown_timeout=0.5)  # fmt: skip
+                               keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.5)  # fmt: skip
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._host, self.port, reuse_address=True)
