@@ -195,3 +195,13 @@ def test_contracts_with_one_number_are_refused() -> None:
 def test_settings_refuse(given: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         ExchangeSettings.seeded(1, **given)
+
+
+def test_a_shares_earlier_days_follow_the_index(market: GeneratedMarket) -> None:
+    assert market.history is not None
+    before = market.history.previous(DAY)
+    assert before is not None
+    share, index = before.bars("TCS"), before.bars("NIFTY")
+    opened = market.plan.parts["index"][0]
+    assert np.abs(share["close"] - 310_000 * index["close"] / opened).max() <= 2.5
+    assert (share["close"] % 5 == 0).all() and (share["volume"] > 0).all()

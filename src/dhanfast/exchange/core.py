@@ -98,7 +98,12 @@ class ExchangeCore:
 
     def _make_exchange(self) -> None:
         day, count = self.market.day, len(self.contracts)
-        closes = [self.market.before(contract) for contract in self.contracts]
+        before = None if self.market.history is None else self.market.history.previous(day.date)
+        closes = []
+        for contract in self.contracts:
+            bars: Any = before.bars(contract.symbol) if before is not None else ()
+            closes.append((int(bars["close"][-1]), int(bars["oi"][-1]), int(bars["volume"].sum()))
+                          if len(bars) else (0, 0, 0))  # fmt: skip
         self.sessions = [
             session_of(contract, day, close[0])
             for contract, close in zip(self.contracts, closes, strict=True)

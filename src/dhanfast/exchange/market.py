@@ -87,10 +87,6 @@ class Market(Protocol):
     levels: int
     history: History | None
 
-    def before(self, contract: Contract) -> tuple[int, int, int]:
-        """Close, open interest and volume of the day before, paise and units; zeros: not known."""
-        ...
-
     def __iter__(self) -> Iterator[Records]:
         """The day from its first record on."""
         ...
@@ -129,16 +125,19 @@ class GeneratedMarket:
                              depth_levels=levels, batch=BATCH)  # fmt: skip
         self.label, self.generated, self.levels = self.plan.label, True, levels
         self.day = trading_day(day)
-        self.history: History | None = History(symbol, seed, strikes)
         self._equities = tuple(equities)
+        shares = {one.symbol: one.price for one in self._equities}
+        opened = float(self.plan.parts["index"][0])
+        self.history: History | None = History(symbol, seed, strikes, shares, opened)
         listed = [self._listed(one) for one in self.plan.instruments]
-        shares = [
-            Contract(len(listed) + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
+        first = len(listed)
+        listed += [
+            Contract(first + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
                      EQUITY_TICK, isin=one.isin, name=one.name,
                      band_low=_band(one.price, 9), band_high=_band(one.price, 11))
             for at, one in enumerate(self._equities)
         ]  # fmt: skip
-        self.contracts = Contracts([*listed, *shares])
+        self.contracts = Contracts(listed)
 
     def _listed(self, one: TickInstrument) -> Contract:
         symbol, day = self.plan.symbol, self.plan.day
@@ -151,25 +150,6 @@ class GeneratedMarket:
         return Contract(one.index, segment, FIRST_ID - 1 + one.index, one.symbol, one.kind, symbol,
                         one.lot, one.tick, one.expiry, strike, freeze_of(symbol, day),
                         monthly(symbol, one.expiry))  # fmt: skip
-
-    def before(self, contract: Contract) -> tuple[int, int, int]:
-        """Close, open interest and volume of the day before, paise and units; zeros: not known.
-
-        A share's close is as far from its open as the index's.
-        """
-        day = self.history.previous(self.day.date) if self.history is not None else None
-        if day is None:
-            return 0, 0, 0
-        if contract.kind == "EQ":
-            share = next(one for one in self._equities if one.symbol == contract.symbol)
-            bars = day.bars(self.plan.symbol)
-            opened = float(self.plan.parts["index"][0])
-            close = share.price * int(bars["close"][-1]) / opened if len(bars) else 0.0
-            return round(close / EQUITY_TICK) * EQUITY_TICK, 0, 0
-        bars = day.bars(contract.symbol)
-        if not len(bars):
-            return 0, 0, 0
-        return int(bars["close"][-1]), int(bars["oi"][-1]), int(bars["volume"].sum())
 
     def __iter__(self) -> Iterator[Records]:
         """The day from its first record on."""
@@ -246,10 +226,6 @@ class RecordedMarket:
             raise BadData(f"{path}: its instruments are not described; import it again")
         self._numbers = [one.index for one in listed]
         self.contracts = Contracts(_numbered(listed, self.day.date))
-
-    def before(self, contract: Contract) -> tuple[int, int, int]:
-        """Zeros: an archive does not tell of the day before."""
-        return 0, 0, 0
 
     def __iter__(self) -> Iterator[Records]:
         """The day from its first record on."""
