@@ -194,7 +194,7 @@ cdef class Tape:
         return next_tick, next_row, stop
 
     cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
-                    size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
+                   size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
         cdef ns_t now_ns
         cdef int stop
         cdef uint32_t which
@@ -327,7 +327,7 @@ cdef class Tape:
         cdef int64_t prices[2][TOP]
         cdef int64_t units[2][TOP]
         cdef int32_t counts[2]
-        cdef int32_t at, which
+        cdef int32_t at, which, limit
         cdef uint32_t lane
         face.deep = 1
         face.seen_ns = now_ns
@@ -339,15 +339,19 @@ cdef class Tape:
         if book.ask.hi > book.ask.lo:
             face.ask = book.ask.levels[book.ask.hi - 1].price
             face.ask_qty = book.ask.levels[book.ask.hi - 1].qty
-        if self.match.live and not (face.bid and face.ask and face.bid >= face.ask):
-            for which in range(2):
-                counts[which] = face_side(face, book, Side.BUY if which == 0 else Side.SELL,
-                                          &levels[0], TOP)
-                for at in range(counts[which]):
-                    prices[which][at] = levels[at].price
-                    units[which][at] = levels[at].qty
-            self.match.depth(instrument, &prices[0][0], &units[0][0], <size_t>counts[0],
-                             &prices[1][0], &units[1][0], <size_t>counts[1], now_ns)
+        # The kernel must always know the best: an order that arrives before the next message meets
+        # what it was told last. A crossed book is no quote.
+        limit = TOP if self.match.live else 1
+        if face.bid and face.ask and face.bid >= face.ask:
+            limit = 0
+        for which in range(2):
+            counts[which] = face_side(face, book, Side.BUY if which == 0 else Side.SELL,
+                                      &levels[0], limit)
+            for at in range(counts[which]):
+                prices[which][at] = levels[at].price
+                units[which][at] = levels[at].qty
+        self.match.depth(instrument, &prices[0][0], &units[0][0], <size_t>counts[0],
+                         &prices[1][0], &units[1][0], <size_t>counts[1], now_ns)
         for lane in range(self.lane_count):
             lane_depth(self.lanes[lane], instrument, face, book)
 

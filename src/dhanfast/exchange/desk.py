@@ -80,6 +80,7 @@ class Desk:
         self._by_match: dict[int, Ticket] = {}
         self._last_match = 0
         self._exchange_ids = 0
+        self._waiting: list[Ticket] = []
         self.on_fill: list[Callable[[Ticket, int, int, int], None]] = []
         self.on_end: list[Callable[[Ticket, int], None]] = []
 
@@ -104,6 +105,7 @@ class Desk:
             self._reject(ticket, refusal[0], refusal[1].format(id=ticket.order_id), now_ns)
         elif wish.amo and now_ns < self._open_ns(ticket.contract):
             ticket.status = "PENDING"
+            self._waiting.append(ticket)
             self._changed(ticket, CONFIRMED, now_ns)
         else:
             self.send(ticket, now_ns)
@@ -136,11 +138,12 @@ class Desk:
     def release(self, now_ns: int) -> None:
         """Send what was waiting for the open."""
         waits = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 30, "OPEN_60": 60}
-        for ticket in self.blotter.tickets:
+        for ticket in self._waiting:
             if ticket.wish.amo and ticket.status == "PENDING" and not ticket.match_id:
                 due_ns = self._open_ns(ticket.contract) + waits[ticket.wish.amo] * 60_000_000_000
                 if now_ns >= due_ns:
                     self.send(ticket, now_ns)
+        self._waiting = [one for one in self._waiting if one.is_open and not one.match_id]
 
     def _priced(self, wish: Wish) -> tuple[Wish, str]:
         """A market order gets the limit that protects it; so does a stop's, when that is done."""
@@ -416,7 +419,7 @@ class Desk:
 
     def _accepted(self, ticket: Ticket, left: int, now_ns: int) -> None:
         ticket.exchange_ns = now_ns
-        if ticket.status == "TRANSIT":
+        if not ticket.exchange_id:
             self._exchange_ids += 1
             ticket.exchange_id = f"{1_300_000_000_000_000 + self._exchange_ids}"
             ticket.status = "PENDING"

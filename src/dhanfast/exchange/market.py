@@ -125,16 +125,19 @@ class GeneratedMarket:
                              depth_levels=levels, batch=BATCH)  # fmt: skip
         self.label, self.generated, self.levels = self.plan.label, True, levels
         self.day = trading_day(day)
-        self.history: History | None = History(symbol, seed, strikes)
         self._equities = tuple(equities)
+        shares = {one.symbol: one.price for one in self._equities}
+        opened = float(self.plan.parts["index"][0])
+        self.history: History | None = History(symbol, seed, strikes, shares, opened)
         listed = [self._listed(one) for one in self.plan.instruments]
-        shares = [
-            Contract(len(listed) + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
+        first = len(listed)
+        listed += [
+            Contract(first + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
                      EQUITY_TICK, isin=one.isin, name=one.name,
                      band_low=_band(one.price, 9), band_high=_band(one.price, 11))
             for at, one in enumerate(self._equities)
         ]  # fmt: skip
-        self.contracts = Contracts([*listed, *shares])
+        self.contracts = Contracts(listed)
 
     def _listed(self, one: TickInstrument) -> Contract:
         symbol, day = self.plan.symbol, self.plan.day
