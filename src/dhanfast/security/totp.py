@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from dhanfast.clock import Clock
 from dhanfast.errors import UsageError
+from dhanfast.security.redact import REDACTOR
 
 STEP_S: Final = 30
 MARGIN_S: Final = 3.0  # a code that ends sooner may be over when it arrives
@@ -31,6 +32,7 @@ def checked_secret(text: str) -> str:
             f"TOTP secret holds {len(raw)} bytes, at least {SECRET_MIN} are needed; copy the "
             "secret, not the 6-digit code"
         )
+    REDACTOR.know(secret)
     return secret
 
 
