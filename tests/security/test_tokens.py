@@ -1,6 +1,7 @@
 """Tokens do not print themselves; what is logged is cleaned; codes are those of the standard."""
 
 import asyncio
+import base64
 import copy
 import json
 import logging
@@ -79,6 +80,13 @@ def test_a_fixed_token_is_not_renewed() -> None:
 @pytest.mark.parametrize("at_s", RFC_CODES)
 def test_codes_are_those_of_the_standard(at_s: int) -> None:
     assert code_at(RFC_SECRET, at_s * 10**9) == RFC_CODES[at_s]
+
+
+@given(st.binary(min_size=14, max_size=40), st.integers(0, 2**33))
+def test_codes_are_those_of_pyotp(key: bytes, at_s: int) -> None:
+    pyotp = pytest.importorskip("pyotp", reason="the oracle; needs the extra [live]")
+    secret = base64.b32encode(key).decode().rstrip("=")
+    assert code_at(secret, at_s * 10**9 + 999_999_999) == pyotp.TOTP(secret).at(at_s)
 
 
 def test_a_code_that_is_about_to_end_is_waited_out() -> None:
