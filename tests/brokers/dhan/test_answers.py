@@ -31,9 +31,11 @@ ZONE = dt.timezone(dt.timedelta(hours=5, minutes=30))
 LISTED = {("NSE_EQ", "1333"): 7, ("NSE_FNO", "49081"): 8}
 
 
-def utc_ns(*parts: int) -> int:
+def utc_ns(year: int, month: int, day: int, *clock: int) -> int:
     """An IST time by the standard library."""
-    return int(dt.datetime(*parts, tzinfo=ZONE).timestamp()) * 1_000_000_000  # type: ignore[misc, arg-type]
+    hour, minute, second = (*clock, 0, 0, 0)[:3]
+    moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=ZONE)
+    return int(moment.timestamp()) * 1_000_000_000
 
 
 def half_up(value: Fraction) -> int:

@@ -103,9 +103,9 @@ async def serving(*acts: Act) -> AsyncIterator[Server]:
         yield server
 
 
-def over(server: Server, **settings: float) -> DhanRest:
+def over(server: Server) -> DhanRest:
     """A client of that server."""
-    fast = CallSettings(**{"tries": 1, "order_s": 0.3, "read_s": 0.3, **settings})  # type: ignore[arg-type]
+    fast = CallSettings(tries=1, order_s=0.3, read_s=0.3)
     return DhanRest(Hosts.loopback(server.port), Tokens(), SystemClock(), settings=fast)
 
 
