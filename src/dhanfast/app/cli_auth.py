@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 refused, 2 usage, 4 not authenticated.
 
 import asyncio
 import datetime as dt
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from dhanfast.app.broker_session import broker_hosts
+from dhanfast.app.config import Config
+from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
-from dhanfast.app.secret_input import hidden, json_option, secret_store, secrets_folder, token_owner
+from dhanfast.app.secret_input import OWNER_FILE, hidden, json_option, secret_store, token_owner
 from dhanfast.clock import SystemClock
 from dhanfast.errors import NotAuthenticated, UsageError
 
@@ -40,6 +42,7 @@ exchange_option = click.option(
 class Desk:
     """What the commands work with."""
 
+    config: Config
     store: "SecretStore"
     calls: "AuthCalls"
     tokens: "StoredTokens"
@@ -74,7 +77,10 @@ def auth() -> None:
 @exchange_option
 @json_option
 @edge
-def login_command(method: str | None, exchange: str | None, as_json: bool, **given: Any) -> None:
+@config_options
+def login_command(
+    method: str | None, exchange: str | None, as_json: bool, config: Config, **given: Any
+) -> None:
     """Log in: in the browser, with PIN and TOTP, or with a token from the broker's site.
 
     \b
@@ -87,11 +93,11 @@ def login_command(method: str | None, exchange: str | None, as_json: bool, **giv
 
     async def act(desk: Desk) -> "Token":
         chosen = method or _default_method(desk.store, given)
-        with token_owner("dhanfast auth login"):
+        with token_owner(config.folders.secrets, "dhanfast auth login"):
             token = await ways[chosen](desk, given)
             return desk.tokens.keep(token)
 
-    token = _with_desk(exchange, act, "")
+    token = _with_desk(config, exchange, act, "")
     if given["delete_file"] and given["path"] is not None:
         given["path"].unlink()
         click.echo(f"deleted {given['path']}", err=True)
@@ -102,9 +108,10 @@ def login_command(method: str | None, exchange: str | None, as_json: bool, **giv
 @exchange_option
 @json_option
 @edge
-def totp_command(exchange: str | None, as_json: bool) -> None:
+@config_options
+def totp_command(exchange: str | None, as_json: bool, config: Config) -> None:
     """Make a new token with the stored PIN and TOTP secret; for machines without a person."""
-    token = _with_desk(exchange, lambda desk: desk.tokens.mint(), "dhanfast auth totp")
+    token = _with_desk(config, exchange, lambda desk: desk.tokens.mint(), "dhanfast auth totp")
     _show(token, "store", as_json)
 
 
@@ -112,9 +119,10 @@ def totp_command(exchange: str | None, as_json: bool) -> None:
 @exchange_option
 @json_option
 @edge
-def renew_command(exchange: str | None, as_json: bool) -> None:
+@config_options
+def renew_command(exchange: str | None, as_json: bool, config: Config) -> None:
     """Renew the token now: one from the broker's site as it is, others with PIN and TOTP."""
-    token = _with_desk(exchange, lambda desk: desk.tokens.renew(), "dhanfast auth renew")
+    token = _with_desk(config, exchange, lambda desk: desk.tokens.renew(), "dhanfast auth renew")
     _show(token, "store", as_json)
 
 
@@ -123,9 +131,10 @@ def renew_command(exchange: str | None, as_json: bool) -> None:
 @exchange_option
 @json_option
 @edge
-def status_command(offline: bool, exchange: str | None, as_json: bool) -> None:
+@config_options
+def status_command(offline: bool, exchange: str | None, as_json: bool, config: Config) -> None:
     """Show whose token there is, where it is kept, when it ends, and what the broker says of it."""
-    said = _with_desk(exchange, lambda desk: _status(desk, offline), "")
+    said = _with_desk(config, exchange, lambda desk: _status(desk, offline), "")
     if as_json:
         print_json(said)
     else:
@@ -140,21 +149,23 @@ def status_command(offline: bool, exchange: str | None, as_json: bool) -> None:
 @auth.command("logout")
 @click.option("--all", "everything", is_flag=True, help="Forget PIN, TOTP secret and keys as well.")
 @edge
-def logout_command(everything: bool) -> None:
+@config_options
+def logout_command(everything: bool, config: Config) -> None:
     """Forget the token. The broker takes it until it ends; it can be ended on the broker's site."""
     from dhanfast.brokers.dhan.stored_tokens import KNOWN, TOKEN, TRIED, V1_FILE
 
-    with token_owner("dhanfast auth logout"):
-        gone = secret_store().remove(*((*KNOWN, TRIED) if everything else (TOKEN,)))
+    folder = config.folders.secrets
+    with token_owner(folder, "dhanfast auth logout"):
+        gone = secret_store(folder).remove(*((*KNOWN, TRIED) if everything else (TOKEN,)))
     click.echo("forgotten: " + ", ".join(gone) if gone else "no token was kept")
     if Path(V1_FILE).exists():
         click.echo(f"{V1_FILE} still holds a token in the clear; delete it", err=True)
-    if os.environ.get("DHAN_ACCESS_TOKEN"):
+    if config.environ.get("DHAN_ACCESS_TOKEN"):
         click.echo("DHAN_ACCESS_TOKEN still holds a token", err=True)
 
 
-def hosts_of(exchange: str | None) -> Any:
-    """Dhan's addresses, or those of an exchange on this machine.
+def hosts_of(config: Config, exchange: str | None) -> Any:
+    """The broker's addresses by the configuration, or those of an exchange on this machine.
 
     Raises:
         UsageError: an address that is not of this machine.
@@ -162,7 +173,7 @@ def hosts_of(exchange: str | None) -> Any:
     from dhanfast.brokers.dhan.hosts import LOOPBACK, Hosts
 
     if exchange is None:
-        return Hosts()
+        return broker_hosts(config)
     parts = urlsplit(exchange)
     try:
         port = parts.port
@@ -174,25 +185,25 @@ def hosts_of(exchange: str | None) -> Any:
 
 
 def _with_desk(
-    exchange: str | None, act: "Callable[[Desk], Awaitable[Result]]", purpose: str
+    config: Config, exchange: str | None, act: "Callable[[Desk], Awaitable[Result]]", purpose: str
 ) -> "Result":
     """Run something with the user's store and a connection."""
     from dhanfast.brokers.dhan.auth import AuthCalls
     from dhanfast.brokers.dhan.stored_tokens import V1_FILE, StoredTokens
     from dhanfast.brokers.dhan.web import AioWeb
 
-    hosts = hosts_of(exchange)
+    hosts, folder = hosts_of(config, exchange), config.folders.secrets
 
     async def run() -> Result:
         web = AioWeb()
-        owner = token_owner(purpose) if purpose else None
+        owner = token_owner(folder, purpose) if purpose else None
         try:
-            calls, store = AuthCalls(hosts, web), secret_store()
+            calls, store = AuthCalls(hosts, web), secret_store(folder)
             tokens = StoredTokens(
-                calls, SystemClock(), store=store, environ=os.environ,
+                calls, SystemClock(), store=store, environ=config.environ,
                 token_file=Path(V1_FILE), owner=owner,
             )  # fmt: skip
-            return await act(Desk(store, calls, tokens))
+            return await act(Desk(config, store, calls, tokens))
         finally:
             await web.close()
             if owner is not None:
@@ -219,7 +230,7 @@ def _named_client(desk: Desk, given: dict[str, Any]) -> str:
     from dhanfast.brokers.dhan.stored_tokens import CLIENT_ID, PLACEHOLDERS
 
     kept = desk.store.get(CLIENT_ID) or ""
-    named = given["client_id"] or kept or os.environ.get("DHAN_CLIENT_ID", "")
+    named = given["client_id"] or kept or desk.config.client_id()
     if named in PLACEHOLDERS:
         named = hidden("Client id: ")
     named = checked_client_id(named)
@@ -360,7 +371,7 @@ async def _status(desk: Desk, offline: bool) -> dict[str, Any]:
     from dhanfast.security.owner import holder
 
     found = desk.tokens.found()
-    owner = holder(secrets_folder() / "owner.lock")
+    owner = holder(desk.config.folders.secrets / OWNER_FILE)
     said: dict[str, Any] = {"authenticated": False, "reason": "there is no token"}
     if found is None:
         said["reason"] += "; log in with `dhanfast auth login`"

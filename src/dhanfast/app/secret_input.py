@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dhanfast.security.store import SecretStore
 
 PASSPHRASE_FILE = "DHANFAST_PASSPHRASE_FILE"
+OWNER_FILE = "owner.lock"
 
 
 def secrets_folder() -> Path:
@@ -25,20 +26,24 @@ def secrets_folder() -> Path:
     return default_root(os.environ).with_name("secrets")
 
 
-def secret_store() -> "SecretStore":
-    """The user's store; asks for its passphrase only where somebody can answer."""
+def secret_store(folder: Path | None = None) -> "SecretStore":
+    """The user's store; asks for its passphrase only where somebody can answer.
+
+    Args:
+        folder: of secrets; None = the user's own.
+    """
     from dhanfast.security.store import open_store
 
     ask = hidden if sys.stdin.isatty() else None
-    return open_store(secrets_folder(), os.environ.get(PASSPHRASE_FILE), ask)
+    return open_store(folder or secrets_folder(), os.environ.get(PASSPHRASE_FILE), ask)
 
 
-def token_owner(purpose: str) -> "TokenOwner":
-    """The right to make tokens on this machine."""
+def token_owner(folder: Path, purpose: str) -> "TokenOwner":
+    """The right to make tokens of the secrets in a folder."""
     from dhanfast.clock import SystemClock
     from dhanfast.security.owner import TokenOwner
 
-    return TokenOwner(secrets_folder() / "owner.lock", purpose, SystemClock())
+    return TokenOwner(folder / OWNER_FILE, purpose, SystemClock())
 
 
 def hidden(prompt: str) -> str:
