@@ -16,6 +16,7 @@ from dhanfast.errors import DhanfastError
 
 # verb -> (module, attribute, one line for --help)
 COMMANDS = {
+    "auth": ("dhanfast.app.cli_auth", "auth", "Log in to the broker, renew, see who is logged in."),
     "backtest": (
         "dhanfast.app.cli_backtest",
         "backtest",
@@ -107,6 +108,11 @@ COMMANDS = {
         "dhanfast.app.cli_replay",
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
+    ),
+    "secrets": (
+        "dhanfast.app.cli_secrets",
+        "secrets",
+        "Keep PIN, TOTP secret and keys encrypted; move them.",
     ),
     "trade": (
         "dhanfast.app.cli_trade",

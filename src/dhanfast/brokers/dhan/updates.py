@@ -155,8 +155,8 @@ class OrderUpdates:
 
     async def run(self) -> None:
         """Stay connected until `close`, or until it is cancelled."""
-        if self._task is not None:
-            raise UsageError("order updates run already, or have run; make a new object")
+        if self._task is not None or self._closing:
+            raise UsageError("order updates run already, have run or was closed; make a new object")
         self._task = asyncio.create_task(self._stay())
         try:
             await self._task
