@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 10.0  # name, TCP and TLS; then as long again for the handshake
 PING_S: Final = 20.0  # idle time before a ping of ours, and what its answer may take
 MESSAGE_MAX: Final = 1 << 22  # bytes of a frame: a hundred times what is documented
-READ_BUFFER: Final = 1 << 17
+READ_BUFFER: Final = 1 << 16
 STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 NOT_WORDS: Final = "\r\n\t"
 log = logging.getLogger("dhanfast.feed")
