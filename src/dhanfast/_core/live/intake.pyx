@@ -22,13 +22,20 @@ from dhanfast.errors import UsageError
 cdef class Intake:
     """The base of both intakes: clocks, when each instrument was last heard of, notices.
 
+    Args:
+        decoder: whose table it shares; this class itself lets every message fall.
+        clock, market_clock: see `FeedIntake`.
     Attributes:
         table: the instruments it knows.
         messages: taken so far.
         notices_dropped: of messages with more notices than fit.
+    Raises:
+        UsageError: not a decoder.
     """
 
     def __cinit__(self, decoder, *args, clock=None, market_clock=None, **kwargs):
+        if not isinstance(decoder, (DhanDecoder, DhanDepthDecoder)):
+            raise UsageError(f"an intake needs a decoder, was given {type(decoder).__name__}")
         self.table = decoder.table
         self._seen_ns = <ns_t *>calloc(self.table.state.count + 1, sizeof(ns_t))
         if self._seen_ns == NULL:
@@ -178,8 +185,8 @@ cdef class FeedIntake(Intake):
         UsageError: the writer's records are not ticks.
     """
 
-    def __init__(self, DhanDecoder decoder not None, TickSink sink=None, *, Ring ring=None,
-                 BroadcastWriter writer=None, clock=None, market_clock=None):
+    def __cinit__(self, DhanDecoder decoder not None, TickSink sink=None, *, Ring ring=None,
+                  BroadcastWriter writer=None, clock=None, market_clock=None):
         _check_writer(writer, TICK_DTYPE)
         self.decoder, self._sink, self._ring, self._writer = decoder, sink, ring, writer
         self.lag = LatencyHistogram()
@@ -256,8 +263,8 @@ cdef class DepthIntake(Intake):
         UsageError: the writer's records are not depth rows.
     """
 
-    def __init__(self, DhanDepthDecoder decoder not None, DepthSink sink=None, *,
-                 BroadcastWriter writer=None, clock=None, market_clock=None):
+    def __cinit__(self, DhanDepthDecoder decoder not None, DepthSink sink=None, *,
+                  BroadcastWriter writer=None, clock=None, market_clock=None):
         _check_writer(writer, DEPTH_DTYPE)
         self.decoder, self._sink, self._writer = decoder, sink, writer
         self.out.rows = &self._rows[0]

@@ -21,7 +21,7 @@ cdef class FeedListener(WSListener):
         dropped_frames: that could not be part of a message.
     """
 
-    def __init__(self, Intake intake not None, receiver):
+    def __cinit__(self, Intake intake not None, receiver):
         self._intake, self._receiver = intake, receiver
         self._joined = bytearray()
 
