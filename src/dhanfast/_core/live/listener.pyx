@@ -36,7 +36,7 @@ cdef class FeedListener(WSListener):
             intake.stamp(&self._recv_ns, &self._stamp_ns)
         self._stamped = not frame.last_in_buffer
         if frame.msg_type == WSMsgType.BINARY and frame.fin and not (
-                self._joining or frame.rsv1 or frame.rsv2 or frame.rsv3):
+                self._joining or self._skipping or frame.rsv1 or frame.rsv2 or frame.rsv3):
             self._message(<const uint8_t *>frame.payload_ptr, <size_t>frame.payload_size)
         else:
             self._other(transport, frame)
