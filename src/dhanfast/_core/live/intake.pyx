@@ -209,24 +209,30 @@ cdef class FeedIntake(Intake):
 
     cdef void _hand_over(self, ns_t recv_ns, ns_t seen_ns) noexcept:
         cdef size_t count = self.out.tick_count
-        cdef const Tick *tick
-        cdef Event event
-        cdef size_t i
+        cdef const Tick *tick = &self._ticks[0]
+        cdef const Tick *end = tick + count
         self.out.tick_count = 0
-        for i in range(count):
-            tick = &self._ticks[i]
+        if self._sink is not None:
+            self._sink.take(tick, count, recv_ns)
+        if self._writer is not None:
+            while tick != end:
+                self._writer.publish(tick)
+                tick += 1
+        if self._ring is not None:
+            self._to_ring(count)
+        tick = &self._ticks[0]
+        while tick != end:
             self._seen_ns[self.table.state.slot_of[tick.instrument]] = seen_ns
             if tick.price and not tick.flags & (TickFlag.SEED | TickFlag.TIME_RECEIVED):
                 latency_record(&self.lag.state, recv_ns - tick.exch_ns)
-        if self._sink is not None:
-            self._sink.take(&self._ticks[0], count, recv_ns)
-        if self._ring is not None:
-            for i in range(count):
-                event_of_tick(&event, &self._ticks[i])
-                self._ring.push(&event)
-        if self._writer is not None:
-            for i in range(count):
-                self._writer.publish(&self._ticks[i])
+            tick += 1
+
+    cdef void _to_ring(self, size_t count) noexcept:
+        cdef Event event
+        cdef size_t i
+        for i in range(count):
+            event_of_tick(&event, &self._ticks[i])
+            self._ring.push(&event)
 
     cdef void feed_event(self, int event, ns_t at_ns) noexcept:
         if self._sink is not None:

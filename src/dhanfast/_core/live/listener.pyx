@@ -31,9 +31,8 @@ cdef class FeedListener(WSListener):
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         """Called by picows for each frame."""
-        cdef Intake intake = self._intake
         if not self._stamped:
-            intake.stamp(&self._recv_ns, &self._stamp_ns)
+            self._intake.stamp(&self._recv_ns, &self._stamp_ns)
         self._stamped = not frame.last_in_buffer
         if frame.msg_type == WSMsgType.BINARY and frame.fin and not (
                 self._joining or self._skipping or frame.rsv1 or frame.rsv2 or frame.rsv3):
