@@ -101,6 +101,13 @@ cdef class Intake:
         self.take(&view[0], len(payload), recv_ns, seen_ns)
         return self.take_notices()
 
+    def now_ns(self):
+        """The clock of silence, UTC ns."""
+        cdef ns_t recv_ns = 0
+        cdef ns_t seen_ns = 0
+        self.stamp(&recv_ns, &seen_ns)
+        return seen_ns
+
     def tell_event(self, event: int):
         """Tell the sink that the feed was lost or is back, now.
 

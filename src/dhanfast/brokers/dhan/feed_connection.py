@@ -70,6 +70,7 @@ class Counts(NamedTuple):
     size: int = 0
     pings: int = 0
     dropped_frames: int = 0
+    seen_ns: int = 0  # when the last message came
 
     def and_of(self, line: Line) -> "Counts":
         """These and those of a line."""
@@ -78,6 +79,7 @@ class Counts(NamedTuple):
             self.size + line.size,
             self.pings + line.pings,
             self.dropped_frames + line.dropped_frames,
+            line.seen_ns or self.seen_ns,
         )
 
 

@@ -293,6 +293,7 @@ class FeedPool:
             absent=self.subscriptions.absent,
             gaps=self.gaps,
             mute=self.mute,
+            last_message_ns=max((connection.counts.seen_ns for _, connection in lanes), default=0),
             silent_until_ns=self.world.door.silent_until_ns,
             hours_known=not self._hours.unknown_year,
             lag_p50_ns=None if lag is None else lag.percentile(50),
@@ -301,7 +302,7 @@ class FeedPool:
         )
 
     def _told(self, lane: _Lane, connection: Connection) -> ConnectionStatus:
-        messages, size, pings, dropped = connection.counts
+        counts = connection.counts
         return ConnectionStatus(
             number=lane.number,
             state=connection.state.value,
@@ -309,10 +310,11 @@ class FeedPool:
             opened=connection.opened,
             failures=connection.failures,
             subscriptions=self.subscriptions.size(lane.number),
-            messages=messages,
-            bytes=size,
-            pings=pings,
-            dropped_frames=dropped,
+            messages=counts.messages,
+            bytes=counts.size,
+            pings=counts.pings,
+            dropped_frames=counts.dropped_frames,
+            last_message_ns=counts.seen_ns,
             last_ending="" if connection.last is None else str(connection.last),
         )
 
