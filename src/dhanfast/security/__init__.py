@@ -1,0 +1,1 @@
+"""Secrets: tokens that never print themselves, an encrypted store, log redaction, one owner."""
