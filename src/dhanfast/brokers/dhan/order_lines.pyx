@@ -16,10 +16,10 @@ A line whose `send` failed before a byte was taken hands the request on: that is
 which a request is tried on a second connection, because it never left on the first.
 """
 
-cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, ECONNRESET, EINVAL, ENOBUFS, EPROTO, ESHUTDOWN, ETIMEDOUT, errno
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen, strncmp
 
 import asyncio
 from collections import deque
@@ -29,7 +29,7 @@ import numpy as np
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.orderhttp cimport REQUEST_MAX, AnswerReader, Reading, RequestBook
 from dhanfast._core.live.records import INTENT_DTYPE
-from dhanfast._core.live.records cimport Answer, Intent, IntentKind, Outcome
+from dhanfast._core.live.records cimport BROKER_ID_MAX, Answer, Intent, IntentKind, Outcome, Seen
 from dhanfast._core.types cimport OrderFlag
 from dhanfast.errors import UsageError
 from dhanfast.security.redact import logger
@@ -45,6 +45,14 @@ cdef enum:
     DEAD = 0                 # nothing has left: another line may have it
     BAD = -1                 # no request can be made of it
     RANKS = 3
+    WORDS = 7
+
+cdef const char *_WORDS[WORDS]
+_WORDS[:] = [b"TRANSIT", b"PENDING", b"PART_TRADED", b"TRADED", b"CANCELLED", b"REJECTED",
+             b"EXPIRED"]
+cdef unsigned char _SEEN[WORDS]
+_SEEN[:] = [Seen.TRANSIT, Seen.PENDING, Seen.PENDING, Seen.TRADED, Seen.CANCELLED, Seen.REJECTED,
+            Seen.EXPIRED]
 
 _LOG = logger("dhanfast.brokers.dhan.courier")
 
@@ -138,7 +146,8 @@ cdef class OrderLine:
         # One timer a line, armed again when it fires early: requests are far more frequent than
         # time-outs, and a timer costs as much as a request.
         loop = self._desk._loop()
-        self._deadline = loop.time() + within_s
+        self._since = loop.time()
+        self._deadline = self._since + within_s
         if self._timer is None:
             self._timer = loop.call_later(within_s, self._tick)
 
@@ -159,15 +168,13 @@ cdef class OrderLine:
         Args:
             data: bytes.
         """
-        cdef const unsigned char[::1] raw = data
+        cdef bytes raw = data
         cdef int reading
         if not self._busy:
             _LOG.warning("line %d: %d bytes that nobody asked for", self.number, len(data))
             self.retire()
             return
-        if raw.shape[0] == 0:
-            return
-        reading = self._reader.feed(<const char *>&raw[0], raw.shape[0])
+        reading = self._reader.feed(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
         if reading == Reading.WHOLE:
             self._answered()
         elif reading == Reading.BAD:
@@ -177,20 +184,24 @@ cdef class OrderLine:
         cdef AnswerReader reader = self._reader
         cdef Intent intent = self._intent
         cdef bint pinged = self._pinging
-        body = reader.body
+        cdef Answer answer
+        # The buffer is the next request's: what is wanted of it is taken now.
+        cdef bint plain = not pinged and plain_answer(
+            &intent, reader.status, reader._buffer + reader._body_at, reader._body_size, &answer)
+        body = None if plain else reader.body
         cdef int status = reader.status, retry_after_s = reader.retry_after_s
         self._busy = self._pinging = False
         if reader.keep_s:
             self.keep_s = reader.keep_s
-        if (reader.keeps and reader.spare == 0 and not self._retired
-                and not self._transport.is_closing()):
-            self._since = self._desk._loop().time()
-            self._ready = True
+        if reader.keeps and reader.spare == 0 and not self._retired:
+            self._ready = True                               # whether it closes, `_write` asks
         else:
             self.retire()
         # The next request leaves before anybody hears of this one.
         self._desk._pump()
-        if pinged:
+        if plain:
+            self._desk._tell(&answer)
+        elif pinged:
             self._desk._pong(status, body)
         else:
             self._desk._settle(&intent, status, body, retry_after_s)
@@ -357,15 +368,20 @@ cdef class OrderDesk(Courier):
         """Carry one request; its Answer comes by `on_answer`, perhaps inside this call.
 
         Args:
-            intent: an INTENT_DTYPE record.
+            intent: an INTENT_DTYPE record, or its bytes.
         Raises:
-            UsageError: it is none.
+            UsageError: it is neither.
         """
-        if getattr(intent, "dtype", None) != INTENT_DTYPE:
-            raise UsageError("intent: expected a record of INTENT_DTYPE")
-        cdef bytes raw = intent.tobytes()
-        cdef const char *at = raw
-        self.carry(<const Intent *>at)
+        cdef bytes raw
+        if isinstance(intent, bytes):
+            raw = intent
+        elif getattr(intent, "dtype", None) == INTENT_DTYPE:
+            raw = intent.tobytes()
+        else:
+            raise UsageError("intent: expected a record of INTENT_DTYPE, or its bytes")
+        if len(raw) != sizeof(Intent):
+            raise UsageError(f"intent: a record has {sizeof(Intent)} bytes, had {len(raw)}")
+        self.carry(<const Intent *>PyBytes_AS_STRING(raw))
 
     cdef bint _waiting(self, int rank):
         # Whether somebody of this rank or a better one came before.
@@ -486,13 +502,16 @@ cdef class OrderDesk(Courier):
         cdef const char *text = broker_id
         memset(&answer, 0, sizeof(Answer))
         answer.intent = intent.id
-        answer.at_ns = self._clock.now_ns()
         answer.code, answer.error = <int32_t>code, <int32_t>error
         answer.outcome, answer.seen = <unsigned char>outcome, <unsigned char>seen
         answer.retry_after_s = <unsigned char>(retry_after_s if retry_after_s < 255 else 255)
         memcpy(answer.broker_id, text, min(len(broker_id), sizeof(answer.broker_id)))
+        self._tell(&answer)
+
+    cdef void _tell(self, Answer *answer):
+        answer.at_ns = self._clock.now_ns()
         self._flying -= 1
-        self.answer(&answer)
+        self.answer(answer)
 
     cdef void _pong(self, int status, bytes body):
         if self.on_pong is not None:
@@ -558,6 +577,36 @@ cdef class OrderDesk(Courier):
     def is_shut(self):
         """Whether it takes no more requests."""
         return self._shut
+
+
+cdef bint plain_answer(const Intent *intent, int status, const char *body, size_t size,
+                       Answer *out) noexcept nogil:
+    # The answer that nearly every order call gets, read without making an object of it:
+    # {"orderId":"<id>","orderStatus":"<word>"}, to the letter. Whatever differs is judged at leisure.
+    cdef size_t at = 12, id_end, word
+    cdef int i
+    if (not 200 <= status < 300 or intent.kind == IntentKind.QUERY or size < 40
+            or strncmp(body, b'{"orderId":"', 12) != 0):
+        return False
+    while at < size and (48 <= body[at] <= 57 or 65 <= body[at] <= 90 or 97 <= body[at] <= 122):
+        at += 1
+    id_end = at
+    if (id_end == 12 or id_end - 12 > BROKER_ID_MAX or size - at < 20
+            or strncmp(body + at, b'","orderStatus":"', 17) != 0):
+        return False
+    word = size - at - 19
+    if body[size - 2] != 34 or body[size - 1] != 125:
+        return False
+    for i in range(WORDS):
+        if word == strlen(_WORDS[i]) and strncmp(body + at + 17, _WORDS[i], word) == 0:
+            memset(out, 0, sizeof(Answer))
+            out.intent = intent.id
+            out.code = status
+            out.outcome = Outcome.TAKEN
+            out.seen = _SEEN[i]
+            memcpy(out.broker_id, body + 12, id_end - 12)
+            return True
+    return False
 
 
 cdef int rank_of(const Intent *intent) noexcept nogil:
