@@ -21,22 +21,47 @@ COMMANDS = {
         "backtest",
         "Run a strategy over recorded or generated bars.",
     ),
+    "config": (
+        "dhanfast.app.cli_config",
+        "config_group",
+        "Show, check and describe the configuration.",
+    ),
     "data": ("dhanfast.app.cli_data", "data", "Import, list and verify market data."),
     "decode": (
         "dhanfast.app.cli_decode",
         "decode",
         "Show the packets of a broker's raw frames.",
     ),
-    "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "demo": ("dhanfast.app.cli_demo", "demo", "Trade a generated day on paper, live, against a local exchange."),
+    "exchange": (
+        "dhanfast.app.cli_exchange",
+        "exchange",
+        "Serve a broker and an exchange on this machine that speak Dhan's protocols.",
+    ),
+    "doctor": (
+        "dhanfast.app.cli_doctor",
+        "doctor",
+        "Check whether everything is ready to trade.",
+    ),
     "explain": (
         "dhanfast.app.cli_explain",
         "explain",
         "Show every node of a strategy's rules on one bar.",
     ),
+    "flatten": (
+        "dhanfast.app.cli_control",
+        "flatten",
+        "Have the running engine close its position and pause.",
+    ),
     "generate": (
         "dhanfast.app.cli_generate",
         "generate",
         "Write a seeded, generated market to a file.",
+    ),
+    "init": (
+        "dhanfast.app.cli_init",
+        "init",
+        "Make the user's folder with a configuration to start from.",
     ),
     "instruments": (
         "dhanfast.app.cli_instruments",
@@ -48,6 +73,26 @@ COMMANDS = {
         "journal",
         "Show and verify the journal of a run.",
     ),
+    "orders": (
+        "dhanfast.app.cli_control",
+        "orders",
+        "List the running engine's orders of today.",
+    ),
+    "panic": (
+        "dhanfast.app.cli_control",
+        "panic",
+        "Close everything now, with or without an engine.",
+    ),
+    "pause": (
+        "dhanfast.app.cli_control",
+        "pause",
+        "Have the running engine make no entries until resume.",
+    ),
+    "positions": (
+        "dhanfast.app.cli_control",
+        "positions",
+        "List what the running engine holds.",
+    ),
     "record": (
         "dhanfast.app.cli_record",
         "record",
@@ -57,6 +102,26 @@ COMMANDS = {
         "dhanfast.app.cli_replay",
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
+    ),
+    "trade": (
+        "dhanfast.app.cli_trade",
+        "trade",
+        "Run the live engine, on paper or for real.",
+    ),
+    "resume": (
+        "dhanfast.app.cli_control",
+        "resume",
+        "End a pause of the running engine.",
+    ),
+    "status": (
+        "dhanfast.app.cli_control",
+        "status",
+        "Show how the running engine is.",
+    ),
+    "stop-entries": (
+        "dhanfast.app.cli_control",
+        "stop_entries",
+        "Have the running engine make no entries for the rest of the day.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

@@ -116,7 +116,8 @@ class Caller:
     async def read(
         self, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None, kind: CallClass = CallClass.OTHER, key: str = "",
-        read_s: float = 0.0, empty_on_no_data: bool = False, bare_headers: bool = False,
+        read_s: float = 0.0, empty_on_no_data: bool = False, body_optional: bool = False,
+        bare_headers: bool = False,
     ) -> Any:  # fmt: skip
         """Ask for something that changes nothing.
 
@@ -124,10 +125,12 @@ class Caller:
             path: below the REST address, encoded.
             kind, key: which limit it counts against.
             empty_on_no_data: DH-907 is no error but None.
+            body_optional: an answer without body is no error but None. Without this it is one: an
+                empty answer must not pass for an empty list of positions. 204 says it is empty.
             bare_headers: those of /profile and /RenewToken.
 
         Returns:
-            The JSON of the answer, None when it has no body.
+            The JSON of the answer, None for the cases above.
 
         Raises:
             BrokerError: the broker refused, or nothing helped.
@@ -145,7 +148,8 @@ class Caller:
                     body=self._body(body, token),
                     connect_s=self.settings.connect_s,
                     read_s=read_s or self.settings.read_s,
-                )
+                ),
+                body_optional,
             )
             if error is None:
                 return said
@@ -271,7 +275,9 @@ class Caller:
                 f"the limit of {kind} calls is used up, the next may go in {wait_s:,.0f} s",
             )  # fmt: skip
 
-    async def _asked(self, request: WebRequest) -> tuple[BrokerError | None, Any]:
+    async def _asked(
+        self, request: WebRequest, body_optional: bool
+    ) -> tuple[BrokerError | None, Any]:
         """One try of a read: an error, or what was answered."""
         try:
             reply = await self._web.ask(request)
@@ -279,7 +285,7 @@ class Caller:
             return BrokerError("", 0, ErrorKind.NETWORK, str(error)), None
         if not 200 <= reply.status < 300:
             return error_of(reply.status, reply.body, reply.header("Retry-After")), None
-        if not reply.body.strip():
+        if not reply.body.strip() and (body_optional or reply.status == 204):
             return None, None
         try:
             said = msgspec.json.decode(reply.body)

@@ -125,7 +125,7 @@ class AccountCalls(Caller):
 
     async def tpin(self) -> None:
         """Have a T-PIN sent to the user's phone; the answer has no body."""
-        await self.read("/edis/tpin")
+        await self.read("/edis/tpin", body_optional=True)
 
     async def edis_form(self, form: EdisForm) -> str:
         """The depository's form to permit a sale, as HTML."""

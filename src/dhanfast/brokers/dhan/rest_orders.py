@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dhanfast.brokers.base import Accepted, OrderSeen, Outcome, Refused, TradeSeen
+from dhanfast.brokers.base import NOT_SENT, Accepted, OrderSeen, Outcome, Refused, TradeSeen
 from dhanfast.brokers.dhan import checks
 from dhanfast.brokers.dhan.answers import orders_seen, trades_seen
 from dhanfast.brokers.dhan.answers_account import TradeCharged, trades_charged
@@ -14,7 +14,7 @@ from dhanfast.brokers.dhan.answers_orders import (
     forever_orders,
     super_orders,
 )
-from dhanfast.brokers.dhan.caller import NOT_SENT, Caller, part
+from dhanfast.brokers.dhan.caller import Caller, part
 from dhanfast.brokers.dhan.errors import BrokerError, ErrorKind
 from dhanfast.brokers.dhan.limits import CallClass
 from dhanfast.brokers.dhan.requests import (

@@ -1,0 +1,258 @@
+"""Look at a running engine and tell it what to do; `panic` works without one too.
+
+Exit codes: 0 done, 1 no engine answers or it refused, 4 not authenticated, 6 panic left something.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dhanfast.app.config import Config
+from dhanfast.app.config_options import config_options
+from dhanfast.app.edge import edge, print_json, wrapped
+from dhanfast.engine.control import ControlClient, NotRunning, find_engine
+from dhanfast.errors import CheckFailed, DhanfastError, UsageError
+
+if TYPE_CHECKING:
+    from dhanfast.engine.panic import PanicResult
+
+PATIENCE_S = 30.0  # for a command: it is answered when it is done
+LOOK_S = 5.0
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _engine_options(command: Command) -> Command:
+    """--run and --json, and the configuration that says where the engine is."""
+    named = click.option(
+        "--run", metavar="NAME", help="Name of the engine, when several are running."
+    )
+    plain = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+    return edge(named(plain(config_options(command))))
+
+
+def _client(config: Config, run: str | None, timeout_s: float = LOOK_S) -> ControlClient:
+    return ControlClient(find_engine(config.folders.run, run).path, timeout_s=timeout_s)
+
+
+@click.command("status")
+@_engine_options
+def status(config: Config, run: str | None, as_json: bool) -> None:
+    """Show how the running engine is: result, position, feed, orders, latency.
+
+    \b
+    Example:
+      dhanfast status
+    """
+    from dhanfast.app.control_text import status_text
+    from dhanfast.engine.status import EngineStatus
+
+    said = _client(config, run).status()
+    if as_json:
+        print_json(said)
+        return
+    click.echo(status_text(_record(said, EngineStatus)))
+
+
+@click.command("orders")
+@_engine_options
+def orders(config: Config, run: str | None, as_json: bool) -> None:
+    """List the running engine's orders of today.
+
+    \b
+    Example:
+      dhanfast orders --json
+    """
+    from dhanfast.app.control_text import orders_text
+    from dhanfast.engine.status import OrderLine
+
+    said = _client(config, run).orders()
+    if as_json:
+        print_json(said)
+        return
+    click.echo(orders_text([_record(one, OrderLine) for one in said]))
+
+
+@click.command("positions")
+@_engine_options
+def positions(config: Config, run: str | None, as_json: bool) -> None:
+    """List what the running engine holds, with stop and target.
+
+    \b
+    Example:
+      dhanfast positions
+    """
+    from dhanfast.app.control_text import positions_text
+    from dhanfast.engine.status import PositionLine
+
+    said = _client(config, run).positions()
+    if as_json:
+        print_json(said)
+        return
+    click.echo(positions_text([_record(one, PositionLine) for one in said]))
+
+
+@click.command("pause")
+@_engine_options
+def pause(config: Config, run: str | None, as_json: bool) -> None:
+    """Have the engine make no entries until `resume`; stops, targets and exits go on.
+
+    \b
+    Example:
+      dhanfast pause
+    """
+    _tell(config, run, as_json, "pause")
+
+
+@click.command("resume")
+@_engine_options
+def resume(config: Config, run: str | None, as_json: bool) -> None:
+    """End a pause.
+
+    \b
+    Example:
+      dhanfast resume
+    """
+    _tell(config, run, as_json, "resume")
+
+
+@click.command("stop-entries")
+@_engine_options
+def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
+    """Have the engine make no entries for the rest of the day; exits go on.
+
+    \b
+    Example:
+      dhanfast stop-entries
+    """
+    _tell(config, run, as_json, "stop-entries")
+
+
+@click.command("flatten")
+@_engine_options
+def flatten(config: Config, run: str | None, as_json: bool) -> None:
+    """Have the engine cancel its orders and close its position, and pause.
+
+    \b
+    Example:
+      dhanfast flatten
+    """
+    _tell(config, run, as_json, "flatten")
+
+
+@click.command("panic")
+@click.option("--broker-kill", is_flag=True, help="Throw the broker's kill switch as well: no "
+              "trading on the account for the rest of the day.")  # fmt: skip
+@click.option("--direct", is_flag=True, help="Pass the engine over and talk to the broker itself; "
+              "end the engine first.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_engine_options
+def panic(
+    config: Config, run: str | None, as_json: bool, broker_kill: bool, direct: bool, yes: bool
+) -> None:
+    """Close everything now. With an engine running, it does it and ends its day.
+
+    Without one, the broker is told directly: every open order of the ACCOUNT is cancelled and
+    every position closed, also those of other programs; then both books are read again, and what
+    is left is listed (exit code 6).
+
+    \b
+    Examples:
+      dhanfast panic
+      dhanfast panic --broker-kill --yes
+    """
+    if not direct:
+        try:
+            found = find_engine(config.folders.run, run)
+        except NotRunning as error:
+            click.echo(f"{error}\nthe broker is told directly", err=True)
+        else:
+            client = ControlClient(found.path, timeout_s=PATIENCE_S)
+            try:
+                _show(client.command("panic", broker_kill=broker_kill), "panic", as_json)
+            except NotRunning as error:
+                raise NotRunning(
+                    f"{error}; if it does not come back, end it (kill -9 {found.pid}), and then: "
+                    "dhanfast panic --direct"
+                ) from None
+            return
+    if not yes:
+        _confirm()
+    result = asyncio.run(_panic(config, broker_kill, quiet=as_json))
+    if as_json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(result) | {"clean": result.clean})
+    else:
+        click.echo(_panic_text(result))
+    if not result.clean:
+        raise CheckFailed("something is left: close it by hand, or run this again")
+
+
+def _confirm() -> None:
+    """Have a person say yes."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("panic closes everything of the account: add --yes where nobody can ask")
+    click.confirm(
+        "Cancel every order and close every position of the account?", abort=True, err=True
+    )
+
+
+async def _panic(config: Config, kill: bool, *, quiet: bool) -> "PanicResult":
+    """Talk to the broker itself."""
+    from dhanfast.app.broker_session import open_rest
+    from dhanfast.clock import SystemClock
+    from dhanfast.engine.panic import Panic
+
+    clock = SystemClock()
+
+    def told(words: str) -> None:
+        if not quiet:
+            click.echo(f"  {words}", err=True)
+
+    async with open_rest(config, clock) as rest:
+        return await Panic(rest, clock, told=told).run(kill=kill)
+
+
+def _panic_text(result: "PanicResult") -> str:
+    """What was done and what is left."""
+    lines = [f"cancelled: {result.cancelled} orders; closed: {result.closed} positions"]
+    if result.kill_switch:
+        lines.append(f"kill switch: {result.kill_switch}")
+    if result.orders_left is None or result.positions_left is None:
+        lines.append("NOT VERIFIED: the broker's books cannot be read")
+    for order in result.orders_left or ():
+        lines.append(f"  LEFT order {order.order_id}: {order.left:,} of {order.symbol}")
+    for one in result.positions_left or ():
+        lines.append(f"  LEFT position: {one.qty:+,} {one.symbol} ({one.product})")
+    lines += [wrapped(words, "  ! ", "    ") for words in result.problems]
+    if result.clean:
+        lines.append("verified: no open order and no position at the broker")
+    return "\n".join(lines)
+
+
+def _tell(config: Config, run: str | None, as_json: bool, name: str) -> None:
+    """Send one command and show what came of it."""
+    _show(_client(config, run, PATIENCE_S).command(name), name, as_json)
+
+
+def _show(said: dict[str, Any], name: str, as_json: bool) -> None:
+    if as_json:
+        print_json(said)
+    else:
+        click.echo(said.get("text") or f"{name}: done")
+    if said.get("left"):
+        raise CheckFailed(f"{name}: something is left, see `dhanfast positions`")
+
+
+def _record(plain: Any, kind: type[Any]) -> Any:
+    """A record of the engine's answer."""
+    from dhanfast.engine.status import read_record
+
+    try:
+        return read_record(plain, kind)
+    except ValueError as error:
+        raise DhanfastError(f"the engine's answer is not understood: {error}; --json shows it") \
+            from None  # fmt: skip
