@@ -197,14 +197,15 @@ cdef class OrderLine:
             self._ready = True                               # whether it closes, `_write` asks
         else:
             self.retire()
-        # The next request leaves before anybody hears of this one.
-        self._desk._pump()
-        if plain:
-            self._desk._tell(&answer)
-        elif pinged:
-            self._desk._pong(status, body)
-        else:
-            self._desk._settle(&intent, status, body, retry_after_s)
+        try:
+            self._desk._pump()       # the next request leaves before anybody hears of this one
+        finally:
+            if plain:
+                self._desk._tell(&answer)
+            elif pinged:
+                self._desk._pong(status, body)
+            else:
+                self._desk._settle(&intent, status, body, retry_after_s)
 
     def eof_received(self):
         """The other side has ended: so do we."""
@@ -274,7 +275,7 @@ cdef class OrderLine:
         return True
 
     def pause_writing(self):
-        """A request did not leave at once; one is in flight at most, so there is nothing to stop."""
+        """A request did not leave at once; only one is in flight, so there is nothing to stop."""
 
     def resume_writing(self):
         """It has left."""
@@ -348,6 +349,15 @@ cdef class OrderDesk(Courier):
             self._event_loop = asyncio.get_running_loop()
         return self._event_loop
 
+    cdef bint _has_loop(self):
+        # Outside of an event loop nothing can leave.
+        if self._event_loop is None:
+            try:
+                self._event_loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return False
+        return True
+
     def open_book(self, RequestBook book not None):
         """Say how requests are written; before this they wait.
 
@@ -359,7 +369,7 @@ cdef class OrderDesk(Courier):
     cdef void carry(self, const Intent *intent) noexcept:
         cdef int rank = rank_of(intent)
         self._flying += 1
-        if self._shut:
+        if self._shut or not self._has_loop():
             self._finish(intent, Outcome.REFUSED, -ESHUTDOWN, 0, 0, b"", 0)
         elif self._waiting(rank) or not self._give(intent):
             self._enqueue(intent, rank)
@@ -409,22 +419,18 @@ cdef class OrderDesk(Courier):
 
     cdef void _enqueue(self, const Intent *intent, int rank):
         cdef Intent loser
-        cdef bytes raw
+        cdef bytes raw = (<const char *>intent)[:sizeof(Intent)]
         cdef double now = self._loop().time()
-        if self._queued >= self._queue_max:
-            if not self._youngest(rank, &loser):
-                self._finish(intent, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
-                return
-            raw = (<const char *>intent)[:sizeof(Intent)]
-            self._queues[rank].append((now + self._queue_s, raw))
-            self._queued += 1
-            self._finish(&loser, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
-        else:
-            raw = (<const char *>intent)[:sizeof(Intent)]
-            self._queues[rank].append((now + self._queue_s, raw))
-            self._queued += 1
+        cdef bint full = self._queued >= self._queue_max
+        if full and not self._youngest(rank, &loser):
+            self._finish(intent, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
+            return
+        self._queues[rank].append((now + self._queue_s, raw))
+        self._queued += 1
         if self._expiry is None:
             self._expiry = self._loop().call_later(self._queue_s, self._expire)
+        if full:
+            self._finish(&loser, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
 
     cdef bint _youngest(self, int rank, Intent *out):
         # Take the youngest of the worst rank below `rank` out of the queue.
@@ -433,7 +439,7 @@ cdef class OrderDesk(Courier):
         for worse in range(RANKS - 1, rank, -1):
             if self._queues[worse]:
                 _, raw = self._queues[worse].pop()
-                memcpy(out, <const char *>raw, sizeof(Intent))
+                memcpy(out, PyBytes_AS_STRING(raw), sizeof(Intent))
                 self._queued -= 1
                 return True
         return False
@@ -443,16 +449,19 @@ cdef class OrderDesk(Courier):
         cdef Intent intent
         cdef bytes raw
         cdef double now = self._loop().time()
-        self._expiry = None
-        for queue in self._queues:
-            while queue and queue[0][0] <= now:
-                _, raw = queue.popleft()
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
-                self._queued -= 1
-                self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
-        if self._queued > 0 and self._expiry is None:
-            soonest = min(queue[0][0] for queue in self._queues if queue)
-            self._expiry = self._loop().call_later(max(0.0, soonest - now), self._expire)
+        try:
+            for queue in self._queues:
+                while queue and queue[0][0] <= now:
+                    _, raw = queue.popleft()
+                    memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
+                    self._queued -= 1
+                    self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
+        finally:
+            # Whoever listens may raise or carry more: the next time is set in any case.
+            self._expiry = None
+            if self._queued > 0:
+                soonest = min(queue[0][0] for queue in self._queues if queue)
+                self._expiry = self._loop().call_later(max(0.0, soonest - now), self._expire)
 
     cdef void _pump(self):
         # Give waiting requests to lines that are free, exits first.
@@ -466,7 +475,7 @@ cdef class OrderDesk(Courier):
             while queue and self._any_ready():
                 due, raw = queue.popleft()
                 self._queued -= 1
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
+                memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
                 if due <= now:
                     self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
                 elif not self._give(&intent):
@@ -548,7 +557,7 @@ cdef class OrderDesk(Courier):
             while queue:
                 _, raw = queue.popleft()
                 self._queued -= 1
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
+                memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
                 self._finish(&intent, Outcome.REFUSED, -ESHUTDOWN, 0, 0, b"", 0)
         for line in list(self._lines):
             line.retire()
@@ -582,7 +591,7 @@ cdef class OrderDesk(Courier):
 cdef bint plain_answer(const Intent *intent, int status, const char *body, size_t size,
                        Answer *out) noexcept nogil:
     # The answer that nearly every order call gets, read without making an object of it:
-    # {"orderId":"<id>","orderStatus":"<word>"}, to the letter. Whatever differs is judged at leisure.
+    # {"orderId":"<id>","orderStatus":"<word>"}, to the letter; all else is judged at leisure.
     cdef size_t at = 12, id_end, word
     cdef int i
     if (not 200 <= status < 300 or intent.kind == IntentKind.QUERY or size < 40
