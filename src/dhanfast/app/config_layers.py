@@ -177,7 +177,9 @@ def _plainly(words: str, kind: Any) -> str:
     """msgspec's words in ours."""
     plain = plain_type(kind)
     if typing.get_origin(plain) is typing.Literal:
-        return "must be one of " + ", ".join(str(one) for one in typing.get_args(plain))
+        return "must be one of " + ", ".join(
+            str(one) for one in typing.get_args(plain) if one != ""
+        )
     if isinstance(plain, types.UnionType):
         return words
     words = re.sub(r" - at `\$.*`$", "", words)
