@@ -213,6 +213,7 @@ async def _panic(config: Config, kill: bool, *, quiet: bool) -> "PanicResult":
             click.echo(f"  {words}", err=True)
 
     async with open_rest(config, clock) as rest:
+        await rest.client_id()  # without a token nothing can be done: exit code 4
         return await Panic(rest, clock, told=told).run(kill=kill)
 
 
