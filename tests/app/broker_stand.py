@@ -39,6 +39,7 @@ class Account:
         self.available = 250_000.0
         self.late_s = 0.0  # its clock
         self.said: list[str] = []
+        self.instruments = b""  # the detailed file
 
     def answer(self, method: str, path: str) -> tuple[int, Any]:
         """One call."""
@@ -115,12 +116,17 @@ def broker(account: Account) -> Iterator[int]:
 
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path == "/api-data/api-scrip-master-detailed.csv":
+                self._reply(200, account.instruments)
+                return
             if self.headers.get("access-token") != account.token:
                 status, said = 401, {"errorType": "Invalid_Authentication",
                                      "errorCode": "DH-901", "errorMessage": "token"}  # fmt: skip
             else:
                 status, said = account.answer(self.command, self.path)
-            body = b"" if said is None else json.dumps(said).encode()
+            self._reply(status, b"" if said is None else json.dumps(said).encode())
+
+        def _reply(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

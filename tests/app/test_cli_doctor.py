@@ -157,3 +157,14 @@ def test_old_instruments_are_told(say: Say, tmp_path: Path) -> None:
     assert run(["instruments", "update", "--from", "m.csv", *words]) == 0
     code, found, _ = say("--user-dir", str(tmp_path / "other"))
     assert code == 6 and "days old" in found["instruments"]["said"]
+
+
+def test_missing_instruments_are_fetched(say: Say, account: Account, tmp_path: Path) -> None:
+    account.instruments = Path("m.csv").read_bytes()
+    place = ("--user-dir", str(tmp_path / "other"))
+    assert say(*place)[1]["instruments"]["level"] == "red"
+    _, found, text = say("--fix", *place)
+    assert found["instruments"]["level"] == "green" and "fixed: instruments: updated" in text
+    account.instruments = b"<html>sorry</html>"
+    _, found, text = say("--fix", "--user-dir", str(tmp_path / "third"))
+    assert found["instruments"]["level"] == "red" and "instruments: not updated" in text

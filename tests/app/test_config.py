@@ -1,5 +1,6 @@
 """Configuration: what wins over what, where each value comes from, and every refusal."""
 
+import contextlib
 import datetime as dt
 import io
 import json
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dhanfast.app.cli import run
+from dhanfast.app.cli_config import toml_text
 from dhanfast.app.config import Config, each_field, load_config
 from dhanfast.app.config_fields import V1, Section
-from dhanfast.app.config_layers import read_dotenv
+from dhanfast.app.config_layers import Layers, read_dotenv
 from dhanfast.app.config_schema import default_text, description, schema
 from dhanfast.app.config_values import Amount, Duration, Percent, SecretName, Sync, TimeOrNone
 from dhanfast.engine.settings import RiskSettings, Settings, Slippage
@@ -280,6 +282,49 @@ def test_the_exchange_gives_all_addresses_and_single_ones_win(tmp_path: Path) ->
     expected = {name: getattr(hosts.loopback(8123), name) for name in hosts.__slots__}
     assert config.hosts() == expected | {"depth200": "ws://127.0.0.1:9/x"}
     assert load(tmp_path).hosts() == {}
+
+
+def test_an_address_that_would_send_the_token_in_the_clear_is_refused(tmp_path: Path) -> None:
+    words = refused(tmp_path, "", "broker.hosts.rest=http://10.1.2.3/v2")
+    assert words.startswith("--set broker.hosts.rest: broker.hosts.rest: http://10.1.2.3 would")
+    assert "wss://host" in refused(tmp_path, "", "broker.hosts.feed=https://127.0.0.1:8080/v2")
+
+
+# ---- hostile files -----------------------------------------------------------------------------
+
+names = st.sampled_from(
+    [*sorted({name for key, _ in each_field() for name in key.split(".")}), "x", "", "a.b"]
+)
+values = st.recursive(
+    st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
+              st.dates(), st.times(), st.datetimes(),
+              st.sampled_from(["5s", "5%", "15:15", "store:dhan", "env:X", "main", "v1", "1m"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3),
+                            st.dictionaries(names, inner, max_size=4)),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(table=st.dictionaries(names, values, max_size=5))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+def test_whatever_a_file_holds_is_taken_or_refused(tmp_path: Path, table: dict[str, Any]) -> None:
+    """Never another error, and what is taken can be shown and read again."""
+    layers = Layers()
+    with contextlib.suppress(ConfigError):
+        layers.table(table, "file")
+        text = "\n".join(f"{json.dumps(key)} = {toml_text(one)}" for key, one in table.items())
+        with contextlib.suppress(ConfigError):
+            config = load(tmp_path, text)
+            assert config.digest() and str(config.as_dict())
+
+
+@given(text=st.text(max_size=60), key=st.sampled_from([key for key, _ in each_field()]))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+def test_whatever_a_setting_is_set_to_is_taken_or_refused(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    with contextlib.suppress(ConfigError):
+        load(tmp_path, WHOLE, f"{key}={text}")
 
 
 # ---- values ------------------------------------------------------------------------------------
