@@ -63,3 +63,7 @@ class StrategyError(DhanfastError):
 
 class PoolFull(DhanfastError):
     """A fixed-size native pool has no free place."""
+
+
+class JournalFailed(DhanfastError):
+    """The journal cannot take or keep a record: the disk is full or failing."""

@@ -114,7 +114,7 @@ class Covered(RuleBasedStateMachine):
             return
         kernel = self.kernel
         assert kernel.position == self.held == kernel.portfolio.position(0)["qty"]
-        there = kernel.match.working()
+        there = kernel.broker.working()
         named = {kernel.entry_id, kernel.exit_id, kernel.stop_id, kernel.target_id} - {0}
         assert set(there) == named, "an order at the exchange that nobody minds, or the other way"
         if self.held == 0:
@@ -169,7 +169,7 @@ def test_an_entry_that_fills_on_after_its_target_began_is_covered_to_the_unit() 
     stand.tick(10_000, bid=9_995, ask=10_000, ask_qty=25)
     assert stand.kernel.position == 75 and stand.covered() == (75, 75)
     stand.tick(9_900, bid=9_900, bid_qty=1000, ask=10_105, ask_qty=CRUMB)
-    assert stand.kernel.position == 0 and stand.kernel.match.working() == {}
+    assert stand.kernel.position == 0 and stand.kernel.broker.working() == {}
     trades, orders = stand.finish()
     assert [(int(t["qty"]), int(t["exit_value"])) for t in trades] == [
         (100, 25 * 10_100 + 75 * 9_900)
@@ -203,7 +203,7 @@ def test_with_latency_what_is_asked_of_stop_and_target_is_there_at_once() -> Non
     assert stand.kernel.position == 25 and stand.covered() == (25, 25)
     assert stand.left(stand.kernel.exit_id) == 25
     stand.tick(10_000, bid=9_995, bid_qty=50, ask=10_105, ask_qty=CRUMB, step=3 * SECOND)
-    assert stand.kernel.position == 0 and stand.kernel.match.working() == {}
+    assert stand.kernel.position == 0 and stand.kernel.broker.working() == {}
     trades, orders = stand.finish()
     assert len(trades) == 1 and int(trades[0]["qty"]) == 75
     entry = orders[orders["flags"] == 0][0]
@@ -213,7 +213,7 @@ def test_with_latency_what_is_asked_of_stop_and_target_is_there_at_once() -> Non
 def test_a_refused_change_of_the_stop_does_not_end_it_and_the_position_leaves() -> None:
     stand = half_in()
     stop, target = stand.kernel.stop_id, stand.kernel.target_id
-    stand.kernel.match.modify_order(stop, price=0, trigger=9_902, qty=50, now_ns=stand.now)
+    stand.kernel.broker.modify_order(stop, price=0, trigger=9_902, qty=50, now_ns=stand.now)
     stand.tick(10_000, bid=9_995, ask=10_105, ask_qty=CRUMB)  # 99.02 is not on the tick
     assert stand.covered() == (50, 50)
     assert (stand.kernel.stop_id, stand.kernel.target_id) == (stop, target)
@@ -227,7 +227,7 @@ def test_a_refused_change_of_the_stop_does_not_end_it_and_the_position_leaves() 
 
 def test_a_refused_change_of_the_target_changes_nothing() -> None:
     stand = half_in()
-    stand.kernel.match.modify_order(
+    stand.kernel.broker.modify_order(
         stand.kernel.target_id, price=10_102, trigger=0, qty=50, now_ns=stand.now
     )
     stand.tick(10_000, bid=9_995, ask=10_105, ask_qty=CRUMB)
@@ -240,7 +240,7 @@ def test_a_refused_change_of_the_target_changes_nothing() -> None:
 def test_a_stop_that_somebody_cancels_is_sent_again() -> None:
     stand = half_in()
     stop = stand.kernel.stop_id
-    stand.kernel.match.cancel_order(stop, stand.now)
+    stand.kernel.broker.cancel_order(stop, stand.now)
     stand.tick(10_000, bid=9_995, ask=10_105, ask_qty=CRUMB)
     assert stand.kernel.stop_id not in (0, stop) and stand.covered() == (50, 50)
 
@@ -289,7 +289,7 @@ def test_a_fill_of_an_order_nobody_sent_stops_the_run() -> None:
     stand.tick(10_000, bid=9_995, ask=10_000, ask_qty=100)
     order = {"id": 999, "side": 1, "qty": LOT, "kind": 1, "created_ns": stand.now}
     approved = stand.kernel.gate.check(order, mark=10_000, session={"lot": LOT, "tick": 5})
-    stand.kernel.match.submit_order(approved, stand.now)
+    stand.kernel.broker.submit_order(approved, stand.now)
     with pytest.raises(OrderRefused, match="no working order"):
         stand.tick(10_000, bid=9_995, ask=10_000, ask_qty=100)
 
@@ -311,8 +311,8 @@ def test_square_off_asks_once_for_the_cancel_of_an_entry_on_its_way() -> None:
                wish=("long", 1.0, 1.0))  # fmt: skip
     for _ in range(2000):
         stand.tick(10_000, bid=9_995, ask=10_000, ask_qty=25, step=SECOND // 100 + 1)
-    assert stand.now < OPEN + 80 * SECOND and stand.kernel.match.pending_reports == 0
+    assert stand.now < OPEN + 80 * SECOND and stand.kernel.broker.pending_reports == 0
     stand.tick(10_000, bid=9_995, bid_qty=200, ask=10_000, ask_qty=25, step=30 * SECOND)
     stand.tick(10_000, bid=9_995, bid_qty=200, ask=10_000, step=40 * SECOND)
     stand.tick(10_000, bid=9_995, bid_qty=200, ask=10_000, step=40 * SECOND)
-    assert stand.kernel.position == 0 and stand.kernel.match.working() == {}
+    assert stand.kernel.position == 0 and stand.kernel.broker.working() == {}

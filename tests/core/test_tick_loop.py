@@ -143,7 +143,7 @@ def test_an_order_meets_the_market_as_it_is_not_as_it_was_when_one_last_worked()
     kernel = make(BuyOnTick(), table, match={"protection_e4": 500})
     loop = TickLoop(kernel, TimeBars(MINUTE, table))
     assert loop.run(ticks[:2].view("u1"))
-    (order,) = kernel.match.working().values()
+    (order,) = kernel.broker.working().values()
     assert order["limit"] == 21_000
     assert loop.run(ticks[2:].view("u1")) and kernel.position == LOT
 

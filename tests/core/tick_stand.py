@@ -75,7 +75,7 @@ class TickStand:
 
     def left(self, order_id: int) -> int:
         """Units that an order at the exchange would still take; 0 when it is not there."""
-        return int(self.kernel.match.working().get(order_id, {"left": 0})["left"])
+        return int(self.kernel.broker.working().get(order_id, {"left": 0})["left"])
 
     def covered(self) -> tuple[int, int]:
         """What stop and target would take."""

@@ -20,7 +20,7 @@ Orders are sent only when nothing the exchange has said is unheard, so their siz
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from dhanfast._core.match cimport Match
+from dhanfast._core.broker cimport Broker
 from dhanfast._core.portfolio cimport Bill, Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport OrderRow, RunLog, Trade
@@ -57,7 +57,7 @@ cdef struct Working:
 
 
 cdef class Dealer:
-    cdef readonly Match match
+    cdef readonly Broker broker
     cdef readonly Portfolio portfolio
     cdef readonly Gate gate
     cdef readonly NativeStrategy strategy
@@ -81,8 +81,8 @@ cdef class Dealer:
     cdef readonly uint64_t stop_id
     cdef readonly uint64_t target_id
     cdef uint64_t group              # of the open trade's exits
-    cdef paise_t stop_price          # 0 = none
-    cdef paise_t target_price
+    cdef readonly paise_t stop_price     # 0 = none
+    cdef readonly paise_t target_price
     cdef double stop_points          # of the entry on its way, rupees
     cdef double target_points
 

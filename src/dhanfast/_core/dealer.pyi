@@ -2,7 +2,7 @@ from enum import IntEnum
 
 from typing_extensions import disjoint_base
 
-from dhanfast._core.match import Match
+from dhanfast._core.broker import Broker
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
@@ -15,7 +15,7 @@ class Opposite(IntEnum):
 
 @disjoint_base
 class Dealer:
-    match: Match
+    broker: Broker
     portfolio: Portfolio
     gate: Gate
     strategy: NativeStrategy
@@ -25,6 +25,8 @@ class Dealer:
     exit_id: int
     stop_id: int
     target_id: int
+    stop_price: int
+    target_price: int
     signals: int
     signals_late: int
     signals_held: int

@@ -29,13 +29,13 @@ cdef class Dealer:
     """Wishes into orders, reports into books; the `Kernel` is one that also runs the events.
 
     Attributes:
-        strategy: what decides. match: the exchange that orders meet. gate: the risk gate.
+        strategy: what decides. broker: what executes orders. gate: the risk gate.
         portfolio: the books. log: where trades, orders and equity are written.
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
-            work for it, 0 = none.
+            work for it, 0 = none. stop_price, target_price: what they are at, paise, 0 = none.
     """
 
     # ---- what the strategy wants, made into orders --------------------------------------------
@@ -120,7 +120,7 @@ cdef class Dealer:
     cdef void cancel_entry(self, ns_t now_ns) noexcept nogil:
         """Ask once; without room for the request it is asked again later."""
         if not self.entry_cancelled:
-            self.entry_cancelled = self.match.cancel(self.entry_id, now_ns) == Status.OK
+            self.entry_cancelled = self.broker.cancel(self.entry_id, now_ns) == Status.OK
 
     cdef void forget_wishes(self) noexcept nogil:
         """A session ends: what was wished in it does not hold any more."""
@@ -155,7 +155,7 @@ cdef class Dealer:
         DF_ASSERT(order.unanswered != 0 or order.left == order.asked - order.gone)
         if order.asked == whole:
             return
-        taken = self.match.resize(order_id, price, trigger, whole, now_ns)
+        taken = self.broker.resize(order_id, price, trigger, whole, now_ns)
         if taken != Status.OK:
             self.status = taken
             return
@@ -204,9 +204,9 @@ cdef class Dealer:
             self.orders_refused += 1
             return 0
         if flags & (OrderFlag.STOP | OrderFlag.TARGET):
-            taken = self.match.attach(&approved, now_ns)
+            taken = self.broker.attach(&approved, now_ns)
         else:
-            taken = self.match.submit(&approved, now_ns)
+            taken = self.broker.submit(&approved, now_ns)
         if taken != Status.OK:
             self.status = taken
             return 0
@@ -220,9 +220,9 @@ cdef class Dealer:
         """Hear every report there is, then do what they ask for, until there is nothing more."""
         cdef Report reports[REPORTS_A_TAKE]
         cdef size_t i, count
-        while self.match.pending_reports or self.todo:
-            while self.match.pending_reports:
-                count = self.match.take(&reports[0], REPORTS_A_TAKE)
+        while self.broker.pending_reports or self.todo:
+            while self.broker.pending_reports:
+                count = self.broker.take(&reports[0], REPORTS_A_TAKE)
                 for i in range(count):
                     self.on_report(&reports[i])
             if self.status != Status.OK:

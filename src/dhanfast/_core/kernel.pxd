@@ -16,7 +16,6 @@ step 1 of the next event.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.dealer cimport Dealer, Opposite
-from dhanfast._core.match cimport Match
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog

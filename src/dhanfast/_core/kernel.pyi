@@ -3,7 +3,7 @@ from typing import Any, Self, final
 from numpy.typing import NDArray
 
 from dhanfast._core.dealer import Dealer
-from dhanfast._core.match import Match
+from dhanfast._core.broker import Broker
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
@@ -19,7 +19,7 @@ class Kernel(Dealer):
     def __new__(
         cls,
         strategy: NativeStrategy,
-        match: Match,
+        broker: Broker,
         portfolio: Portfolio,
         gate: Gate,
         log: RunLog,
@@ -36,5 +36,6 @@ class Kernel(Dealer):
     def extend(self, sessions: NDArray[Any]) -> None: ...
     def run(self, bars: NDArray[Any]) -> bool: ...
     def finish(self) -> None: ...
+    def end_day(self) -> None: ...
     @property
     def equity(self) -> int: ...

@@ -3,7 +3,7 @@
 cimport cython
 from libc.math cimport NAN
 
-from dhanfast._core.match cimport match_is_quiet
+from dhanfast._core.broker cimport Broker, bar_is_quiet
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
@@ -33,9 +33,9 @@ cdef class Kernel(Dealer):
 
     Args:
         strategy: what decides.
-        match: the simulated exchange that orders meet.
+        broker: what executes orders; on bars, a `Match`.
         portfolio: books for at least one instrument; index 0 is traded.
-        gate: the risk gate whose approvals `match` honours.
+        gate: the risk gate whose approvals `broker` honours.
         log: where trades, orders and equity are written.
         sessions: SESSION_DTYPE array, one row a trading day, ascending; kept, not copied.
         lots: size of an entry, 1..1_000_000.
@@ -50,7 +50,7 @@ cdef class Kernel(Dealer):
         ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
     """
 
-    def __cinit__(self, NativeStrategy strategy not None, Match match not None,
+    def __cinit__(self, NativeStrategy strategy not None, Broker broker not None,
                   Portfolio portfolio not None, Gate gate not None, RunLog log not None,
                   sessions, *, int64_t lots=1, int64_t interval_ns=60_000_000_000,
                   int64_t match_interval_ns=0, int on_opposite=Opposite.KEEP,
@@ -64,7 +64,7 @@ cdef class Kernel(Dealer):
                              f"was {on_opposite}")
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
-        self.strategy, self.match, self.portfolio = strategy, match, portfolio
+        self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
         self.gate, self.log = gate, log
         self._take_sessions(sessions)
         self.session_at = self.session_count
@@ -151,9 +151,9 @@ cdef class Kernel(Dealer):
             if session.contract != self.sessions[self.session_at].contract:
                 self.close_at_last(Reason.EXPIRY_EXIT)
             overdue = self.sessions[self.session_at].square_off_ns != 0
-        self.match.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.broker.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
         self.forget_wishes()
-        self.match.session(0, session)
+        self.broker.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
         self.portfolio.session(0, session)  # and its bill is closed
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
@@ -171,7 +171,7 @@ cdef class Kernel(Dealer):
         cdef Bar bar
         cdef ns_t at_ns
         self.forget_wishes()
-        self.match.session(0, self.session)
+        self.broker.session(0, self.session)
         self.settle()
         if self.position == 0:
             return
@@ -183,21 +183,21 @@ cdef class Kernel(Dealer):
         bar = self.last_bar
         bar.open = bar.high = bar.low = bar.close
         bar.start_ns = at_ns
-        self.leave(reason, 0, at_ns - self.match.rules.latency_ns)
+        self.leave(reason, 0, at_ns - self.broker.rules.latency_ns)
         self.settle()
-        self.match.bar_open(&bar, at_ns + 1)
+        self.broker.bar_open(&bar, at_ns + 1)
         self.settle()
         self.portfolio.mark(0, bar.close)
 
     # ---- one bar ----------------------------------------------------------------------------
 
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil:
-        if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
-            self.match.bar_open(bar, end_ns)
+        if self.broker.live and not bar_is_quiet(&self.broker.quiet[0], bar):
+            self.broker.bar_open(bar, end_ns)
             self.settle()
             # What the open has brought may rest where the bar does not reach.
-            if self.match.live and not match_is_quiet(&self.match.quiet[0], bar):
-                self.match.bar_range(bar, end_ns)
+            if self.broker.live and not bar_is_quiet(&self.broker.quiet[0], bar):
+                self.broker.bar_range(bar, end_ns)
                 self.settle()
         self.bars_matched += 1
         self.last_ns = end_ns
@@ -361,6 +361,12 @@ cdef class Kernel(Dealer):
         if self.position != 0:
             raise OrderRefused(f"the order that closes {self.position} units at the end of the "
                                "data was refused: see the last rows of the orders")
+
+    def end_day(self):
+        """Bill the day in progress and sample equity after it; nothing is closed for it."""
+        if self.session_at != self.session_count:
+            self.portfolio.close_day()
+            self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
 
     @property
     def equity(self):

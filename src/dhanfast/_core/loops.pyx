@@ -158,7 +158,7 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
     """Tell the exchange the market as it is now. Nothing that works there is near it."""
     if loop.unsaid:
         loop.unsaid = False
-        kernel.match.tick(&loop.shown)
+        kernel.broker.tick(&loop.shown)
         kernel.settle()                  # at most late answers on orders that have ended
 
 
@@ -198,8 +198,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     cdef const Tick *quote = NULL
     if until <= start:
         return 0
-    if kernel.match.live:
-        if not kernel.match.calm(&floor, &ceiling):
+    if kernel.broker.live:
+        if not kernel.broker.calm(&floor, &ceiling):
             return 0
         quote_floor = floor
     while i < n:
@@ -241,13 +241,13 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
 
 cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     cdef Tick here
-    if not kernel.match.live and kernel.position == 0:
+    if not kernel.broker.live and kernel.position == 0:
         _show(loop, tick, tick if tick.bid > 0 or tick.ask > 0 else NULL)
         return
     _tell(loop, kernel)
     here = tick[0]
     here.instrument = 0                  # the kernel's number of what it trades
-    kernel.match.tick(&here)
+    kernel.broker.tick(&here)
     kernel.settle()
 
 
@@ -303,7 +303,8 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     return kernel.status
 
 
-cdef Status _run_ticks(TickLoop loop, Kernel kernel, const Tick *ticks, size_t n) noexcept nogil:
+cdef Status loop_ticks(TickLoop loop, Kernel kernel, const Tick *ticks,
+                       size_t n) noexcept nogil:
     cdef BarState *state = &loop.builder.state
     cdef Status status
     while loop.done < n:
@@ -317,6 +318,40 @@ cdef Status _run_ticks(TickLoop loop, Kernel kernel, const Tick *ticks, size_t n
             return status
         loop.done += 1
     return Status.OK
+
+
+# ---- time without ticks --------------------------------------------------------------------------
+
+cdef Status loop_timer(TickLoop loop, Kernel kernel, ns_t now_ns, ns_t bars_ns) noexcept nogil:
+    cdef Bar closed[BARS_A_TICK]
+    cdef size_t count
+    if kernel.session_at == kernel.session_count:
+        return Status.OK                 # no tick has come yet
+    now_ns = max(now_ns, loop.last_ns)
+    while True:
+        count = bars_advance(&loop.builder.state, min(bars_ns, now_ns), &closed[0], BARS_A_TICK)
+        _decide_on_bars(loop, kernel, &closed[0], count)
+        if not loop.builder.state.again:
+            break
+    _tell(loop, kernel)
+    kernel.time_rules(now_ns)
+    kernel.settle()
+    return kernel.status
+
+
+cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil:
+    cdef const BarState *state = &loop.builder.state
+    cdef ns_t due_ns = INT64_MAX
+    if kernel.session_at == kernel.session_count:
+        return due_ns
+    if state.span:
+        due_ns = state.bar.start_ns + <ns_t>state.span + grace_ns
+    if (kernel.position != 0 or kernel.entering != 0) and kernel.session.square_off_ns:
+        if kernel.session.square_off_ns > loop.last_ns:
+            due_ns = min(due_ns, kernel.session.square_off_ns)
+    if kernel.leaving and kernel.position != 0 and kernel.exit_id == 0:
+        due_ns = min(due_ns, loop.last_ns + 100_000_000)     # its exit was refused: again
+    return due_ns
 
 
 @cython.final
@@ -372,10 +407,10 @@ cdef class TickLoop:
         if n == 0:
             return True
         if self.kernel.strategy.python:
-            status = _run_ticks(self, self.kernel, <const Tick *>&ticks[0], n)
+            status = loop_ticks(self, self.kernel, <const Tick *>&ticks[0], n)
         else:
             with nogil:
-                status = _run_ticks(self, self.kernel, <const Tick *>&ticks[0], n)
+                status = loop_ticks(self, self.kernel, <const Tick *>&ticks[0], n)
         if self.foreign:
             raise BadData(f"tick {self.ticks_seen} is not of instrument "
                           f"{self.builder.state.bar.instrument}: select one instrument's ticks")

@@ -1,15 +1,13 @@
-from typing import Any, Final
+from typing import Any
 
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from dhanfast._core.broker import Broker
 from dhanfast._core.risk import Approved, Gate
 
 @disjoint_base
-class Match:
-    instruments: Final[int]
-    live: Final[int]
-    pending_reports: Final[int]
+class Match(Broker):
     def __new__(
         cls,
         gate: Gate,

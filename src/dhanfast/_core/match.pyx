@@ -29,15 +29,17 @@ Bars
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from dhanfast._core.barmatch cimport bar_apply_open, bar_apply_range
 from dhanfast._core.resting cimport PlaceState
-from dhanfast._core.risk cimport Approved, order_seal
-from dhanfast._core.status cimport check
+from dhanfast._core.risk cimport Approved, Gate, order_seal
+from dhanfast._core.status cimport Status, check
 from dhanfast._core.tickmatch cimport DEPTH_MAX, depth_apply, tick_apply
+from dhanfast._core.types cimport ApprovedOrder, Bar, Report, Session, Tick
 from dhanfast._core.venue cimport (
+    Quiet,
     venue_calm,
     venue_cancel,
     venue_close,
@@ -76,7 +78,7 @@ cdef Status _submit(Match match, const ApprovedOrder *order, ns_t now_ns,
     return status
 
 
-cdef class Match:
+cdef class Match(Broker):
     """The sim exchange. Takes only orders that its gate has sealed; answers with reports.
 
     Args:

@@ -15,6 +15,8 @@ cpdef enum Status:
     OUT_OF_CALENDAR = 9    # an event lies outside every known session
     PYTHON_ERROR = 10      # a Python strategy raised; the exception is raised after the loop
     TANGLED_FILLS = 11     # an entry filled against a position that was still open
+    JOURNAL_FULL = 12      # the journal has no room: the disk is full, or growth came too late
+    DISK_ERROR = 13        # the journal could not be written to the disk
 
 
 # Returns 0 or raises. Call it once, after the nogil block, never inside a loop.

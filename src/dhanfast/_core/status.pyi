@@ -13,5 +13,7 @@ class Status(IntEnum):
     OUT_OF_CALENDAR = 9
     PYTHON_ERROR = 10
     TANGLED_FILLS = 11
+    JOURNAL_FULL = 12
+    DISK_ERROR = 13
 
 def raise_for(status: Status) -> None: ...

@@ -4,6 +4,7 @@ from dhanfast.errors import (
     BadData,
     BadPacket,
     DhanfastError,
+    JournalFailed,
     OrderRefused,
     OutOfCalendar,
     PoolFull,
@@ -23,6 +24,11 @@ _MEANING = {
         OrderRefused, "an entry filled against a position that was still open: a reversal's exit "
         "filled in parts and its entry came first; use on_opposite=close, or do not let orders "
         "fill in parts of a bar"),
+    int(Status.JOURNAL_FULL): (
+        JournalFailed, "the journal has no room left: free disk space; no entry may be sent"),
+    int(Status.DISK_ERROR): (
+        JournalFailed, "the journal could not be written to the disk: what it holds in memory may "
+        "not survive a power cut; stop, and look at the disk"),
     int(Status.OUT_OF_CALENDAR): (OutOfCalendar, "an event lies outside every known session"),
 }
 

@@ -83,6 +83,8 @@ cpdef enum RejectReason:
     TRIGGER_SIDE = 7         # a stop whose trigger is already beyond the market
     STALE_ORDER = 8          # modify or cancel of an order that is gone
     NO_MARKET = 9            # a market order in a contract without a price
+    BROKER = 10              # the broker refused; its words are in the log
+    LOST = 11                # it never arrived at the broker
     LIMIT_QTY = 20           # refused by the risk gate from here on
     LIMIT_NOTIONAL = 21
     LIMIT_POSITION = 22

@@ -63,6 +63,8 @@ class RejectReason(IntEnum):
     TRIGGER_SIDE = 7
     STALE_ORDER = 8
     NO_MARKET = 9
+    BROKER = 10
+    LOST = 11
     LIMIT_QTY = 20
     LIMIT_NOTIONAL = 21
     LIMIT_POSITION = 22

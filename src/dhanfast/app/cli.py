@@ -32,7 +32,12 @@ COMMANDS = {
         "decode",
         "Show the packets of a broker's raw frames.",
     ),
-    "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "demo": ("dhanfast.app.cli_demo", "demo", "Trade a generated day on paper, live, against a local exchange."),
+    "exchange": (
+        "dhanfast.app.cli_exchange",
+        "exchange",
+        "Serve a broker and an exchange on this machine that speak Dhan's protocols.",
+    ),
     "doctor": (
         "dhanfast.app.cli_doctor",
         "doctor",
@@ -63,6 +68,11 @@ COMMANDS = {
         "instruments",
         "Fetch the broker's instrument list, search it, compare days.",
     ),
+    "journal": (
+        "dhanfast.app.cli_journal",
+        "journal",
+        "Show and verify the journal of a run.",
+    ),
     "orders": (
         "dhanfast.app.cli_control",
         "orders",
@@ -92,6 +102,11 @@ COMMANDS = {
         "dhanfast.app.cli_replay",
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
+    ),
+    "trade": (
+        "dhanfast.app.cli_trade",
+        "trade",
+        "Run the live engine, on paper or for real.",
     ),
     "resume": (
         "dhanfast.app.cli_control",

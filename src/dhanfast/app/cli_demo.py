@@ -1,52 +1,101 @@
-"""`dhanfast demo`: a backtest and its report on a seeded, generated year."""
+"""`dhanfast demo`: the live engine on paper against an exchange on this machine."""
 
-import datetime as dt
+import contextlib
+import json
+import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
+from dhanfast.app.edge import edge
+from dhanfast.errors import DhanfastError
+
+DAY: Final = "2026-11-20"  # inside every dated table that is shipped
+START: Final = "09:04"  # the engine takes some seconds to build, the market some minutes
+ANSWER_S: Final = 60.0  # generating a day takes some seconds
+STOP_S: Final = 10.0
 
 
-@click.command(epilog="Example: dhanfast demo --export my-first-run")
-@click.option("--seed", default=7, show_default=True, help="Which generated market.")
-@click.option(
-    "-s",
-    "--strategy",
-    default="momentum",
-    metavar="NAME",
-    show_default=True,
-    help="As for backtest.",
-)
-@click.option(
-    "--export",
-    metavar="DIR",
-    help="Keep the run directory here; default: a new folder of the system's temporary directory.",
-)
-def demo(seed: int, strategy: str, export: str | None) -> None:
-    """Backtest a strategy on a generated Bank Nifty year and write its report.
+@click.command(epilog="Example: dhanfast demo --until 11:00 --export my-first-day")
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True,
+              help="Which generated market.")  # fmt: skip
+@click.option("-s", "--strategy", default="momentum", metavar="NAME", show_default=True,
+              help="As for backtest.")  # fmt: skip
+@click.option("--speed", default="300x", metavar="60x", show_default=True,
+              help="Market seconds a second.")  # fmt: skip
+@click.option("--until", metavar="HH:MM", help="Stop at this time of the market, IST.")
+@click.option("--export", metavar="DIR", help="Keep the run directory here; default: a new folder "
+              "of the system's temporary directory.")  # fmt: skip
+@edge
+def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | None) -> None:
+    """Trade a generated Bank Nifty day on paper, live, and write its report.
 
-    Quarter hours of the index give the signals, minutes of its generated future the fills. Nothing
-    is read from the network and nothing is written outside the run directory.
+    An exchange is started on this machine that speaks the broker's protocols; the live engine
+    connects to it, trades on paper until the market closes, and shows the day. Nothing leaves the
+    machine and nothing is written outside the run directory.
     """
+    from dhanfast.app.cli_trade import run_trade
+    from dhanfast.app.config import load_config
+    from dhanfast.app.live_build import require_live_extra
     from dhanfast.app.run_options import export_place
-    from dhanfast.engine.generated import MINUTE_NS, generated_bars
-    from dhanfast.engine.runs import backtest
-    from dhanfast.engine.settings import Settings
-    from dhanfast.reports.rundir import write_run
-    from dhanfast.reports.terminal import summary_text
     from dhanfast.strategies.plugins import find_strategy
 
+    require_live_extra()
     find_strategy(strategy, {})
     place = export_place(export)
     if place is None:
-        place = Path(tempfile.mkdtemp(prefix="dhanfast-demo-"))
-    click.echo(f"generating BANKNIFTY {FIRST} to {LAST}, seed {seed} ...", err=True)
-    index = generated_bars("BANKNIFTY", FIRST, LAST, seed=seed)
-    future = generated_bars("BANKNIFTY", FIRST, LAST, seed=seed, kind="FUT")
-    settings = Settings(timeframe_ns=15 * MINUTE_NS)
-    result = backtest(strategy, index, trade_data=future, settings=settings)
-    written = write_run(result, place)
-    click.echo(summary_text(result))
-    click.echo(f"report: {written / 'report.html'}", err=True)
+        place = Path(tempfile.mkdtemp(prefix="dhanfast-demo-")) / "run"
+    click.echo(f"starting the exchange: a generated day, seed {seed}, at {speed} ...", err=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="dhanfast-demo-home-") as home,
+        _exchange(seed, speed) as told,
+    ):
+        sets = {
+            "broker.exchange": f"http://127.0.0.1:{told['port']}",
+            "broker.token": "env:DHAN_ACCESS_TOKEN",
+            "clock.source": "exchange",
+            "strategy.name": "demo",
+            "strategy.use": strategy,
+            "risk.day_loss": "0",
+            "log.level": "warning",
+        }
+        environ = {"DHAN_CLIENT_ID": told["client_id"], "DHAN_ACCESS_TOKEN": told["token"]}
+        config = load_config([], home, [f"{key}={value}" for key, value in sets.items()], environ)
+        code = run_trade(config, "paper", until=until, export=str(place))
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+@contextlib.contextmanager
+def _exchange(seed: int, speed: str) -> Iterator[dict[str, Any]]:
+    """An exchange in its own process; what it said when it began to listen."""
+    command = [sys.executable, "-m", "dhanfast", "exchange", "--generate", "--seed", str(seed)]
+    command += ["--date", DAY, "--start", START, "--speed", speed, "--json"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # Ctrl-C is for the engine, which then ends the exchange
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            said = process.communicate(timeout=ANSWER_S)[1].strip()
+            raise DhanfastError(f"the exchange did not start: {said or process.returncode}")
+        yield json.loads(line)
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

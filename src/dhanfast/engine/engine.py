@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
+from dhanfast._core.broker import Broker
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
 from dhanfast._core.match import Match
@@ -48,6 +49,7 @@ class Engine:
         more_sessions: asked for the sessions up to a tick's time at or after `until_ns` and
             beyond; gives (all sessions, the new until_ns), or raises.
         singly: see `TickLoop`.
+        broker_of: given the gate, makes what executes its orders; None simulates an exchange.
     """
 
     def __init__(
@@ -64,17 +66,22 @@ class Engine:
         until_ns: int = 0,
         more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
         singly: bool = False,
+        broker_of: Callable[[Gate], Broker] | None = None,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
-        self.match = Match(
-            self.gate,
-            instruments=1,
-            latency_ns=settings.latency_ns,
-            slippage_e6=settings.slippage.rate_e6,
-            protection_e4=settings.protection_e4,
-            limit_through=settings.limit_through,
-            stop_market_ok=True,
+        self.broker = (
+            broker_of(self.gate)
+            if broker_of is not None
+            else Match(
+                self.gate,
+                instruments=1,
+                latency_ns=settings.latency_ns,
+                slippage_e6=settings.slippage.rate_e6,
+                protection_e4=settings.protection_e4,
+                limit_through=settings.limit_through,
+                stop_market_ok=True,
+            )
         )
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
@@ -85,7 +92,7 @@ class Engine:
         self.strategy = strategy
         self.kernel = Kernel(
             strategy,
-            self.match,
+            self.broker,
             self.portfolio,
             self.gate,
             self.log,
@@ -130,11 +137,12 @@ class Engine:
             raise BadData(f"ticks must be one-dimensional of TICK_DTYPE, were {ticks.dtype}")
         if len(ticks) == 0:
             return
-        loop = self._tick_loop(int(ticks["instrument"][0]))
+        loop = self.tick_loop(int(ticks["instrument"][0]))
         raw = np.ascontiguousarray(ticks).view(np.uint8)
         self._drive(lambda: self._run_ticks(loop, raw))
 
-    def _tick_loop(self, instrument: int) -> TickLoop:
+    def tick_loop(self, instrument: int) -> TickLoop:
+        """The loop that runs ticks of an instrument; made once."""
         if self._ticks is None:
             builder = TimeBars(
                 self._interval_ns, self._sessions, instrument=instrument, volume="cumulative"
@@ -159,10 +167,11 @@ class Engine:
         """Run, draining the log whenever it is full; time spent inside is counted."""
         started = time.perf_counter_ns()
         while not run():
-            self._drain()
+            self.drain()
         self.kernel_ns += time.perf_counter_ns() - started
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Take away what the run has written so far, so that there is room for more."""
         self._parts.append(self.log.drain())
         if self._ticks is not None:
             made = self._ticks.take_bars()
@@ -174,7 +183,17 @@ class Engine:
         if self._ticks is not None:
             self._ticks.close_bars()
         self.kernel.finish()
-        self._drain()
+        return self.written()
+
+    def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Trades and orders that have ended, since the last `written`."""
+        self.drain()
+        trades, orders = (np.concatenate([part[at] for part in self._parts]) for at in (0, 1))
+        return trades, orders
+
+    def written(self) -> Written:
+        """Everything written since the last call; nothing is closed for it."""
+        self.drain()
         trades, orders, equity = (
             rows[0] if len(rows) == 1 else np.concatenate(rows)
             for rows in zip(*self._parts, strict=True)

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.broker import Broker
+from dhanfast._core.risk import Gate
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.provenance import versions_of
@@ -176,7 +178,12 @@ class TickRun:
             on_bars=self._take,
             until_ns=until_ns,
             more_sessions=self._more,
+            broker_of=self._broker_of(),
         )
+
+    def _broker_of(self) -> Callable[[Gate], Broker] | None:
+        """What executes the orders; None simulates an exchange."""
+        return None
 
     def _more(self, at_ns: int) -> tuple[NDArray[Any], int]:
         """All sessions to the end of the month of `at_ns`, and the time they are known until."""

@@ -325,7 +325,8 @@ def _strikes(symbol: str, path: SecondPath, count: int) -> tuple[int, ...]:
 
 
 def _option_expiry(symbol: str, day: date) -> date:
-    found = expiries.expiries(symbol, "ALL", day, day + timedelta(days=45))
+    last = max(day, min(day + timedelta(days=45), expiries.validity()[1]))
+    found = expiries.expiries(symbol, "ALL", day, last)
     if not found:
         raise OutOfCalendar(f"{symbol} has no option expiry within 45 days of {day} in the tables")
     return found[0]

@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self, final
 
 from numpy.typing import NDArray
 
@@ -10,3 +11,23 @@ class FeedEvent(IntEnum):
 class TickSink:
     def take_ticks(self, ticks: NDArray[Any], recv_ns: int) -> None: ...
     def tell_event(self, event: int, at_ns: int) -> None: ...
+
+@final
+class TickCall(TickSink):
+    def __new__(
+        cls,
+        on_ticks: Callable[[NDArray[Any], int], object],
+        on_event: Callable[[int, int], object] | None = None,
+    ) -> Self: ...
+
+class DepthSink:
+    def take_rows(self, rows: NDArray[Any], recv_ns: int) -> None: ...
+    def tell_event(self, event: int, at_ns: int) -> None: ...
+
+@final
+class DepthCall(DepthSink):
+    def __new__(
+        cls,
+        on_rows: Callable[[NDArray[Any], int], object],
+        on_event: Callable[[int, int], object] | None = None,
+    ) -> Self: ...

@@ -179,6 +179,9 @@ cdef WireStep dhan_step(const uint8_t *frame, size_t size) noexcept nogil
 # side is not known, -1 when it is not a valid one (sides.pxd).
 cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
                        Level levels[5]) noexcept nogil
+# Messages of this instrument may have been missed: its next trade is a SEED and its next book a
+# snapshot; `dhan_side` knows nothing until then. Volume and open interest stay: they are totals.
+cdef void dhan_forget(DhanFeed *feed, uint32_t slot) noexcept nogil
 
 
 # UTC from LTT; 0 stays 0: no trade yet.

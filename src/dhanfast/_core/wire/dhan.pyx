@@ -13,7 +13,7 @@ from dhanfast._core.wire.records cimport (
     WireVerdict,
     wire_count,
 )
-from dhanfast._core.wire.sides cimport side_kept, side_take
+from dhanfast._core.wire.sides cimport SideKnown, side_kept, side_take
 from dhanfast._core.wire.table cimport (
     SLOT_NONE,
     WireEntry,
@@ -472,6 +472,13 @@ cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
     state = &feed.states[slot]
     return side_kept(&state.given[0 if side == Side.BUY else FEED_LEVELS],
                      FEED_LEVELS if state.has_book else 0, side, &levels[0])
+
+
+cdef void dhan_forget(DhanFeed *feed, uint32_t slot) noexcept nogil:
+    cdef FeedState *state = &feed.states[slot]
+    state.seen = state.has_book = 0
+    state.bid.known = state.ask.known = SideKnown.SIDE_UNKNOWN
+    state.bid.count = state.ask.count = 0
 
 
 @cython.final

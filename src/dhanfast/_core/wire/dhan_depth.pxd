@@ -61,6 +61,9 @@ cdef uint32_t depth_reason(const DhanDepthHead *head, size_t size) noexcept nogi
 # A side, best first; NULL and 0 when it is not known or not valid.
 cdef const Level *depth_side(const DepthFeed *feed, uint32_t instrument, Side side,
                              size_t *count) noexcept nogil
+# Messages of this instrument may have been missed: both sides are unknown until they come again,
+# as snapshots.
+cdef void depth_forget(DepthFeed *feed, uint32_t slot) noexcept nogil
 
 
 cdef class DhanDepthDecoder:

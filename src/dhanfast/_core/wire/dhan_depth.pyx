@@ -179,6 +179,12 @@ cdef const Level *depth_side(const DepthFeed *feed, uint32_t instrument, Side si
     return found.levels
 
 
+cdef void depth_forget(DepthFeed *feed, uint32_t slot) noexcept nogil:
+    cdef SideState *sides = &feed.sides[2 * <size_t>slot]
+    sides[0].known = sides[1].known = SideKnown.SIDE_UNKNOWN
+    sides[0].count = sides[1].count = 0
+
+
 @cython.final
 cdef class DhanDepthDecoder:
     """Dhan's 20- or 200-level depth feed to rows of changes and whole sides.

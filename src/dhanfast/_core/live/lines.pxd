@@ -1,0 +1,184 @@
+"""Orders as the kernel sees them and orders at the broker, and what is asked of the broker.
+
+Owner thread:  the engine thread only.   Memory: none after construction.
+Deterministic: what it does depends on its inputs alone (orders, ticks, answers, updates, the times
+               it is told), so a journal of them repeats every request.
+
+A *leg* is an order as the kernel sees it, a *line* an order at the broker. What holds:
+    one line a group   stop, target and exit of a position are legs of one group, and a group has at
+                       most one line that is not done: the line is the stop at rest, is changed into
+                       the target's limit when the market is there, and into a marketable limit to
+                       leave. Two orders that both close the position never exist.
+    one request a line no second request leaves before the first has its answer; the line is then
+                       compared with what its leg wants, and asked to change when it differs
+    doubt              a line whose placing has no clear answer stays in doubt: it is queried by its
+                       number until the broker shows it, or has said often and long enough that it
+                       is not there. Nothing else is placed for its group meanwhile.
+    fills count        from cumulative quantity and value, whoever told them and how often
+
+    leg ──▶ DRAFT ──PLACE──▶ OPENING ──taken──▶ WORKING ──filled, cancelled, expired──▶ DONE
+              ▲ refused, may be          │ unknown    ▲ seen            │ MODIFY, CANCEL, QUERY
+              └── asked again            ▼            │                 └──▶ WORKING
+                                       DOUBT ─────────┘ ──absent──▶ DONE (leg refused: LOST)
+
+Bare market orders never leave: MARKET is a limit at the market and `protection_e4` beyond it, SLM
+is a stop-limit whose limit lies `stop_room_e4` beyond the trigger; when the market jumps past that
+limit the line is changed into a marketable one.
+"""
+
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from dhanfast._core.broker cimport Broker
+from dhanfast._core.live.records cimport Intent
+from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
+
+cdef enum:
+    LEGS_MAX = 32
+    LINES_MAX = 64           # done ones are kept until their place is needed: late updates find them
+    OUT_MAX = 64             # requests made and not yet taken
+    REPORTS_MAX = 512        # a power of two
+    STAMPS_MAX = 8192        # a power of two, above a day's requests
+    MILLISECOND = 1_000_000
+    NOBODY = -1
+
+
+cdef enum LineState:
+    FREE = 0
+    DRAFT = 1
+    OPENING = 2
+    DOUBT = 3
+    WORKING = 4
+    DONE = 5
+
+
+cdef struct Terms:           # what an order at the broker says
+    paise_t price
+    paise_t trigger
+    int64_t qty
+    uint8_t kind             # LIMIT or SL
+    uint8_t market           # 1: the price is a protection, not a wish
+
+
+cdef struct Leg:
+    Order order              # as asked last
+    int64_t gone             # of its quantity: filled, or taken off by a fill in its group
+    uint32_t unanswered      # requests of the kernel not answered yet
+    uint8_t live
+    uint8_t cancelling
+    uint8_t chased           # a stop that the market has jumped past: marketable from now on
+
+
+cdef struct Line:
+    uint64_t number          # Intent.order
+    uint64_t group           # 0: of one leg
+    uint64_t asked           # Intent.id in flight, 0 = none
+    Terms have               # at the broker, as far as known
+    Terms sent               # asked for
+    int64_t filled
+    paise_t value            # of what has filled
+    ns_t next_ns             # no request before
+    ns_t doubt_ns            # in doubt since
+    int32_t leg              # that its fills count for; -1 = none
+    uint32_t tries           # requests in a row without progress
+    uint32_t modifies
+    uint32_t absents
+    uint32_t instrument
+    int8_t side
+    uint8_t state            # LineState
+    uint8_t asked_kind       # IntentKind in flight
+    uint8_t unsure           # its state must be read again
+    uint8_t replacing        # is cancelled to be placed anew
+    uint8_t touched          # the market was at the target
+    uint8_t is_exit
+    uint8_t final            # DONE by the broker's own word
+    uint8_t orphan           # given up, and yet it was there: to be taken away, serves no leg
+    char broker_id[24]
+
+
+cdef struct RemoteRules:
+    int64_t protection_e4    # of a marketable limit, 1e-4 of the market
+    int64_t stop_room_e4     # limit of a stop beyond its trigger, 1e-4
+    ns_t lost_after_ns       # an order in doubt is lost after this and `absents_min` answers
+    int32_t absents_min
+    int32_t per_second       # orders, changes and cancels in any second
+    int32_t per_minute       # entries stop here; exits go on
+    int32_t per_hour
+    int32_t per_day
+    int32_t modifies_max
+
+
+cdef inline int64_t leg_left(const Leg *leg) noexcept nogil:
+    return leg.order.qty - leg.gone
+
+
+cdef inline bint line_ended(const Line *line) noexcept nogil:
+    return line.state == LineState.FREE or line.state == LineState.DONE
+
+
+# The pause before request number `tries` + 1 of the same kind: 200 ms doubling to 6.4 s.
+cdef inline ns_t pause_ns(uint32_t tries) noexcept nogil:
+    return <ns_t>200 * MILLISECOND << min(tries, <uint32_t>5)
+
+
+cdef class Lines(Broker):
+    cdef RemoteRules limits
+    cdef Leg legs[LEGS_MAX]
+    cdef Line lines[LINES_MAX]
+    cdef uint32_t leg_top    # places from here on were never used
+    cdef uint32_t line_top
+    cdef Report reports[REPORTS_MAX]
+    cdef uint64_t report_head
+    cdef uint64_t report_tail
+    cdef Intent out[OUT_MAX]
+    cdef readonly uint32_t out_count
+    cdef uint64_t next_intent
+    cdef uint64_t next_number
+    cdef ns_t now_ns         # the market's time of the input in hand
+    cdef ns_t wall_ns        # the machine's
+    cdef readonly ns_t due_ns        # wall time at which `advance` has something to do
+    cdef ns_t exit_hold_ns   # no exit is placed before: the last one was refused
+    cdef uint32_t exit_refusals
+    cdef const Session *day
+    cdef Session day_copy
+    cdef paise_t last
+    cdef paise_t bid
+    cdef paise_t ask
+    cdef ns_t *stamps        # wall times of requests that count against the broker's limits
+    cdef uint64_t stamp_count
+    cdef uint64_t day_count
+    cdef readonly uint64_t requests
+    cdef readonly uint64_t foreign_updates   # of orders that are not of this journal
+    cdef readonly uint64_t stale_updates     # that say less than is known
+    cdef readonly int64_t stray_qty          # signed units filled that no leg stands for
+    cdef readonly uint64_t doubts
+    cdef readonly uint64_t lost
+
+    cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil
+    # What is due by `wall_ns` of `at`.
+    cdef void advance(self) noexcept nogil
+    # Read every line again, e.g. after the order-update socket was away.
+    cdef void doubt_all(self) noexcept nogil
+    # Copy the oldest requests and forget them; returns how many.
+    cdef size_t take_out(self, Intent *out, size_t limit) noexcept nogil
+
+    cdef void _report(self, Leg *leg, int kind, paise_t price, int64_t qty, int reason) noexcept nogil
+    cdef void _end_leg(self, int32_t at, int kind, int reason) noexcept nogil
+    cdef void _let_go(self, int32_t at) noexcept nogil
+    cdef void _answer_leg(self, int32_t at) noexcept nogil
+    cdef int32_t _find_leg(self, uint64_t order_id) noexcept nogil
+    cdef int32_t _choose(self, Line *line) noexcept nogil
+    cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil
+    cdef bint _differs(self, const Line *line, const Terms *want) noexcept nogil
+    cdef paise_t _protection(self, int side) noexcept nogil
+    cdef ns_t _held_until(self, const Line *line, bint changes) noexcept nogil
+    cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil
+    cdef void _pump(self) noexcept nogil
+    cdef void _pump_line(self, Line *line) noexcept nogil
+    cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil
+    cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil
+    cdef void _cover_legs(self) noexcept nogil
+    cdef int32_t _new_line(self, const Leg *leg) noexcept nogil
+    cdef void _held_legs(self, const Line *line) noexcept nogil
+    cdef void _shrink(self, uint64_t group, int32_t filled, int64_t qty) noexcept nogil
+    cdef void _line_refused(self, Line *line, int reason) noexcept nogil
+    cdef void _watch(self) noexcept nogil

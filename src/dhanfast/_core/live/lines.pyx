@@ -1,0 +1,544 @@
+"""Legs and lines: see lines.pxd for what holds, here is what is asked of the broker."""
+
+from libc.stdint cimport INT64_MAX
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from dhanfast._core.fillprice cimport price_against
+from dhanfast._core.live.records cimport IntentKind
+from dhanfast._core.risk cimport Gate, order_seal
+from dhanfast._core.status cimport Status
+from dhanfast._core.types cimport (
+    ApprovedOrder, OrderFlag, OrderKind, RejectReason, ReportKind, Tick,
+)
+
+from dhanfast.errors import ConfigError
+
+
+cdef extern from "df_native.h" nogil:
+    void DF_ASSERT(bint condition)
+
+cdef Line _NO_LINE
+memset(&_NO_LINE, 0, sizeof(Line))
+
+_LIMITS = {                      # name: (default, least, most)
+    "protection_e4": (100, 1, 2_000), "stop_room_e4": (100, 1, 5_000),
+    "lost_after_ns": (5_000_000_000, 0, 600_000_000_000), "absents_min": (3, 1, 100),
+    "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (950, 1, 8_000),
+    "per_day": (6_800, 1, 8_000), "modifies_max": (22, 1, 1_000),
+}
+
+
+cdef class Lines(Broker):
+    """The sending half of `Remote`, which see: what orders at the broker should say.
+    """
+
+    def __cinit__(self, Gate gate not None, **limits: object):
+        for name in limits:
+            if name not in _LIMITS:
+                raise ConfigError(f"remote.{name}: no such setting; known: {', '.join(_LIMITS)}")
+        values = {}
+        for name, (usual, least, most) in _LIMITS.items():
+            value = limits.get(name, usual)
+            if not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(f"remote.{name} must be in {least}..{most}, was {value!r}")
+            values[name] = value
+        self.limits = values
+        self.gate, self.instruments = gate, 1
+        self.next_intent = self.next_number = 1
+        self.due_ns = INT64_MAX
+        self.stamps = <ns_t *>calloc(STAMPS_MAX, sizeof(ns_t))
+        if self.stamps == NULL:
+            raise MemoryError("remote: no memory for the stamps of requests")
+
+    def __dealloc__(self):
+        free(self.stamps)
+
+    # ---- what the kernel asks for -------------------------------------------------------------
+
+    cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil:
+        """The times of the input that comes next; neither runs back."""
+        self.now_ns = max(self.now_ns, now_ns)
+        self.wall_ns = max(self.wall_ns, wall_ns)
+
+    cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
+        cdef uint32_t at
+        cdef Leg *leg = NULL
+        if (order.seal != order_seal(self.gate.key, &order.order) or self.day == NULL
+                or order.order.id <= self.last_id or order.order.instrument != 0):
+            return Status.NOT_APPROVED
+        for at in range(LEGS_MAX):
+            if not self.legs[at].live:
+                leg = &self.legs[at]
+                break
+        if leg == NULL or REPORTS_MAX - self.pending_reports < 4 * LEGS_MAX:
+            return Status.POOL_FULL
+        self.leg_top = max(self.leg_top, at + 1)
+        memset(leg, 0, sizeof(Leg))
+        leg.order = order.order
+        leg.live, leg.unanswered = 1, 1
+        self.live += 1
+        self.last_id = order.order.id
+        self.now_ns = max(self.now_ns, now_ns)
+        self._pump()
+        return Status.OK
+
+    cdef Status attach(self, const ApprovedOrder *order, ns_t at_ns) noexcept nogil:
+        return self.submit(order, at_ns)
+
+    cdef Status resize(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
+                       ns_t at_ns) noexcept nogil:
+        cdef int32_t at = self._find_leg(order_id)
+        if at == NOBODY:
+            return Status.UNKNOWN_ORDER
+        if qty <= self.legs[at].gone:
+            return Status.UNKNOWN_ORDER
+        self.legs[at].order.price, self.legs[at].order.trigger = price, trigger
+        self.legs[at].order.qty = qty
+        self.legs[at].unanswered += 1
+        self.now_ns = max(self.now_ns, at_ns)
+        self._pump()
+        return Status.OK
+
+    cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
+                       ns_t now_ns) noexcept nogil:
+        return self.resize(order_id, price, trigger, qty, now_ns)
+
+    cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil:
+        cdef int32_t at = self._find_leg(order_id)
+        if at == NOBODY:
+            return Status.UNKNOWN_ORDER
+        self.legs[at].cancelling = 1
+        self.now_ns = max(self.now_ns, now_ns)
+        self._pump()
+        return Status.OK
+
+    cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil:
+        """The broker's day is over: DAY orders are gone, and so are yesterday's prices."""
+        cdef uint32_t at
+        for at in range(self.leg_top):
+            if self.legs[at].live:
+                self._end_leg(<int32_t>at, ReportKind.EXPIRED, RejectReason.NONE)
+        for at in range(self.line_top):
+            if not line_ended(&self.lines[at]):
+                self.lines[at].state = LineState.DONE
+            self.lines[at].orphan = 1          # should it show up again, it is taken away
+        self.day_copy = session[0]
+        self.day = &self.day_copy
+        self.last = self.bid = self.ask = 0
+        self.day_count, self.exit_refusals, self.exit_hold_ns = 0, 0, 0
+
+    cdef void tick(self, const Tick *tick) noexcept nogil:
+        if tick.price > 0:
+            self.last = tick.price
+        if tick.bid > 0 or tick.ask > 0:
+            self.bid, self.ask = tick.bid, tick.ask
+        self.now_ns = max(self.now_ns, tick.recv_ns if tick.recv_ns else tick.exch_ns)
+        if self.live:
+            self._watch()
+            self._pump()
+
+    cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
+        return False                 # while an order is live every tick is looked at
+
+    cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
+        cdef size_t count = 0
+        while count < limit and self.report_tail != self.report_head:
+            out[count] = self.reports[self.report_tail & (REPORTS_MAX - 1)]
+            self.report_tail += 1
+            count += 1
+        self.pending_reports = self.report_head - self.report_tail
+        return count
+
+    cdef size_t take_out(self, Intent *out, size_t limit) noexcept nogil:
+        cdef size_t count = min(limit, <size_t>self.out_count)
+        cdef size_t at
+        memcpy(out, &self.out[0], count * sizeof(Intent))
+        for at in range(count, self.out_count):
+            self.out[at - count] = self.out[at]
+        self.out_count -= <uint32_t>count
+        return count
+
+    # ---- legs ---------------------------------------------------------------------------------
+
+    cdef int32_t _find_leg(self, uint64_t order_id) noexcept nogil:
+        cdef uint32_t at
+        for at in range(self.leg_top):
+            if self.legs[at].live and self.legs[at].order.id == order_id:
+                return <int32_t>at
+        return NOBODY
+
+    cdef void _report(self, Leg *leg, int kind, paise_t price, int64_t qty,
+                      int reason) noexcept nogil:
+        cdef Report *report = &self.reports[self.report_head & (REPORTS_MAX - 1)]
+        DF_ASSERT(self.report_head - self.report_tail < REPORTS_MAX)
+        memset(report, 0, sizeof(Report))
+        report.order_id, report.time_ns = leg.order.id, max(self.now_ns, leg.order.created_ns)
+        report.price, report.qty, report.left = price, qty, leg_left(leg)
+        report.instrument, report.strategy = leg.order.instrument, leg.order.strategy
+        report.side, report.kind, report.reason = leg.order.side, kind, reason
+        report.flags, report.why = leg.order.flags, leg.order.reason
+        self.report_head += 1
+        self.pending_reports = self.report_head - self.report_tail
+
+    cdef void _end_leg(self, int32_t at, int kind, int reason) noexcept nogil:
+        cdef Leg *leg = &self.legs[at]
+        leg.order.qty = leg.gone               # nothing of it is left
+        self._report(leg, kind, 0, 0, reason)
+        self._let_go(at)
+
+    cdef void _let_go(self, int32_t at) noexcept nogil:
+        """A leg has ended: no line serves it any more, for its place may be another's next."""
+        cdef uint32_t i
+        self.legs[at].live = 0
+        self.live -= 1
+        for i in range(self.line_top):
+            if self.lines[i].leg == at:
+                self.lines[i].leg = NOBODY
+
+    cdef void _answer_leg(self, int32_t at) noexcept nogil:
+        """The broker has what the leg asked for: each of its requests is answered."""
+        cdef Leg *leg = &self.legs[at]
+        while leg.unanswered:
+            leg.unanswered -= 1
+            self._report(leg, ReportKind.ACCEPTED, 0, 0, RejectReason.NONE)
+
+    cdef void _shrink(self, uint64_t group, int32_t filled, int64_t qty) noexcept nogil:
+        """A fill in a group: the others take that much less, and end when nothing is left."""
+        cdef uint32_t at
+        cdef Leg *leg
+        if group == 0:
+            return
+        for at in range(self.leg_top):
+            leg = &self.legs[at]
+            if not leg.live or <int32_t>at == filled or leg.order.group != group:
+                continue
+            if leg_left(leg) <= qty:
+                self._end_leg(<int32_t>at, ReportKind.CANCELLED, RejectReason.NONE)
+                continue
+            leg.gone += qty
+            leg.unanswered = max(leg.unanswered, <uint32_t>1)
+            self._answer_leg(<int32_t>at)      # whoever sizes it anew must know what has gone
+
+    cdef int32_t _choose(self, Line *line) noexcept nogil:
+        """Which leg of its group a line serves now: the exit, else the stop when the market is at
+        it, else the target when the market is there, else the stop."""
+        cdef int32_t at, exit_at = NOBODY, stop_at = NOBODY, target_at = NOBODY
+        cdef Leg *leg
+        if line.group == 0:
+            return line.leg
+        for at in range(<int32_t>self.leg_top):
+            leg = &self.legs[at]
+            if not leg.live or leg.order.group != line.group:
+                continue
+            if leg.order.flags & OrderFlag.STOP:
+                stop_at = at
+            elif leg.order.flags & OrderFlag.TARGET:
+                target_at = at
+            else:
+                exit_at = at
+        if exit_at != NOBODY:
+            return exit_at
+        if stop_at == NOBODY:
+            return target_at
+        if target_at != NOBODY and line.touched and not self.legs[stop_at].chased:
+            return target_at
+        return stop_at
+
+    # ---- what a line should say ---------------------------------------------------------------
+
+    cdef paise_t _protection(self, int side) noexcept nogil:
+        """A limit at the market and some beyond it, on the tick, inside the day's band; 0 when no
+        price is known."""
+        cdef paise_t market = self.ask if side > 0 else self.bid
+        cdef paise_t limit
+        if market <= 0:
+            market = self.last
+        if market <= 0:
+            return 0
+        limit = market + side * (market * self.limits.protection_e4 // 10_000)
+        limit = price_against(max(limit, self.day.tick), self.day.tick, -side)
+        if self.day.band_high and limit > self.day.band_high:
+            limit = self.day.band_high
+        if self.day.band_low and limit < self.day.band_low:
+            limit = self.day.band_low
+        return limit
+
+    cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil:
+        """What the order should say to serve this leg; False when that takes a price that is not
+        known."""
+        cdef const Order *order = &leg.order
+        cdef bint stop = order.kind == OrderKind.SLM or order.kind == OrderKind.SL
+        memset(want, 0, sizeof(Terms))
+        want.qty = line.filled + leg_left(leg)
+        if stop and line.state == LineState.DRAFT and self.last > 0 \
+                and (self.last - order.trigger) * order.side >= 0:
+            leg.chased = 1                     # the market is there already
+        if order.kind == OrderKind.LIMIT:
+            want.kind, want.price = OrderKind.LIMIT, order.price
+        elif stop and not leg.chased:
+            want.kind, want.trigger, want.price = OrderKind.SL, order.trigger, order.price
+            if order.kind == OrderKind.SLM:
+                want.price = order.trigger + order.side * (
+                    order.trigger * self.limits.stop_room_e4 // 10_000)
+                want.price = price_against(max(want.price, self.day.tick), self.day.tick,
+                                           order.side)
+                if self.day.band_high and want.price > self.day.band_high:
+                    want.price = self.day.band_high
+                if self.day.band_low and want.price < self.day.band_low:
+                    want.price = self.day.band_low
+        else:
+            want.kind, want.market = OrderKind.LIMIT, 1
+            want.price = self._protection(order.side)
+        return want.price > 0
+
+    cdef bint _differs(self, const Line *line, const Terms *want) noexcept nogil:
+        cdef const Terms *have = &line.have
+        cdef paise_t market = self.ask if line.side > 0 else self.bid
+        if want.qty != have.qty or want.kind != have.kind or want.trigger != have.trigger:
+            return True
+        if not want.market:
+            return want.price != have.price
+        # A protection is set once, and again when the market has gone beyond it.
+        return not have.market or (market > 0 and (market - have.price) * line.side > 0)
+
+    cdef void _watch(self) noexcept nogil:
+        """What the market's new price means for lines at rest."""
+        cdef uint32_t at
+        cdef Line *line
+        cdef Leg *leg
+        cdef int32_t i
+        cdef paise_t market, gap
+        for at in range(self.line_top):
+            line = &self.lines[at]
+            if line_ended(line) or line.group == 0:
+                continue
+            market = self.ask if line.side > 0 else self.bid
+            market = market if market > 0 else self.last
+            if market <= 0:
+                continue
+            for i in range(<int32_t>self.leg_top):
+                leg = &self.legs[i]
+                if not leg.live or leg.order.group != line.group:
+                    continue
+                if leg.order.flags & OrderFlag.TARGET:
+                    gap = (market - leg.order.price) * line.side
+                    if gap <= 0:
+                        line.touched = 1
+                    elif gap > max(4 * self.day.tick, leg.order.price // 1_000):
+                        line.touched = 0       # gone again: rest as the stop
+                elif leg.order.flags & OrderFlag.STOP and not leg.chased and self.last > 0:
+                    if (self.last - leg.order.trigger) * line.side >= 0 and (
+                            line.have.kind != OrderKind.SL
+                            or (market - line.have.price) * line.side > 0):
+                        leg.chased = 1         # its limit cannot be had any more
+
+    # ---- requests -----------------------------------------------------------------------------
+
+    cdef ns_t _held_until(self, const Line *line, bint changes) noexcept nogil:
+        """0 when a request may leave now, else when; INT64_MAX: not today (entries only)."""
+        cdef uint64_t n = self.stamp_count
+        cdef ns_t oldest
+        if not changes:
+            return 0                           # reading has a wider limit than we ever use
+        if line.is_exit and line.state == LineState.DRAFT and self.exit_hold_ns > self.wall_ns:
+            return self.exit_hold_ns
+        if n >= <uint64_t>self.limits.per_second:
+            oldest = self.stamps[(n - self.limits.per_second) & (STAMPS_MAX - 1)]
+            if oldest > self.wall_ns - 1000 * MILLISECOND:
+                return oldest + 1000 * MILLISECOND
+        if line.is_exit or line.state != LineState.DRAFT:
+            return 0
+        if self.day_count >= <uint64_t>self.limits.per_day:
+            return INT64_MAX
+        if n >= <uint64_t>self.limits.per_minute and self.wall_ns - <ns_t>60_000 * MILLISECOND < \
+                self.stamps[(n - self.limits.per_minute) & (STAMPS_MAX - 1)]:
+            return INT64_MAX
+        if n >= <uint64_t>self.limits.per_hour and self.wall_ns - <ns_t>3_600_000 * MILLISECOND < \
+                self.stamps[(n - self.limits.per_hour) & (STAMPS_MAX - 1)]:
+            return INT64_MAX
+        return 0
+
+    cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil:
+        cdef Intent *intent = &self.out[self.out_count]
+        DF_ASSERT(self.out_count < OUT_MAX and line.asked == 0)
+        memset(intent, 0, sizeof(Intent))
+        intent.id, intent.order, intent.at_ns = self.next_intent, line.number, self.now_ns
+        intent.price, intent.trigger = line.sent.price, line.sent.trigger
+        intent.qty = line.sent.qty
+        memcpy(&intent.broker_id[0], &line.broker_id[0], sizeof(line.broker_id))
+        intent.instrument, intent.group = line.instrument, <uint32_t>line.group
+        intent.kind, intent.side, intent.order_kind = kind, line.side, line.sent.kind
+        intent.tries = <uint8_t>min(line.tries, <uint32_t>255)
+        if leg != NULL:
+            intent.validity, intent.flags = leg.order.validity, leg.order.flags
+            intent.reason = leg.order.reason
+        self.out_count += 1
+        self.next_intent += 1
+        self.requests += 1
+        line.asked, line.asked_kind = intent.id, kind
+        if kind != IntentKind.QUERY:
+            self.stamps[self.stamp_count & (STAMPS_MAX - 1)] = self.wall_ns
+            self.stamp_count += 1
+            self.day_count += 1
+
+    cdef int32_t _new_line(self, const Leg *leg) noexcept nogil:
+        """A place for a line: never used, or the oldest one that is done."""
+        cdef uint32_t at, best = LINES_MAX
+        cdef Line *line
+        for at in range(LINES_MAX):
+            if self.lines[at].state == LineState.FREE:
+                best = at
+                break
+            if self.lines[at].state == LineState.DONE and self.lines[at].asked == 0 and (
+                    best == LINES_MAX or self.lines[at].number < self.lines[best].number):
+                best = at
+        if best == LINES_MAX:
+            return NOBODY
+        self.line_top = max(self.line_top, best + 1)
+        line = &self.lines[best]
+        line[0] = _NO_LINE
+        line.number, line.group, line.state = self.next_number, leg.order.group, LineState.DRAFT
+        line.instrument, line.side = leg.order.instrument, leg.order.side
+        line.is_exit = (leg.order.flags & OrderFlag.EXIT) != 0
+        line.leg = NOBODY
+        self.next_number += 1
+        return <int32_t>best
+
+    cdef void _cover_legs(self) noexcept nogil:
+        """Every live leg has a line that is not done, its own or its group's."""
+        cdef uint32_t at, i
+        cdef Leg *leg
+        cdef int32_t place
+        cdef bint covered
+        for at in range(self.leg_top):
+            leg = &self.legs[at]
+            if not leg.live:
+                continue
+            covered = False
+            for i in range(self.line_top):
+                if line_ended(&self.lines[i]) or self.lines[i].orphan:
+                    continue
+                if self.lines[i].leg == <int32_t>at or (
+                        leg.order.group and self.lines[i].group == leg.order.group):
+                    covered = True
+                    break
+            if covered:
+                continue
+            place = self._new_line(leg)
+            if place == NOBODY:
+                self._end_leg(<int32_t>at, ReportKind.REJECTED, RejectReason.LOST)
+            else:
+                self.lines[place].leg = <int32_t>at
+
+    cdef void _pump(self) noexcept nogil:
+        """Bring every line nearer to what its leg wants; say when there is more to do."""
+        cdef uint32_t at
+        cdef Line *line
+        cdef ns_t due_ns = INT64_MAX
+        self._cover_legs()
+        for at in range(self.line_top):
+            line = &self.lines[at]
+            if line_ended(line):
+                continue
+            if line.asked == 0:
+                if line.next_ns <= self.wall_ns:
+                    line.next_ns = 0
+                    self._pump_line(line)
+                if not line_ended(line) and line.asked == 0 and line.next_ns:
+                    due_ns = min(due_ns, line.next_ns)
+        self.due_ns = due_ns
+
+    cdef void _pump_line(self, Line *line) noexcept nogil:
+        cdef Leg *leg
+        cdef Terms want
+        cdef bint known
+        if line.state == LineState.DOUBT or line.unsure:
+            line.unsure = 0
+            self._ask(line, IntentKind.QUERY, NULL)
+            return
+        line.leg = NOBODY if line.orphan else self._choose(line)
+        if line.leg == NOBODY:
+            if line.state == LineState.DRAFT:
+                line.state = LineState.DONE
+            elif line.state == LineState.WORKING:
+                self._take_away(line, NULL)
+            return
+        leg = &self.legs[line.leg]
+        if leg.cancelling and line.group == 0:
+            if line.state == LineState.DRAFT:
+                line.state = LineState.DONE
+                self._end_leg(line.leg, ReportKind.CANCELLED, RejectReason.NONE)
+            else:
+                self._take_away(line, leg)
+            return
+        known = self._terms(line, leg, &want)
+        if known:
+            self._work(line, leg, &want)
+        elif line.state == LineState.DRAFT:
+            self._line_refused(line, RejectReason.NO_MARKET)
+
+    cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil:
+        cdef ns_t held_ns = self._held_until(line, True)
+        if held_ns:
+            line.next_ns = held_ns
+        else:
+            self._ask(line, IntentKind.CANCEL, leg)
+
+    cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil:
+        cdef ns_t held_ns
+        if line.state == LineState.WORKING and not line.replacing \
+                and not self._differs(line, want):
+            if line.group:
+                self._held_legs(line)
+            self._answer_leg(line.leg)
+            return
+        held_ns = self._held_until(line, True)
+        if held_ns == INT64_MAX:
+            self._line_refused(line, RejectReason.LIMIT_RATE)
+            return
+        if held_ns:
+            line.next_ns = held_ns
+            return
+        if line.state == LineState.DRAFT:
+            line.sent, line.state = want[0], LineState.OPENING
+            self._ask(line, IntentKind.PLACE, leg)
+        elif line.replacing or line.modifies >= <uint32_t>self.limits.modifies_max:
+            line.replacing = 1
+            self._ask(line, IntentKind.CANCEL, leg)
+        else:
+            line.sent = want[0]
+            line.modifies += 1
+            self._ask(line, IntentKind.MODIFY, leg)
+
+    cdef void _held_legs(self, const Line *line) noexcept nogil:
+        """Legs of a group that wait behind its line have what they asked for: they are held here."""
+        cdef uint32_t at
+        for at in range(self.leg_top):
+            if self.legs[at].live and self.legs[at].order.group == line.group \
+                    and <int32_t>at != line.leg:
+                self._answer_leg(<int32_t>at)
+
+    cdef void _line_refused(self, Line *line, int reason) noexcept nogil:
+        """It is not at the broker and will not be: its leg ends."""
+        cdef int32_t at = line.leg
+        line.state = LineState.DONE
+        if line.orphan:
+            return
+        if line.is_exit and reason != RejectReason.NO_MARKET:
+            self.exit_refusals += 1
+            self.exit_hold_ns = self.wall_ns + pause_ns(self.exit_refusals)
+        if at == NOBODY or not self.legs[at].live:
+            at = self._choose(line) if line.group else NOBODY
+        if at != NOBODY:
+            self._end_leg(at, ReportKind.REJECTED, reason)
+
+    cdef void advance(self) noexcept nogil:
+        self._pump()
+
+    cdef void doubt_all(self) noexcept nogil:
+        cdef uint32_t at
+        for at in range(self.line_top):
+            if self.lines[at].state == LineState.WORKING:
+                self.lines[at].unsure = 1
+        self._pump()

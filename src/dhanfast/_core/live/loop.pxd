@@ -1,0 +1,88 @@
+"""The live engine's inputs, one at a time: journal it, use it, let out what it asks for.
+
+Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction, but the
+               journal's own growth and what Python makes of a drained log.
+
+Every input is in the journal before it is used, every request before its bytes leave. What an input
+causes depends on the inputs before it and on nothing else, so `replay` of a journal makes the same
+requests, byte for byte, and leaves the engine as it was:
+
+    TICK      Tick (recv_ns: the market's time), i64 wall
+    TIMER     i64 market's time, i64 wall
+    ANSWER    Answer, i64 market's time          (wall: at_ns)
+    UPDATE    Update, i64 market's time          (wall: at_ns)
+    COMMAND   i64 Command, i64 units, i64 price, i64 market's time, i64 wall
+    INTENT    Intent, behind the input that caused it
+
+The market's time is the machine's when the feed is; against an exchange that runs faster it is that
+exchange's. Waiting and rates of requests go by the machine's.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from dhanfast._core.kernel cimport Kernel
+from dhanfast._core.live.courier cimport Courier
+from dhanfast._core.live.journal cimport Journal
+from dhanfast._core.live.records cimport Answer, Intent, Update
+from dhanfast._core.live.remote cimport Remote
+from dhanfast._core.live.sink cimport TickSink
+from dhanfast._core.loops cimport TickLoop
+from dhanfast._core.status cimport Status
+from dhanfast._core.timing cimport LatencyHistogram
+from dhanfast._core.types cimport Tick, ns_t
+
+
+cpdef enum Command:
+    """What an operator, or the engine's own watch, tells it."""
+
+    STOP_ENTRIES = 1         # exits only, until RESUME
+    RESUME = 2               # entries again
+    FLATTEN = 3              # close what is open; entries stay as they are
+    HALT = 4                 # exits only, and close what is open
+    READ_ALL = 5             # ask the broker for the state of every order
+    CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
+
+
+cdef class LiveLoop(TickSink):
+    cdef readonly Kernel kernel
+    cdef readonly TickLoop ticks
+    cdef readonly Remote remote          # None: the exchange is simulated
+    cdef readonly Journal journal
+    cdef Courier courier
+    cdef public LatencyHistogram latency              # frame to order bytes; None: not measured
+    cdef uint32_t instrument             # of the feed, that is traded
+    cdef ns_t grace_ns                   # a bar closes so long after its end
+    cdef ns_t wall_base_ns               # market = market_base + (wall - wall_base) * speed
+    cdef ns_t market_base_ns
+    cdef double speed
+    cdef ns_t market_last_ns
+    cdef bint sync_each                  # the disk has an intent before its bytes leave
+    cdef bint replaying
+    cdef bint busy                       # an input is being used
+    cdef readonly bint stopped           # no input is used any more: see `error`
+    cdef readonly bint entries_lost      # the journal is full: exits only
+    cdef public object error             # what stopped it
+    cdef public object on_drain          # called when the run log should be taken away
+    cdef list _later                     # answers that came inside an input
+    cdef list _made                      # replay: intents made and not yet met in the journal
+    cdef readonly uint64_t inputs
+    cdef readonly uint64_t skipped       # ticks of other instruments, or after the end
+    cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
+
+    cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
+    cdef void _use_tick(self, Tick *tick, ns_t wall_ns) noexcept
+    cdef void _use_answer(self, const Answer *answer, ns_t now_ns) noexcept
+    cdef void _use_update(self, const Update *update, ns_t now_ns) noexcept
+    cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept
+    cdef void _use_command(self, int64_t command, int64_t units, int64_t price, ns_t now_ns,
+                           ns_t wall_ns) noexcept
+    cdef bint _write(self, int kind, const void *head, size_t size, const int64_t *tail,
+                     size_t words, ns_t wall_ns, bint vital) noexcept
+    cdef void _end(self, Status status, ns_t now_ns) noexcept
+    cdef void _drain(self) noexcept
+    cdef object _meet(self, bytes raw)
+    cdef object _again(self, int kind, bytes payload)
+    cdef size_t _size_of(self, int kind) noexcept
+    cdef void _flush(self) noexcept
+    cdef void _let_out(self, Intent *intent) noexcept
+    cdef void _strategy_failed(self, ns_t now_ns) noexcept

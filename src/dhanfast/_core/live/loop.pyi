@@ -1,0 +1,61 @@
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Any, Final
+
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from dhanfast._core.kernel import Kernel
+from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.journal import Journal
+from dhanfast._core.live.remote import Remote
+from dhanfast._core.live.sink import TickSink
+from dhanfast._core.loops import TickLoop
+from dhanfast._core.timing import LatencyHistogram
+
+class Command(IntEnum):
+    STOP_ENTRIES = 1
+    RESUME = 2
+    FLATTEN = 3
+    HALT = 4
+    READ_ALL = 5
+    CLOSED_ELSEWHERE = 6
+
+@disjoint_base
+class LiveLoop(TickSink):
+    kernel: Final[Kernel]
+    ticks: Final[TickLoop]
+    remote: Final[Remote | None]
+    journal: Final[Journal]
+    latency: LatencyHistogram | None
+    stopped: Final[bool]
+    entries_lost: Final[bool]
+    error: Exception | None
+    on_drain: Callable[[], None] | None
+    inputs: Final[int]
+    skipped: Final[int]
+    unjournaled: Final[int]
+    def __new__(
+        cls,
+        ticks: TickLoop,
+        journal: Journal,
+        *,
+        instrument: int,
+        remote: Remote | None = None,
+        courier: Courier | None = None,
+        grace_ns: int = 300_000_000,
+        sync_each: bool = False,
+    ) -> LiveLoop: ...
+    def set_market(self, wall_ns: int, market_ns: int, speed: float = 1.0) -> None: ...
+    def use_answer(self, answer: Any) -> None: ...
+    def use_update(self, update: Any) -> None: ...
+    def poll(self, wall_ns: int) -> int: ...
+    def command(
+        self, command: int, wall_ns: int, *, units: int = 0, price: int = 0
+    ) -> None: ...
+    def replay(
+        self, records: Iterable[tuple[int, bytes]]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def market_time(self, wall_ns: int) -> int: ...
+    @property
+    def gate_state(self) -> int: ...

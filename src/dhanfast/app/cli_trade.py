@@ -1,0 +1,213 @@
+"""`dhanfast trade`: the live engine, on paper or for real."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from dhanfast.app.config import Config
+from dhanfast.app.config_options import config_options
+from dhanfast.app.edge import edge, print_json
+from dhanfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from dhanfast.app.live_build import Live
+    from dhanfast.reports.result import RunResult
+
+COUNTDOWN_S: Final = 5
+_LOG: Final = logging.getLogger("dhanfast.trade")
+
+
+@click.command(epilog="Example: dhanfast trade --set broker.exchange=http://127.0.0.1:8080")
+@click.option("--paper", "mode", flag_value="paper", default="paper", help="Simulated orders "
+              "on the live feed; this process holds no way to order [default].")  # fmt: skip
+@click.option("--live", "mode", flag_value="live", help="Real orders, after a countdown.")
+@click.option("--confirm-live", metavar="CLIENT_ID", help="For --live without a terminal: the "
+              "client id whose money it is.")  # fmt: skip
+@click.option("--until", metavar="HH:MM", help="Stop at this time of the market, IST.")
+@click.option("--export", metavar="DIR", help="Write the day's report to this new folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the day's result as JSON.")
+@edge
+@config_options
+def trade(
+    config: Config, mode: str, confirm_live: str | None, until: str | None, export: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Run the configured strategy on the live market until the day's end or Ctrl-C.
+
+    On paper (the default) orders meet a simulated exchange on the real feed. A killed engine is
+    started again with the same command: the journal of the day brings everything back, and with
+    --live the broker is asked what became of every open order. Ctrl-C closes what is open, then
+    prints the day.
+    """
+    from dhanfast.app.live_build import require_live_extra
+
+    require_live_extra()
+    if mode == "live":
+        _confirm(config, confirm_live)
+    code = run_trade(config, mode, until=until, export=export, as_json=as_json)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def run_trade(
+    config: Config, mode: str, *, until: str | None = None, export: str | None = None,
+    as_json: bool = False,
+) -> int:  # fmt: skip
+    """Run the engine and show its day.
+
+    Args:
+        config: the settings. mode: paper or live.
+        until, export, as_json: see `trade`.
+    Returns:
+        The exit code.
+    Raises:
+        DhanfastError: what kept it from starting.
+    """
+    import uvloop
+
+    logging_to(config)
+    return uvloop.run(_serve(config, mode, until, export, as_json))
+
+
+def _confirm(config: Config, given: str | None) -> None:
+    """Whose money it is, said by a person; then five seconds to think again."""
+    client = config.client_id()
+    if not client:
+        raise UsageError("--live needs broker.client_id in the configuration")
+    if given is None and sys.stdin.isatty():
+        given = click.prompt("Real orders will be sent. Type the client id to go on", err=True)
+    if given != client:
+        raise UsageError(
+            f"--live sends real orders: confirm with --confirm-live and the client id of the "
+            f"configuration ({client})"
+        )
+    from dhanfast.clock import SystemClock
+
+    async def count() -> None:
+        for left in range(COUNTDOWN_S, 0, -1):
+            click.echo(
+                f"LIVE trading of client {client} begins in {left} s; Ctrl-C stops", err=True
+            )
+            await SystemClock().sleep(1)
+
+    try:
+        asyncio.run(count())
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+def logging_to(config: Config) -> None:
+    """Log lines on stderr, and in the configured file, with secrets masked."""
+    from dhanfast.security.redact import RedactFilter
+
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if config.log.file:
+        place = Path(config.log.file)
+        place = place if place.is_absolute() else config.folders.root / place
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(place, encoding="utf-8"))
+    for handler in handlers:
+        handler.addFilter(RedactFilter())
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        )
+    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
+    logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
+
+
+async def _serve(
+    config: Config, mode: str, until: str | None, export: str | None, as_json: bool
+) -> int:
+    """Build, run, and show the day; the exit code."""
+    from dhanfast.app.live_build import live_engine
+    from dhanfast.app.live_report import Narrator, day_text, ends_at, export_day
+    from dhanfast.engine.control import ControlServer
+
+    config.folders.make()
+    async with live_engine(config, mode) as live:
+        if until is not None:
+            live.engine.plan = ends_at(live, until)
+        with ControlServer(config.folders.run, config.engine.run, live.view) as control:
+            narrator = Narrator(live, lambda text: click.echo(text, err=True))
+            narrator.begin()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, live.engine.stop)
+            failed: Exception | None = None
+            with _quiet_machine(config):
+                try:
+                    await _beside(live, control.serve(), narrator.run())
+                except Exception as error:
+                    failed = error
+            narrator.look()
+        result = _finish(live)
+        if as_json:
+            print_json(_day_json(live, result, failed))
+        else:
+            click.echo(day_text(live, result))
+        if export is not None and result is not None:
+            click.echo(f"report: {export_day(result, export)}", err=True)
+    if failed is not None:
+        click.echo(f"error: {failed}", err=True)
+        return 1
+    return 0
+
+
+async def _beside(live: "Live", *others: Any) -> None:
+    """The engine, and what runs beside it for as long as it does."""
+    tasks = [asyncio.create_task(other) for other in others]
+    try:
+        await live.engine.serve()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _quiet_machine(config: Config) -> Any:
+    """The thread on its core, and no garbage collection while the market is open."""
+    if config.engine.pin_core >= 0:
+        os.sched_setaffinity(0, {config.engine.pin_core})
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _finish(live: "Live") -> "RunResult | None":
+    from dhanfast.errors import BadData
+
+    with contextlib.suppress(BadData):
+        return live.engine.run.finish()
+    return None
+
+
+def _day_json(live: "Live", result: "RunResult | None", failed: Exception | None) -> dict[str, Any]:
+    """The day as plain data."""
+    from dhanfast.reports.summary import summary
+
+    found: dict[str, Any] = {
+        "mode": live.mode,
+        "instrument": live.contract.symbol,
+        "day": live.market.day.isoformat(),
+        "status": live.view.status(),
+        "error": "" if failed is None else str(failed),
+    }
+    if result is not None:
+        found |= {"digest": result.digest, "counters": result.counters}
+        found["summary"] = json.loads(json.dumps(summary(result), default=str))
+    return found

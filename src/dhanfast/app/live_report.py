@@ -1,0 +1,174 @@
+"""What a trader sees of a live day: a line for each fill, and the day's figures at its end."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dhanfast._core.types import OrderFlag, Reason, RejectReason, ReportKind
+from dhanfast.engine.live_engine import LivePlan
+from dhanfast.engine.live_view import percentiles_us
+from dhanfast.engine.settings import clock_time
+from dhanfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from dhanfast.app.live_build import Live
+    from dhanfast.reports.result import RunResult
+
+IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
+LOOK_S: Final = 0.2
+_WHY: Final = {
+    Reason.SIGNAL: "entry",
+    Reason.REVERSAL: "reversal",
+    Reason.STOP_LOSS: "stop",
+    Reason.TAKE_PROFIT: "target",
+    Reason.EXIT_SIGNAL: "exit",
+    Reason.TIME_EXIT: "square-off",
+    Reason.EXPIRY_EXIT: "expiry",
+    Reason.RISK_EXIT: "risk",
+    Reason.OPERATOR: "operator",
+    Reason.END_OF_DATA: "end",
+}
+
+
+def hour(at_ns: int) -> str:
+    """HH:MM:SS in India."""
+    return dt.datetime.fromtimestamp(at_ns // 10**9, IST).strftime("%H:%M:%S")
+
+
+def ends_at(live: "Live", text: str) -> LivePlan:
+    """The engine's plan, ending at a time of the market's day.
+
+    Raises:
+        UsageError: the time has passed.
+    """
+    time = clock_time(text, "until")
+    if time is None:
+        raise UsageError("--until must be a time of day, HH:MM")
+    moment = dt.datetime.combine(live.market.day, time, IST)
+    until_ns = int(moment.timestamp()) * 10**9
+    if until_ns <= live.market.now_ns():
+        raise UsageError(f"--until {text}: it is {hour(live.market.now_ns())} already")
+    return dataclasses.replace(live.engine.plan, until_ns=until_ns)
+
+
+class Narrator:
+    """Tells what happens, a line at a time.
+
+    Args:
+        live: the engine. tell: takes a line.
+    """
+
+    def __init__(self, live: "Live", tell: Callable[[str], None]) -> None:
+        self._live, self._tell = live, tell
+        self._told = 0
+        self._state = ""
+        self._refusal, self._refusals = -1, 0
+
+    def begin(self) -> None:
+        """What is about to run."""
+        live, found = self._live, self._live.recovered
+        word = "PAPER: orders are simulated" if live.mode == "paper" else "LIVE: orders are real"
+        self._tell(
+            f"{live.view.status()['strategy']} on {live.contract.symbol}, {live.market.day}, "
+            f"{hour(live.market.now_ns())} IST. {word}."
+        )
+        if found is not None:
+            self._tell(
+                f"went on with the journal of today: {found.records:,} records, {found.open} "
+                f"requests in doubt, {found.unmet} that had not left, position "
+                f"{live.engine.run.kernel.position}"
+            )
+            self._told = len(live.engine.run.rows_so_far()[1])
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            self.look()
+            await self._live.engine.clock.sleep(LOOK_S)
+
+    def _tell_order(self, row: Any) -> None:
+        """One line; refusals for one reason are told once and then counted."""
+        same = _refused(row) and int(row["refused"]) == self._refusal
+        if same:
+            self._refusals += 1
+            return
+        if self._refusals:
+            self._tell(f"          {self._refusals} more entries refused for the same reason")
+        self._refusal = int(row["refused"]) if _refused(row) else -1
+        self._refusals = 0
+        self._tell(order_line(row, self._live.contract.symbol))
+
+    def look(self) -> None:
+        """Tell what is new."""
+        orders = self._live.engine.run.rows_so_far()[1]
+        for row in orders[self._told :]:
+            self._tell_order(row)
+        self._told = len(orders)
+        state = self._live.view.status()["state"]
+        if state != self._state and state not in ("starting", "stopping"):
+            at = hour(self._live.market.now_ns())
+            self._tell(f"{at}  {state}")
+            self._state = state
+
+
+def _refused(row: Any) -> bool:
+    """By the gate: it never left."""
+    return int(row["status"]) == ReportKind.REJECTED and not row["filled"]
+
+
+def order_line(row: Any, symbol: str) -> str:
+    """One order that has ended, in at most 80 columns."""
+    side = "BUY " if row["side"] > 0 else "SELL"
+    flags, filled = int(row["flags"]), int(row["filled"])
+    why = _WHY[Reason(int(row["reason"]))]
+    head = f"{hour(int(row['done_ns']))}  {side} {filled or int(row['qty']):>6} {symbol}"
+    if filled:
+        return f"{head} at {int(row['value']) / filled / 100:,.2f}  {why}"
+    status = ReportKind(int(row["status"]))
+    if status is ReportKind.REJECTED:
+        words = RejectReason(int(row["refused"])).name.lower().replace("_", " ")
+        return f"{head}  {why} refused: {words}"
+    what = "stop" if flags & OrderFlag.STOP else "target" if flags & OrderFlag.TARGET else why
+    return f"{head}  {what} {status.name.lower()}"
+
+
+def day_text(live: "Live", result: "RunResult | None") -> str:
+    """The day's figures and the engine's own."""
+    from dhanfast.reports.terminal import summary_text
+
+    run, feed = live.engine.run, live.feed.status()
+    lines = []
+    if result is None:
+        lines.append("No trade of the instrument came while its market was open: nothing to show.")
+    else:
+        lines.append(summary_text(result))
+    lines += ["", "Engine"]
+    facts = {
+        "ticks used": f"{run.loop.inputs:,}",
+        "feed": f"{feed.gaps} gaps, {feed.mute} mute, {feed.counters.get('packets', 0):,} packets",
+        "journal": f"{run.journal.bytes:,} bytes, {run.journal.seq:,} records",
+    }
+    latency = percentiles_us(run.loop.latency)
+    if latency:
+        told = ", ".join(f"{name} {value:,.1f} us" for name, value in latency.items())
+        facts["tick to order"] = told
+    if run.remote is not None:
+        remote = run.remote
+        facts["requests"] = (
+            f"{remote.requests:,} sent, {remote.doubts} in doubt, {remote.lost} lost, "
+            f"{remote.foreign_updates} updates of others"
+        )
+    lines += [f"  {name:<14} {text}" for name, text in facts.items()]
+    return "\n".join(lines)
+
+
+def export_day(result: "RunResult", folder: str) -> Path:
+    """Write the run directory with its report; where the page is."""
+    from dhanfast.app.run_options import export_place
+    from dhanfast.reports.rundir import write_run
+
+    place = export_place(folder)
+    assert place is not None
+    return write_run(result, place) / "report.html"

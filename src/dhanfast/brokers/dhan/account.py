@@ -1,0 +1,89 @@
+"""One instrument of a Dhan account, as the live engine compares itself with it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dhanfast._core.live.records import Origin, Seen
+from dhanfast.brokers.base import Accepted, OrderSeen
+from dhanfast.brokers.dhan.answers import update_from
+from dhanfast.brokers.dhan.requests import order_of
+from dhanfast.brokers.dhan.rest import DhanRest
+from dhanfast.clock import Clock
+
+FUNDS_NOT_TOUCHED: Final = "not switched"
+
+
+class DhanAccount:
+    """Orders, position and switches of one account and one contract.
+
+    Args:
+        rest: the broker. clock: when an answer was read.
+        tag: of the journal's correlation ids.
+        security: (segment, security id) of what is traded.
+        product: whose position counts, as in orders.
+    """
+
+    def __init__(
+        self, rest: DhanRest, clock: Clock, *, tag: str, security: tuple[str, str], product: str
+    ) -> None:
+        self._rest, self._clock, self._tag = rest, clock, tag
+        self._security, self._product = security, product
+        self._instruments: Mapping[tuple[str, str], int] = {security: 0}
+
+    async def updates(self) -> list[Any]:
+        """Every order of this journal, UPDATE_DTYPE records.
+
+        Raises:
+            DhanfastError: the broker could not be asked.
+        """
+        now_ns = self._clock.now_ns()
+        return [
+            update_from(
+                order, Origin.REST, tag=self._tag, at_ns=now_ns, instruments=self._instruments
+            )
+            for order in await self._rest.orders()
+            if order_of(order.correlation, self._tag)
+        ]
+
+    async def position(self) -> int:
+        """Signed units held of the contract under the product.
+
+        Raises:
+            DhanfastError: the broker could not be asked.
+        """
+        return sum(
+            held.qty
+            for held in await self._rest.positions()
+            if (held.segment, held.security_id) == self._security and held.product == self._product
+        )
+
+    async def closing_price(self, units: int) -> int:
+        """Average price in paise at which orders of others last traded `units`; 0: not known."""
+        left, value = units, 0
+        foreign = [order for order in await self._rest.orders() if self._is_foreign_fill(order)]
+        for order in sorted(foreign, key=lambda each: each.broker_ns, reverse=True):
+            part = min(left, order.filled)
+            value += part * order.value // order.filled
+            left -= part
+            if left == 0:
+                return round(value / units)
+        return 0
+
+    def _is_foreign_fill(self, order: OrderSeen) -> bool:
+        return (
+            (order.segment, order.security_id) == self._security
+            and order.filled > 0
+            and order.seen != Seen.REJECTED
+            and not order_of(order.correlation, self._tag)
+        )
+
+    async def funds(self) -> int:
+        """Rupees that may be used, in paise."""
+        return (await self._rest.funds()).available
+
+    async def kill_switch(self, on: bool) -> str:
+        """Turn the broker's kill switch; what became of it in words."""
+        done = await self._rest.kill_switch(on)
+        return (
+            (done.text or "done") if isinstance(done, Accepted) else f"{FUNDS_NOT_TOUCHED}: {done}"
+        )

@@ -1,0 +1,204 @@
+"""A live run: the engine of a backtest on ticks, driven by journaled inputs.
+
+Everything here is synchronous and has no network: `engine.live_engine` brings the inputs, a test or
+a simulation may as well. What differs between paper and live is the broker that is handed in.
+"""
+
+import datetime as dt
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast._core.broker import Broker
+from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.journal import Journal
+from dhanfast._core.live.loop import Command, LiveLoop
+from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
+from dhanfast._core.live.remote import Remote
+from dhanfast._core.risk import Gate
+from dhanfast.engine.settings import Settings
+from dhanfast.engine.tickruns import TickRun
+from dhanfast.errors import BadData, UsageError
+from dhanfast.reports.result import RunResult
+
+GRACE_NS: Final = 300_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a journal of the same day brought back.
+
+    Attributes:
+        records: that were repeated. unmet: requests that had not left. open: requests that nobody
+        had answered: the broker is asked about them.
+    """
+
+    records: int
+    unmet: int
+    open: int
+
+
+class LiveRun(TickRun):
+    """One day of one strategy on one future, from journaled inputs to requests and books.
+
+    Args:
+        strategy, symbol, params, settings, interval: as for `TickRun`.
+        journal: of the day and run; see `recover` when it is not new.
+        instrument: the feed's number of the future that is traded.
+        first_ns: a time of the trading day, UTC ns; its session must be known.
+        remote_of: given the gate, makes the broker's side; None simulates an exchange (paper).
+        courier: carries requests; with `remote_of`.
+        grace_ns: how long after its end a bar waits for late ticks.
+        sync_each: a request leaves only when the disk has it.
+        generated: the market is generated.
+        notes: what a reader of the result must know.
+    Raises:
+        As `TickRun`; UsageError: remote_of without courier, or the other way round.
+    """
+
+    def __init__(
+        self,
+        strategy: str | type | object,
+        *,
+        symbol: str,
+        journal: Journal,
+        instrument: int,
+        first_ns: int,
+        params: Mapping[str, object] | None = None,
+        settings: Settings | None = None,
+        interval: str = "1m",
+        remote_of: Callable[[Gate], Remote] | None = None,
+        courier: Courier | None = None,
+        grace_ns: int = GRACE_NS,
+        sync_each: bool = False,
+        generated: bool = False,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(
+            strategy,
+            symbol=symbol,
+            params=params,
+            settings=settings,
+            interval=interval,
+            generated=generated,
+            notes=notes,
+        )
+        if (remote_of is None) != (courier is None):
+            raise UsageError("remote_of and courier come together")
+        self.remote: Remote | None = None
+        self.journal = journal
+        self._remote_of = remote_of
+        self._live_engine = self._begin(first_ns)
+        self.loop = LiveLoop(
+            self._live_engine.tick_loop(0),
+            journal,
+            instrument=instrument,
+            remote=self.remote,
+            courier=courier,
+            grace_ns=grace_ns,
+            sync_each=sync_each,
+        )
+        if courier is not None:
+            courier.on_answer = self.loop.use_answer
+        self.loop.on_drain = self._live_engine.drain
+
+    def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Trades and orders that have ended, rows of the run log."""
+        return self._live_engine.rows_so_far()
+
+    def _broker_of(self) -> Callable[[Gate], Broker] | None:
+        if self._remote_of is None:
+            return None
+        made = self._remote_of
+
+        def broker(gate: Gate) -> Broker:
+            self.remote = made(gate)
+            return self.remote
+
+        return broker
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel: position, orders, counters."""
+        return self._live_engine.kernel
+
+    @property
+    def portfolio(self) -> Any:
+        """The books."""
+        return self._live_engine.portfolio
+
+    def recover(self, records: Iterable[tuple[int, bytes]], wall_ns: int) -> Recovered:
+        """Bring the run to where the journal ends, and settle what had not been answered.
+
+        A request that is not in the journal never left: its answer is a refusal. One that is there
+        without an answer is in doubt: the broker is asked for it by its number.
+
+        Args:
+            records: (kind, payload) of the journal from its beginning.
+            wall_ns: now, UTC ns.
+        Raises:
+            BadData: the journal was written by other code, another strategy or other settings.
+        """
+        count = 0
+
+        def counted() -> Iterable[tuple[int, bytes]]:
+            nonlocal count
+            for record in records:
+                count += 1
+                yield record
+
+        unmet, waiting = self.loop.replay(counted())
+        for intents, outcome, code in (
+            (unmet, Outcome.REFUSED, -errno.ECANCELED),
+            (waiting, Outcome.UNKNOWN, -errno.ECONNRESET),
+        ):
+            for intent in intents:
+                answer = np.zeros(1, ANSWER_DTYPE)[0]
+                answer["intent"], answer["at_ns"] = intent["id"], wall_ns
+                answer["outcome"], answer["code"] = outcome, code
+                self.loop.use_answer(answer)
+        if self.remote is not None:
+            self.loop.command(Command.READ_ALL, wall_ns)
+        return Recovered(count, len(unmet), len(waiting))
+
+    def so_far(self) -> RunResult | None:
+        """The result of what has happened until now, nothing closed for it; None without a bar.
+
+        What was written is handed over with it: the next call tells of what came after.
+        """
+        written = self._live_engine.written()
+        if self._bar_count == 0:
+            return None
+        return self._result(self._live_engine, written)
+
+    def feed(self, ticks: NDArray[Any]) -> None:
+        """A live run is fed through `loop`.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("a live run takes its ticks through `loop`")
+
+    def finish(self) -> RunResult:
+        """The end of the day: bill it and hand over the result.
+
+        Raises:
+            BadData: no tick with a price came inside a session.
+        """
+        self._found.stopped(self._runner)
+        self.kernel.end_day()
+        result = self.so_far()
+        if result is None:
+            raise BadData(f"{self._symbol}: no tick with a price lies inside a session")
+        return result
+
+
+def trading_day(now_ns: int) -> dt.date:
+    """The date in India of a time in UTC ns."""
+    return dt.datetime.fromtimestamp(
+        now_ns // 10**9, dt.timezone(dt.timedelta(hours=5, minutes=30))
+    ).date()

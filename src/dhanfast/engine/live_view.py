@@ -1,0 +1,192 @@
+"""What faces see of a live engine: status, orders and positions as plain data."""
+
+import os
+from typing import Any, Final
+
+import msgspec
+
+from dhanfast._core.timing import LatencyHistogram
+from dhanfast._core.types import OrderFlag, OrderKind, ReportKind
+from dhanfast.engine.live_engine import OPERATOR, LiveEngine
+from dhanfast.engine.status import EngineStatus, OrderLine, PositionLine
+
+SHOWN_ORDERS: Final = 500
+PERCENTILES: Final = (50.0, 99.0, 99.9)
+_STATES: Final = {
+    ReportKind.FILLED: "filled",
+    ReportKind.CANCELLED: "cancelled",
+    ReportKind.EXPIRED: "cancelled",
+    ReportKind.REJECTED: "refused",
+}
+
+
+class LiveView:
+    """An engine as the control socket shows it; implements `control.Controlled`.
+
+    Args:
+        engine: in service.
+        run, mode, strategy, instrument, timeframe: for the eye.
+        day_loss_max: paise; 0 = none.
+    """
+
+    def __init__(
+        self,
+        engine: LiveEngine,
+        *,
+        run: str,
+        mode: str,
+        strategy: str,
+        instrument: str,
+        timeframe: str,
+        day_loss_max: int = 0,
+    ) -> None:
+        self.engine = engine
+        self._fixed = {
+            "run": run,
+            "mode": mode,
+            "strategy": strategy,
+            "instrument": instrument,
+            "timeframe": timeframe,
+            "day_loss_max": day_loss_max,
+        }
+
+    async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """See `LiveEngine.command`."""
+        return await self.engine.command(name, **arguments)
+
+    def status(self) -> dict[str, Any]:
+        """`EngineStatus` as plain data."""
+        engine, live = self.engine, self.engine.run
+        kernel, now_ns = live.kernel, self.engine.clock.now_ns()
+        books, place = live.portfolio.snapshot(), live.portfolio.position(0)
+        trades, orders = live.rows_so_far()
+        feed = _feed(engine.feed)
+        told = EngineStatus(
+            **self._fixed,
+            state=self._state(),
+            pid=os.getpid(),
+            started_ns=engine.started_ns,
+            now_ns=now_ns,
+            market_ns=live.loop.market_time(now_ns),
+            capital=books["capital"],
+            held=kernel.position,
+            average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
+            last=place["mark"],
+            realised=books["realised"],
+            unrealised=books["open_pnl"],
+            charges=books["charges"] + (books["charges_open"] + 500_000) // 1_000_000,
+            trades=len(trades),
+            bars=kernel.bars_seen,
+            orders_sent=kernel.orders_sent,
+            orders_working=kernel.broker.live,
+            orders_filled=int((orders["filled"] > 0).sum()),
+            orders_refused=kernel.orders_refused,
+            orders_unknown=sum(
+                order["state"] == "doubt"
+                for order in (live.remote.orders_there() if live.remote is not None else ())
+            ),
+            feed=feed[0],
+            feed_age_ms=feed[1],
+            packets=live.loop.inputs,
+            gaps=feed[2],
+            broker="simulated" if live.remote is None else "connected",
+            reconciled_ago_s=(now_ns - engine.reconciled_ns) // 10**9
+            if engine.reconciled_ns
+            else -1,
+            journal=str(live.journal.path),
+            journal_bytes=live.journal.bytes,
+            latency_us=percentiles_us(live.loop.latency),
+            notes=(*sorted(engine.holds - {OPERATOR}), *engine.notes),
+        )
+        plain: dict[str, Any] = msgspec.to_builtins(told)
+        return plain
+
+    def _state(self) -> str:
+        engine = self.engine
+        if engine.stopping:
+            return "stopping"
+        if OPERATOR in engine.holds:
+            return "paused"
+        if engine.holds or engine.run.loop.gate_state != 0:
+            return "exits only"
+        return "trading" if engine.run.kernel.bars_seen else "starting"
+
+    def orders(self) -> list[dict[str, Any]]:
+        """The latest orders of today, oldest first: `OrderLine` as plain data."""
+        rows = self.engine.run.rows_so_far()[1][-SHOWN_ORDERS:]
+        lines = [msgspec.to_builtins(_order_line(row, self._fixed["instrument"])) for row in rows]
+        remote = self.engine.run.remote
+        there = remote.orders_there() if remote is not None else []
+        for order in there:
+            line = OrderLine(
+                id=order["number"],
+                broker_id=order["broker_id"],
+                symbol=str(self._fixed["instrument"]),
+                side=order["side"],
+                kind="stop" if order["kind"] == "SL" else "limit",
+                qty=order["qty"],
+                filled=order["filled"],
+                price=order["price"],
+                trigger=order["trigger"],
+                state="unknown" if order["state"] == "doubt" else "working",
+            )
+            lines.append(msgspec.to_builtins(line))
+        return lines
+
+    def positions(self) -> list[dict[str, Any]]:
+        """`PositionLine` as plain data; empty before the first trade."""
+        live = self.engine.run
+        place = live.portfolio.position(0)
+        if not place["qty"] and not place["realised"]:
+            return []
+        line = PositionLine(
+            symbol=str(self._fixed["instrument"]),
+            qty=place["qty"],
+            average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
+            last=place["mark"],
+            stop=live.kernel.stop_price,
+            target=live.kernel.target_price,
+            realised=place["realised"],
+            unrealised=place["qty"] * place["mark"] - place["cost"],
+        )
+        plain: dict[str, Any] = msgspec.to_builtins(line)
+        return [plain]
+
+
+def percentiles_us(latency: LatencyHistogram | None) -> dict[str, float]:
+    """p50, p99 and p99.9 of a histogram in microseconds; empty without a sample."""
+    if latency is None or latency.count == 0:
+        return {}
+    return {f"p{at:g}": latency.percentile(at) / 1000 for at in PERCENTILES}
+
+
+def _feed(feed: Any) -> tuple[str, int, int]:
+    """(word, age of the last packet in ms, gaps) of a feed that tells its status."""
+    status = getattr(feed, "status", None)
+    if status is None:
+        return "off", -1, 0
+    told = status()
+    return ("connected" if told.whole else "lost"), -1, told.gaps
+
+
+def _order_line(row: Any, symbol: object) -> OrderLine:
+    flags, filled = int(row["flags"]), int(row["filled"])
+    role = "entry"
+    if flags & OrderFlag.EXIT:
+        role = (
+            "stop" if flags & OrderFlag.STOP else "target" if flags & OrderFlag.TARGET else "exit"
+        )
+    return OrderLine(
+        id=int(row["id"]),
+        at_ns=int(row["created_ns"]),
+        symbol=str(symbol),
+        side="BUY" if row["side"] > 0 else "SELL",
+        kind=OrderKind(int(row["kind"])).name.lower(),
+        role=role,
+        qty=int(row["qty"]),
+        filled=filled,
+        price=int(row["price"]),
+        trigger=int(row["trigger"]),
+        average=int(row["value"]) // filled if filled else 0,
+        state=_STATES.get(ReportKind(int(row["status"])), "working"),
+    )
