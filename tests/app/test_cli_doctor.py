@@ -2,13 +2,19 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dhanfast.app import readiness
 from dhanfast.app.cli import run
+from dhanfast.app.config import load_config
+from dhanfast.app.readiness import require_ready
+from dhanfast.clock import SystemClock
+from dhanfast.engine.doctor import Finding, green, red, yellow
 
 from ..listing import as_csv, option, share
 from .broker_stand import Account, broker, jwt
@@ -168,3 +174,27 @@ def test_missing_instruments_are_fetched(say: Say, account: Account, tmp_path: P
     account.instruments = b"<html>sorry</html>"
     _, found, text = say("--fix", "--user-dir", str(tmp_path / "third"))
     assert found["instruments"]["level"] == "red" and "instruments: not updated" in text
+
+
+def test_real_orders_wait_for_green(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red: refused before anything is asked or sent. An exchange on this machine is let through."""
+    findings = [
+        green("disk", "much"),
+        yellow("core", "slow", "see"),
+        red("token", "ended", "log in"),
+    ]
+
+    async def examined(*_: Any, live: bool, **__: Any) -> list[Finding]:
+        assert live
+        return findings
+
+    monkeypatch.setattr(readiness, "examine", examined)
+    config = load_config([], None, [], dict(os.environ))
+    require_ready(config, SystemClock())
+    monkeypatch.delenv("DHANFAST__BROKER__EXCHANGE")
+    assert run(["trade", "--live", "--confirm-live", "1"]) == 6
+    assert "token: ended; log in" in capsys.readouterr().err and account.said == []
+    findings.pop()
+    require_ready(load_config([], None, [], dict(os.environ)), SystemClock())

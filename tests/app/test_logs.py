@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ from dhanfast.app.config import load_config
 from dhanfast.app.logs import start_logging, stop_logging
 
 SECRET = "eyJhbGciOiJIUzUxMiJ9.eyJkaGFuQ2xpZW50SWQiOiIxIn0.c2VjcmV0"
+
+
+@pytest.fixture(autouse=True)
+def level() -> Iterator[None]:
+    """The root logger's level as it was."""
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
 
 
 def test_lines_on_console_and_file(tmp_path: Path) -> None:

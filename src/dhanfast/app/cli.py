@@ -32,7 +32,11 @@ COMMANDS = {
         "decode",
         "Show the packets of a broker's raw frames.",
     ),
-    "demo": ("dhanfast.app.cli_demo", "demo", "Trade a generated day on paper, live, against a local exchange."),
+    "demo": (
+        "dhanfast.app.cli_demo",
+        "demo",
+        "Trade a generated day on paper, live, against a local exchange.",
+    ),
     "exchange": (
         "dhanfast.app.cli_exchange",
         "exchange",
@@ -51,7 +55,7 @@ COMMANDS = {
     "flatten": (
         "dhanfast.app.cli_control",
         "flatten",
-        "Have the running engine close its position and pause.",
+        "Have the running engine close its position.",
     ),
     "generate": (
         "dhanfast.app.cli_generate",
@@ -121,7 +125,7 @@ COMMANDS = {
     "stop-entries": (
         "dhanfast.app.cli_control",
         "stop_entries",
-        "Have the running engine make no entries for the rest of the day.",
+        "Have the running engine make no entries: another word for pause.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

@@ -40,7 +40,7 @@ class IstFormatter(logging.Formatter):
 
 
 def start_logging(config: Config, stream: TextIO) -> list[logging.Handler]:
-    """Send what dhanfast logs to a stream, and to the file of `log.file`.
+    """Send what is logged to a stream, and to the file of `log.file`.
 
     Args:
         stream: the console.
@@ -60,16 +60,17 @@ def start_logging(config: Config, stream: TextIO) -> list[logging.Handler]:
         to_file = logging.FileHandler(path, encoding="utf-8")
         to_file.setFormatter(IstFormatter(ascii_only=False))
         handlers.append(to_file)
-    ours = logging.getLogger("dhanfast")
-    ours.setLevel(config.log.level.upper())
+    root = logging.getLogger()  # what libraries have to say is seen as well
+    root.setLevel(config.log.level.upper())
+    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
     for handler in handlers:
         handler.addFilter(RedactFilter())  # whichever logger it came from
-        ours.addHandler(handler)
+        root.addHandler(handler)
     return handlers
 
 
 def stop_logging(handlers: list[logging.Handler]) -> None:
     """Take handlers away again and close their files."""
     for handler in handlers:
-        logging.getLogger("dhanfast").removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
         handler.close()
