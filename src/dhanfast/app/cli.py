@@ -57,7 +57,7 @@ COMMANDS = {
     "flatten": (
         "dhanfast.app.cli_control",
         "flatten",
-        "Have the running engine close its position and pause.",
+        "Have the running engine close its position.",
     ),
     "generate": (
         "dhanfast.app.cli_generate",
@@ -132,7 +132,7 @@ COMMANDS = {
     "stop-entries": (
         "dhanfast.app.cli_control",
         "stop_entries",
-        "Have the running engine make no entries for the rest of the day.",
+        "Have the running engine make no entries: another word for pause.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

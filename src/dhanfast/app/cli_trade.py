@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,6 +15,8 @@ import click
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
+from dhanfast.app.logs import start_logging, stop_logging
+from dhanfast.clock import SystemClock
 from dhanfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def trade(
 
     require_live_extra()
     if mode == "live":
+        from dhanfast.app.readiness import require_ready
+
+        require_ready(config, SystemClock())
         _confirm(config, confirm_live)
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
@@ -74,8 +78,11 @@ def run_trade(
     """
     import uvloop
 
-    logging_to(config)
-    return uvloop.run(_serve(config, mode, until, export, as_json))
+    handlers = start_logging(config, sys.stderr)
+    try:
+        return uvloop.run(_serve(config, mode, until, export, as_json))
+    finally:
+        stop_logging(handlers)
 
 
 def _confirm(config: Config, given: str | None) -> None:
@@ -90,7 +97,6 @@ def _confirm(config: Config, given: str | None) -> None:
             f"--live sends real orders: confirm with --confirm-live and the client id of the "
             f"configuration ({client})"
         )
-    from dhanfast.clock import SystemClock
 
     async def count() -> None:
         for left in range(COUNTDOWN_S, 0, -1):
@@ -103,25 +109,6 @@ def _confirm(config: Config, given: str | None) -> None:
         asyncio.run(count())
     except KeyboardInterrupt:
         raise click.Abort from None
-
-
-def logging_to(config: Config) -> None:
-    """Log lines on stderr, and in the configured file, with secrets masked."""
-    from dhanfast.security.redact import RedactFilter
-
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if config.log.file:
-        place = Path(config.log.file)
-        place = place if place.is_absolute() else config.folders.root / place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(place, encoding="utf-8"))
-    for handler in handlers:
-        handler.addFilter(RedactFilter())
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-        )
-    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
-    logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
 
 
 async def _serve(
