@@ -27,6 +27,8 @@ PER_SECOND = 9
 def check(world: "World") -> None:
     """Every promise; broken ones are added to the outcome."""
     life = world.lives[-1]
+    if life.run.loop.unjournaled or life.run.loop.entries_lost:
+        world.violate(f"{life.run.loop.unjournaled} inputs found no room in the journal")
     records = [(kind, bytes(payload)) for kind, _, _, payload in JournalReader(str(world.path))]
     _positions(world)
     _money(world)
@@ -130,7 +132,8 @@ def _again(world: "World", records: list[tuple[int, bytes]]) -> None:
     last = world.lives[-1]
     path = world.path.with_suffix(".again")
     header = JournalHeader(1, 20261120, "again", bytes(32), 1, "")
-    journal = Journal(str(path), header, segment_bytes=1 << 20, reserve_bytes=1 << 18)
+    journal = Journal(str(path), header, segment_bytes=1 << 19, reserve_bytes=1 << 14,
+                      sync_ns=0)  # fmt: skip
     try:
         run = world.live_run(journal, Courier())
         unmet, waiting = run.loop.replay(records)

@@ -63,7 +63,7 @@ class Plan:
         rng = random.Random(f"plan {seed}")
         mood = rng.choices([CALM, MIXED, ROUGH], [1, 5, 4])[0]
         scale = {CALM: 0.0, MIXED: 0.03, ROUGH: 0.15}[mood]
-        busy_s = rng.uniform(20, 50)
+        busy_s = rng.uniform(15, 40)
         momentum = rng.random() < 0.05
         kills = [] if rng.random() < 0.35 else [_kill(rng) for _ in range(rng.choice([1, 1, 1, 2]))]
         return cls(

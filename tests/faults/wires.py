@@ -169,7 +169,8 @@ class SimCourier(Courier):
     ) -> None:  # fmt: skip
         self._net, self._exchange, self._clock, self._tokens = net, exchange, clock, tokens
         self._book, self._security = book, security
-        self._book.set_token(tokens.value)
+        self._token = tokens.value  # in the templates
+        self._book.set_token(self._token)
         self._renewing = False
         self.on_update: Callable[[Any], None] | None = None
         self.is_dead: Callable[[], bool] = lambda: False
@@ -242,8 +243,8 @@ class SimCourier(Courier):
         self._answer(intent, Outcome.TAKEN, reply.status)
 
     async def _renew(self) -> None:
-        await self._tokens.refused(Token.of_jwt(self._tokens.value))
-        self._book.set_token(self._tokens.value)
+        self._token = (await self._tokens.refused(Token.of_jwt(self._token))).reveal()
+        self._book.set_token(self._token)
         self._renewing = False
 
     def _answer(self, intent: Any, outcome: Outcome, code: int, *, broker_id: str = "",

@@ -36,8 +36,8 @@ from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.errors import DhanfastError
+from dhanfast.exchange import core
 from dhanfast.exchange.answers import Reply
-from dhanfast.exchange.core import ExchangeCore
 from dhanfast.exchange.settings import ExchangeSettings
 
 from . import checks
@@ -49,10 +49,11 @@ from .wires import Net, SimCourier, SimLine, SimTokens, SimWeb
 from .wisher import Wisher
 
 FEED_LAG_S = 0.003
-QUIET_S = 14.0  # between the last fault and the end
+QUIET_S = 12.0  # between the last fault and the end
 AFTER_S = 45.0  # what the market has left when the engine is told to stop
-POLL_S = 0.1
+POLL_S = 0.2
 EPOCH = 0xD1CE
+SMALL = {"segment_bytes": 1 << 19, "reserve_bytes": 1 << 14, "sync_ns": 0}  # a journal's
 
 
 @dataclass
@@ -112,8 +113,9 @@ class World:
         self.clock = SimClock(self.loop, start_ns)
         self.net = Net(plan, random.Random(f"net {plan.seed}"))
         settings = ExchangeSettings(funds=10**13, latency_ns=plan.latency_ns)
-        self.core = ExchangeCore(OneFuture(self.contract, self.ticks), settings,
-                                 random.Random(f"exchange {plan.seed}"), plan.faults)  # fmt: skip
+        core.ORDERS_MAX = 256  # live ones; its pool is most of what an exchange costs to make
+        self.core = core.ExchangeCore(OneFuture(self.contract, self.ticks), settings,
+                                      random.Random(f"exchange {plan.seed}"), plan.faults)  # fmt: skip
         self.core.advance(self.clock.true_ns())
         self.tokens = SimTokens(settings.client_id, self._mint)
         self.lines: list[SimLine] = []
@@ -222,9 +224,9 @@ class World:
         """The day's journal, and what it holds already."""
         if self.path.exists():
             old = [(kind, bytes(payload)) for kind, _, _, payload in JournalReader(str(self.path))]
-            return Journal(str(self.path)), old
+            return Journal(str(self.path), **SMALL), old
         header = JournalHeader(EPOCH, 20261120, "sim", bytes(32), self.clock.true_ns(), "{}")
-        return Journal(str(self.path), header, segment_bytes=1 << 20, reserve_bytes=1 << 18), []
+        return Journal(str(self.path), header, **SMALL), []
 
     def begin_life(self) -> None:
         """Start the engine, as `dhanfast trade` does: with the day's journal when there is one."""
