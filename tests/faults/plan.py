@@ -93,7 +93,7 @@ class Plan:
 
 def _kill(rng: random.Random) -> int:
     """Early records are the engine's birth; most of the life is later."""
-    return rng.randint(1, 12) if rng.random() < 0.15 else rng.randint(8, 260)
+    return rng.randint(1, 12) if rng.random() < 0.15 else rng.randint(8, 170)
 
 
 def _menu(rng: random.Random, scale: float) -> tuple[Fault, ...]:

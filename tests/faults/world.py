@@ -9,14 +9,14 @@ the native request bytes. The exchange is the real ExchangeCore. Network, clocks
 """
 
 import asyncio
-import json
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -103,6 +103,9 @@ class World:
     Args:
         plan: what chance decides. folder: where the journal is written.
     """
+
+    courier_type: type[SimCourier] = SimCourier
+    remote_rules: ClassVar[dict[str, int]] = {}
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
@@ -215,7 +218,7 @@ class World:
             first_ns=int(self.ticks["recv_ns"][0]),
             settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk),
             interval="5s",
-            remote_of=lambda gate: Remote(gate, modifies_max=plan.modifies_max),
+            remote_of=lambda gate: Remote(gate, modifies_max=plan.modifies_max, **self.remote_rules),
             courier=courier,
             generated=True,
         )
@@ -237,7 +240,7 @@ class World:
         settings = self.core.settings
         book = RequestBook("sim", "/v2", settings.client_id, journal.tag,
                            [(*security, "INTRADAY")])  # fmt: skip
-        courier = SimCourier(self.net, self, self.clock, self.tokens, book, security)
+        courier = self.courier_type(self.net, self, self.clock, self.tokens, book, security)
         run = self.live_run(journal, courier)
         dies_in = self.deaths.pop(0) if self.deaths else 0
         life = Life(number, run, courier, journal.seq + dies_in if dies_in else 0)
@@ -364,14 +367,21 @@ class World:
         self.path.unlink(missing_ok=True)
 
 
-def run_seed(seed: int, folder: Path, change: Callable[[Plan], Plan] | None = None) -> Outcome:
+def run_seed(
+    seed: int, folder: Path, change: Callable[[Plan], Plan] | None = None,
+    world: type[World] = World,
+) -> Outcome:  # fmt: skip
     """Run one seed.
 
     Args:
-        folder: for the journal. change: another plan instead of the seed's own.
+        folder: for the journal. change: another plan made of the seed's own. world: another one.
     """
     plan = Plan.of(seed)
+    silent, was = logging.getLogger("dhanfast"), logging.getLogger("dhanfast").level
+    silent.setLevel(logging.CRITICAL + 1)  # what breaks is meant to
     try:
-        return World(change(plan) if change is not None else plan, folder).run()
+        return world(change(plan) if change is not None else plan, folder).run()
     except (DhanfastError, AssertionError, RuntimeError) as error:
         return Outcome(seed, [f"{type(error).__name__}: {error}"])
+    finally:
+        silent.setLevel(was)
