@@ -21,6 +21,7 @@ COMMANDS = {
         "backtest",
         "Run a strategy over recorded or generated bars.",
     ),
+    "bench": ("dhanfast.app.cli_bench", "bench", "Measure the engine on this machine."),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",
@@ -32,7 +33,11 @@ COMMANDS = {
         "decode",
         "Show the packets of a broker's raw frames.",
     ),
-    "demo": ("dhanfast.app.cli_demo", "demo", "Show a backtest and its report on generated data."),
+    "demo": (
+        "dhanfast.app.cli_demo",
+        "demo",
+        "Trade a generated day on paper, live, against a local exchange.",
+    ),
     "exchange": (
         "dhanfast.app.cli_exchange",
         "exchange",

@@ -94,7 +94,9 @@ def _confirm(config: Config, given: str | None) -> None:
 
     async def count() -> None:
         for left in range(COUNTDOWN_S, 0, -1):
-            click.echo(f"LIVE trading of client {client} begins in {left} s; Ctrl-C stops", err=True)
+            click.echo(
+                f"LIVE trading of client {client} begins in {left} s; Ctrl-C stops", err=True
+            )
             await SystemClock().sleep(1)
 
     try:
@@ -115,7 +117,9 @@ def logging_to(config: Config) -> None:
         handlers.append(logging.FileHandler(place, encoding="utf-8"))
     for handler in handlers:
         handler.addFilter(RedactFilter())
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        )
     logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
     logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 SEGMENT: Final = "NSE_FNO"
 MINUTE_NS: Final = 60_000_000_000
-GENERATED_NOTE: Final = "The market is that of `dhanfast exchange`: generated or recorded, not live."
+GENERATED_NOTE: Final = (
+    "The market is that of `dhanfast exchange`: generated or recorded, not live."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ async def market_of(config: Config, clock: Clock) -> Market:
         wall_ns = clock.now_ns()
         market_ns, speed = int(said["market_ns"]), float(said["speed"] or 0)
         if speed <= 0:
-            raise ConfigError("the exchange runs at full speed: start it with a --speed to trade on")
+            raise ConfigError(
+                "the exchange runs at full speed: start it with a --speed to trade on"
+            )
         notes = (GENERATED_NOTE,)
     day = trading_day(market_ns)
     hours = Calendar.load().day(day, SEGMENT)
@@ -82,9 +86,7 @@ async def market_of(config: Config, clock: Clock) -> Market:
         raise DhanfastError(f"{day} is no trading day; start again on the next one")
     ends_ns = hours.close_ns + MINUTE_NS
     if market_ns >= ends_ns:
-        raise DhanfastError(
-            f"the market of {day} has closed; start again on the next trading day"
-        )
+        raise DhanfastError(f"the market of {day} has closed; start again on the next trading day")
     return Market(
         clock, wall_ns, market_ns, speed, day, ends_ns, bool(config.broker.exchange), notes
     )

@@ -27,6 +27,7 @@ from dhanfast.errors import DhanfastError
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 AGREE_AFTER: Final = 2  # looks in a row at which the positions must differ to be believed
 LOOK_AGAIN_S: Final = 1.0
+SLACK_NS: Final = 5_000_000_000  # clocks of engine and broker
 FLAT_S: Final = 20.0  # how long a stop waits for the position to be closed
 OPERATOR: Final = "operator"
 RECONCILE: Final = "not compared with the broker yet"
@@ -58,6 +59,18 @@ class UpdateService(Protocol):
         ...
 
 
+class CourierService(Protocol):
+    """Keeps the connections that requests leave by."""
+
+    async def run(self) -> None:
+        """Until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Await what is in flight, then end."""
+        ...
+
+
 class Account(Protocol):
     """What a real broker says of the account."""
 
@@ -69,8 +82,8 @@ class Account(Protocol):
         """Signed units held of what is traded."""
         ...
 
-    async def closing_price(self, units: int) -> int:
-        """Average price in paise at which others closed the last `units`; 0 when nobody knows."""
+    async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
+        """(units, value in paise) that orders of others traded on a side since a market time."""
         ...
 
 
@@ -97,7 +110,7 @@ class LiveEngine:
 
     Args:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
-        account, updates: of a real broker; None on paper.
+        account, updates, courier: of a real broker; None on paper.
         plan: how it behaves.
     """
 
@@ -109,11 +122,12 @@ class LiveEngine:
         *,
         account: Account | None = None,
         updates: UpdateService | None = None,
+        courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
-        self.account, self.updates = account, updates
+        self.account, self.updates, self.courier = account, updates, courier
         self.plan = plan or LivePlan()
         self.holds: set[str] = set(holds)
         if account is not None:
@@ -124,6 +138,7 @@ class LiveEngine:
         self.stopping = False
         self._stop = asyncio.Event()
         self._differed = 0
+        self._agreed_ns = self.started_ns
         self._reconciling = asyncio.Lock()
 
     # ---- life -----------------------------------------------------------------------------------
@@ -139,9 +154,10 @@ class LiveEngine:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._time()), group.create_task(self._heartbeat())]
-                services = [group.create_task(self.feed.run())]
-                if self.updates is not None:
-                    services.append(group.create_task(self.updates.run()))
+                services: list[FeedService | UpdateService | CourierService] = [self.feed]
+                services += [each for each in (self.updates, self.courier) if each is not None]
+                for service in services:
+                    group.create_task(service.run())
                 if self.account is not None:
                     tasks.append(group.create_task(self._reconcile_often()))
                 await self._stop.wait()
@@ -149,9 +165,8 @@ class LiveEngine:
                     await self._flatten()
                 for task in tasks:
                     task.cancel()
-                await self.feed.close()
-                if self.updates is not None:
-                    await self.updates.close()
+                for service in services:  # the courier last: what is in flight is awaited
+                    await service.close()
         except* DhanfastError as errors:
             failed = errors.exceptions[0]
         if failed is not None:
@@ -267,7 +282,7 @@ class LiveEngine:
                 return False  # something moved meanwhile: look again
             self.reconciled_ns = self.clock.now_ns()
             if theirs == ours:
-                self._differed = 0
+                self._differed, self._agreed_ns = 0, self.reconciled_ns
                 self.let_go(DIFFERS)
                 self.let_go(RECONCILE)
                 return True
@@ -297,16 +312,19 @@ class LiveEngine:
         assert self.account is not None
         self.hold(DIFFERS)
         self.let_go(RECONCILE)
-        if ours and ours * theirs >= 0 and abs(theirs) < abs(ours):
-            closed = abs(ours) - abs(theirs)
-            price = await self.account.closing_price(closed)
-            price = price or self.run.portfolio.position(0)["mark"]
-            _LOG.warning("%d units were closed elsewhere: booked at %.2f", closed, price / 100)
-            self.run.loop.command(
-                Command.CLOSED_ELSEWHERE, self.clock.now_ns(), units=closed, price=price
-            )
-            self._differed = 0
-            return
+        missing = abs(ours) - abs(theirs)
+        if missing > 0 and ours * theirs >= 0:
+            # A position list may lag behind its orders: only a trade of somebody else explains it.
+            since_ns = self.run.loop.market_time(self._agreed_ns) - SLACK_NS
+            units, value = await self.account.closed_elsewhere(-1 if ours > 0 else 1, since_ns)
+            if units == missing:
+                price = value // units
+                _LOG.warning("%d units were closed elsewhere at %.2f", units, price / 100)
+                self.run.loop.command(
+                    Command.CLOSED_ELSEWHERE, self.clock.now_ns(), units=units, price=price
+                )
+                self._differed = 0
+                return
         words = (
             f"the broker holds {theirs} units, this engine {ours}: entries wait until they agree; "
             "close the rest in the broker's terminal, or `dhanfast panic`"

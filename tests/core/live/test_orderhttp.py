@@ -139,7 +139,7 @@ def test_every_place_is_what_the_checked_request_says(
     else:
         price, trigger = min(price, trigger), max(price, trigger)
     raw = book().request(intent(side=side, order_kind=kind, validity=validity, price=price,
-                                trigger=trigger, qty=qty, order=order, instrument=place))  # fmt: skip
+                                trigger=trigger, qty=qty, order=order, instrument=place))
     segment, security_id, product = TABLE[place]
     wanted = PlaceOrder(
         side=side.name, segment=segment, security_id=security_id, qty=qty, product=product,

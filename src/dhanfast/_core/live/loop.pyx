@@ -38,7 +38,8 @@ cdef class LiveLoop(TickSink):
         sync_each: True: a request leaves only when the disk has it.
     Attributes:
         inputs: used so far. skipped: ticks of other instruments. stopped: nothing is used any more,
-        `error` says why. entries_lost: the journal is full, exits only. on_drain: called when the
+        `error` says why. latency, answered: frame to order bytes and request to answer, when a
+        histogram is given. entries_lost: the journal is full, exits only. on_drain: called when the
         run log should be taken away.
     """
 
@@ -244,6 +245,7 @@ cdef class LiveLoop(TickSink):
         if status == Status.OK and self.sync_each and intent.kind != IntentKind.QUERY:
             status = self.journal.sync_now()
         if status == Status.OK:
+            self.sent_ns[intent.id & 255] = utc_raw_ns()
             self.courier.carry(intent)
             return
         memset(&answer, 0, sizeof(Answer))
@@ -266,6 +268,8 @@ cdef class LiveLoop(TickSink):
         if self.stopped or len(raw) != sizeof(Answer):
             return
         memcpy(&record, <const char *>raw, sizeof(Answer))
+        if self.answered is not None and record.code > 0:
+            latency_record(&self.answered.state, utc_raw_ns() - self.sent_ns[record.intent & 255])
         self._use_answer(&record, self.market_ns(record.at_ns))
 
     def use_update(self, update):
