@@ -32,6 +32,7 @@ FLAT_S: Final = 20.0  # how long a stop waits for the position to be closed
 OPERATOR: Final = "operator"
 RECONCILE: Final = "not compared with the broker yet"
 DIFFERS: Final = "the broker's position differs"
+STOPPING: Final = "the engine is stopping"
 _LOG: Final = logging.getLogger("dhanfast.engine")
 
 
@@ -213,6 +214,7 @@ class LiveEngine:
         loop = self.run.loop
         if loop.stopped:
             return
+        self.hold(STOPPING)  # else the end of another reason would let entries in again
         loop.command(Command.HALT, self.clock.now_ns())
         until_ns = self.clock.now_ns() + int(FLAT_S * 1e9)
         while not self.flat and self.clock.now_ns() < until_ns:
