@@ -260,7 +260,7 @@ class FeedPool:
 
     def lane_down(self, number: int) -> None:
         """A connection was up and is no more: what it carried is unknown until it comes again."""
-        self.gaps += 1
+        self.gaps += not self._closing.is_set()  # told to leave: nothing is missed
         self.intake.forget(self.instruments(self.subscriptions.securities(number)))
         if not self._down:
             self.intake.tell_event(FeedEvent.LOST)
@@ -270,6 +270,10 @@ class FeedPool:
         """Indices of securities, without those that are not in the table."""
         found = (self.intake.table.find(*each) for each in securities)
         return [each for each in found if each is not None]
+
+    def seen_ns(self, instrument: int) -> int:
+        """When the last packet of an instrument came, UTC ns of the feed's clock; 0 = never."""
+        return self.intake.seen_ns(instrument)
 
     def status(self) -> FeedStatus:
         """How it is now."""
