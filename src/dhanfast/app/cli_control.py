@@ -19,7 +19,7 @@ from dhanfast.errors import CheckFailed, DhanfastError, UsageError
 if TYPE_CHECKING:
     from dhanfast.engine.panic import PanicResult
 
-PATIENCE_S = 45.0  # for a command: it is answered when it is done
+PATIENCE_S = 30.0  # for a command: it is answered when it is done
 LOOK_S = 5.0
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -121,7 +121,7 @@ def resume(config: Config, run: str | None, as_json: bool) -> None:
 @click.command("stop-entries")
 @_engine_options
 def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
-    """Have the engine make no entries until `resume`: another word for `pause`.
+    """Have the engine make no entries until `resume`; the same as `pause`.
 
     \b
     Example:
@@ -133,9 +133,7 @@ def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
 @click.command("flatten")
 @_engine_options
 def flatten(config: Config, run: str | None, as_json: bool) -> None:
-    """Have the engine cancel its orders and close its position now.
-
-    Entries go on as they were: `pause` first to stay flat.
+    """Have the engine cancel its orders and close its position, and pause.
 
     \b
     Example:
@@ -154,7 +152,7 @@ def flatten(config: Config, run: str | None, as_json: bool) -> None:
 def panic(
     config: Config, run: str | None, as_json: bool, broker_kill: bool, direct: bool, yes: bool
 ) -> None:
-    """Close everything now. With an engine running, it does it and makes no entries.
+    """Close everything now. With an engine running, it does it and ends its day.
 
     Without one, the broker is told directly: every open order of the ACCOUNT is cancelled and
     every position closed, also those of other programs; then both books are read again, and what
@@ -215,7 +213,6 @@ async def _panic(config: Config, kill: bool, *, quiet: bool) -> "PanicResult":
             click.echo(f"  {words}", err=True)
 
     async with open_rest(config, clock) as rest:
-        await rest.client_id()  # without a token nothing can be done: exit code 4
         return await Panic(rest, clock, told=told).run(kill=kill)
 
 
@@ -246,7 +243,7 @@ def _show(said: dict[str, Any], name: str, as_json: bool) -> None:
         print_json(said)
     else:
         click.echo(said.get("text") or f"{name}: done")
-    if said.get("left") or said.get("held"):
+    if said.get("left"):
         raise CheckFailed(f"{name}: something is left, see `dhanfast positions`")
 
 

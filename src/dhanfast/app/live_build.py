@@ -1,6 +1,5 @@
 """From configuration to a live engine: the composition root of `dhanfast trade`."""
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -9,7 +8,6 @@ import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.live.journal import Journal, Kind
@@ -24,7 +22,7 @@ from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.live import LiveRun, Recovered
-from dhanfast.engine.live_engine import OPERATOR, LiveEngine, LivePlan
+from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import BadData, ConfigError, UsageError
@@ -171,14 +169,14 @@ def _started(old: list[tuple[int, bytes]], capital: int | None, config: Config) 
 
 
 def _operator_holds(old: list[tuple[int, bytes]]) -> tuple[str, ...]:
-    """An operator's pause that was in force when the journal ended."""
+    """What an operator had said when the journal ended: a pause, a panic."""
     held: tuple[str, ...] = ()
     for kind, payload in old:
         if kind == Kind.NOTE:
             with contextlib.suppress(ValueError):
                 note = json.loads(payload)
                 if "holds" in note:
-                    held = (OPERATOR,) if OPERATOR in note["holds"] else ()
+                    held = tuple(reason for reason in KEPT if reason in note["holds"])
     return held
 
 
@@ -320,28 +318,13 @@ def _engine(
         heartbeat_s=config.engine.heartbeat.seconds,
         reconcile_s=config.engine.reconcile_every.seconds,
         until_ns=market.ends_ns,
+        stale_s=config.feed.stale_after.seconds,
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
         holds=holds,
     )  # fmt: skip
     return engine
-
-
-async def first_of(*awaitables: Any) -> None:
-    """Wait until one of them ends, and cancel the rest."""
-    tasks = [asyncio.ensure_future(each) for each in awaitables]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    for task in done:
-        task.result()
-
-
-def journal_path(config: Config, live: Live) -> Path:
-    """Where the day's journal is."""
-    return Path(live.engine.run.journal.path)
 
 
 def require_live_extra() -> None:

@@ -153,6 +153,11 @@ class OrderUpdates:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
+    @property
+    def online(self) -> bool:
+        """Whether updates are heard now."""
+        return self.counts.online
+
     async def run(self) -> None:
         """Stay connected until `close`, or until it is cancelled."""
         if self._task is not None or self._closing:
