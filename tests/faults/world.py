@@ -30,7 +30,6 @@ from dhanfast.brokers.dhan.account import DhanAccount
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.rest import DhanRest
 from dhanfast.brokers.dhan.updates import OrderUpdates
-from dhanfast.brokers.link import Backoff
 from dhanfast.engine import live_engine
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan

@@ -18,6 +18,7 @@ from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
 from dhanfast.app.logs import start_logging, stop_logging
 from dhanfast.clock import SystemClock
+from dhanfast.engine.busy_poll import BusyPoll
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 
 if TYPE_CHECKING:
@@ -199,15 +200,20 @@ async def _beside(live: "Live", others: Mapping[str, Coroutine[Any, Any, None]])
 
 @contextlib.contextmanager
 def _quiet_machine(config: Config) -> Iterator[None]:
-    """The thread on its core, and no garbage collection while the market is open."""
+    """The thread on its core and awake, no garbage collection while the market is open."""
     if config.engine.pin_core >= 0:
         os.sched_setaffinity(0, {config.engine.pin_core})
+    awake = BusyPoll(asyncio.get_running_loop()) if config.engine.busy_poll else None
+    if awake is not None:
+        awake.start()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield
     finally:
+        if awake is not None:
+            awake.stop()
         gc.enable()
         gc.unfreeze()
 

@@ -249,6 +249,7 @@ def _feed(
     from dhanfast.brokers.dhan.feed_requests import Mode, Security
     from dhanfast.brokers.dhan.feed_socket import picows_connect
     from dhanfast.brokers.dhan.feed_watch import Hours, WatchSettings
+    from dhanfast.brokers.link import Backoff
     from dhanfast.market.calendar import Calendar
 
     rng = random.Random(clock.now_ns())
@@ -260,7 +261,10 @@ def _feed(
         for place, each in enumerate((each for each in others if each != wanted), TRADED + 1)
     ]
     intake = FeedIntake(DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock)
-    world = World(clock, rng, tokens, Door(clock, rng), picows_connect)
+    backoff = Backoff(
+        first_s=config.feed.reconnect_first.seconds, most_s=config.feed.reconnect_max.seconds
+    )
+    world = World(clock, rng, tokens, Door(clock, rng), picows_connect, backoff=backoff)
     watch = WatchSettings(stale_s=max(1.0, config.feed.stale_after.seconds))
     feed = DhanFeed(
         hosts.feed,

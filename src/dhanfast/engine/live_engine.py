@@ -163,7 +163,7 @@ class LiveEngine:
         """When the account was last compared with the broker's, UTC ns; 0 = not yet."""
         return 0 if self._reconciler is None else self._reconciler.compared_ns
 
-    # ---- life -----------------------------------------------------------------------------------
+    # ---- life ------------------------------------------------------------------------------------
 
     async def serve(self) -> None:
         """Run until told to stop, the day's end, or an error that ends it.
@@ -319,7 +319,7 @@ class LiveEngine:
             what.append(f"{kernel.broker.live} of its orders still work")
         return " and ".join(what) or "nothing is open"
 
-    # ---- why entries wait -------------------------------------------------------------------------
+    # ---- why entries wait ------------------------------------------------------------------------
 
     def hold(self, reason: str) -> None:
         """Hold entries back for a reason, until it is let go."""
@@ -355,7 +355,7 @@ class LiveEngine:
         else:
             self.run.loop.command(Command.RESUME, now_ns)
 
-    # ---- the broker is right about positions ------------------------------------------------------
+    # ---- the broker is right about positions -----------------------------------------------------
 
     async def _reconcile_often(self) -> None:
         while True:
@@ -425,7 +425,7 @@ class LiveEngine:
         if not await self.reconcile():
             self._wake.set()
 
-    # ---- commands ---------------------------------------------------------------------------------
+    # ---- commands --------------------------------------------------------------------------------
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Do what an operator says; see `control.COMMANDS`.

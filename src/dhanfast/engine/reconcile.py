@@ -1,8 +1,10 @@
-"""A live run against the broker's books: the broker is right about positions, the journal about intent.
+"""A live run against the broker's books: the broker is right about positions, the journal about
+intent.
 
 A difference must be seen twice in a row, with no request in flight, to be believed: a fill may lie
 between two reads. Units of ours that are gone at the broker, and that trades of somebody else
-explain, were closed elsewhere and are booked as such. Anything else is told of, and nobody trades on it.
+explain, were closed elsewhere and are booked as such. Anything else is told of, and nobody trades
+on it.
 """
 
 import asyncio
