@@ -212,6 +212,7 @@ class ExchangeCore:
         for contract in self.contracts:
             self._match.start_session(contract.index, self.sessions[contract.index][0])
         self.desk.drain()
+        self.desk.expire(self.now_ns)
 
     def watch(self, contract: Contract) -> None:
         """Have the tape stop at the nearest prices that anybody waits for."""
