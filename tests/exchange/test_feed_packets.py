@@ -275,6 +275,22 @@ def test_an_order_meets_the_book_of_its_time_not_an_older_one() -> None:
     assert [int(fill["price"]) for fill in fills] == [9_000]
 
 
+def test_a_repeated_trade_is_no_trade() -> None:
+    plain, repeated = ticks_of(11), ticks_of(11)
+    for at in range(1, len(repeated)):
+        if not repeated["price"][at] and repeated["volume"][at - 1]:
+            for name in ("price", "qty", "volume"):
+                repeated[name][at] = repeated[name][at - 1]
+    tapes = []
+    for ticks in (plain, repeated):
+        tape = tape_of()
+        tape.step(ticks, 0, NO_ROWS, 0, 2**62)
+        tapes.append(tape)
+    assert (repeated["price"] > 0).sum() > (plain["price"] > 0).sum()
+    assert tapes[0].shown.tobytes() == tapes[1].shown.tobytes()
+    assert tapes[0].bars_of(0).tobytes() == tapes[1].bars_of(0).tobytes()
+
+
 def test_minutes_agree_with_a_plain_count() -> None:
     tape, ticks = tape_of(), ticks_of(9, 200)
     tape.step(ticks, 0, NO_ROWS, 0, 2**62)

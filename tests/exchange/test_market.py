@@ -1,6 +1,7 @@
 """The market behind the exchange: generated or recorded, it is the records and nothing else."""
 
 import datetime as dt
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 from dhanfast._core.premium import generated_premium
+from dhanfast.app.cli import run
 from dhanfast.clock import ManualClock
 from dhanfast.engine.generated_ticks import archive_writer
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 from dhanfast.exchange.contracts import Contract, Contracts
+from dhanfast.exchange.core import ExchangeCore
 from dhanfast.exchange.greeks import greeks, premium
 from dhanfast.exchange.history import History, minute_bars
 from dhanfast.exchange.market import GeneratedMarket, RecordedMarket
@@ -86,6 +89,24 @@ def test_a_recorded_market_is_the_generated_one(archive: Path) -> None:
     assert rows.tobytes() == np.concatenate([one.depth for one in whole]).tobytes()
     for one in records[:-1]:
         assert not len(one.rows) or one.rows["recv_ns"][-1] <= one.ticks["recv_ns"][-1]
+
+
+@pytest.mark.data
+def test_recorded_futures_are_a_market(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = data_dir / "ticks" / "nse_stock_futures_ticks_2025-11-17_1207_1224.parquet"
+    if not source.exists():
+        pytest.skip(f"no {source.name} in the recorded data")
+    assert run(["data", "import", str(source), "--catalog", str(tmp_path)]) == 0
+    market = RecordedMarket(next(tmp_path.rglob("*.dfa")))
+    core = ExchangeCore(market, ExchangeSettings.seeded(1, limits=False), random.Random(1))
+    core.advance(market.day.windows[-1][1] - 1)
+    ticks = np.concatenate([one.ticks for one in market])
+    for contract in market.contracts:
+        mine = ticks[ticks["instrument"] == contract.index]
+        assert int(core.shown["volume"][contract.index]) == int(mine["volume"].max())
+        assert int(core.shown["last"][contract.index]) == int(mine["price"][mine["price"] > 0][-1])
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:

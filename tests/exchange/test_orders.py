@@ -143,6 +143,7 @@ def test_day_orders_expire_at_the_close(account: Account) -> None:
     option = account.contract("CE")
     order_id = place(account, option, BUY, price=0.05)[1]["orderId"]
     account.core.advance(account.core.market.day.windows[-1][1])
+    assert account.core.desk.blotter.working == []
     assert one(account, order_id)["orderStatus"] == "EXPIRED"
     status, error = place(account, option, BUY, price=0.05)
     assert status == 400 and "closed" in error["errorMessage"]
@@ -275,6 +276,70 @@ def test_exit_all_ends_orders_and_positions(account: Account) -> None:
     assert {one["netQty"] for one in account.ask("GET", "/positions")[1]} == {0}
     states = {one["orderStatus"] for one in account.ask("GET", "/orders")[1]}
     assert states <= {"TRADED", "CANCELLED"}
+
+
+def test_with_a_latency_an_order_is_in_transit_until_it_arrives() -> None:
+    account = make_account(limits=False, latency_ns=500_000_000)
+    future = account.contract("FUT")
+    price = account.core.last(future) * 95 // 100 // 10 * 10 / 100
+    placed = place(account, future, BUY, price=price)[1]
+    assert placed["orderStatus"] == "TRANSIT"
+    account.run(5)
+    assert one(account, placed["orderId"])["orderStatus"] == "PENDING"
+
+
+def test_nothing_is_sent_twice_while_a_change_of_kind_is_on_its_way() -> None:
+    """The old order may fill before its end arrives: what filled is not bought again."""
+    filled = 0
+    for at in range(12):
+        account = make_account(limits=False, latency_ns=700_000_000, minutes=2 + at)
+        option = account.contract("CE")
+        price = account.mid(option) / 100
+        order_id = place(account, option, BUY, price=price, quantity=4 * option.lot)[1]["orderId"]
+        account.run(1)
+        body = {"orderId": order_id, "orderType": "LIMIT", "validity": "IOC",
+                "quantity": 4 * option.lot, "price": price + 5}  # fmt: skip
+        status, _ = account.ask("PUT", f"/orders/{order_id}", body)
+        account.run(20)
+        found = one(account, order_id)
+        assert found["filledQty"] <= 4 * option.lot
+        assert found["orderStatus"] in ("TRADED", "CANCELLED") or status != 200
+        held = account.ask("GET", "/positions")[1]
+        assert sum(position["netQty"] for position in held) == found["filledQty"]
+        trades = account.ask("GET", "/trades")[1]
+        assert sum(trade["tradedQuantity"] for trade in trades) == found["filledQty"]
+        filled += found["filledQty"] > 0
+    assert filled > 3
+
+
+def test_a_cancel_wins_over_a_change_on_its_way() -> None:
+    account = make_account(limits=False, latency_ns=700_000_000)
+    option = account.contract("CE")
+    order_id = place(account, option, BUY, price=0.05)[1]["orderId"]
+    account.run(5)
+    body = {"orderType": "LIMIT", "validity": "IOC", "quantity": option.lot, "price": 0.1}
+    assert account.ask("PUT", f"/orders/{order_id}", body)[0] == 200
+    assert account.ask("DELETE", f"/orders/{order_id}")[0] == 200
+    account.run(20)
+    assert one(account, order_id)["orderStatus"] == "CANCELLED"
+    assert account.core._match.live == 0
+
+
+def test_the_same_calls_give_the_same_bytes() -> None:
+    def run() -> bytes:
+        account = make_account(limits=False)
+        option = account.contract("CE")
+        found = b""
+        for lots in range(1, 6):
+            place(account, option, BUY, "MARKET", quantity=lots * option.lot)
+            account.run(7)
+            for path in ("/v2/orders", "/v2/positions", "/v2/fundlimit"):
+                core = account.core
+                found += core.request("GET", path, {}, account.headers, b"", core.now_ns).body
+            found += repr(core.take_updates()).encode()
+        return found
+
+    assert run() == run()
 
 
 actions = st.lists(

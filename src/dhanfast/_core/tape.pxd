@@ -9,6 +9,9 @@ The tape stops after a record that made reports or reached a watched price, so t
 from it (a stop that rests after its entry filled, an order that waited for a price) happens at that
 time of the market and not later.
 
+A record with the last price and a volume that has not risen tells of no trade: feeds and recorders
+repeat the last trade with every quote.
+
 Where books come as depth the kernel takes quotes from them alone: the same displayed quantity is
 not offered twice.
 

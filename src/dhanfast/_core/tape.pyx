@@ -226,12 +226,19 @@ cdef class Tape:
         return REPORTS if self.match.pending_reports else END
 
     cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil:
-        cdef Tick bare
+        cdef Tick bare, deep
         cdef Face *face
         cdef uint32_t traded = 0
         if tick.instrument >= self.instruments:
             return END
         face = &self.faces[tick.instrument]
+        if tick.price > 0 and tick.price == face.last and tick.volume \
+                and tick.volume <= face.volume:
+            # Recorders of other makes repeat the last trade with every quote. Nobody traded.
+            bare = tick[0]
+            bare.price = 0
+            bare.qty = 0
+            tick = &bare
         if now_ns > self.now_ns:
             self.now_ns = now_ns
         face.seen_ns = now_ns
@@ -255,10 +262,10 @@ cdef class Tape:
             face.low = tick.price if face.low == 0 or tick.price < face.low else face.low
             self._minute(tick, face, traded, now_ns)
         if face.deep and (tick.bid or tick.ask):
-            bare = tick[0]
-            bare.bid = bare.ask = 0
-            bare.bid_qty = bare.ask_qty = 0
-            self.match.tick(&bare)
+            deep = tick[0]
+            deep.bid = deep.ask = 0
+            deep.bid_qty = deep.ask_qty = 0
+            self.match.tick(&deep)
         else:
             self.match.tick(tick)
         if tick.price > 0 and ((face.floor and tick.price <= face.floor)

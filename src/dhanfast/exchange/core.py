@@ -16,6 +16,7 @@ from dhanfast._core.match import Match
 from dhanfast._core.risk import Gate
 from dhanfast._core.tape import Tape
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
+from dhanfast.errors import PoolFull
 from dhanfast.exchange.access import Access
 from dhanfast.exchange.alerts import Alerts
 from dhanfast.exchange.answers import Refusal, Reply, bad_input
@@ -212,6 +213,7 @@ class ExchangeCore:
         for contract in self.contracts:
             self._match.start_session(contract.index, self.sessions[contract.index][0])
         self.desk.drain()
+        self.desk.expire(self.now_ns)
 
     def watch(self, contract: Contract) -> None:
         """Have the tape stop at the nearest prices that anybody waits for."""
@@ -367,6 +369,8 @@ class ExchangeCore:
             call = Call(method, path, args, query, headers, self._decoded(body, route),
                         self.now_ns, self.real_ns, peer)  # fmt: skip
             return route.handler(call)
+        except PoolFull as error:
+            return Refusal(500, 908, str(error)).reply()
         except Refusal as refusal:
             portal = refusal.status == 429 and self.settings.limit_shape == "portal"
             return refusal.reply(portal=portal)

@@ -30,6 +30,7 @@ from dhanfast.market.tickday import TickInstrument, tick_day
 from dhanfast.storage.archive.listing import Listed
 from dhanfast.storage.archive.reader import ArchiveReader
 
+LEVELS_MAX: Final = 200  # an archive does not say how deep its books are
 BATCH: Final = 8_192
 INDEX_EVERY: Final = 5  # an equity has a record for each fifth of the index
 MARGIN_E9: Final = 150_000_000  # of a future whose rate is in no table
@@ -221,7 +222,7 @@ class RecordedMarket:
             self.day = trading_day(exchange_date(span[0]))
             used = {int(key) for key in reader.keys("ticks")}
             listed = [one for number, one in sorted(reader.instruments.items()) if number in used]
-            self.levels = 20 if "depth" in reader.streams else 0
+            self.levels = LEVELS_MAX if "depth" in reader.streams else 0
         if not listed:
             raise BadData(f"{path}: its instruments are not described; import it again")
         self._numbers = [one.index for one in listed]
