@@ -27,7 +27,7 @@ from dhanfast.brokers.dhan.web import NoReply, WebReply, WebRequest
 from dhanfast.clock import ManualClock, SystemClock
 from dhanfast.errors import BadData, ConfigError, NotAuthenticated, UsageError
 from dhanfast.security.keys import PassphraseKey
-from dhanfast.security.owner import TokenOwner
+from dhanfast.security.owner import Owned, TokenOwner
 from dhanfast.security.store import SecretStore
 from dhanfast.security.tokens import Token
 from dhanfast.security.totp import code_at
@@ -363,6 +363,17 @@ def test_who_does_not_own_the_token_does_not_renew(tmp_path: Path) -> None:
         with pytest.raises(NotAuthenticated, match="owned by dhanfast trade"):
             done(home.source().refused(ending_in(0.4)))
     assert home.web.asked == []
+
+
+def test_who_may_renew_owns_the_token_from_the_first_one_on(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.keep(ending_in(5))
+    mine = TokenOwner(tmp_path / "owner", "dhanfast trade", home.clock)
+    assert done(home.source(owner=mine).token()) == ending_in(5)
+    with pytest.raises(Owned, match="dhanfast trade"):
+        TokenOwner(tmp_path / "owner", "dhanfast auth login", home.clock).acquire()
+    assert done(home.source().token()) == ending_in(5)  # a second one reads
+    mine.release()
 
 
 def test_a_new_token_that_could_not_be_kept_is_not_made(tmp_path: Path) -> None:

@@ -145,6 +145,16 @@ def test_the_same_change_is_told_once_also_after_a_reconnect() -> None:
     assert stage.updates.counts.repeated == 2 and stage.updates.counts.connected == 2
 
 
+def test_a_modification_in_the_same_second_is_not_a_repeat() -> None:
+    data = json.loads(ALERTS[1])["Data"]
+    changes = [{}, {"Price": 1701.0}, {"Quantity": 9, "TradedQty": 0}, {"TriggerPrice": 5}, {}]
+    frames = [json.dumps({"Type": "order_alert", "Data": data | change}) for change in changes]
+    stage = Stage(Script(*frames)).run()
+    assert [r["price"].item() for r, _ in stage.got] == [170_050, 170_100, 170_050, 170_050]
+    assert [r["trigger"].item() for r, _ in stage.got] == [0, 0, 0, 500]
+    assert stage.updates.counts.repeated == 1
+
+
 @given(st.lists(st.integers(0, len(ALERTS) - 1), max_size=30))
 def test_any_order_and_repeat_tells_each_change_once(order: list[int]) -> None:
     stage = Stage()

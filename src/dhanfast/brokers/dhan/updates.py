@@ -39,6 +39,7 @@ PING_S: Final = 20.0
 CONNECT_S: Final = 10.0
 BLOCKED_S: Final = 60.0  # of silence after a 429 at the handshake
 
+Told = tuple[str, str, str, int, str, str, str, str]
 OnUpdate = Callable[[np.void, str], None]  # one UPDATE_DTYPE record, and the broker's words
 
 
@@ -148,7 +149,7 @@ class OrderUpdates:
         self._settings = settings or UpdateSettings()
         self._partner_secret = partner_secret
         self._rng = rng or random.Random(clock.now_ns())
-        self._told: dict[tuple[str, str, str, int, str], None] = {}
+        self._told: dict[Told, None] = {}
         self._reread = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -211,7 +212,7 @@ class OrderUpdates:
         LOG.warning("order update not read, orders are read by REST instead: %s", why)
         self._reread.set()
 
-    def _remember(self, key: tuple[str, str, str, int, str]) -> None:
+    def _remember(self, key: Told) -> None:
         """Keep what was told, the oldest forgotten first."""
         self._told[key] = None
         if len(self._told) > REMEMBERED:
@@ -313,8 +314,11 @@ class OrderUpdates:
         return msgspec.json.encode(said).decode()
 
 
-def told_key(data: Mapping[str, Any]) -> tuple[str, str, str, int, str]:
-    """What makes one change of an order: number, leg, status, filled, time.
+def told_key(data: Mapping[str, Any]) -> Told:
+    """What makes one change of an order: number, leg, status, filled, time, and what is in force.
+
+    The time has whole seconds: without quantity, price and trigger a change within the second of
+    another would pass for a repeat.
 
     Raises:
         BadData: the filled quantity is no number.
@@ -326,6 +330,9 @@ def told_key(data: Mapping[str, Any]) -> tuple[str, str, str, int, str]:
         fields.text("status", "orderStatus").upper(),
         fields.count("tradedQty", "filledQty"),
         fields.text("lastUpdatedTime", "updateTime"),
+        fields.text("quantity"),
+        fields.text("price"),
+        fields.text("triggerPrice"),
     )
 
 
