@@ -10,7 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dhanfast.brokers.dhan.auth import AppKey, AuthCalls, checked_client_id, checked_pin, token_of
+from dhanfast.brokers.dhan.auth import (
+    AppKey,
+    AuthCalls,
+    PartnerKey,
+    checked_client_id,
+    checked_pin,
+    token_of,
+)
 from dhanfast.brokers.dhan.consent_page import ConsentPage, consent_page
 from dhanfast.brokers.dhan.errors import BrokerError
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -94,6 +101,20 @@ def test_a_login_is_asked_once_and_tells_no_secret(answer: Answer) -> None:
     assert len(web.asked) == 1
     for text in (str(caught.value), repr(caught.value), repr(web.asked), repr(KEY)):
         assert not [s for s in ("987654", "135790", "APPSECRET") if s in text]
+
+
+def test_a_partner_has_calls_of_its_own() -> None:
+    partner = PartnerKey("P1", "partner-secret")
+    calls, web = calls_over(json_reply({"consentId": "C"}), told(jwt()))
+    assert done(calls.partner_consent(partner)) == "C"
+    assert calls.partner_login_page("C") == "https://auth.dhan.co/consent-login?consentId=C"
+    assert done(calls.partner_consume("T", partner)).client_id == CLIENT
+    assert [(r.method, urlsplit(r.url).path) for r in web.asked] == [
+        ("POST", "/partner/generate-consent"), ("GET", "/partner/consume-consent"),
+    ]  # fmt: skip
+    assert all(r.headers == {"partner_id": "P1", "partner_secret": "partner-secret"}
+               for r in web.asked)  # fmt: skip
+    assert "partner-secret" not in repr(partner)
 
 
 @pytest.mark.parametrize("bad", ["", "12345", "abcd", "1234567", "12 4"])
