@@ -10,7 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dhanfast.brokers.dhan.auth import AppKey, AuthCalls, checked_client_id, checked_pin, token_of
+from dhanfast.brokers.dhan.auth import (
+    AppKey,
+    AuthCalls,
+    PartnerKey,
+    checked_client_id,
+    checked_pin,
+    token_of,
+)
 from dhanfast.brokers.dhan.consent_page import ConsentPage, consent_page
 from dhanfast.brokers.dhan.errors import BrokerError
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -27,7 +34,7 @@ from dhanfast.brokers.dhan.web import NoReply, WebReply, WebRequest
 from dhanfast.clock import ManualClock, SystemClock
 from dhanfast.errors import BadData, ConfigError, NotAuthenticated, UsageError
 from dhanfast.security.keys import PassphraseKey
-from dhanfast.security.owner import TokenOwner
+from dhanfast.security.owner import Owned, TokenOwner
 from dhanfast.security.store import SecretStore
 from dhanfast.security.tokens import Token
 from dhanfast.security.totp import code_at
@@ -94,6 +101,20 @@ def test_a_login_is_asked_once_and_tells_no_secret(answer: Answer) -> None:
     assert len(web.asked) == 1
     for text in (str(caught.value), repr(caught.value), repr(web.asked), repr(KEY)):
         assert not [s for s in ("987654", "135790", "APPSECRET") if s in text]
+
+
+def test_a_partner_has_calls_of_its_own() -> None:
+    partner = PartnerKey("P1", "partner-secret")
+    calls, web = calls_over(json_reply({"consentId": "C"}), told(jwt()))
+    assert done(calls.partner_consent(partner)) == "C"
+    assert calls.partner_login_page("C") == "https://auth.dhan.co/consent-login?consentId=C"
+    assert done(calls.partner_consume("T", partner)).client_id == CLIENT
+    assert [(r.method, urlsplit(r.url).path) for r in web.asked] == [
+        ("POST", "/partner/generate-consent"), ("GET", "/partner/consume-consent"),
+    ]  # fmt: skip
+    assert all(r.headers == {"partner_id": "P1", "partner_secret": "partner-secret"}
+               for r in web.asked)  # fmt: skip
+    assert "partner-secret" not in repr(partner)
 
 
 @pytest.mark.parametrize("bad", ["", "12345", "abcd", "1234567", "12 4"])
@@ -363,6 +384,17 @@ def test_who_does_not_own_the_token_does_not_renew(tmp_path: Path) -> None:
         with pytest.raises(NotAuthenticated, match="owned by dhanfast trade"):
             done(home.source().refused(ending_in(0.4)))
     assert home.web.asked == []
+
+
+def test_who_may_renew_owns_the_token_from_the_first_one_on(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.keep(ending_in(5))
+    mine = TokenOwner(tmp_path / "owner", "dhanfast trade", home.clock)
+    assert done(home.source(owner=mine).token()) == ending_in(5)
+    with pytest.raises(Owned, match="dhanfast trade"):
+        TokenOwner(tmp_path / "owner", "dhanfast auth login", home.clock).acquire()
+    assert done(home.source().token()) == ending_in(5)  # a second one reads
+    mine.release()
 
 
 def test_a_new_token_that_could_not_be_kept_is_not_made(tmp_path: Path) -> None:

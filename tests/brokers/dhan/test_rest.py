@@ -440,6 +440,16 @@ def test_the_token_is_in_no_log_error_or_repr(caplog: pytest.LogCaptureFixture) 
     assert not [text for text in texts if VALUE in text]
 
 
+def test_a_refusal_is_logged_with_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        outcome_of(json_reply({"errorCode": "DH-905", "errorMessage": "Missing fields"}, 400))
+        outcome_of(BROKEN)
+        outcome_of(PLACED)
+    refused, unknown = caplog.messages
+    assert "POST /orders refused: DH-905 Missing fields" in refused and "'price': 100.0" in refused
+    assert "fate is unknown" in unknown and "502" in unknown
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     for bad in ({"tries": 0}, {"read_s": 0}, {"order_s": 1_000}, {"order_patience_s": -1}):
         with pytest.raises(ConfigError):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dhanfast._core.live.records import Origin, Seen
+from dhanfast.brokers.dhan.errors import BrokerError, ErrorKind
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.updates import (
     Broken,
@@ -24,7 +25,7 @@ from dhanfast.brokers.dhan.updates import (
 )
 from dhanfast.brokers.link import Backoff
 from dhanfast.clock import ManualClock
-from dhanfast.errors import NotAuthenticated, UsageError
+from dhanfast.errors import NotAuthenticated, RingFull, UsageError
 from dhanfast.security.tokens import Token
 
 from .stage import CLIENT, NOON_NS, VALUE, Tokens, fixture
@@ -145,6 +146,16 @@ def test_the_same_change_is_told_once_also_after_a_reconnect() -> None:
     assert stage.updates.counts.repeated == 2 and stage.updates.counts.connected == 2
 
 
+def test_a_modification_in_the_same_second_is_not_a_repeat() -> None:
+    data = json.loads(ALERTS[1])["Data"]
+    changes = [{}, {"Price": 1701.0}, {"Quantity": 9, "TradedQty": 0}, {"TriggerPrice": 5}, {}]
+    frames = [json.dumps({"Type": "order_alert", "Data": data | change}) for change in changes]
+    stage = Stage(Script(*frames)).run()
+    assert [r["price"].item() for r, _ in stage.got] == [170_050, 170_100, 170_050, 170_050]
+    assert [r["trigger"].item() for r, _ in stage.got] == [0, 0, 0, 500]
+    assert stage.updates.counts.repeated == 1
+
+
 @given(st.lists(st.integers(0, len(ALERTS) - 1), max_size=30))
 def test_any_order_and_repeat_tells_each_change_once(order: list[int]) -> None:
     stage = Stage()
@@ -236,6 +247,24 @@ def test_a_read_that_fails_breaks_the_connection_which_comes_back() -> None:
     stage = Stage(Script(ends=False), Script(ALERTS[0]), on_connected=read).run()
     assert len(tries) == 2 and len(stage.got) == 1
     assert stage.updates.counts.last_error == "closed"
+
+
+def test_a_failure_of_the_engine_is_not_taken_for_a_lost_connection() -> None:
+    async def full() -> None:
+        raise RingFull("the journal is full")
+
+    with pytest.raises(RingFull):
+        Stage(Script(ends=False), Script(), on_connected=full).run()
+
+    asked: list[int] = []
+
+    async def down() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            raise BrokerError("", 502, ErrorKind.SERVER, "bad gateway")
+
+    stage = Stage(Script(ends=False), Script(), on_connected=down).run()
+    assert stage.updates.counts.connected == 2
 
 
 def test_a_bug_is_not_swallowed() -> None:
