@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dhanfast._core.live.answerhttp import AnswerReader, Reading
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.orderhttp import AnswerReader, Reading, RequestBook
+from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast._core.live.records import INTENT_DTYPE, IntentKind
 
 OFTEN = 2_000

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhanfast._core.live.orderhttp import ANSWER_BYTES_MAX, AnswerReader, Reading, RequestBook
+from dhanfast._core.live.answerhttp import ANSWER_BYTES_MAX, AnswerReader, Reading
+from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast._core.live.records import INTENT_DTYPE, IntentKind
 from dhanfast._core.types import OrderKind, Side, Validity
 from dhanfast.brokers.dhan.requests import ModifyOrder, PlaceOrder

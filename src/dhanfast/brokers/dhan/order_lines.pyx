@@ -17,19 +17,20 @@ which a request is tried on a second connection, because it never left on the fi
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.errno cimport EAGAIN, ECONNRESET, EINVAL, ENOBUFS, EPROTO, ESHUTDOWN, ETIMEDOUT, errno
+from libc.errno cimport ECONNRESET, EINVAL, ENOBUFS, EPROTO, ESHUTDOWN, ETIMEDOUT, errno
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy, memset, strlen, strncmp
+from libc.string cimport memcpy, memset
 
 import asyncio
 from collections import deque
 
 import numpy as np
 
+from dhanfast._core.live.answerhttp cimport AnswerReader, Reading
 from dhanfast._core.live.courier cimport Courier
-from dhanfast._core.live.orderhttp cimport REQUEST_MAX, AnswerReader, Reading, RequestBook
+from dhanfast._core.live.orderhttp cimport REQUEST_MAX, RequestBook, plain_answer
 from dhanfast._core.live.records import INTENT_DTYPE
-from dhanfast._core.live.records cimport BROKER_ID_MAX, Answer, Intent, IntentKind, Outcome, Seen
+from dhanfast._core.live.records cimport Answer, Intent, IntentKind, Outcome
 from dhanfast._core.types cimport OrderFlag
 from dhanfast.errors import UsageError
 from dhanfast.security.redact import logger
@@ -45,14 +46,6 @@ cdef enum:
     DEAD = 0                 # nothing has left: another line may have it
     BAD = -1                 # no request can be made of it
     RANKS = 3
-    WORDS = 7
-
-cdef const char *_WORDS[WORDS]
-_WORDS[:] = [b"TRANSIT", b"PENDING", b"PART_TRADED", b"TRADED", b"CANCELLED", b"REJECTED",
-             b"EXPIRED"]
-cdef unsigned char _SEEN[WORDS]
-_SEEN[:] = [Seen.TRANSIT, Seen.PENDING, Seen.PENDING, Seen.TRADED, Seen.CANCELLED, Seen.REJECTED,
-            Seen.EXPIRED]
 
 _LOG = logger("dhanfast.brokers.dhan.courier")
 
@@ -586,36 +579,6 @@ cdef class OrderDesk(Courier):
     def is_shut(self):
         """Whether it takes no more requests."""
         return self._shut
-
-
-cdef bint plain_answer(const Intent *intent, int status, const char *body, size_t size,
-                       Answer *out) noexcept nogil:
-    # The answer that nearly every order call gets, read without making an object of it:
-    # {"orderId":"<id>","orderStatus":"<word>"}, to the letter; all else is judged at leisure.
-    cdef size_t at = 12, id_end, word
-    cdef int i
-    if (not 200 <= status < 300 or intent.kind == IntentKind.QUERY or size < 40
-            or strncmp(body, b'{"orderId":"', 12) != 0):
-        return False
-    while at < size and (48 <= body[at] <= 57 or 65 <= body[at] <= 90 or 97 <= body[at] <= 122):
-        at += 1
-    id_end = at
-    if (id_end == 12 or id_end - 12 > BROKER_ID_MAX or size - at < 20
-            or strncmp(body + at, b'","orderStatus":"', 17) != 0):
-        return False
-    word = size - at - 19
-    if body[size - 2] != 34 or body[size - 1] != 125:
-        return False
-    for i in range(WORDS):
-        if word == strlen(_WORDS[i]) and strncmp(body + at + 17, _WORDS[i], word) == 0:
-            memset(out, 0, sizeof(Answer))
-            out.intent = intent.id
-            out.code = status
-            out.outcome = Outcome.TAKEN
-            out.seen = _SEEN[i]
-            memcpy(out.broker_id, body + 12, id_end - 12)
-            return True
-    return False
 
 
 cdef int rank_of(const Intent *intent) noexcept nogil:
