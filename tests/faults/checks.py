@@ -17,9 +17,9 @@ from dhanfast.errors import BadData
 if TYPE_CHECKING:
     from .world import World
 
-LIMITS = {RejectReason.LIMIT_QTY, RejectReason.LIMIT_NOTIONAL, RejectReason.LIMIT_POSITION,
-          RejectReason.LIMIT_RATE, RejectReason.LIMIT_LOSS, RejectReason.LIMIT_BAND,
-          RejectReason.STATE_REDUCING, RejectReason.STATE_HALTED, RejectReason.LIMIT_MARGIN}  # fmt: skip
+R = RejectReason
+LIMITS = {R.LIMIT_QTY, R.LIMIT_NOTIONAL, R.LIMIT_POSITION, R.LIMIT_RATE, R.LIMIT_LOSS, R.LIMIT_BAND,
+          R.STATE_REDUCING, R.STATE_HALTED, R.LIMIT_MARGIN}  # fmt: skip
 SECOND = 1_000_000_000
 PER_SECOND = 9
 
@@ -123,8 +123,9 @@ def _exits(world: "World", run: Any) -> None:
     _, orders = run.rows_so_far()
     for row in orders:
         is_exit = row["flags"] & OrderFlag.EXIT and row["status"] == ReportKind.REJECTED
-        if is_exit and RejectReason(int(row["refused"])) in LIMITS:
-            world.violate(f"exit {row['id']} was kept out: {RejectReason(int(row['refused'])).name}")
+        reason = R(int(row["refused"]))
+        if is_exit and reason in LIMITS:
+            world.violate(f"exit {row['id']} was kept out: {reason.name}")
 
 
 def _again(world: "World", records: list[tuple[int, bytes]]) -> None:

@@ -1,10 +1,10 @@
-"""An asyncio loop whose time jumps to the next timer: hours pass in no time, the same way each time.
+"""An asyncio loop whose time jumps to the next timer: hours pass in no time, always the same way.
 
     loop = VirtualLoop()
     loop.run_until_complete(main())      # asyncio.sleep(3600) returns at once
 
-No selector, no sockets, no threads: what is awaited are timers and futures of the simulation. A loop
-that waits for something that can never come raises `Stuck` instead of hanging.
+No selector, no sockets, no threads: what is awaited are timers and futures of the simulation. A
+loop that waits for something that can never come raises `Stuck` instead of hanging.
 """
 
 import asyncio

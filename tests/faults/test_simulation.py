@@ -20,9 +20,7 @@ BUSY = 11  # a seed that trades a good deal
 
 def require_none(seeds: range, folder: Path) -> None:
     broken = {
-        seed: outcome.violations
-        for seed in seeds
-        if (outcome := run_seed(seed, folder)).violations
+        seed: outcome.violations for seed in seeds if (outcome := run_seed(seed, folder)).violations
     }
     assert not broken, f"repeat with scripts/simulate-faults --first SEED --seeds 1: {broken}"
 
@@ -103,9 +101,7 @@ class Liar(SimCourier):
             super().carry_intent(intent)
         else:
             self.waiting[int(intent["id"])] = intent
-            asyncio.get_running_loop().call_later(
-                0.01, self._answer, intent, Outcome.ABSENT, 404
-            )
+            asyncio.get_running_loop().call_later(0.01, self._answer, intent, Outcome.ABSENT, 404)
 
 
 class Silent(SimCourier):

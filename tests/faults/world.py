@@ -116,8 +116,10 @@ class World:
         self.net = Net(plan, random.Random(f"net {plan.seed}"))
         settings = ExchangeSettings(funds=10**13, latency_ns=plan.latency_ns)
         core.ORDERS_MAX = 256  # live ones; its pool is most of what an exchange costs to make
-        self.core = core.ExchangeCore(OneFuture(self.contract, self.ticks), settings,
-                                      random.Random(f"exchange {plan.seed}"), plan.faults)  # fmt: skip
+        chances = random.Random(f"exchange {plan.seed}")
+        self.core = core.ExchangeCore(
+            OneFuture(self.contract, self.ticks), settings, chances, plan.faults
+        )
         self.core.advance(self.clock.true_ns())
         self.tokens = SimTokens(settings.client_id, self._mint)
         self.lines: list[SimLine] = []
@@ -217,7 +219,9 @@ class World:
             first_ns=int(self.ticks["recv_ns"][0]),
             settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk),
             interval="5s",
-            remote_of=lambda gate: Remote(gate, modifies_max=plan.modifies_max, **self.remote_rules),
+            remote_of=lambda gate: Remote(
+                gate, modifies_max=plan.modifies_max, **self.remote_rules
+            ),
             courier=courier,
             generated=True,
         )

@@ -7,7 +7,6 @@ What must hold at every step is in the invariants; what must hold when the netwo
 nothing moves is in `heal`.
 """
 
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (

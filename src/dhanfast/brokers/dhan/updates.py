@@ -236,6 +236,9 @@ class OrderUpdates:
             began_ns = self._clock.now_ns()
             frames = self.counts.frames
             error = await self._ended()
+            mine = asyncio.current_task()
+            if mine is not None and mine.cancelling():
+                raise asyncio.CancelledError  # a task group that broke meanwhile has swallowed it
             status = error.status if isinstance(error, Broken) else 0
             lived_s = (self._clock.now_ns() - began_ns) / 1e9
             failures = 1 if lived_s >= self._settings.backoff.healthy_s else failures + 1
