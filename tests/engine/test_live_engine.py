@@ -1,12 +1,20 @@
 """LiveEngine in virtual time: why entries wait, what an operator can do, and how a day ends."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from dhanfast._core.live.records import Seen
 from dhanfast.engine.live_engine import (
-    DIFFERS, FEED, OPERATOR, PANIC, RECONCILE, UNANSWERED, UPDATES, LivePlan,
+    DIFFERS,
+    FEED,
+    OPERATOR,
+    PANIC,
+    RECONCILE,
+    UNANSWERED,
+    UPDATES,
+    LivePlan,
 )  # fmt: skip
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated, StrategyError
 from tests.core.live.plain_broker import Held, PlainBroker
@@ -40,7 +48,7 @@ def test_a_live_day_waits_for_everything_and_lets_go_one_by_one(tmp_path: Path) 
     stage.play(act)
     told = holds_of(stage.path)
     assert told[0] == sorted([FEED, RECONCILE, UPDATES])
-    assert [sorted(set(before) - set(after)) for before, after in zip(told, told[1:], strict=False)
+    assert [sorted(set(before) - set(after)) for before, after in pairwise(told)
             ] == [[RECONCILE], [UPDATES], [FEED]]  # fmt: skip
 
 
