@@ -32,7 +32,11 @@ COMMANDS = {
         "decode",
         "Show the packets of a broker's raw frames.",
     ),
-    "demo": ("dhanfast.app.cli_demo", "demo", "Trade a generated day on paper, live, against a local exchange."),
+    "demo": (
+        "dhanfast.app.cli_demo",
+        "demo",
+        "Trade a generated day on paper, live, against a local exchange.",
+    ),
     "exchange": (
         "dhanfast.app.cli_exchange",
         "exchange",

@@ -147,7 +147,8 @@ def logging_to(config: Config) -> None:
         handlers.append(logging.FileHandler(place, encoding="utf-8"))
     for handler in handlers:
         handler.addFilter(RedactFilter())
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+        line = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        handler.setFormatter(line)
     logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
     logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
 
@@ -159,6 +160,7 @@ async def _serve(
     from dhanfast.app.live_build import live_engine
     from dhanfast.app.live_report import Narrator, day_text, ends_at, export_day
     from dhanfast.engine.control import ControlServer
+    from dhanfast.reports.terminal import print_text
 
     config.folders.make()
     failed: Exception | None = None
@@ -179,7 +181,7 @@ async def _serve(
         if as_json:
             print_json(_day_json(live, result, status, failed))
         else:
-            click.echo(day_text(live, result))
+            print_text(day_text(live, result))
         if export is not None and result is not None:
             click.echo(f"report: {export_day(result, export)}", err=True)
     if failed is None:
@@ -210,7 +212,7 @@ def _interrupts(live: "Live", narrator: "Narrator") -> Iterator[None]:
 
 
 async def _beside(live: "Live", others: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-    """The engine, and what runs beside it for as long as it does; its trouble is not the engine's."""
+    """The engine, and what runs beside it, whose trouble is not the engine's."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -299,7 +299,7 @@ class LiveEngine:
             what.append(f"{kernel.broker.live} of its orders still work")
         return " and ".join(what) or "nothing is open"
 
-    # ---- why entries wait -------------------------------------------------------------------------
+    # ---- why entries wait ------------------------------------------------------------------------
 
     def hold(self, reason: str) -> None:
         """Hold entries back for a reason, until it is let go."""
@@ -335,7 +335,7 @@ class LiveEngine:
         else:
             self.run.loop.command(Command.RESUME, now_ns)
 
-    # ---- the broker is right about positions ------------------------------------------------------
+    # ---- the broker is right about positions -----------------------------------------------------
 
     async def _reconcile_often(self) -> None:
         while True:
@@ -405,7 +405,7 @@ class LiveEngine:
         if not await self.reconcile():
             self._wake.set()
 
-    # ---- commands ---------------------------------------------------------------------------------
+    # ---- commands --------------------------------------------------------------------------------
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Do what an operator says; see `control.COMMANDS`.
