@@ -1,12 +1,17 @@
 """`dhanfast journal show` and `verify`, as a user sees them."""
 
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
+from dhanfast._core.live.loop import Command
+from dhanfast._core.live.records import ANSWER_DTYPE, UPDATE_DTYPE
+from dhanfast._core.types import TICK_DTYPE
 from dhanfast.app.cli import run
 
 
@@ -57,3 +62,35 @@ def test_damage_is_a_failed_check(path: Path, capsys: pytest.CaptureFixture[str]
     path.write_bytes(b"no journal")
     assert run(["journal", "verify", str(path)]) == 1
     assert "not a journal" in capsys.readouterr().err
+
+
+def test_the_inputs_of_a_live_run_are_shown_by_name(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    header = JournalHeader(0xC0FFEE, 20261123, "live", bytes(32), 0, "")
+    journal = Journal(str(tmp_path / "b.dfj"), header, sync_ns=0)
+    tick = np.zeros(1, TICK_DTYPE)
+    tick["price"] = 5_000_000
+    times = struct.pack("<2q", 77, 88)
+    for kind, payload in (
+        (Kind.TICK, tick.tobytes() + struct.pack("<q", 99)),
+        (Kind.TIMER, times),
+        (Kind.ANSWER, np.zeros(1, ANSWER_DTYPE).tobytes() + struct.pack("<q", 66)),
+        (Kind.UPDATE, np.zeros(1, UPDATE_DTYPE).tobytes() + struct.pack("<q", 55)),
+        (Kind.COMMAND, struct.pack("<3q", Command.CLOSED_ELSEWHERE, 30, 5_000) + times),
+        (Kind.COMMAND, struct.pack("<3q", 99, 0, 0) + times),
+        (Kind.FEED, struct.pack("<I", 1)),
+    ):
+        journal.append_record(kind, payload, 1)
+    journal.close()
+    assert run(["journal", "show", str(tmp_path / "b.dfj"), "--json"]) == 0
+    rows = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert rows[0]["price"] == 5_000_000 and rows[0]["wall_ns"] == 99
+    assert (rows[1]["market_ns"], rows[1]["wall_ns"]) == (77, 88)
+    assert rows[2]["market_ns"] == 66 and rows[2]["outcome"] == 0
+    assert rows[3]["market_ns"] == 55 and rows[3]["filled"] == 0
+    assert rows[4] | {"seq": 0, "time_ns": 0} == {
+        "seq": 0, "time_ns": 0, "record": "COMMAND", "command": "CLOSED_ELSEWHERE", "units": 30,
+        "price": 5_000, "market_ns": 77, "wall_ns": 88,
+    }  # fmt: skip
+    assert rows[5]["command"] == 99 and rows[6]["event"] == 1

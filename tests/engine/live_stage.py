@@ -252,7 +252,11 @@ class Stage:
         )
         if market is not None:
             self.run.loop.set_market(self.clock.now_ns(), *market)
-        self.recovered = None if old is None else self.run.recover(old, self.clock.now_ns())
+        try:
+            self.recovered = None if old is None else self.run.recover(old, self.clock.now_ns())
+        except BaseException:
+            self.loop.close()
+            raise
         self.feed, self.account, self.updates = Feed(self), Account(self), Updates(self)
         self.engine = LiveEngine(
             self.run, self.clock, self.feed,

@@ -1,5 +1,6 @@
 """LiveEngine in virtual time: why entries wait, what an operator can do, and how a day ends."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_live_day_waits_for_everything_and_lets_go_one_by_one(tmp_path: Path) 
     stage.play(act)
     told = holds_of(stage.path)
     assert told[0] == sorted([FEED, RECONCILE, UPDATES])
-    assert [sorted(set(before) - set(after)) for before, after in zip(told, told[1:], strict=False)
+    assert [sorted(set(before) - set(after)) for before, after in pairwise(told)
             ] == [[RECONCILE], [UPDATES], [FEED]]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from dhanfast.app.edge import edge
 from dhanfast.errors import DhanfastError
 
 DAY: Final = "2026-11-20"  # inside every dated table that is shipped
-START: Final = "09:04"  # the engine takes some seconds to build, the market some minutes
+START: Final = "08:40"  # the engine takes some seconds to build, the market some minutes
 ANSWER_S: Final = 60.0  # generating a day takes some seconds
 STOP_S: Final = 10.0
 
@@ -41,6 +42,7 @@ def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | 
     """
     from dhanfast.app.cli_trade import run_trade
     from dhanfast.app.config import load_config
+    from dhanfast.app.config_fields import NAME
     from dhanfast.app.live_build import require_live_extra
     from dhanfast.app.run_options import export_place
     from dhanfast.strategies.plugins import find_strategy
@@ -59,7 +61,7 @@ def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | 
             "broker.exchange": f"http://127.0.0.1:{told['port']}",
             "broker.token": "env:DHAN_ACCESS_TOKEN",
             "clock.source": "exchange",
-            "strategy.name": "demo",
+            "strategy.name": strategy if re.fullmatch(NAME, strategy) else "demo",
             "strategy.use": strategy,
             "risk.day_loss": "0",
             "log.level": "warning",

@@ -130,6 +130,7 @@ async def _serve(
     from dhanfast.app.live_build import live_engine
     from dhanfast.app.live_report import Narrator, day_text, ends_at, export_day
     from dhanfast.engine.control import ControlServer
+    from dhanfast.reports.terminal import print_text
 
     config.folders.make()
     failed: Exception | None = None
@@ -150,7 +151,7 @@ async def _serve(
         if as_json:
             print_json(_day_json(live, result, status, failed))
         else:
-            click.echo(day_text(live, result))
+            print_text(day_text(live, result))
         if export is not None and result is not None:
             click.echo(f"report: {export_day(result, export)}", err=True)
     if failed is None:
@@ -181,7 +182,7 @@ def _interrupts(live: "Live", narrator: "Narrator") -> Iterator[None]:
 
 
 async def _beside(live: "Live", others: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-    """The engine, and what runs beside it for as long as it does; its trouble is not the engine's."""
+    """The engine, and what runs beside it, whose trouble is not the engine's."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -89,6 +89,11 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         stack.callback(journal.close)
         start = _started(old, capital, config)
         settings = config.settings(start["capital"])
+        if settings.square_off is None:
+            raise ConfigError(
+                "risk.flat_by is none: a position that is carried over night is not known to the "
+                "next day's engine, so nothing is carried; set a time"
+            )
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if rest is not None:
@@ -120,7 +125,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
 
 
 def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
-    """SHA-256 of what decisions depend on: a journal is gone on with by the same only."""
+    """SHA-256 of everything that decisions depend on: only the same goes on with a journal."""
     plain = config.as_dict()
     parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}

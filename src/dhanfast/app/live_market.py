@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 SEGMENT: Final = "NSE_FNO"
 MINUTE_NS: Final = 60_000_000_000
-GENERATED_NOTE: Final = (
-    "The market is that of `dhanfast exchange`: generated or recorded, not live."
-)
+RECORDED_NOTE: Final = "The market is a recorded one, served by `dhanfast exchange`: not today's."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ async def market_of(config: Config, clock: Clock) -> Market:
     """The market's time as the configuration says: the machine's, or the loopback exchange's.
 
     Raises:
-        ConfigError: clock.source = "exchange" without an exchange.
+        ConfigError: the exchange has no speed that could be kept up with.
         DhanfastError: the exchange does not answer. OutOfCalendar: a day outside the tables.
     """
     from dhanfast.market.calendar import Calendar
@@ -69,28 +67,26 @@ async def market_of(config: Config, clock: Clock) -> Market:
     wall_ns = clock.now_ns()
     market_ns, speed = wall_ns, 1.0
     notes: tuple[str, ...] = ()
-    own = config.clock.source == "exchange"
-    if own:
-        if not config.broker.exchange:
-            raise ConfigError('clock.source = "exchange" needs broker.exchange, its address')
-        said = await _asked(f"{config.broker.exchange.rstrip('/')}/exchange/clock")
+    generated, place = False, config.broker.exchange.rstrip("/")
+    if place:
+        generated = bool((await _asked(f"{place}/exchange/status")).get("generated"))
+        notes = () if generated else (RECORDED_NOTE,)
+    if config.clock.source == "exchange":
+        said = await _asked(f"{place}/exchange/clock")
         wall_ns = clock.now_ns()
         market_ns, speed = int(said["market_ns"]), float(said["speed"] or 0)
         if speed <= 0:
-            raise ConfigError(
-                "the exchange runs at full speed: start it with a --speed to trade on"
-            )
-        notes = (GENERATED_NOTE,)
+            raise ConfigError("the exchange runs at full speed: start it with a --speed, as 60x")
     day = trading_day(market_ns)
     hours = Calendar.load().day(day, SEGMENT)
     if hours is None:
         raise DhanfastError(f"{day} is no trading day; start again on the next one")
     ends_ns = hours.close_ns + MINUTE_NS
     if market_ns >= ends_ns:
-        raise DhanfastError(f"the market of {day} has closed; start again on the next trading day")
-    return Market(
-        clock, wall_ns, market_ns, speed, day, ends_ns, bool(config.broker.exchange), notes
-    )
+        raise DhanfastError(
+            f"the market of {day} has closed; start again on the next trading day"
+        )
+    return Market(clock, wall_ns, market_ns, speed, day, ends_ns, generated, notes)
 
 
 async def _asked(url: str) -> Any:

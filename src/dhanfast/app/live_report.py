@@ -11,6 +11,8 @@ from dhanfast.engine.live_engine import KEPT, LivePlan
 from dhanfast.engine.live_view import percentiles_us
 from dhanfast.engine.settings import clock_time
 from dhanfast.errors import UsageError
+from dhanfast.reports.figures import rupees
+from dhanfast.reports.metrics import trade_net
 
 if TYPE_CHECKING:
     from dhanfast.app.live_build import Live
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 LOOK_S: Final = 0.2
+UPAISE: Final = 1_000_000  # micro-paise in a paisa
 INDENT: Final = " " * 10  # as wide as a time and its gap
 _WHY: Final = {
     Reason.SIGNAL: "entry",
@@ -63,7 +66,7 @@ class Narrator:
 
     def __init__(self, live: "Live", tell: Callable[[str], None]) -> None:
         self._live, self._tell = live, tell
-        self._told = 0
+        self._told = self._trades = 0
         self._seen: tuple[object, ...] = ()
         self._state = ""
         self._refusal, self._refusals = -1, 0
@@ -86,7 +89,8 @@ class Narrator:
                 self._tell(
                     f"{INDENT}{found.open} requests in doubt, {found.unmet} that had not left"
                 )
-            self._told = len(live.engine.run.rows_so_far()[1])
+            trades, orders = live.engine.run.rows_so_far()
+            self._trades, self._told = len(trades), len(orders)
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -116,10 +120,17 @@ class Narrator:
         if seen == self._seen:
             return
         self._seen = seen
-        orders = run.rows_so_far()[1]
+        trades, orders = run.rows_so_far()
+        nets = {
+            int(row["exit_ns"]): int(net) // UPAISE
+            for row, net in zip(
+                trades[self._trades :], trade_net(trades[self._trades :]), strict=True
+            )
+        }
         for row in orders[self._told :]:
-            self._tell_order(row)
-        self._told = len(orders)
+            if not _is_routine(row):
+                self._tell_order(row, nets)
+        self._trades, self._told = len(trades), len(orders)
         if state != self._state and state not in ("starting", "stopping"):
             reasons = sorted(self._live.engine.holds - set(KEPT))
             self._at_now(f"{state} ({', '.join(reasons)})" if reasons else state)
@@ -128,14 +139,19 @@ class Narrator:
     def _at_now(self, words: str) -> None:
         self._tell(f"{hour(self._live.market.now_ns())}  {words}")
 
-    def _tell_order(self, row: Any) -> None:
-        """One line; refusals for one reason are told once and then counted."""
+    def _tell_order(self, row: Any, nets: dict[int, int]) -> None:
+        """One line; refusals for one reason are told once and then counted.
+
+        Args:
+            nets: what each trade has brought, paise after charges, by the time of its end.
+        """
         if _refused(row) and int(row["refused"]) == self._refusal:
             self._refusals += 1
             return
         self._tell_refusals()
         self._refusal = int(row["refused"]) if _refused(row) else -1
-        self._tell(order_line(row, self._live.contract.symbol))
+        net = nets.get(int(row["done_ns"])) if row["filled"] else None
+        self._tell(order_line(row, self._live.contract.symbol, net))
 
     def _tell_refusals(self) -> None:
         if self._refusals:
@@ -149,14 +165,25 @@ def _refused(row: Any) -> bool:
     return int(row["status"]) == ReportKind.REJECTED and not row["filled"]
 
 
-def order_line(row: Any, symbol: str) -> str:
-    """One order that has ended, in at most 80 columns."""
+def _is_routine(row: Any) -> bool:
+    """The stop or target that ends because the other one has filled."""
+    exits = int(row["flags"]) & OrderFlag.EXIT
+    return bool(exits) and int(row["status"]) == ReportKind.CANCELLED and not row["filled"]
+
+
+def order_line(row: Any, symbol: str, net: int | None = None) -> str:
+    """One order that has ended, in at most 80 columns.
+
+    Args:
+        net: what the trade that it ended has brought, paise.
+    """
     side = "BUY " if row["side"] > 0 else "SELL"
     flags, filled = int(row["flags"]), int(row["filled"])
     why = _WHY[Reason(int(row["reason"]))]
     head = f"{hour(int(row['done_ns']))}  {side} {filled or int(row['qty']):>6} {symbol}"
     if filled:
-        return f"{head} at {int(row['value']) / filled / 100:,.2f}  {why}"
+        brought = "" if net is None else f"  {rupees(net, sign=True)}"
+        return f"{head} at {int(row['value']) / filled / 100:,.2f}  {why}{brought}"
     status = ReportKind(int(row["status"]))
     if status is ReportKind.REJECTED:
         words = RejectReason(int(row["refused"])).name.lower().replace("_", " ")
@@ -167,19 +194,20 @@ def order_line(row: Any, symbol: str) -> str:
 
 def day_text(live: "Live", result: "RunResult | None") -> str:
     """The day's figures and the engine's own."""
-    from dhanfast.reports.terminal import summary_text
+    from dhanfast.reports import day
 
     run, feed = live.engine.run, live.feed.status()
     lines = []
     if result is None:
         lines.append("No trade of the instrument came while its market was open: nothing to show.")
     else:
-        lines.append(summary_text(result))
-    lines += ["", "Engine"]
+        title = f"{live.mode} · {result.strategy} · {live.contract.symbol} · {result.timeframe}"
+        lines.append(day.day_text(result, title=title))
+    late = f", {run.loop.late:,} too late for their bar" if run.loop.late else ""
+    packets = feed.counters.get("packets", 0)
     facts = {
-        "ticks used": f"{run.loop.inputs:,}",
-        "feed": f"{feed.gaps} gaps, {feed.mute} mute, {feed.counters.get('packets', 0):,} packets",
-        "journal": f"{run.journal.bytes:,} bytes, {run.journal.seq:,} records",
+        "feed": f"{packets:,} packets, {feed.gaps} gaps, {feed.mute} times mute{late}",
+        "journal": f"{run.journal.seq:,} records, {run.journal.bytes:,} bytes",
     }
     latency = percentiles_us(run.loop.latency)
     if latency:
@@ -191,8 +219,9 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
             f"{remote.requests:,} sent, {remote.doubts} in doubt, {remote.lost} lost, "
             f"{remote.foreign_updates} updates of others"
         )
-    lines += [f"  {name:<14} {text}" for name, text in facts.items()]
-    return "\n".join(lines)
+    if result is not None:
+        facts["digest"] = result.digest
+    return "\n".join([*lines, "", *(f"{name:<15}{text}" for name, text in facts.items())])
 
 
 def export_day(result: "RunResult", folder: str) -> Path:

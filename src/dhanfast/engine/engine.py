@@ -191,9 +191,8 @@ class Engine:
         """Trades and orders that have ended, since the last `written`."""
         self.drain()
         if len(self._parts) > 1:
-            trades, orders, equity = (
-                np.concatenate(rows) for rows in zip(*self._parts, strict=True)
-            )
+            columns = zip(*self._parts, strict=True)
+            trades, orders, equity = (np.concatenate(rows) for rows in columns)
             self._parts = [(trades, orders, equity)]
         return self._parts[0][0], self._parts[0][1]
 

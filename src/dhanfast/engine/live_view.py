@@ -202,9 +202,8 @@ def _order_line(row: Any, symbol: object) -> OrderLine:
     flags, filled = int(row["flags"]), int(row["filled"])
     role = "entry"
     if flags & OrderFlag.EXIT:
-        role = (
-            "stop" if flags & OrderFlag.STOP else "target" if flags & OrderFlag.TARGET else "exit"
-        )
+        role = "target" if flags & OrderFlag.TARGET else "exit"
+        role = "stop" if flags & OrderFlag.STOP else role
     return OrderLine(
         id=int(row["id"]),
         at_ns=int(row["created_ns"]),

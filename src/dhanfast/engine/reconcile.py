@@ -1,5 +1,4 @@
-"""A live run against the broker's books: the broker is right about positions, the journal about
-intent.
+"""A live run beside the broker's books: the broker is right about positions, we about intent.
 
 A difference must be seen twice in a row, with no request in flight, to be believed: a fill may lie
 between two reads. Units of ours that are gone at the broker, and that trades of somebody else

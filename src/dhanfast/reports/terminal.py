@@ -16,7 +16,7 @@ from dhanfast.reports.summary import warnings
 
 WIDTH_MIN = 60
 NAME_MIN = 10  # columns a table keeps for the names of its rows
-PLAIN = str.maketrans({"₹": "Rs", "─": "-", "…": "~"})  # for streams that are not Unicode
+PLAIN = str.maketrans({"₹": "Rs", "─": "-", "…": "~", "·": "-"})  # for streams that are not Unicode
 CHARGE_NAMES = {
     "brokerage": "Brokerage",
     "exchange": "Exchange transaction charge",
@@ -236,8 +236,12 @@ def print_summary(
     Raises:
         ValueError: width below 60; the capital is not positive.
     """
+    print_text(summary_text(result, width, risk_free=risk_free), file)
+
+
+def print_text(text: str, file: TextIO | None = None) -> None:
+    """Print text to a stream, standard output unless given, in signs that it can show."""
     stream = file or sys.stdout
-    text = summary_text(result, width, risk_free=risk_free)
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)

@@ -18,6 +18,7 @@ import numpy as np
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_header import CLOSED
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast._core.live.loop import Command
 from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 
@@ -30,7 +31,16 @@ RECORDS: Final[dict[int, np.dtype[Any]]] = {
     Kind.INTENT: INTENT_DTYPE,
     Kind.REPORT: REPORT_DTYPE,
 }
+# What a live run's inputs carry behind their record: times of the market and of the machine.
+TAILS: Final[dict[int, tuple[str, ...]]] = {
+    Kind.TICK: ("wall_ns",),
+    Kind.ANSWER: ("market_ns",),
+    Kind.UPDATE: ("market_ns",),
+    Kind.TIMER: ("market_ns", "wall_ns"),
+    Kind.COMMAND: ("command", "units", "price", "market_ns", "wall_ns"),
+}
 DECISIONS: Final = frozenset({Kind.INTENT, Kind.REPORT})
+COMMANDS: Final = {int(command): command.name for command in Command}
 HIDDEN: Final = frozenset({"spare"})
 
 
@@ -166,6 +176,9 @@ def shown(
 def fields_of(kind: int, payload: bytes) -> dict[str, Any]:
     """The payload of a record as plain data; what does not fit its kind is shown as hex."""
     dtype = RECORDS.get(kind)
+    live = _live_fields(kind, payload, dtype)
+    if live is not None:
+        return live
     if dtype is not None and payload and len(payload) % dtype.itemsize == 0:
         rows = [_row(row) for row in np.frombuffer(payload, dtype)]
         return rows[0] if len(rows) == 1 and kind != Kind.TICKS else {"rows": rows}
@@ -179,6 +192,22 @@ def fields_of(kind: int, payload: bytes) -> dict[str, Any]:
         except msgspec.DecodeError:
             pass
     return {"hex": payload.hex()}
+
+
+def _live_fields(
+    kind: int, payload: bytes, dtype: np.dtype[Any] | None
+) -> dict[str, Any] | None:
+    """A live run's input: its record, if it has one, and its times; None when it is not such."""
+    names = TAILS.get(kind)
+    size = 0 if dtype is None else dtype.itemsize
+    if names is None or len(payload) != size + 8 * len(names):
+        return None
+    found = _row(np.frombuffer(payload[:size], dtype)[0]) if dtype is not None else {}
+    tail = struct.unpack(f"<{len(names)}q", payload[size:])
+    found |= dict(zip(names, tail, strict=True))
+    if kind == Kind.COMMAND:
+        found["command"] = COMMANDS.get(found["command"], found["command"])
+    return found
 
 
 def _row(row: Any) -> dict[str, Any]:

@@ -33,10 +33,10 @@ cpdef enum Kind:
     SESSIONS = 2             # Session[n]
     TICK = 3                 # Tick
     TICKS = 4                # Tick[n] of one message
-    TIMER = 5                # no payload, or the timer's
+    TIMER = 5                # time passed, and something was due
     ANSWER = 6               # Answer
     UPDATE = 7               # Update
-    COMMAND = 8              # JSON of an operator's command
+    COMMAND = 8              # what an operator, or the engine's own watch, told it
     INTENT = 9               # Intent: a decision, written before its bytes leave
     REPORT = 10              # Report: what the dealer was told
     NOTE = 11                # JSON for whoever reads

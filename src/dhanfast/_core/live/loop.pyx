@@ -433,6 +433,11 @@ cdef class LiveLoop(TickSink):
         return self.market_ns(wall_ns)
 
     @property
+    def late(self):
+        """Ticks that came when time had closed their bar: they count for no bar."""
+        return self.ticks.builder.state.late
+
+    @property
     def gate_state(self):
         """What the gate lets through: 0 everything, 1 and 2 exits only."""
         return self.kernel.gate.state
