@@ -103,9 +103,9 @@ async def serving(*acts: Act) -> AsyncIterator[Server]:
         yield server
 
 
-def over(server: Server) -> DhanRest:
-    """A client of that server."""
-    fast = CallSettings(tries=1, order_s=0.3, read_s=0.3)
+def over(server: Server, wait_s: float = 20.0) -> DhanRest:
+    """A client of that server; patient, unless it is silence that is tested."""
+    fast = CallSettings(tries=1, order_s=wait_s, read_s=wait_s)
     return DhanRest(Hosts.loopback(server.port), Tokens(), SystemClock(), settings=fast)
 
 
@@ -132,7 +132,8 @@ def run(act: Callable[[], Awaitable[Any]]) -> Any:
 )
 def test_what_an_order_comes_to_over_a_real_connection(act: Act, kind: type) -> None:
     async def go() -> None:
-        async with serving(act) as server, over(server) as rest:
+        wait_s = 0.3 if act is mute else 20.0
+        async with serving(act) as server, over(server, wait_s) as rest:
             outcome = await rest.place(ORDER)
             assert isinstance(outcome, kind), outcome
             assert len(server.requests) == 1
