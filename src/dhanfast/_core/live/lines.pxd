@@ -134,8 +134,9 @@ cdef class Lines(Broker):
     cdef uint64_t next_intent
     cdef uint64_t next_number
     cdef ns_t now_ns         # the market's time of the input in hand
-    cdef ns_t wall_ns        # the machine's
-    cdef readonly ns_t due_ns        # wall time at which `advance` has something to do
+    cdef ns_t wall_ns        # the machine's, made steady
+    cdef ns_t shift_ns       # by how much the machine's clock was set back, in all
+    cdef readonly ns_t due_ns        # the machine's time at which `advance` has something to do
     cdef ns_t exit_hold_ns   # no exit is placed before: the last one was refused
     cdef uint32_t exit_refusals
     cdef const Session *day

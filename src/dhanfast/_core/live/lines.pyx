@@ -57,9 +57,16 @@ cdef class Lines(Broker):
     # ---- what the kernel asks for -------------------------------------------------------------
 
     cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil:
-        """The times of the input that comes next; neither runs back."""
+        """The times of the input that comes next; neither runs back. When somebody sets the
+        machine's clock back, waiting goes on: what was asked for is not held up by the hour."""
+        cdef ns_t back_ns = self.wall_ns - (wall_ns + self.shift_ns)
         self.now_ns = max(self.now_ns, now_ns)
-        self.wall_ns = max(self.wall_ns, wall_ns)
+        if back_ns > <ns_t>1000 * MILLISECOND:
+            self.shift_ns += back_ns
+            if self.due_ns != INT64_MAX:
+                self.due_ns -= back_ns
+        elif back_ns < 0:
+            self.wall_ns -= back_ns
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
         cdef uint32_t at
@@ -447,7 +454,7 @@ cdef class Lines(Broker):
                     self._pump_line(line)
                 if not line_ended(line) and line.asked == 0 and line.next_ns:
                     due_ns = min(due_ns, line.next_ns)
-        self.due_ns = due_ns
+        self.due_ns = due_ns if due_ns == INT64_MAX else due_ns - self.shift_ns
 
     cdef void _pump_line(self, Line *line) noexcept nogil:
         cdef Leg *leg

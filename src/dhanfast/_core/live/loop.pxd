@@ -50,6 +50,8 @@ cdef class LiveLoop(TickSink):
     cdef readonly Journal journal
     cdef Courier courier
     cdef public LatencyHistogram latency              # frame to order bytes; None: not measured
+    cdef public LatencyHistogram answered    # request to answer; None: not measured
+    cdef ns_t sent_ns[256]               # when request id & 255 was handed over
     cdef uint32_t instrument             # of the feed, that is traded
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef ns_t wall_base_ns               # market = market_base + (wall - wall_base) * speed
@@ -61,13 +63,16 @@ cdef class LiveLoop(TickSink):
     cdef bint busy                       # an input is being used
     cdef readonly bint stopped           # no input is used any more: see `error`
     cdef readonly bint entries_lost      # the journal is full: exits only
+    cdef readonly bint blind             # no tick since the start, or since the feed was lost
     cdef public object error             # what stopped it
     cdef public object on_drain          # called when the run log should be taken away
     cdef list _later                     # answers that came inside an input
     cdef list _made                      # replay: intents made and not yet met in the journal
     cdef readonly uint64_t inputs
-    cdef readonly uint64_t skipped       # ticks of other instruments, or after the end
+    cdef readonly uint64_t skipped       # ticks of other instruments, impossible ones, or after the end
     cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
+    cdef readonly ns_t used_ns           # time spent on inputs, those of a replay left out
+    cdef ns_t rest_until_ns              # the market's: a timer left something due, not before
 
     cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
     cdef void _use_tick(self, Tick *tick, ns_t wall_ns) noexcept
@@ -85,4 +90,5 @@ cdef class LiveLoop(TickSink):
     cdef size_t _size_of(self, int kind) noexcept
     cdef void _flush(self) noexcept
     cdef void _let_out(self, Intent *intent) noexcept
+    cdef void _hear(self, bytes raw) noexcept
     cdef void _strategy_failed(self, ns_t now_ns) noexcept

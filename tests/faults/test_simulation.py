@@ -1,0 +1,167 @@
+"""Seeds of the fault simulation: no promise is broken, and broken ones would be seen."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dhanfast._core.live.records import IntentKind, Outcome
+
+from .plan import CALM, Plan
+from .wires import SimCourier
+from .world import World, run_seed
+
+BLOCK = 50
+QUICK, ALL = 300, 2_000
+BUSY = 11  # a seed that trades a good deal
+
+
+def require_none(seeds: range, folder: Path) -> None:
+    broken = {
+        seed: outcome.violations
+        for seed in seeds
+        if (outcome := run_seed(seed, folder)).violations
+    }
+    assert not broken, f"repeat with scripts/simulate-faults --first SEED --seeds 1: {broken}"
+
+
+@pytest.mark.parametrize("first", range(0, QUICK, BLOCK))
+def test_no_promise_is_broken(first: int, tmp_path: Path) -> None:
+    require_none(range(first, first + BLOCK), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(QUICK, ALL, 2 * BLOCK))
+def test_no_promise_is_broken_by_many_more(first: int, tmp_path: Path) -> None:
+    require_none(range(first, min(first + 2 * BLOCK, ALL)), tmp_path)
+
+
+def quiet(plan: Plan, *kills: int) -> Plan:
+    """Nothing breaks but the engine."""
+    return replace(plan, mood=CALM, faults=(), events=(), slow_part=0.0, lose_part=0.0,
+                   refuse_part=0.0, kills=kills, down_s=(0.7,), busy_s=20.0, act_part=0.4,
+                   strategy="wisher", latency_ns=0)  # fmt: skip
+
+
+def records_of(folder: Path) -> int:
+    """How many records a busy seed writes until it is told to stop."""
+
+    class Counting(World):
+        def _close(self) -> None:
+            counted.append(self.lives[-1].run.journal.seq)
+            super()._close()
+
+    counted: list[int] = []
+    assert run_seed(BUSY, folder, quiet, Counting).violations == []
+    return counted[0]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_death_at_every_record(part: int, tmp_path: Path) -> None:
+    """Every fourth record each: together all of them."""
+    last = records_of(tmp_path)
+    assert last > 60
+    deaths = 0
+    for record in range(1 + part, last, 4):
+        outcome = run_seed(BUSY, tmp_path, lambda plan, at=record: quiet(plan, at))  # type: ignore[misc]
+        assert outcome.violations == [], f"died at record {record}"
+        deaths += outcome.counts["death"]
+    assert deaths > last // 8
+
+
+def test_a_seed_repeats_itself(tmp_path: Path) -> None:
+    for seed in (3, BUSY, 42):
+        first, second = run_seed(seed, tmp_path), run_seed(seed, tmp_path)
+        assert first.digest == second.digest != ""
+        assert first.counts == second.counts
+
+
+def test_seeds_differ(tmp_path: Path) -> None:
+    digests = {run_seed(seed, tmp_path).digest for seed in range(8)}
+    assert len(digests) == 8
+
+
+# ---- broken parts are seen -----------------------------------------------------------------------
+
+
+class Twice(SimCourier):
+    """Sends every new order twice."""
+
+    def _arrive(self, intent: Any, raw: bytes) -> None:
+        if intent["kind"] == IntentKind.PLACE:
+            super()._arrive(intent, raw)
+        super()._arrive(intent, raw)
+
+
+class Liar(SimCourier):
+    """Says that cancels were done, and does nothing; knows of no order."""
+
+    def carry_intent(self, intent: Any) -> None:
+        if intent["kind"] == IntentKind.PLACE:
+            super().carry_intent(intent)
+        else:
+            self.waiting[int(intent["id"])] = intent
+            asyncio.get_running_loop().call_later(
+                0.01, self._answer, intent, Outcome.ABSENT, 404
+            )
+
+
+class Silent(SimCourier):
+    """Forgets to answer now and then."""
+
+    def _answer(self, intent: Any, *words: Any, **more: Any) -> None:
+        if int(intent["id"]) % 3:
+            super()._answer(intent, *words, **more)
+        else:
+            self.waiting.pop(int(intent["id"]), None)
+
+
+class Early(SimCourier):
+    """Sends what is not yet in the journal: an order of its own."""
+
+    def carry_intent(self, intent: Any) -> None:
+        super().carry_intent(intent)
+        ahead = intent.copy()
+        ahead["id"] += 100_000
+        ahead["order"] += 100_000
+        super().carry_intent(ahead)
+
+
+class Hasty(SimCourier):
+    """Takes every time-out for a proof that nothing was done."""
+
+    def _answer(self, intent: Any, outcome: Outcome, code: int, **more: Any) -> None:
+        if outcome == Outcome.UNKNOWN:
+            outcome, code = Outcome.REFUSED, 400
+        super()._answer(intent, outcome, code, **more)
+
+
+@pytest.mark.parametrize(
+    ("courier", "words"),
+    [(Twice, "placed twice"), (Liar, ""), (Silent, "never: \\["),
+     (Early, "journal does not hold"), (Hasty, "")],
+)  # fmt: skip
+def test_a_broken_courier_is_found_out(
+    courier: type[SimCourier], words: str, tmp_path: Path
+) -> None:
+    class Broken(World):
+        courier_type = courier
+
+    found: list[str] = []
+    for seed in range(BUSY, BUSY + 12):
+        found += run_seed(seed, tmp_path, world=Broken).violations
+    assert any(words.replace("\\", "") in text for text in found), found
+
+
+def test_giving_an_order_up_at_once_is_found_out(tmp_path: Path) -> None:
+    """With no patience an order under way is lost, and comes all the same."""
+
+    class Impatient(World):
+        remote_rules = {"lost_after_ns": 0, "absents_min": 1}  # noqa: RUF012
+
+    found: list[str] = []
+    for seed in range(60):
+        found += run_seed(seed, tmp_path, world=Impatient).violations
+    assert found
