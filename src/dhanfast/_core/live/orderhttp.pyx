@@ -306,9 +306,9 @@ cdef class RequestBook:
         cdef bytes raw = intent.tobytes()
         cdef const char *at = raw
         cdef char out[REQUEST_MAX]
-        cdef int64_t i, total = 0
+        cdef int64_t _time, total = 0
         with nogil:
-            for i in range(times):
+            for _time in range(times):
                 total += self.write(<const Intent *>at, out)
         return total
 
