@@ -190,6 +190,16 @@ def test_a_dead_token_is_taken_at_the_handshake_and_then_reset(served: Served) -
     link.close()
 
 
+def test_a_refused_handshake(served: Served) -> None:
+    faults(served, {"kind": "handshake-429", "count": 1, "path": "/"})
+    link = live(served)
+    assert link.head.startswith(b"HTTP/1.1 429")
+    link.close()
+    link = live(served)
+    assert link.head.startswith(b"HTTP/1.1 101")
+    link.close()
+
+
 def test_leaving_is_answered_by_a_close(served: Served) -> None:
     link = live(served)
     link.send(b'{"RequestCode":12}')

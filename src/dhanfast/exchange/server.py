@@ -287,6 +287,9 @@ class ExchangeServer:
         if kind_of(request.path, request.query) is None:
             missing: web.StreamResponse = self._web.Response(status=404)
             return missing
+        if self.core.mishaps.for_handshake(request.path) is not None:
+            refused: web.StreamResponse = self._web.Response(status=429)
+            return refused
         # Frames are written to the transport as they were made: never masked, never compressed.
         ws = self._web.WebSocketResponse(autoping=False, compress=False, timeout=1.0)
         await ws.prepare(request)
