@@ -121,7 +121,7 @@ def resume(config: Config, run: str | None, as_json: bool) -> None:
 @click.command("stop-entries")
 @_engine_options
 def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
-    """Have the engine make no entries for the rest of the day; exits go on.
+    """Have the engine make no entries until `resume`; the same as `pause`.
 
     \b
     Example:

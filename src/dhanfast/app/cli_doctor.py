@@ -68,20 +68,24 @@ def doctor(
 
         print_json({"level": level, "live": live, "findings": msgspec.to_builtins(findings)})
     else:
-        _show(findings)
+        show(findings)
     if level is Level.RED:
         count = sum(one.level is Level.RED for one in findings)
         raise CheckFailed(f"{count} red: do not trade before they are gone")
 
 
-def _show(findings: list[Finding]) -> None:
-    """One line a finding, its remedy beneath."""
+def show(findings: list[Finding], *, err: bool = False) -> None:
+    """One line a finding, its remedy beneath.
+
+    Args:
+        err: on stderr.
+    """
     for one in findings:
         sign = click.style(f"{SIGNS[one.level]:>5}", fg=COLOURS[one.level])
         lines = wrapped(f"{one.name:<14}{one.said}", "x" * 7, " " * 21).removeprefix("x" * 7)
-        click.echo(f"{sign}  {lines}")
+        click.echo(f"{sign}  {lines}", err=err)
         if one.remedy:
-            click.echo(wrapped(f"-> {one.remedy}", " " * 21, " " * 24))
+            click.echo(wrapped(f"-> {one.remedy}", " " * 21, " " * 24), err=err)
     counts = {level: sum(one.level is level for one in findings) for level in Level}
     told = ", ".join(f"{count} {level}" for level, count in counts.items() if count)
-    click.echo(f"{told:>{WIDTH}}")
+    click.echo(f"{told:>{WIDTH}}", err=err)

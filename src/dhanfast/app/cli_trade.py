@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,13 +16,20 @@ import click
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
-from dhanfast.errors import UsageError
+from dhanfast.app.logs import start_logging, stop_logging
+from dhanfast.clock import SystemClock
+from dhanfast.engine.busy_poll import BusyPoll
+from dhanfast.errors import DhanfastError, StrategyError, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.app.live_build import Live
+    from dhanfast.app.live_report import Narrator
     from dhanfast.reports.result import RunResult
 
 COUNTDOWN_S: Final = 5
+# What a start brings itself: the day's instrument list; an exchange of one's own has its own day.
+OWN_LIST: Final = frozenset({"instruments"})
+ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _LOG: Final = logging.getLogger("dhanfast.trade")
 
 
@@ -46,13 +53,18 @@ def trade(
     On paper (the default) orders meet a simulated exchange on the real feed. A killed engine is
     started again with the same command: the journal of the day brings everything back, and with
     --live the broker is asked what became of every open order. Ctrl-C closes what is open, then
-    prints the day.
+    prints the day; a second Ctrl-C leaves it open. --live begins only when `dhanfast doctor --live`
+    has nothing red.
     """
     from dhanfast.app.live_build import require_live_extra
 
     require_live_extra()
     if mode == "live":
+        from dhanfast.app.readiness import require_ready
+
+        require_ready(config, SystemClock())
         _confirm(config, confirm_live)
+        _count_down(config)
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
         raise click.exceptions.Exit(code)
@@ -74,12 +86,15 @@ def run_trade(
     """
     import uvloop
 
-    logging_to(config)
-    return uvloop.run(_serve(config, mode, until, export, as_json))
+    handlers = start_logging(config, sys.stderr)
+    try:
+        return uvloop.run(_serve(config, mode, until, export, as_json))
+    finally:
+        stop_logging(handlers)
 
 
 def _confirm(config: Config, given: str | None) -> None:
-    """Whose money it is, said by a person; then five seconds to think again."""
+    """Whose money it is, said by a person."""
     client = config.client_id()
     if not client:
         raise UsageError("--live needs broker.client_id in the configuration")
@@ -90,38 +105,22 @@ def _confirm(config: Config, given: str | None) -> None:
             f"--live sends real orders: confirm with --confirm-live and the client id of the "
             f"configuration ({client})"
         )
+
+
+def _count_down(config: Config) -> None:
+    """Five seconds to think again."""
     from dhanfast.clock import SystemClock
 
     async def count() -> None:
+        words = f"LIVE trading of client {config.client_id()} begins"
         for left in range(COUNTDOWN_S, 0, -1):
-            click.echo(
-                f"LIVE trading of client {client} begins in {left} s; Ctrl-C stops", err=True
-            )
+            click.echo(f"{words} in {left} s; Ctrl-C stops", err=True)
             await SystemClock().sleep(1)
 
     try:
         asyncio.run(count())
     except KeyboardInterrupt:
         raise click.Abort from None
-
-
-def logging_to(config: Config) -> None:
-    """Log lines on stderr, and in the configured file, with secrets masked."""
-    from dhanfast.security.redact import RedactFilter
-
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if config.log.file:
-        place = Path(config.log.file)
-        place = place if place.is_absolute() else config.folders.root / place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(place, encoding="utf-8"))
-    for handler in handlers:
-        handler.addFilter(RedactFilter())
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-        )
-    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
-    logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
 
 
 async def _serve(
@@ -133,38 +132,64 @@ async def _serve(
     from dhanfast.engine.control import ControlServer
 
     config.folders.make()
+    failed: Exception | None = None
     async with live_engine(config, mode) as live:
         if until is not None:
             live.engine.plan = ends_at(live, until)
+        narrator = Narrator(live, lambda text: click.echo(text, err=True))
         with ControlServer(config.folders.run, config.engine.run, live.view) as control:
-            narrator = Narrator(live, lambda text: click.echo(text, err=True))
             narrator.begin()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, live.engine.stop)
-            failed: Exception | None = None
-            with _quiet_machine(config):
+            with _interrupts(live, narrator), _quiet_machine(config):
                 try:
-                    await _beside(live, control.serve(), narrator.run())
-                except Exception as error:
+                    await _beside(live, {"control": control.serve(), "narration": narrator.run()})
+                except Exception as error:  # told after the day's figures
                     failed = error
-            narrator.look()
-        result = _finish(live)
+        narrator.end()
+        status = live.view.status()
+        result, failed = _finished(live, failed)
         if as_json:
-            print_json(_day_json(live, result, failed))
+            print_json(_day_json(live, result, status, failed))
         else:
             click.echo(day_text(live, result))
         if export is not None and result is not None:
             click.echo(f"report: {export_day(result, export)}", err=True)
-    if failed is not None:
-        click.echo(f"error: {failed}", err=True)
-        return 1
-    return 0
+    if failed is None:
+        return 0
+    if not isinstance(failed, DhanfastError):
+        raise failed
+    click.echo(f"error: {failed}", err=True)
+    return failed.exit_code
 
 
-async def _beside(live: "Live", *others: Any) -> None:
-    """The engine, and what runs beside it for as long as it does."""
-    tasks = [asyncio.create_task(other) for other in others]
+@contextlib.contextmanager
+def _interrupts(live: "Live", narrator: "Narrator") -> Iterator[None]:
+    """Ctrl-C ends the day in order; a second one leaves what is open as it is."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        again = live.engine.stopping
+        narrator.stopping(again)
+        live.engine.stop(at_once=again)
+
+    for number in ENDING:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in ENDING:
+            loop.remove_signal_handler(number)
+
+
+async def _beside(live: "Live", others: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """The engine, and what runs beside it for as long as it does; its trouble is not the engine's."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("%s ended: %s", task.get_name(), error, exc_info=error)
+
+    tasks = [asyncio.create_task(work, name=name) for name, work in others.items()]
+    for task in tasks:
+        task.add_done_callback(ended)
     try:
         await live.engine.serve()
     finally:
@@ -174,29 +199,38 @@ async def _beside(live: "Live", *others: Any) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_machine(config: Config) -> Any:
-    """The thread on its core, and no garbage collection while the market is open."""
+def _quiet_machine(config: Config) -> Iterator[None]:
+    """The thread on its core and awake, no garbage collection while the market is open."""
     if config.engine.pin_core >= 0:
         os.sched_setaffinity(0, {config.engine.pin_core})
+    awake = BusyPoll(asyncio.get_running_loop()) if config.engine.busy_poll else None
+    if awake is not None:
+        awake.start()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield
     finally:
+        if awake is not None:
+            awake.stop()
         gc.enable()
         gc.unfreeze()
 
 
-def _finish(live: "Live") -> "RunResult | None":
-    from dhanfast.errors import BadData
+def _finished(
+    live: "Live", failed: Exception | None
+) -> tuple["RunResult | None", Exception | None]:
+    """The day's result, None without a bar, and what went wrong first."""
+    try:
+        return live.engine.run.finish(), failed
+    except StrategyError as error:  # of its `on_stop`: the figures stand all the same
+        return live.engine.run.so_far(), failed or error
 
-    with contextlib.suppress(BadData):
-        return live.engine.run.finish()
-    return None
 
-
-def _day_json(live: "Live", result: "RunResult | None", failed: Exception | None) -> dict[str, Any]:
+def _day_json(
+    live: "Live", result: "RunResult | None", status: dict[str, Any], failed: Exception | None
+) -> dict[str, Any]:
     """The day as plain data."""
     from dhanfast.reports.summary import summary
 
@@ -204,7 +238,7 @@ def _day_json(live: "Live", result: "RunResult | None", failed: Exception | None
         "mode": live.mode,
         "instrument": live.contract.symbol,
         "day": live.market.day.isoformat(),
-        "status": live.view.status(),
+        "status": status,
         "error": "" if failed is None else str(failed),
     }
     if result is not None:

@@ -1,6 +1,5 @@
 """From configuration to a live engine: the composition root of `dhanfast trade`."""
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -9,7 +8,6 @@ import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.live.journal import Journal, Kind
@@ -24,7 +22,7 @@ from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.live import LiveRun, Recovered
-from dhanfast.engine.live_engine import OPERATOR, LiveEngine, LivePlan
+from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import BadData, ConfigError, UsageError
@@ -171,14 +169,14 @@ def _started(old: list[tuple[int, bytes]], capital: int | None, config: Config) 
 
 
 def _operator_holds(old: list[tuple[int, bytes]]) -> tuple[str, ...]:
-    """An operator's pause that was in force when the journal ended."""
+    """What an operator had said when the journal ended: a pause, a panic."""
     held: tuple[str, ...] = ()
     for kind, payload in old:
         if kind == Kind.NOTE:
             with contextlib.suppress(ValueError):
                 note = json.loads(payload)
                 if "holds" in note:
-                    held = (OPERATOR,) if OPERATOR in note["holds"] else ()
+                    held = tuple(reason for reason in KEPT if reason in note["holds"])
     return held
 
 
@@ -251,6 +249,7 @@ def _feed(
     from dhanfast.brokers.dhan.feed_requests import Mode, Security
     from dhanfast.brokers.dhan.feed_socket import picows_connect
     from dhanfast.brokers.dhan.feed_watch import Hours, WatchSettings
+    from dhanfast.brokers.link import Backoff
     from dhanfast.market.calendar import Calendar
 
     rng = random.Random(clock.now_ns())
@@ -262,7 +261,10 @@ def _feed(
         for place, each in enumerate((each for each in others if each != wanted), TRADED + 1)
     ]
     intake = FeedIntake(DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock)
-    world = World(clock, rng, tokens, Door(clock, rng), picows_connect)
+    backoff = Backoff(
+        first_s=config.feed.reconnect_first.seconds, most_s=config.feed.reconnect_max.seconds
+    )
+    world = World(clock, rng, tokens, Door(clock, rng), picows_connect, backoff=backoff)
     watch = WatchSettings(stale_s=max(1.0, config.feed.stale_after.seconds))
     feed = DhanFeed(
         hosts.feed,
@@ -320,28 +322,13 @@ def _engine(
         heartbeat_s=config.engine.heartbeat.seconds,
         reconcile_s=config.engine.reconcile_every.seconds,
         until_ns=market.ends_ns,
+        stale_s=config.feed.stale_after.seconds,
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
         holds=holds,
     )  # fmt: skip
     return engine
-
-
-async def first_of(*awaitables: Any) -> None:
-    """Wait until one of them ends, and cancel the rest."""
-    tasks = [asyncio.ensure_future(each) for each in awaitables]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    for task in done:
-        task.result()
-
-
-def journal_path(config: Config, live: Live) -> Path:
-    """Where the day's journal is."""
-    return Path(live.engine.run.journal.path)
 
 
 def require_live_extra() -> None:

@@ -67,7 +67,8 @@ async def market_of(config: Config, clock: Clock) -> Market:
     from dhanfast.market.calendar import Calendar
 
     wall_ns = clock.now_ns()
-    market_ns, speed, notes = wall_ns, 1.0, ()
+    market_ns, speed = wall_ns, 1.0
+    notes: tuple[str, ...] = ()
     own = config.clock.source == "exchange"
     if own:
         if not config.broker.exchange:

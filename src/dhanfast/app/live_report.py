@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.types import OrderFlag, Reason, RejectReason, ReportKind
-from dhanfast.engine.live_engine import LivePlan
+from dhanfast.engine.live_engine import KEPT, LivePlan
 from dhanfast.engine.live_view import percentiles_us
 from dhanfast.engine.settings import clock_time
 from dhanfast.errors import UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 LOOK_S: Final = 0.2
+INDENT: Final = " " * 10  # as wide as a time and its gap
 _WHY: Final = {
     Reason.SIGNAL: "entry",
     Reason.REVERSAL: "reversal",
@@ -63,6 +64,7 @@ class Narrator:
     def __init__(self, live: "Live", tell: Callable[[str], None]) -> None:
         self._live, self._tell = live, tell
         self._told = 0
+        self._seen: tuple[object, ...] = ()
         self._state = ""
         self._refusal, self._refusals = -1, 0
 
@@ -71,15 +73,19 @@ class Narrator:
         live, found = self._live, self._live.recovered
         word = "PAPER: orders are simulated" if live.mode == "paper" else "LIVE: orders are real"
         self._tell(
-            f"{live.view.status()['strategy']} on {live.contract.symbol}, {live.market.day}, "
+            f"{live.view.strategy} on {live.contract.symbol}, {live.market.day}, "
             f"{hour(live.market.now_ns())} IST. {word}."
         )
         if found is not None:
+            kernel = live.engine.run.kernel
+            held = f"{kernel.position:+,}" if kernel.position else "flat"
             self._tell(
-                f"went on with the journal of today: {found.records:,} records, {found.open} "
-                f"requests in doubt, {found.unmet} that had not left, position "
-                f"{live.engine.run.kernel.position}"
+                f"{INDENT}went on with today's journal: {found.records:,} records, position {held}"
             )
+            if found.open or found.unmet:
+                self._tell(
+                    f"{INDENT}{found.open} requests in doubt, {found.unmet} that had not left"
+                )
             self._told = len(live.engine.run.rows_so_far()[1])
 
     async def run(self) -> None:
@@ -88,29 +94,54 @@ class Narrator:
             self.look()
             await self._live.engine.clock.sleep(LOOK_S)
 
-    def _tell_order(self, row: Any) -> None:
-        """One line; refusals for one reason are told once and then counted."""
-        same = _refused(row) and int(row["refused"]) == self._refusal
-        if same:
-            self._refusals += 1
-            return
-        if self._refusals:
-            self._tell(f"          {self._refusals} more entries refused for the same reason")
-        self._refusal = int(row["refused"]) if _refused(row) else -1
-        self._refusals = 0
-        self._tell(order_line(row, self._live.contract.symbol))
+    def stopping(self, again: bool) -> None:
+        """Somebody has asked for the end."""
+        open_now = not self._live.engine.flat
+        if again:
+            self._at_now("leaving what is open as it is" if open_now else "ending")
+        else:
+            self._at_now("closing what is open; once more leaves it" if open_now else "ending")
+
+    def end(self) -> None:
+        """Tell the rest."""
+        self.look()
+        self._tell_refusals()
 
     def look(self) -> None:
         """Tell what is new."""
-        orders = self._live.engine.run.rows_so_far()[1]
+        run, state = self._live.engine.run, self._live.view.state
+        kernel = run.kernel
+        seen = (state, kernel.orders_sent, kernel.orders_refused, kernel.broker.live,
+                kernel.position)  # fmt: skip
+        if seen == self._seen:
+            return
+        self._seen = seen
+        orders = run.rows_so_far()[1]
         for row in orders[self._told :]:
             self._tell_order(row)
         self._told = len(orders)
-        state = self._live.view.status()["state"]
         if state != self._state and state not in ("starting", "stopping"):
-            at = hour(self._live.market.now_ns())
-            self._tell(f"{at}  {state}")
+            reasons = sorted(self._live.engine.holds - set(KEPT))
+            self._at_now(f"{state} ({', '.join(reasons)})" if reasons else state)
             self._state = state
+
+    def _at_now(self, words: str) -> None:
+        self._tell(f"{hour(self._live.market.now_ns())}  {words}")
+
+    def _tell_order(self, row: Any) -> None:
+        """One line; refusals for one reason are told once and then counted."""
+        if _refused(row) and int(row["refused"]) == self._refusal:
+            self._refusals += 1
+            return
+        self._tell_refusals()
+        self._refusal = int(row["refused"]) if _refused(row) else -1
+        self._tell(order_line(row, self._live.contract.symbol))
+
+    def _tell_refusals(self) -> None:
+        if self._refusals:
+            what = "entry was" if self._refusals == 1 else "entries were"
+            self._tell(f"{INDENT}{self._refusals} more {what} refused for the same reason")
+        self._refusals = 0
 
 
 def _refused(row: Any) -> bool:

@@ -172,7 +172,9 @@ class Engine:
 
     def drain(self) -> None:
         """Take away what the run has written so far, so that there is room for more."""
-        self._parts.append(self.log.drain())
+        rows = self.log.drain()
+        if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
+            self._parts.append(rows)
         if self._ticks is not None:
             made = self._ticks.take_bars()
             if self._on_bars is not None:
@@ -188,8 +190,12 @@ class Engine:
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, since the last `written`."""
         self.drain()
-        trades, orders = (np.concatenate([part[at] for part in self._parts]) for at in (0, 1))
-        return trades, orders
+        if len(self._parts) > 1:
+            trades, orders, equity = (
+                np.concatenate(rows) for rows in zip(*self._parts, strict=True)
+            )
+            self._parts = [(trades, orders, equity)]
+        return self._parts[0][0], self._parts[0][1]
 
     def written(self) -> Written:
         """Everything written since the last call; nothing is closed for it."""

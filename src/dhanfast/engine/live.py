@@ -58,6 +58,9 @@ class LiveRun(TickRun):
         notes: what a reader of the result must know.
     Raises:
         As `TickRun`; UsageError: remote_of without courier, or the other way round.
+        BadData: the journal is of another day.
+    Attributes:
+        loop: takes the inputs. remote: the broker's side; None on paper. instrument: as given.
     """
 
     def __init__(
@@ -89,8 +92,14 @@ class LiveRun(TickRun):
         )
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
+        day = int(f"{trading_day(first_ns):%Y%m%d}")
+        if journal.header.date != day:
+            raise BadData(
+                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+                f"{day}: a day has a journal of its own"
+            )
         self.remote: Remote | None = None
-        self.journal = journal
+        self.journal, self.instrument = journal, instrument
         self._remote_of = remote_of
         self._live_engine = self._begin(first_ns)
         self.loop = LiveLoop(
@@ -173,6 +182,7 @@ class LiveRun(TickRun):
         written = self._live_engine.written()
         if self._bar_count == 0:
             return None
+        self._live_engine.kernel_ns = self.loop.used_ns
         return self._result(self._live_engine, written)
 
     def feed(self, ticks: NDArray[Any]) -> None:

@@ -6,15 +6,16 @@
       reconcile ───────────┘
 
 Entries are held back while any reason holds (`holds`): the account has not been compared with the
-broker's yet, the two differ, an operator said so. Exits pass always. The reasons are journaled, so
-that an operator's pause outlives a restart.
+broker's yet, the two differ, the market or the order updates are not heard, an operator said so.
+Exits pass always. The reasons are journaled, so that what an operator said outlives a restart.
+
+An end is an orderly one whatever ends it: entries stop, what is open is closed, services are ended.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -22,17 +23,25 @@ from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
 from dhanfast.engine.live import LiveRun
-from dhanfast.errors import DhanfastError
+from dhanfast.engine.reconcile import Account, Reconciler
+from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
-AGREE_AFTER: Final = 2  # looks in a row at which the positions must differ to be believed
-LOOK_AGAIN_S: Final = 1.0
-SLACK_NS: Final = 5_000_000_000  # clocks of engine and broker
+FEED_LOOK_S: Final = 1.0
+LOOK_AGAIN_S: Final = 1.0  # after a comparison that did not end in agreement
+UNANSWERED_AFTER: Final = 3  # comparisons in a row that failed, until entries wait for it
+TOLD_AGAIN: Final = 30  # of those, the log has the first and then every so many
 FLAT_S: Final = 20.0  # how long a stop waits for the position to be closed
+KILL_S: Final = 10.0  # for the broker's own kill switch
+
 OPERATOR: Final = "operator"
+PANIC: Final = "panic: the day is over"
 RECONCILE: Final = "not compared with the broker yet"
-DIFFERS: Final = "the broker's position differs"
-STOPPING: Final = "the engine is stopping"
+DIFFERS: Final = "the broker's books differ"
+UNANSWERED: Final = "the broker does not answer"
+FEED: Final = "no market data"
+UPDATES: Final = "no order updates"
+KEPT: Final = (OPERATOR, PANIC)  # said by a person: a restart does not lift them
 _LOG: Final = logging.getLogger("dhanfast.engine")
 
 
@@ -47,9 +56,22 @@ class FeedService(Protocol):
         """End it within a deadline."""
         ...
 
+    def status(self) -> Any:
+        """How it is: `brokers.dhan.feed_status.FeedStatus`."""
+        ...
+
+    def seen_ns(self, instrument: int) -> int:
+        """When the last packet of an instrument came, UTC ns; 0 = never."""
+        ...
+
 
 class UpdateService(Protocol):
     """Brings order updates into the run's loop until it is closed."""
+
+    @property
+    def online(self) -> bool:
+        """Whether updates are heard now."""
+        ...
 
     async def run(self) -> None:
         """Until `close`."""
@@ -72,22 +94,6 @@ class CourierService(Protocol):
         ...
 
 
-class Account(Protocol):
-    """What a real broker says of the account."""
-
-    async def updates(self) -> Sequence[Any]:
-        """Every order of the day, UPDATE_DTYPE records."""
-        ...
-
-    async def position(self) -> int:
-        """Signed units held of what is traded."""
-        ...
-
-    async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
-        """(units, value in paise) that orders of others traded on a side since a market time."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class LivePlan:
     """How a live engine behaves.
@@ -98,12 +104,16 @@ class LivePlan:
     Attributes:
         flatten_on_stop: a stop closes what is open before it ends.
         until_ns: market time at which the day's service ends; 0 = when told.
+        stale_s: silence of the traded instrument in market hours that keeps entries out.
+        flat_s: how long an order to close is given before it is told of as not done.
     """
 
     heartbeat_s: float = 60.0
     reconcile_s: float = 30.0
     flatten_on_stop: bool = True
     until_ns: int = 0
+    stale_s: float = 15.0
+    flat_s: float = FLAT_S
 
 
 class LiveEngine:
@@ -112,7 +122,9 @@ class LiveEngine:
     Args:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
         account, updates, courier: of a real broker; None on paper.
-        plan: how it behaves.
+        plan: how it behaves. holds: reasons that hold from the start.
+    Attributes:
+        holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
     """
 
     def __init__(
@@ -130,108 +142,184 @@ class LiveEngine:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
         self.plan = plan or LivePlan()
-        self.holds: set[str] = set(holds)
+        self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
+        if updates is not None:
+            self.holds.add(UPDATES)
         self.notes: list[str] = []
         self.started_ns = clock.now_ns()
-        self.reconciled_ns = 0
         self.stopping = False
+        self._reconciler = Reconciler(run, clock, account) if account is not None else None
         self._stop = asyncio.Event()
-        self._differed = 0
-        self._agreed_ns = self.started_ns
-        self._reconciling = asyncio.Lock()
+        self._wake = asyncio.Event()  # compare now
+        self._at_once = False
+        self._mute = False
+        self._unanswered = 0
+        self._failures: list[Exception] = []
 
-    # ---- life -----------------------------------------------------------------------------------
+    @property
+    def reconciled_ns(self) -> int:
+        """When the account was last compared with the broker's, UTC ns; 0 = not yet."""
+        return 0 if self._reconciler is None else self._reconciler.compared_ns
+
+    # ---- life ------------------------------------------------------------------------------------
 
     async def serve(self) -> None:
         """Run until told to stop, the day's end, or an error that ends it.
 
         Raises:
-            DhanfastError: the engine stopped, or could not get out of its position.
+            DhanfastError: why the engine ended before it was told to, and what it could not close;
+                of the kind of the first trouble.
         """
         self._apply_holds()
-        failed: BaseException | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._time()), group.create_task(self._heartbeat())]
-                services: list[FeedService | UpdateService | CourierService] = [self.feed]
-                services += [each for each in (self.updates, self.courier) if each is not None]
-                for service in services:
-                    group.create_task(service.run())
-                if self.account is not None:
-                    tasks.append(group.create_task(self._reconcile_often()))
-                await self._stop.wait()
-                if self.plan.flatten_on_stop:
-                    await self._flatten()
-                for task in tasks:
-                    task.cancel()
-                for service in services:  # the courier last: what is in flight is awaited
-                    await service.close()
-        except* DhanfastError as errors:
-            failed = errors.exceptions[0]
-        if failed is not None:
-            raise DhanfastError(f"the engine ended: {failed}") from failed
-        if self.run.loop.error is not None:
-            raise self.run.loop.error
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._until_failed(work))
+                for work in (self._time(), self._heartbeat(), self._watch_feed())
+            ]
+            group.create_task(self._until_failed(self._service("feed", self.feed)))
+            if self.updates is not None:
+                updates = self._service("order updates", self.updates)
+                group.create_task(self._until_failed(updates))
+            if self.courier is not None:
+                orders = self._service("order connections", self.courier)
+                group.create_task(self._until_failed(orders))
+            if self.account is not None:
+                tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
+            await self._stop.wait()
+            if self.plan.flatten_on_stop:
+                await self._until_failed(self._flatten())
+            for task in tasks:
+                task.cancel()
+            await self.feed.close()
+            if self.updates is not None:
+                await self.updates.close()
+            if self.courier is not None:
+                await self.courier.close()  # last: what is in flight is awaited
+        if self._failures:
+            raise _together(self._failures)
 
-    def stop(self) -> None:
-        """Ask for an orderly end: what is open is closed first, when the plan says so."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask for an orderly end: what is open is closed first, when the plan says so.
+
+        Args:
+            at_once: leave what is open as it is.
+        """
         self.stopping = True
+        self._at_once |= at_once
         self._stop.set()
+
+    async def _until_failed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it; a failure is told by `serve`, after an orderly end."""
+        try:
+            await work
+        except Exception as error:  # not to go on: to close what is open before it is raised
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if any(error is known for known in self._failures):
+            return
+        ours = isinstance(error, DhanfastError)
+        _LOG.critical("%s", error, exc_info=None if ours else error)
+        self._failures.append(error)
+        self.notes.append(str(error) or type(error).__name__)
+        self.stop()
+
+    async def _service(
+        self, name: str, service: FeedService | UpdateService | CourierService
+    ) -> None:
+        await service.run()
+        if not self.stopping:
+            raise DhanfastError(f"the {name} ended, and nobody had told it to")
 
     async def _time(self) -> None:
         """The engine's clock: bars that end without a tick, time rules, what the broker owes."""
         loop, clock = self.run.loop, self.clock
         while True:
-            now_ns = clock.now_ns()
-            due_ns = loop.poll(now_ns)
-            if loop.error is not None and not self.stopping:
-                _LOG.critical("%s", loop.error)
-                self.notes.append(str(loop.error))
+            self._look()
+            due_ns = loop.poll(clock.now_ns())
+            if self.plan.until_ns and loop.market_time(clock.now_ns()) >= self.plan.until_ns:
                 self.stop()
-            if self.plan.until_ns and loop.market_time(now_ns) >= self.plan.until_ns:
-                self.stop()
-            pause_s = min(TICK_S, max((due_ns - clock.now_ns()) / 1e9, 0.0005))
-            await clock.sleep(pause_s)
+            await clock.sleep(min(TICK_S, max((due_ns - clock.now_ns()) / 1e9, 0.0005)))
+
+    def _look(self) -> None:
+        """Whether entries may go on, and the engine itself."""
+        loop = self.run.loop
+        if loop.error is not None:
+            self._fail(loop.error)
+        trouble = self.run.journal.trouble or ("is full" if loop.entries_lost else "")
+        if trouble and not any(isinstance(known, JournalFailed) for known in self._failures):
+            self._fail(
+                JournalFailed(
+                    f"the journal {self.run.journal.path} {trouble}: no order may leave that it "
+                    "does not hold; free disk space, then start the engine again"
+                )
+            )
+        self._hold_while(loop.blind or self._mute, FEED)
+        if self.updates is not None:
+            self._hold_while(not self.updates.online, UPDATES)
+
+    async def _watch_feed(self) -> None:
+        """Whether what is traded is heard of."""
+        while True:
+            await self.clock.sleep(FEED_LOOK_S)
+            quiet_ns = self.clock.now_ns() - self.feed.seen_ns(self.run.instrument)
+            stale = self.feed.status().stale > 0  # of any instrument, in its market's hours
+            self._mute = stale and quiet_ns > self.plan.stale_s * 1e9
 
     async def _heartbeat(self) -> None:
         while True:
             await self.clock.sleep(self.plan.heartbeat_s)
-            kernel = self.run.kernel
-            books = self.run.portfolio.snapshot()
-            _LOG.info(
-                "bars %d, orders %d, position %d, result %.2f rupees, entries %s",
-                kernel.bars_seen,
-                kernel.orders_sent,
-                kernel.position,
-                (books["equity"] - books["capital"]) / 100,
-                f"held: {', '.join(sorted(self.holds))}" if self.holds else "open",
-            )
+            _LOG.info("%s", self.heartbeat_text())
 
-    async def _flatten(self) -> None:
-        """Out of everything, and wait for it."""
-        loop = self.run.loop
-        if loop.stopped:
-            return
-        self.hold(STOPPING)  # else the end of another reason would let entries in again
-        loop.command(Command.HALT, self.clock.now_ns())
-        until_ns = self.clock.now_ns() + int(FLAT_S * 1e9)
-        while not self.flat and self.clock.now_ns() < until_ns:
-            await self.clock.sleep(TICK_S)
-        if not self.flat:
-            raise DhanfastError(
-                f"{self.run.kernel.position} units are still held, or an order still works, "
-                f"{FLAT_S:.0f} s after the engine was told to close them: see `dhanfast positions` "
-                "and the broker's own terminal"
-            )
+    def heartbeat_text(self) -> str:
+        """How it goes, on one line."""
+        kernel, books = self.run.kernel, self.run.portfolio.snapshot()
+        entries = f"held: {', '.join(sorted(self.holds))}" if self.holds else "open"
+        return (
+            f"bars {kernel.bars_seen}, orders {kernel.orders_sent}, position {kernel.position}, "
+            f"result {(books['equity'] - books['capital']) / 100:.2f} rupees, entries {entries}"
+        )
 
     @property
     def flat(self) -> bool:
         """Nothing is held and nothing is on its way."""
-        return self.run.kernel.position == 0 and self.run.kernel.broker.live == 0
+        kernel = self.run.kernel
+        return bool(kernel.position == 0 and kernel.broker.live == 0)
 
-    # ---- why entries wait -------------------------------------------------------------------------
+    async def _flatten(self) -> None:
+        """Out of everything, and wait for it."""
+        self.run.loop.command(Command.HALT, self.clock.now_ns())
+        if not await self._became_flat():
+            raise DhanfastError(
+                f"{self._left()}: see the broker's own terminal, or `dhanfast panic`"
+                if self.account is not None
+                else f"{self._left()} (simulated)"
+            )
+
+    async def _became_flat(self) -> bool:
+        """Wait until nothing is open, but not for ever."""
+        loop, clock = self.run.loop, self.clock
+        until_ns = clock.now_ns() + int(self.plan.flat_s * 1e9)
+        while not self.flat and not loop.stopped and clock.now_ns() < until_ns:
+            if self._at_once:
+                break
+            loop.poll(clock.now_ns())
+            await clock.sleep(TICK_S)
+        return self.flat
+
+    def _left(self) -> str:
+        """What is still open, in words."""
+        kernel = self.run.kernel
+        what = []
+        if kernel.position:
+            what.append(f"{kernel.position:+,} units are still held")
+        if kernel.broker.live:
+            what.append(f"{kernel.broker.live} of its orders still work")
+        return " and ".join(what) or "nothing is open"
+
+    # ---- why entries wait ------------------------------------------------------------------------
 
     def hold(self, reason: str) -> None:
         """Hold entries back for a reason, until it is let go."""
@@ -247,99 +335,103 @@ class LiveEngine:
             _LOG.info("no longer holds entries back: %s", reason)
             self._apply_holds()
 
-    def _apply_holds(self) -> None:
-        note = json.dumps({"holds": sorted(self.holds)}).encode()
-        self.run.journal.append_record(Kind.NOTE, note, self.clock.now_ns(), vital=True)
-        command = Command.STOP_ENTRIES if self.holds else Command.RESUME
-        self.run.loop.command(command, self.clock.now_ns())
+    def _hold_while(self, holds: bool, reason: str) -> None:
+        if holds:
+            self.hold(reason)
+        else:
+            self.let_go(reason)
 
-    # ---- the broker is right about positions ------------------------------------------------------
+    def _apply_holds(self) -> None:
+        now_ns = self.clock.now_ns()
+        note = json.dumps({"holds": sorted(self.holds)}).encode()
+        try:
+            self.run.journal.append_record(Kind.NOTE, note, now_ns, vital=True)
+        except JournalFailed as error:
+            self._fail(error)
+        closed = self.stopping or PANIC in self.holds or self.run.loop.error is not None
+        if self.holds or closed:
+            if self.run.loop.gate_state == 0:
+                self.run.loop.command(Command.STOP_ENTRIES, now_ns)
+        else:
+            self.run.loop.command(Command.RESUME, now_ns)
+
+    # ---- the broker is right about positions -----------------------------------------------------
 
     async def _reconcile_often(self) -> None:
         while True:
+            agreed = await self._compared()
+            heard = self.updates is None or self.updates.online
+            pause_s = self.plan.reconcile_s if agreed and heard else LOOK_AGAIN_S
+            self._wake.clear()
             try:
-                agreed = await self.reconcile()
-            except DhanfastError as error:
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _compared(self) -> bool:
+        """Compare, and bear a broker that does not answer."""
+        try:
+            agreed = await self.reconcile()
+        except NotAuthenticated:
+            raise
+        except DhanfastError as error:
+            if self._unanswered % TOLD_AGAIN == 0:
                 _LOG.warning("could not compare with the broker: %s", error)
-                agreed = False
-            await self.clock.sleep(self.plan.reconcile_s if agreed else LOOK_AGAIN_S)
+            self._unanswered += 1
+            if self._unanswered >= UNANSWERED_AFTER:
+                self.hold(UNANSWERED)
+            return False
+        self._unanswered = 0
+        self.let_go(UNANSWERED)
+        return agreed
 
     async def reconcile(self) -> bool:
         """Compare orders and position with the broker's; doing it twice changes nothing more.
 
         Returns:
-            True when both agree.
+            True when both agree; always on paper.
         Raises:
             DhanfastError: the broker could not be asked.
         """
-        if self.account is None:
+        if self._reconciler is None:
             return True
-        async with self._reconciling:
-            for update in await self.account.updates():
-                self.run.loop.use_update(update)
-            before = self.run.kernel.position
-            theirs = await self.account.position()
-            ours = self.run.kernel.position
-            if ours != before or self._unsettled():
-                return False  # something moved meanwhile: look again
-            self.reconciled_ns = self.clock.now_ns()
-            if theirs == ours:
-                self._differed, self._agreed_ns = 0, self.reconciled_ns
-                self.let_go(DIFFERS)
-                self.let_go(RECONCILE)
-                return True
-            self._differed += 1
-            if self._differed >= AGREE_AFTER:
-                await self._take_difference(ours, theirs)
-            return False
+        verdict = await self._reconciler.compare()
+        if verdict.note:
+            self.hold(DIFFERS)
+            if verdict.note not in self.notes:
+                self.notes = [*self._other_notes(), verdict.note]
+                _LOG.error("%s", verdict.note)
+        if verdict.settled:
+            self.let_go(RECONCILE)
+        if verdict.agreed:
+            self.notes = self._other_notes()
+            self.let_go(DIFFERS)
+        return verdict.agreed
+
+    def _other_notes(self) -> list[str]:
+        """The notes without those of a difference."""
+        said = set() if self._reconciler is None else self._reconciler.said
+        return [note for note in self.notes if note not in said]
 
     async def reread(self) -> None:
-        """The order updates were away: read every order again, and compare.
+        """The order updates were away: read every order again, and compare before any entry.
 
         Raises:
             DhanfastError: the broker could not be asked.
         """
+        self.hold(RECONCILE)
         self.run.loop.command(Command.READ_ALL, self.clock.now_ns())
-        await self.reconcile()
+        if not await self.reconcile():
+            self._wake.set()
 
-    def _unsettled(self) -> bool:
-        """Whether any order at the broker has a request in flight or is in doubt."""
-        remote = self.run.remote
-        return remote is not None and any(
-            order["waits"] or order["state"] != "working" for order in remote.orders_there()
-        )
-
-    async def _take_difference(self, ours: int, theirs: int) -> None:
-        """The broker's position is another than ours, and stays so."""
-        assert self.account is not None
-        self.hold(DIFFERS)
-        self.let_go(RECONCILE)
-        missing = abs(ours) - abs(theirs)
-        if missing > 0 and ours * theirs >= 0:
-            # A position list may lag behind its orders: only a trade of somebody else explains it.
-            since_ns = self.run.loop.market_time(self._agreed_ns) - SLACK_NS
-            units, value = await self.account.closed_elsewhere(-1 if ours > 0 else 1, since_ns)
-            if units == missing:
-                price = value // units
-                _LOG.warning("%d units were closed elsewhere at %.2f", units, price / 100)
-                self.run.loop.command(
-                    Command.CLOSED_ELSEWHERE, self.clock.now_ns(), units=units, price=price
-                )
-                self._differed = 0
-                return
-        words = (
-            f"the broker holds {theirs} units, this engine {ours}: entries wait until they agree; "
-            "close the rest in the broker's terminal, or `dhanfast panic`"
-        )
-        if words not in self.notes:
-            self.notes.append(words)
-            _LOG.error("%s", words)
-
-    # ---- commands ---------------------------------------------------------------------------------
+    # ---- commands --------------------------------------------------------------------------------
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Do what an operator says; see `control.COMMANDS`.
 
+        Returns:
+            text: what was done; and of what closes, left: units that are still held or wanted.
         Raises:
             DhanfastError: it cannot be done, or was not done in time.
         """
@@ -348,36 +440,61 @@ class LiveEngine:
             return {"text": "no new entries; stops, targets and exits go on"}
         if name == "resume":
             self.let_go(OPERATOR)
-            rest = f"; still held: {', '.join(sorted(self.holds))}" if self.holds else ""
-            return {"text": f"entries are allowed again{rest}"}
+            if self.stopping:
+                return {"text": "the engine is ending: no entries"}
+            if self.holds:
+                return {"text": f"entries are still held: {', '.join(sorted(self.holds))}"}
+            return {"text": "entries are allowed again"}
         if name == "flatten":
-            self.run.loop.command(Command.FLATTEN, self.clock.now_ns())
-            return await self._closed("closed")
-        if name == "panic":
             self.hold(OPERATOR)
+            self.run.loop.command(Command.FLATTEN, self.clock.now_ns())
+            return await self._closed("flat; entries are paused until `dhanfast resume`")
+        if name == "panic":
+            self.hold(PANIC)
             self.run.loop.command(Command.HALT, self.clock.now_ns())
-            done = await self._closed("everything is closed and entries are held")
+            done = await self._closed("everything is closed; no more entries today")
             if arguments.get("broker_kill"):
-                done["text"] += await self._broker_kill()
+                done["text"] += await self._broker_kill(done["text"])
             return done
         raise DhanfastError(f"{name}: no such command")
 
     async def _closed(self, words: str) -> dict[str, Any]:
-        """Wait until nothing is held."""
-        until_ns = self.clock.now_ns() + int(FLAT_S * 1e9)
-        while not self.flat and self.clock.now_ns() < until_ns:
-            await self.clock.sleep(TICK_S)
-        held = self.run.kernel.position
-        if not self.flat:
-            return {"text": f"told, but {held} units are still held", "held": held}
-        return {"text": words, "held": 0}
+        """Wait until nothing is open."""
+        if await self._became_flat():
+            return {"text": words, "left": 0}
+        left = abs(self.run.kernel.position) or self.run.kernel.broker.live
+        return {"text": f"told, but {self._left()} after {self.plan.flat_s:g} s", "left": left}
 
-    async def _broker_kill(self) -> str:
-        """The broker's own kill switch, when there is a broker."""
-        kill = getattr(self.account, "kill_switch", None)
-        if kill is None:
+    async def _broker_kill(self, done: str) -> str:
+        """The broker's own kill switch, when there is a broker.
+
+        Raises:
+            DhanfastError: it was not thrown; with what was done before.
+        """
+        if self.account is None:
             return "; the broker's kill switch is not touched: orders are simulated"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                return f"; broker's kill switch: {await kill(True)}"
-        return "; the broker's kill switch did not answer"
+        try:
+            async with asyncio.timeout(KILL_S):
+                return f"; the broker's kill switch: {await self.account.kill_switch(True)}"
+        except TimeoutError:
+            why = f"no answer in {KILL_S:g} s"
+        except DhanfastError as error:
+            why = str(error)
+        raise DhanfastError(f"{done}; BUT the broker's kill switch was not thrown: {why}")
+
+
+def _together(failures: list[Exception]) -> Exception:
+    """The first failure, with the words of those that came of it; a bug stays what it is."""
+    first, *others = failures
+    bugs = [error for error in failures if not isinstance(error, DhanfastError)]
+    if bugs:
+        for error in failures:
+            if error is not bugs[0]:
+                bugs[0].add_note(str(error))
+        return bugs[0]
+    if not others:
+        return first
+    words = "; ".join(str(error) for error in others)
+    made = type(first)(f"{first}; {words}")
+    made.__cause__ = first
+    return made

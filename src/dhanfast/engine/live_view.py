@@ -7,11 +7,21 @@ import msgspec
 
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast._core.types import OrderFlag, OrderKind, ReportKind
-from dhanfast.engine.live_engine import OPERATOR, LiveEngine
+from dhanfast.engine.live_engine import (
+    FEED,
+    KEPT,
+    OPERATOR,
+    PANIC,
+    RECONCILE,
+    UNANSWERED,
+    UPDATES,
+    LiveEngine,
+)
 from dhanfast.engine.status import EngineStatus, OrderLine, PositionLine
 
 SHOWN_ORDERS: Final = 500
 PERCENTILES: Final = (50.0, 99.0, 99.9)
+BEGINNING: Final = {FEED, RECONCILE, UPDATES}  # what every start waits for
 _STATES: Final = {
     ReportKind.FILLED: "filled",
     ReportKind.CANCELLED: "cancelled",
@@ -27,6 +37,8 @@ class LiveView:
         engine: in service.
         run, mode, strategy, instrument, timeframe: for the eye.
         day_loss_max: paise; 0 = none.
+    Attributes:
+        strategy: as given.
     """
 
     def __init__(
@@ -40,8 +52,8 @@ class LiveView:
         timeframe: str,
         day_loss_max: int = 0,
     ) -> None:
-        self.engine = engine
-        self._fixed = {
+        self.engine, self.strategy = engine, strategy
+        self._fixed: dict[str, Any] = {
             "run": run,
             "mode": mode,
             "strategy": strategy,
@@ -60,10 +72,10 @@ class LiveView:
         kernel, now_ns = live.kernel, self.engine.clock.now_ns()
         books, place = live.portfolio.snapshot(), live.portfolio.position(0)
         trades, orders = live.rows_so_far()
-        feed = _feed(engine.feed)
+        feed = self._feed(now_ns)
         told = EngineStatus(
             **self._fixed,
-            state=self._state(),
+            state=self.state,
             pid=os.getpid(),
             started_ns=engine.started_ns,
             now_ns=now_ns,
@@ -89,27 +101,52 @@ class LiveView:
             feed_age_ms=feed[1],
             packets=live.loop.inputs,
             gaps=feed[2],
-            broker="simulated" if live.remote is None else "connected",
+            broker=self._broker(),
             reconciled_ago_s=(now_ns - engine.reconciled_ns) // 10**9
             if engine.reconciled_ns
             else -1,
             journal=str(live.journal.path),
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
-            notes=(*sorted(engine.holds - {OPERATOR}), *engine.notes),
+            notes=(*self._waits(), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
         return plain
 
-    def _state(self) -> str:
+    @property
+    def state(self) -> str:
+        """One word: starting, trading, paused, exits only, closed or stopping."""
         engine = self.engine
         if engine.stopping:
             return "stopping"
+        if PANIC in engine.holds:
+            return "closed"
         if OPERATOR in engine.holds:
             return "paused"
-        if engine.holds or engine.run.loop.gate_state != 0:
-            return "exits only"
-        return "trading" if engine.run.kernel.bars_seen else "starting"
+        if not engine.run.kernel.bars_seen and engine.holds <= BEGINNING:
+            return "starting"
+        return "exits only" if engine.holds or engine.run.loop.gate_state else "trading"
+
+    def _waits(self) -> list[str]:
+        """Why entries wait, where the state alone does not say it."""
+        reasons = sorted(self.engine.holds - set(KEPT))
+        return [f"entries wait: {reason}" for reason in reasons]
+
+    def _feed(self, now_ns: int) -> tuple[str, int, int]:
+        """(word, age of the last packet of what is traded in ms or -1, gaps)."""
+        feed = self.engine.feed
+        told = feed.status()
+        seen_ns = feed.seen_ns(self.engine.run.instrument)
+        word = "mute" if told.stale else "connected" if told.whole else "lost"
+        age_ms = max(0, now_ns - seen_ns) // 1_000_000 if seen_ns else -1
+        return (word if told.running else "off"), age_ms, told.gaps
+
+    def _broker(self) -> str:
+        engine = self.engine
+        if engine.run.remote is None:
+            return "simulated"
+        heard = engine.updates is None or engine.updates.online
+        return "connected" if heard and UNANSWERED not in engine.holds else "lost"
 
     def orders(self) -> list[dict[str, Any]]:
         """The latest orders of today, oldest first: `OrderLine` as plain data."""
@@ -121,7 +158,7 @@ class LiveView:
             line = OrderLine(
                 id=order["number"],
                 broker_id=order["broker_id"],
-                symbol=str(self._fixed["instrument"]),
+                symbol=self._fixed["instrument"],
                 side=order["side"],
                 kind="stop" if order["kind"] == "SL" else "limit",
                 qty=order["qty"],
@@ -140,7 +177,7 @@ class LiveView:
         if not place["qty"] and not place["realised"]:
             return []
         line = PositionLine(
-            symbol=str(self._fixed["instrument"]),
+            symbol=self._fixed["instrument"],
             qty=place["qty"],
             average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
             last=place["mark"],
@@ -157,16 +194,8 @@ def percentiles_us(latency: LatencyHistogram | None) -> dict[str, float]:
     """p50, p99 and p99.9 of a histogram in microseconds; empty without a sample."""
     if latency is None or latency.count == 0:
         return {}
-    return {f"p{at:g}": latency.percentile(at) / 1000 for at in PERCENTILES}
-
-
-def _feed(feed: Any) -> tuple[str, int, int]:
-    """(word, age of the last packet in ms, gaps) of a feed that tells its status."""
-    status = getattr(feed, "status", None)
-    if status is None:
-        return "off", -1, 0
-    told = status()
-    return ("connected" if told.whole else "lost"), -1, told.gaps
+    found = {f"p{at:g}": latency.percentile(at) for at in PERCENTILES}
+    return {name: value / 1000 for name, value in found.items() if value is not None}
 
 
 def _order_line(row: Any, symbol: object) -> OrderLine:

@@ -43,7 +43,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     orders_refused: int = 0
     orders_unknown: int = 0
     feed: str = ""  # connected, lost, mute, off
-    feed_age_ms: int = -1  # since the last packet; -1 = none yet
+    feed_age_ms: int = -1  # since the last packet of what is traded; -1 = none yet
     packets: int = 0
     gaps: int = 0
     broker: str = ""  # connected, lost, simulated

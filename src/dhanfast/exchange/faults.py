@@ -58,7 +58,7 @@ class Fault:
         Raises:
             ConfigError: an unknown kind, or a number out of range.
         """
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ConfigError(f"fault.kind is {self.kind!r}; choose of {', '.join(sorted(KINDS))}")
         ranges: tuple[tuple[str, float, float], ...] = (
             ("probability", 0.0, 1.0), ("count", 0, 10**9), ("after", 0, 10**9),

@@ -63,13 +63,16 @@ cdef class LiveLoop(TickSink):
     cdef bint busy                       # an input is being used
     cdef readonly bint stopped           # no input is used any more: see `error`
     cdef readonly bint entries_lost      # the journal is full: exits only
+    cdef readonly bint blind             # no tick since the start, or since the feed was lost
     cdef public object error             # what stopped it
     cdef public object on_drain          # called when the run log should be taken away
     cdef list _later                     # answers that came inside an input
     cdef list _made                      # replay: intents made and not yet met in the journal
     cdef readonly uint64_t inputs
-    cdef readonly uint64_t skipped       # ticks of other instruments, or after the end
+    cdef readonly uint64_t skipped       # ticks of other instruments, impossible ones, or after the end
     cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
+    cdef readonly ns_t used_ns           # time spent on inputs, those of a replay left out
+    cdef ns_t rest_until_ns              # the market's: a timer left something due, not before
 
     cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
     cdef void _use_tick(self, Tick *tick, ns_t wall_ns) noexcept
@@ -87,4 +90,5 @@ cdef class LiveLoop(TickSink):
     cdef size_t _size_of(self, int kind) noexcept
     cdef void _flush(self) noexcept
     cdef void _let_out(self, Intent *intent) noexcept
+    cdef void _hear(self, bytes raw) noexcept
     cdef void _strategy_failed(self, ns_t now_ns) noexcept

@@ -31,11 +31,13 @@ class LiveLoop(TickSink):
     answered: LatencyHistogram | None
     stopped: Final[bool]
     entries_lost: Final[bool]
+    blind: Final[bool]
     error: Exception | None
     on_drain: Callable[[], None] | None
     inputs: Final[int]
     skipped: Final[int]
     unjournaled: Final[int]
+    used_ns: Final[int]
     def __new__(
         cls,
         ticks: TickLoop,

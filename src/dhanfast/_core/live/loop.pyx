@@ -1,14 +1,15 @@
 """LiveLoop: see loop.pxd."""
 
 from libc.errno cimport ENOSPC
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy, memset
 
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
+from dhanfast._core.live.sink cimport FeedEvent
 from dhanfast._core.loops cimport loop_due, loop_ticks, loop_timer
 from dhanfast._core.strategy cimport NativeStrategy
-from dhanfast._core.timing cimport latency_record, utc_raw_ns
+from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
 from dhanfast._core.types cimport OrderFlag, Reason
 from dhanfast._core.wire.records cimport TickFlag
 
@@ -23,6 +24,7 @@ from dhanfast.errors import BadData, DhanfastError, StrategyError
 cdef enum:
     BATCH = 16
     ROOM = 256               # rows that one input may write into the run log
+    REST_NS = 100_000_000    # of the market, between two tries of what a timer could not do
 
 
 cdef class LiveLoop(TickSink):
@@ -37,10 +39,12 @@ cdef class LiveLoop(TickSink):
         grace_ns: how long after its end a bar waits for late ticks.
         sync_each: True: a request leaves only when the disk has it.
     Attributes:
-        inputs: used so far. skipped: ticks of other instruments. stopped: nothing is used any more,
-        `error` says why. latency, answered: frame to order bytes and request to answer, when a
-        histogram is given. entries_lost: the journal is full, exits only. on_drain: called when the
-        run log should be taken away.
+        inputs: used so far. skipped: ticks of other instruments, and impossible ones.
+        stopped: nothing is used any more, `error` says why. latency, answered: frame to order bytes
+        and request to answer, when a histogram is given. entries_lost: the journal is full, exits
+        only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
+        inputs that found no room in the journal. used_ns: time spent on inputs. on_drain: called
+        when the run log should be taken away.
     """
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
@@ -54,6 +58,7 @@ cdef class LiveLoop(TickSink):
         self.remote, self.courier = remote, courier
         self.instrument, self.grace_ns, self.sync_each = instrument, grace_ns, sync_each
         self.speed = 1.0
+        self.blind = True
         self._later, self._made = [], []
 
     # ---- time ---------------------------------------------------------------------------------
@@ -83,11 +88,14 @@ cdef class LiveLoop(TickSink):
         cdef size_t at
         cdef Tick tick
         cdef uint64_t before = self.kernel.orders_sent
+        cdef ns_t begun_ns = mono_ns()
         for at in range(count):
-            if ticks[at].instrument != self.instrument or self.stopped:
+            if (ticks[at].instrument != self.instrument or self.stopped
+                    or ticks[at].price < 0 or ticks[at].bid < 0 or ticks[at].ask < 0):
                 self.skipped += 1
                 continue
             tick = ticks[at]
+            self.blind = False
             tick.instrument = 0
             tick.recv_ns = self.market_ns(recv_ns)
             if tick.flags & TickFlag.SEED:
@@ -98,6 +106,13 @@ cdef class LiveLoop(TickSink):
             self._use_tick(&tick, recv_ns)
         if self.latency is not None and self.kernel.orders_sent != before:
             latency_record(&self.latency.state, utc_raw_ns() - recv_ns)
+        self.used_ns += mono_ns() - begun_ns
+
+    cdef void feed_event(self, int event, ns_t at_ns) noexcept:
+        cdef uint32_t said = <uint32_t>event
+        if event == FeedEvent.LOST:
+            self.blind = True
+        self.journal.append(Kind.FEED, &said, sizeof(said), at_ns)
 
     cdef bint _write(self, int kind, const void *head, size_t size, const int64_t *tail,
                      size_t words, ns_t wall_ns, bint vital) noexcept:
@@ -207,7 +222,7 @@ cdef class LiveLoop(TickSink):
         elif self.kernel.log.nearly_full(ROOM) or self.ticks.bar_count + ROOM > 4096:
             self._drain()
         while self._later and not self.busy:
-            self.use_answer(self._later.pop(0))
+            self._hear(self._later.pop(0))
 
     cdef void _drain(self) noexcept:
         if self.on_drain is not None:
@@ -260,11 +275,16 @@ cdef class LiveLoop(TickSink):
 
         One that comes while an input is being used waits until that is done.
         """
-        cdef Answer record
+        cdef ns_t begun_ns = mono_ns()
         cdef bytes raw = answer if isinstance(answer, bytes) else answer.tobytes()
         if self.busy:
             self._later.append(raw)
             return
+        self._hear(raw)
+        self.used_ns += mono_ns() - begun_ns
+
+    cdef void _hear(self, bytes raw) noexcept:
+        cdef Answer record
         if self.stopped or len(raw) != sizeof(Answer):
             return
         memcpy(&record, <const char *>raw, sizeof(Answer))
@@ -275,11 +295,14 @@ cdef class LiveLoop(TickSink):
     def use_update(self, update):
         """The state of an order, an UPDATE_DTYPE record. Without effect when orders are simulated."""
         cdef uint8_t[::1] raw
+        cdef ns_t begun_ns
         if self.stopped or self.remote is None:
             return
         raw = record_of(update, UPDATE_DTYPE, "update").view(np.uint8)
+        begun_ns = mono_ns()
         self._use_update(<const Update *>&raw[0],
                          self.market_ns((<const Update *>&raw[0]).at_ns))
+        self.used_ns += mono_ns() - begun_ns
 
     def poll(self, wall_ns: int):
         """Let time pass: what is due by now is done. Cheap when nothing is.
@@ -292,11 +315,17 @@ cdef class LiveLoop(TickSink):
         cdef ns_t now_ns = self.market_ns(wall_ns)
         cdef ns_t due_ns = loop_due(self.ticks, self.kernel, self.grace_ns)
         cdef ns_t remote_due = self.remote.due_ns if self.remote is not None else INT64_MAX
+        cdef ns_t begun_ns
         if self.stopped:
             return INT64_MAX
+        due_ns = max(due_ns, self.rest_until_ns)
         if now_ns >= due_ns or wall_ns >= remote_due:
+            begun_ns = mono_ns()
             self._use_timer(now_ns, wall_ns)
+            self.used_ns += mono_ns() - begun_ns
             due_ns = loop_due(self.ticks, self.kernel, self.grace_ns)
+            if due_ns <= now_ns:                 # it could not be done: not again at once
+                due_ns = self.rest_until_ns = now_ns + REST_NS
             remote_due = self.remote.due_ns if self.remote is not None else INT64_MAX
         if due_ns < INT64_MAX:
             remote_due = min(remote_due, wall_ns + max(<ns_t>((due_ns - now_ns) / self.speed),
@@ -310,8 +339,11 @@ cdef class LiveLoop(TickSink):
             command: Command. wall_ns: of the machine, UTC ns.
             units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each.
         """
+        cdef ns_t begun_ns
         if not self.stopped:
+            begun_ns = mono_ns()
             self._use_command(command, units, price, self.market_ns(wall_ns), wall_ns)
+            self.used_ns += mono_ns() - begun_ns
 
     def replay(self, records):
         """Repeat a journal: the engine is then as it was behind the last record.

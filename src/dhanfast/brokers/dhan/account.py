@@ -1,16 +1,15 @@
 """One instrument of a Dhan account, as the live engine compares itself with it."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from dhanfast._core.live.records import Origin
-from dhanfast.brokers.base import Accepted, OrderSeen
+from dhanfast.brokers.base import Accepted, OrderSeen, Refused
 from dhanfast.brokers.dhan.answers import update_from
 from dhanfast.brokers.dhan.requests import order_of
 from dhanfast.brokers.dhan.rest import DhanRest
 from dhanfast.clock import Clock
-
-FUNDS_NOT_TOUCHED: Final = "not switched"
+from dhanfast.errors import DhanfastError
 
 
 class DhanAccount:
@@ -36,13 +35,12 @@ class DhanAccount:
         Raises:
             DhanfastError: the broker could not be asked.
         """
-        orders = await self._rest.orders()
         now_ns = self._clock.now_ns()
         return [
             update_from(
                 order, Origin.REST, tag=self._tag, at_ns=now_ns, instruments=self._instruments
             )
-            for order in orders
+            for order in await self._rest.orders()
             if order_of(order.correlation, self._tag)
         ]
 
@@ -87,8 +85,14 @@ class DhanAccount:
         return (await self._rest.funds()).available
 
     async def kill_switch(self, on: bool) -> str:
-        """Turn the broker's kill switch; what became of it in words."""
+        """Turn the broker's kill switch; what the broker said.
+
+        Raises:
+            DhanfastError: it was not turned, or nobody can tell.
+        """
         done = await self._rest.kill_switch(on)
-        return (
-            (done.text or "done") if isinstance(done, Accepted) else f"{FUNDS_NOT_TOUCHED}: {done}"
+        if isinstance(done, Accepted):
+            return done.text or "on"
+        raise DhanfastError(
+            f"refused: {done.text} ({done.code})" if isinstance(done, Refused) else f"{done.cause}"
         )
