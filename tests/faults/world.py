@@ -29,7 +29,8 @@ from dhanfast._core.live.sink import FeedEvent
 from dhanfast.brokers.dhan.account import DhanAccount
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.rest import DhanRest
-from dhanfast.brokers.dhan.updates import OrderUpdates
+from dhanfast.brokers.dhan.updates import Broken, OrderUpdates, UpdateSettings
+from dhanfast.brokers.link import Backoff
 from dhanfast.engine import live_engine
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
@@ -170,8 +171,6 @@ class World:
     async def dial(self, url: str) -> SimLine:
         await asyncio.sleep(self.net.delay_s())
         if self.net.is_refused():
-            from dhanfast.brokers.dhan.updates import Broken
-
             raise Broken("no connection")
         line = SimLine(self.net, self)
         self.lines = [*(one for one in self.lines if one.open), line]
@@ -258,6 +257,7 @@ class World:
             on_update=lambda update, words: None if life.gone else run.loop.use_update(update),
             on_connected=lambda: life.engine.reread(), probe=rest.profile, dial=self.dial,
             rng=random.Random(f"line {self.plan.seed} {number}"),
+            settings=UpdateSettings(backoff=Backoff(most_s=8.0)),
         )  # fmt: skip
         if any(kind == Kind.START for kind, _ in old):
             journal.append_record(Kind.RESUME, b"{}", self.clock.now_ns(), vital=True)

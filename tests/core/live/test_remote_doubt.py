@@ -134,7 +134,7 @@ def test_an_order_that_should_have_filled_is_read_when_nothing_is_heard_of_it() 
         gaps.append((desk.now - began) // (100 * MS))
         desk.update(made, origin=Origin.REST)
         desk.answer(asked_again[0])
-    assert gaps == [40, 80, 80]  # tenths of a second
+    assert gaps == [40, 40, 40]  # tenths of a second
     desk.update(made, Seen.TRADED, filled=LOT, value=LOT * 10_000)
     assert desk.reports()[-1] == ("FILLED", order, LOT, 10_000, 0)
     desk.wait(60 * SECOND)

@@ -471,7 +471,7 @@ cdef class Lines(Broker):
         elif line.check_ns == 0:
             line.check_ns = self.wall_ns + (<ns_t>2000 * MILLISECOND << line.quiet)
         elif line.check_ns <= self.wall_ns:
-            line.check_ns, line.quiet = 0, min(line.quiet + 1, <uint8_t>2)
+            line.check_ns, line.quiet = 0, 1
             self._ask(line, IntentKind.QUERY, NULL)
         return line.check_ns != 0
 
