@@ -64,7 +64,11 @@ def test_death_at_every_record(part: int, tmp_path: Path) -> None:
     assert last > 60
     deaths = 0
     for record in range(1 + part, last, 4):
-        outcome = run_seed(BUSY, tmp_path, lambda plan, at=record: quiet(plan, at))  # type: ignore[misc]
+
+        def killed(plan: Plan, at: int = record) -> Plan:
+            return quiet(plan, at)
+
+        outcome = run_seed(BUSY, tmp_path, killed)
         assert outcome.violations == [], f"died at record {record}"
         deaths += outcome.counts["death"]
     assert deaths > last // 8

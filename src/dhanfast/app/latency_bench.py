@@ -197,9 +197,16 @@ async def _measured(
     finally:
         gc.enable()
         journal.close()
+    return _result(run, feed, seen)
+
+
+def _result(run: LiveRun, feed: DhanFeed, seen: dict[str, Any]) -> Measured:
+    """What both sides saw."""
+    inside, answered = run.loop.latency, run.loop.answered
+    assert inside is not None and answered is not None
     return Measured(
-        run.loop.latency,
-        run.loop.answered,
+        inside,
+        answered,
         np.array(seen["orders"], np.int64),
         np.array(seen["echo"], np.int64),
         feed.status().counters.get("packets", 0),

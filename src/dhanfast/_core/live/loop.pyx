@@ -230,8 +230,8 @@ cdef class LiveLoop(TickSink):
 
     cdef void _strategy_failed(self, ns_t now_ns) noexcept:
         """A strategy that raised decides nothing any more; what it holds is closed."""
-        self.error = StrategyError(f"strategy stopped: {type(self.kernel.strategy.error).__name__}: "
-                                   f"{self.kernel.strategy.error}")
+        cause = self.kernel.strategy.error
+        self.error = StrategyError(f"strategy stopped: {type(cause).__name__}: {cause}")
         self.kernel.strategy = NativeStrategy()
         self.kernel.status = Status.OK
         self.kernel.gate.state = 2           # RiskState.HALTED
@@ -293,7 +293,7 @@ cdef class LiveLoop(TickSink):
         self._use_answer(&record, self.market_ns(record.at_ns))
 
     def use_update(self, update):
-        """The state of an order, an UPDATE_DTYPE record. Without effect when orders are simulated."""
+        """The state of an order, an UPDATE_DTYPE record; nothing happens on paper."""
         cdef uint8_t[::1] raw
         cdef ns_t begun_ns
         if self.stopped or self.remote is None:
