@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from dhanfast._core.wire.dhan_packets import decode_many
 from dhanfast._core.wire.dhan import DhanDecoder
 from dhanfast._core.wire.dhan_depth import DhanDepthDecoder
+from dhanfast._core.wire.dhan_packets import decode_many
 
 PACKETS = 4_096
 INSTRUMENTS = 100

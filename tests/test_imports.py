@@ -28,7 +28,7 @@ class Blocker:
             raise ImportError(f"{name} belongs to an extra: import it where it is used")
 
 sys.meta_path.insert(0, Blocker())
-EXCEPT = {"dhanfast.__main__", "dhanfast._core.live.listener"}  # built against picows
+EXCEPT = {"dhanfast.__main__", "dhanfast._core.live.listener", "dhanfast.app.latency_peer"}
 import dhanfast
 names = ["dhanfast"]
 for found in pkgutil.walk_packages(dhanfast.__path__, "dhanfast."):

@@ -30,7 +30,7 @@ from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast._core.wire.dhan import DhanDecoder
-from dhanfast.app.latency_peer import FILLERS, SEGMENT, TRADED_ID
+from dhanfast.app.latency_packets import FILLERS, SEGMENT, TRADED_ID
 from dhanfast.brokers.dhan.courier import CourierSettings, DhanCourier
 from dhanfast.brokers.dhan.feed import DhanFeed, FeedSettings
 from dhanfast.brokers.dhan.feed_connection import World

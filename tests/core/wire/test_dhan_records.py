@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dhanfast._core.archive.schema import STATS_DTYPE
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
-from dhanfast._core.wire.dhan_packets import decode_many
 from dhanfast._core.wire.dhan import DhanCode, DhanDecoder
+from dhanfast._core.wire.dhan_packets import decode_many
 from dhanfast._core.wire.records import NOTICE_DTYPE, TickFlag
 from dhanfast._core.wire.table import WireInstrument, WireTable
 from dhanfast.errors import BadData
