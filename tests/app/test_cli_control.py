@@ -27,7 +27,8 @@ STATUS = EngineStatus(
     orders_working=2, orders_filled=5, orders_refused=1, orders_unknown=1, feed="connected",
     feed_age_ms=12, packets=1_234_567, gaps=2, broker="connected", token_minutes=605,
     reconciled_ago_s=12, journal="/a/long/way/" * 9 + "20261123-main-paper.dfj",
-    journal_bytes=12_300_000, latency_us={"p50": 8.1, "p99": 22.04}, notes=("one order is unknown at the broker " * 4,),
+    journal_bytes=12_300_000, latency_us={"p50": 8.1, "p99": 22.04},
+    notes=("one order is unknown at the broker " * 4,),
 )  # fmt: skip
 ORDERS = [
     OrderLine(id=1, at_ns=NOW, symbol="BANKNIFTY-Nov2026-FUT", side="BUY", role="entry", qty=1200,
