@@ -17,7 +17,7 @@ import click
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
-from dhanfast.errors import CheckFailed, DhanfastError, StrategyError, UsageError
+from dhanfast.errors import BadData, CheckFailed, DhanfastError, StrategyError, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.app.live_build import Live
@@ -82,8 +82,8 @@ def run_trade(
     """
     import uvloop
 
-    logging_to(config)
-    return uvloop.run(_serve(config, mode, until, export, as_json))
+    with logging_to(config):
+        return uvloop.run(_serve(config, mode, until, export, as_json))
 
 
 def _confirm(config: Config, given: str | None) -> None:
@@ -135,8 +135,9 @@ def _count_down(config: Config) -> None:
         raise click.Abort from None
 
 
-def logging_to(config: Config) -> None:
-    """Log lines on stderr, and in the configured file, with secrets masked."""
+@contextlib.contextmanager
+def logging_to(config: Config) -> Iterator[None]:
+    """Log lines on stderr, and in the configured file, with secrets masked; until it is left."""
     from dhanfast.security.redact import RedactFilter
 
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -145,12 +146,21 @@ def logging_to(config: Config) -> None:
         place = place if place.is_absolute() else config.folders.root / place
         place.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(place, encoding="utf-8"))
+    root, before = logging.getLogger(), logging.getLogger().level
     for handler in handlers:
         handler.addFilter(RedactFilter())
         line = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
         handler.setFormatter(line)
+        root.addHandler(handler)
     logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
-    logging.basicConfig(level=config.log.level.upper(), handlers=handlers, force=True)
+    root.setLevel(config.log.level.upper())
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 async def _serve(
@@ -250,6 +260,8 @@ def _finished(
     """The day's result, None without a bar, and what went wrong first."""
     try:
         return live.engine.run.finish(), failed
+    except BadData:  # no bar: the engine did not live that long
+        return None, failed
     except StrategyError as error:  # of its `on_stop`: the figures stand all the same
         return live.engine.run.so_far(), failed or error
 
