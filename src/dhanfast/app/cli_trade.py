@@ -19,7 +19,7 @@ from dhanfast.app.edge import edge, print_json
 from dhanfast.app.logs import start_logging, stop_logging
 from dhanfast.clock import SystemClock
 from dhanfast.engine.busy_poll import BusyPoll
-from dhanfast.errors import DhanfastError, StrategyError, UsageError
+from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.app.live_build import Live
@@ -225,6 +225,8 @@ def _finished(
     """The day's result, None without a bar, and what went wrong first."""
     try:
         return live.engine.run.finish(), failed
+    except BadData:  # no bar: the engine did not live that long
+        return None, failed
     except StrategyError as error:  # of its `on_stop`: the figures stand all the same
         return live.engine.run.so_far(), failed or error
 

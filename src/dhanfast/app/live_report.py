@@ -201,7 +201,7 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
     if result is None:
         lines.append("No trade of the instrument came while its market was open: nothing to show.")
     else:
-        title = f"{live.mode} · {result.strategy} · {live.contract.symbol} · {result.timeframe}"
+        title = f"{live.mode} · {live.view.strategy} · {live.contract.symbol} · {result.timeframe}"
         lines.append(day.day_text(result, title=title))
     late = f", {run.loop.late:,} too late for their bar" if run.loop.late else ""
     packets = feed.counters.get("packets", 0)
