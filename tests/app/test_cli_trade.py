@@ -264,8 +264,10 @@ def test_real_orders_need_a_doctor_without_red(
 ) -> None:
     words = ("--live", "--confirm-live", "1")
     code, said = refused(tmp_path, monkeypatch, capsys, 1, *words, without="DHAN_ACCESS_TOKEN",
-                         broker__client_id="1")  # fmt: skip
-    assert code == 6 and "RED" in said and "nothing is traded" in said and "begins in" not in said
+                         broker__client_id="1", broker__exchange="",
+                         clock__source="system")  # fmt: skip
+    assert code == 6 and "not ready for real orders" in said and "token: " in said
+    assert "begins in" not in said
     assert not os.path.exists(tmp_path / "home" / "journal")
 
 

@@ -180,8 +180,9 @@ class Account:
         await self.stage.clock.sleep(0.01)
         return self.stage.broker.position + self.stray
 
-    async def closing_price(self, units: int) -> int:
-        return self.price
+    async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
+        units = abs(self.stray) if self.price else 0
+        return units, units * self.price
 
     async def kill_switch(self, on: bool) -> str:
         if self.kill_error is not None:

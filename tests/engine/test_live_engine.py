@@ -264,7 +264,7 @@ def test_units_closed_elsewhere_are_booked_at_their_price(tmp_path: Path) -> Non
     assert trade["exit_value"] == LOT * (PRICE + 2_000)
 
 
-@pytest.mark.parametrize("stray", [LOT, -2 * LOT])
+@pytest.mark.parametrize("stray", [LOT, -LOT, -2 * LOT])
 def test_another_position_at_the_broker_holds_until_they_agree(tmp_path: Path, stray: int) -> None:
     stage = Stage(tmp_path, {1: "buy"}, live=True)
 

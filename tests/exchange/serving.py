@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -73,13 +74,18 @@ class Account:
         return int(face["bid"] + face["ask"]) // 2 // contract.tick * contract.tick
 
 
+@cache
+def market_of(symbol: str, levels: int) -> GeneratedMarket:
+    """A market can be walked through as often as one likes."""
+    return GeneratedMarket(symbol, DAY, seed=1, strikes=11, levels=levels)
+
+
 def make_core(
     symbol: str = "NIFTY", faults: tuple[Fault, ...] = (), *, levels: int = 20, **given: Any
 ) -> ExchangeCore:
     """A core on a generated day, at the open."""
-    market = GeneratedMarket(symbol, DAY, seed=1, strikes=11, levels=levels)
     settings = ExchangeSettings.seeded(1, **given)
-    return ExchangeCore(market, settings, random.Random(1), faults)
+    return ExchangeCore(market_of(symbol, levels), settings, random.Random(1), faults)
 
 
 def make_account(faults: tuple[Fault, ...] = (), minutes: float = 2, **given: Any) -> Account:

@@ -2,8 +2,8 @@ from typing import Any, Self, final
 
 from numpy.typing import NDArray
 
-from dhanfast._core.dealer import Dealer
 from dhanfast._core.broker import Broker
+from dhanfast._core.dealer import Dealer
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog

@@ -3,10 +3,14 @@
 One pass over records in the order they were received:
     a tick      its trade changes what is shown, the open minute and the matching kernel; then the
                 book rows of the same instant; then packets for the clients
-    book rows   change the book; a whole message reaches the kernel when orders work there
+    book rows   change the book; of a whole message the kernel gets all levels when orders
+                work, else the best
 The tape stops after a record that made reports or reached a watched price, so that what must follow
 from it (a stop that rests after its entry filled, an order that waited for a price) happens at that
 time of the market and not later.
+
+A record with the last price and a volume that has not risen tells of no trade: feeds and recorders
+repeat the last trade with every quote.
 
 Where books come as depth the kernel takes quotes from them alone: the same displayed quantity is
 not offered twice.
@@ -48,7 +52,7 @@ cdef class Tape:
     cdef list _books
     cdef list _lanes
     cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
-                    size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil
+                   size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil
     cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil
     cdef void _rows(self, const DepthRow *rows, size_t count, size_t *at, ns_t until_ns,
                     bint through) noexcept nogil

@@ -194,7 +194,7 @@ cdef class Tape:
         return next_tick, next_row, stop
 
     cdef int _step(self, const Tick *ticks, size_t n_ticks, size_t *at_tick, const DepthRow *rows,
-                    size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
+                   size_t n_rows, size_t *at_row, ns_t until_ns) noexcept nogil:
         cdef ns_t now_ns
         cdef int stop
         cdef uint32_t which
@@ -226,12 +226,19 @@ cdef class Tape:
         return REPORTS if self.match.pending_reports else END
 
     cdef int _tick(self, const Tick *tick, ns_t now_ns) noexcept nogil:
-        cdef Tick bare
+        cdef Tick bare, deep
         cdef Face *face
         cdef uint32_t traded = 0
         if tick.instrument >= self.instruments:
             return END
         face = &self.faces[tick.instrument]
+        if tick.price > 0 and tick.price == face.last and tick.volume \
+                and tick.volume <= face.volume:
+            # Recorders of other makes repeat the last trade with every quote. Nobody traded.
+            bare = tick[0]
+            bare.price = 0
+            bare.qty = 0
+            tick = &bare
         if now_ns > self.now_ns:
             self.now_ns = now_ns
         face.seen_ns = now_ns
@@ -255,10 +262,10 @@ cdef class Tape:
             face.low = tick.price if face.low == 0 or tick.price < face.low else face.low
             self._minute(tick, face, traded, now_ns)
         if face.deep and (tick.bid or tick.ask):
-            bare = tick[0]
-            bare.bid = bare.ask = 0
-            bare.bid_qty = bare.ask_qty = 0
-            self.match.tick(&bare)
+            deep = tick[0]
+            deep.bid = deep.ask = 0
+            deep.bid_qty = deep.ask_qty = 0
+            self.match.tick(&deep)
         else:
             self.match.tick(tick)
         if tick.price > 0 and ((face.floor and tick.price <= face.floor)
@@ -327,7 +334,7 @@ cdef class Tape:
         cdef int64_t prices[2][TOP]
         cdef int64_t units[2][TOP]
         cdef int32_t counts[2]
-        cdef int32_t at, which
+        cdef int32_t at, which, limit
         cdef uint32_t lane
         face.deep = 1
         face.seen_ns = now_ns
@@ -339,15 +346,19 @@ cdef class Tape:
         if book.ask.hi > book.ask.lo:
             face.ask = book.ask.levels[book.ask.hi - 1].price
             face.ask_qty = book.ask.levels[book.ask.hi - 1].qty
-        if self.match.live and not (face.bid and face.ask and face.bid >= face.ask):
-            for which in range(2):
-                counts[which] = face_side(face, book, Side.BUY if which == 0 else Side.SELL,
-                                          &levels[0], TOP)
-                for at in range(counts[which]):
-                    prices[which][at] = levels[at].price
-                    units[which][at] = levels[at].qty
-            self.match.depth(instrument, &prices[0][0], &units[0][0], <size_t>counts[0],
-                             &prices[1][0], &units[1][0], <size_t>counts[1], now_ns)
+        # The kernel must always know the best: an order that arrives before the next message meets
+        # what it was told last. A crossed book is no quote.
+        limit = TOP if self.match.live else 1
+        if face.bid and face.ask and face.bid >= face.ask:
+            limit = 0
+        for which in range(2):
+            counts[which] = face_side(face, book, Side.BUY if which == 0 else Side.SELL,
+                                      &levels[0], limit)
+            for at in range(counts[which]):
+                prices[which][at] = levels[at].price
+                units[which][at] = levels[at].qty
+        self.match.depth(instrument, &prices[0][0], &units[0][0], <size_t>counts[0],
+                         &prices[1][0], &units[1][0], <size_t>counts[1], now_ns)
         for lane in range(self.lane_count):
             lane_depth(self.lanes[lane], instrument, face, book)
 

@@ -16,11 +16,13 @@ from dhanfast.errors import DhanfastError
 
 # verb -> (module, attribute, one line for --help)
 COMMANDS = {
+    "auth": ("dhanfast.app.cli_auth", "auth", "Log in to the broker, renew, see who is logged in."),
     "backtest": (
         "dhanfast.app.cli_backtest",
         "backtest",
         "Run a strategy over recorded or generated bars.",
     ),
+    "bench": ("dhanfast.app.cli_bench", "bench", "Measure the engine on this machine."),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",
@@ -55,7 +57,7 @@ COMMANDS = {
     "flatten": (
         "dhanfast.app.cli_control",
         "flatten",
-        "Have the running engine close its position and pause.",
+        "Have the running engine close its position.",
     ),
     "generate": (
         "dhanfast.app.cli_generate",
@@ -107,6 +109,11 @@ COMMANDS = {
         "replay",
         "Replay recorded ticks through the engine, paced or at full speed.",
     ),
+    "secrets": (
+        "dhanfast.app.cli_secrets",
+        "secrets",
+        "Keep PIN, TOTP secret and keys encrypted; move them.",
+    ),
     "trade": (
         "dhanfast.app.cli_trade",
         "trade",
@@ -125,7 +132,7 @@ COMMANDS = {
     "stop-entries": (
         "dhanfast.app.cli_control",
         "stop_entries",
-        "Have the running engine make no entries for the rest of the day.",
+        "Have the running engine make no entries: another word for pause.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

@@ -107,7 +107,9 @@ def toml_text(value: Any) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(toml_text(one) for one in value)}]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value)
 
 
 def _toml_key(key: str) -> str:

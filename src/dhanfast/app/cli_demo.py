@@ -53,9 +53,10 @@ def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | 
     if place is None:
         place = Path(tempfile.mkdtemp(prefix="dhanfast-demo-")) / "run"
     click.echo(f"starting the exchange: a generated day, seed {seed}, at {speed} ...", err=True)
-    with tempfile.TemporaryDirectory(prefix="dhanfast-demo-home-") as home, _exchange(
-        seed, speed
-    ) as told:
+    with (
+        tempfile.TemporaryDirectory(prefix="dhanfast-demo-home-") as home,
+        _exchange(seed, speed) as told,
+    ):
         sets = {
             "broker.exchange": f"http://127.0.0.1:{told['port']}",
             "broker.token": "env:DHAN_ACCESS_TOKEN",

@@ -14,13 +14,14 @@ from dhanfast.app.run_options import exchange_day
 from dhanfast.app.tick_files import speed_of
 from dhanfast.clock import PacedClock, SystemClock
 from dhanfast.engine.settings import clock_time, duration_ns
-from dhanfast.errors import ConfigError, UsageError
+from dhanfast.errors import ConfigError, OutOfCalendar, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.exchange.market import GeneratedMarket, RecordedMarket
     from dhanfast.exchange.server import ExchangeServer
 
 GENERATE_ONLY: Final = ("symbol", "day", "strikes", "ticks", "depth")
+DAYS_BACK: Final = 90
 SECRETS: Final = ("key",)
 
 
@@ -63,8 +64,8 @@ def exchange(**given: Any) -> None:
     on one port; orders are matched against the market. It prints where it listens, the account
     and a token, and ends on Ctrl-C. Money, prices and people in it are not real.
     """
+    settings, speed = _settings(given), speed_of(given["speed"])
     market = _market(given)
-    settings = _settings(given)
     from dhanfast.exchange.core import ExchangeCore
     from dhanfast.exchange.faults import faults_of
     from dhanfast.exchange.server import ExchangeServer, require_aiohttp
@@ -87,7 +88,7 @@ def exchange(**given: Any) -> None:
         server = ExchangeServer(
             core,
             clock,
-            PacedClock(clock, speed_of(given["speed"])),
+            PacedClock(clock, speed),
             start_ns=start_ns,
             host=given["host"],
             port=given["port"],
@@ -99,7 +100,17 @@ def exchange(**given: Any) -> None:
             loop.call_later(span_ns / 1e9, server.stop)
         await server.run(started)
 
-    asyncio.run(serve())
+    with _runner() as runner:
+        runner.run(serve())
+
+
+def _runner() -> asyncio.Runner:
+    """On the faster event loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def _market(given: dict[str, Any]) -> "GeneratedMarket | RecordedMarket":
@@ -112,25 +123,35 @@ def _market(given: dict[str, Any]) -> "GeneratedMarket | RecordedMarket":
             if given[name] is not None:
                 raise UsageError(f"--{name.replace('day', 'date')} goes with --generate")
         return RecordedMarket(given["data"])
-    day = exchange_day(given["day"], "date") or _last_day()
-    return GeneratedMarket(
-        given["symbol"] or "BANKNIFTY",
-        day,
-        seed=given["seed"],
-        strikes=21 if given["strikes"] is None else given["strikes"],
-        levels=int(given["depth"] or 20),
-        ticks=given["ticks"],
-    )
+    wanted = exchange_day(given["day"], "date")
+    days = [wanted] if wanted is not None else _last_days()
+    for day in days:
+        try:
+            return GeneratedMarket(
+                given["symbol"] or "BANKNIFTY",
+                day,
+                seed=given["seed"],
+                strikes=21 if given["strikes"] is None else given["strikes"],
+                levels=int(given["depth"] or 20),
+                ticks=given["ticks"],
+            )
+        except OutOfCalendar:
+            if day == days[-1]:
+                raise
+    raise AssertionError("there is a last day")
 
 
-def _last_day() -> dt.date:
-    """Today, or the last ordinary trading day before."""
+def _last_days() -> list[dt.date]:
+    """Ordinary trading days up to today, the newest first: the tables may end before today."""
     from dhanfast.market.calendar import Calendar, exchange_date
 
     calendar = Calendar.load()
-    today = exchange_date(SystemClock().now_ns())
-    day = min(today, calendar.last)
-    return calendar.previous_trading_day(day + dt.timedelta(days=1), ordinary=True)
+    day = min(exchange_date(SystemClock().now_ns()), calendar.last) + dt.timedelta(days=1)
+    found = []
+    for _ in range(DAYS_BACK):
+        day = calendar.previous_trading_day(day, ordinary=True)
+        found.append(day)
+    return found
 
 
 def _settings(given: dict[str, Any]) -> Any:

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,7 +16,10 @@ import click
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json
-from dhanfast.errors import BadData, CheckFailed, DhanfastError, StrategyError, UsageError
+from dhanfast.app.logs import start_logging, stop_logging
+from dhanfast.clock import SystemClock
+from dhanfast.engine.busy_poll import BusyPoll
+from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.app.live_build import Live
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from dhanfast.reports.result import RunResult
 
 COUNTDOWN_S: Final = 5
-# What a start brings itself: the day's instrument list; an exchange of one's own has its own day.
-OWN_LIST: Final = frozenset({"instruments"})
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _LOG: Final = logging.getLogger("dhanfast.trade")
 
@@ -58,8 +58,10 @@ def trade(
 
     require_live_extra()
     if mode == "live":
+        from dhanfast.app.readiness import require_ready
+
         _confirm(config, confirm_live)
-        _be_ready(config)
+        require_ready(config, SystemClock())
         _count_down(config)
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
@@ -82,8 +84,11 @@ def run_trade(
     """
     import uvloop
 
-    with logging_to(config):
+    handlers = start_logging(config, sys.stderr)
+    try:
         return uvloop.run(_serve(config, mode, until, export, as_json))
+    finally:
+        stop_logging(handlers)
 
 
 def _confirm(config: Config, given: str | None) -> None:
@@ -100,28 +105,8 @@ def _confirm(config: Config, given: str | None) -> None:
         )
 
 
-def _be_ready(config: Config) -> None:
-    """Have the doctor look; what is red is shown.
-
-    Raises:
-        CheckFailed: something is red.
-    """
-    from dhanfast.app.cli_doctor import show
-    from dhanfast.app.readiness import examine
-    from dhanfast.clock import SystemClock
-    from dhanfast.engine.doctor import Level
-
-    found = asyncio.run(examine(config, SystemClock(), live=True, root=config.folders.root))
-    own = OWN_LIST if config.broker.exchange == "" else {*OWN_LIST, "calendar"}
-    reds = [one for one in found if one.level is Level.RED and one.name not in own]
-    if reds:
-        show(reds, err=True)
-        raise CheckFailed(f"{len(reds)} red: nothing is traded; see `dhanfast doctor --live`")
-
-
 def _count_down(config: Config) -> None:
     """Five seconds to think again."""
-    from dhanfast.clock import SystemClock
 
     async def count() -> None:
         words = f"LIVE trading of client {config.client_id()} begins"
@@ -133,34 +118,6 @@ def _count_down(config: Config) -> None:
         asyncio.run(count())
     except KeyboardInterrupt:
         raise click.Abort from None
-
-
-@contextlib.contextmanager
-def logging_to(config: Config) -> Iterator[None]:
-    """Log lines on stderr, and in the configured file, with secrets masked; until it is left."""
-    from dhanfast.security.redact import RedactFilter
-
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if config.log.file:
-        place = Path(config.log.file)
-        place = place if place.is_absolute() else config.folders.root / place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(place, encoding="utf-8"))
-    root, before = logging.getLogger(), logging.getLogger().level
-    for handler in handlers:
-        handler.addFilter(RedactFilter())
-        line = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-        handler.setFormatter(line)
-        root.addHandler(handler)
-    logging.getLogger("dhanfast.feed.picows").setLevel(logging.WARNING)
-    root.setLevel(config.log.level.upper())
-    try:
-        yield
-    finally:
-        root.setLevel(before)
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
 
 
 async def _serve(
@@ -241,15 +198,20 @@ async def _beside(live: "Live", others: Mapping[str, Coroutine[Any, Any, None]])
 
 @contextlib.contextmanager
 def _quiet_machine(config: Config) -> Iterator[None]:
-    """The thread on its core, and no garbage collection while the market is open."""
+    """The thread on its core and awake, no garbage collection while the market is open."""
     if config.engine.pin_core >= 0:
         os.sched_setaffinity(0, {config.engine.pin_core})
+    awake = BusyPoll(asyncio.get_running_loop()) if config.engine.busy_poll else None
+    if awake is not None:
+        awake.start()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield
     finally:
+        if awake is not None:
+            awake.stop()
         gc.enable()
         gc.unfreeze()
 

@@ -360,9 +360,22 @@ def _consistent(config: Config) -> Config:
         refuse("feed.reconnect_first", "must not be longer than feed.reconnect_max")
     if config.simulation.capital.paise < 100:
         refuse("simulation.capital", "must be at least 1 rupee")
+    if config.hosts():
+        _check_hosts(config)
     if config.tree.strategy:
         config.settings()
     return config
+
+
+def _check_hosts(config: Config) -> None:
+    """Refuse addresses that would lose the token, when the file is read."""
+    from dhanfast.brokers.dhan.hosts import Hosts
+
+    try:
+        Hosts(**config.hosts())
+    except ConfigError as error:
+        name = str(error).partition(":")[0]
+        raise ConfigError(f"{config.source(f'broker.{name}')}: broker.{error}") from None
 
 
 def _encode(value: Any) -> Any:

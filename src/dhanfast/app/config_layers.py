@@ -155,7 +155,7 @@ def _converted(value: Any, kind: Any, key: str, source: str, *, text: bool = Fal
     """A value as its field's type."""
     if key == "version" and str(value) != str(VERSION):
         raise ConfigError(f"{source}: version: this program reads version {VERSION}")
-    shown = "" if key.startswith(UNREPEATED) else f" (was {value!r})"
+    shown = "" if key.startswith(UNREPEATED) else f" (was {_short(value)})"
     if text and typing.get_origin(plain_type(kind)) is tuple:
         value = [one.strip() for one in value.split(",") if one.strip()]
     try:
@@ -163,6 +163,12 @@ def _converted(value: Any, kind: Any, key: str, source: str, *, text: bool = Fal
     except msgspec.ValidationError as error:
         words = _plainly(str(error), kind)
     raise ConfigError(f"{source}: {key}: {words}{'' if 'write' in words else shown}")
+
+
+def _short(value: Any) -> str:
+    """A value as far as a message needs it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _hook(kind: type, value: Any) -> Any:
@@ -177,7 +183,9 @@ def _plainly(words: str, kind: Any) -> str:
     """msgspec's words in ours."""
     plain = plain_type(kind)
     if typing.get_origin(plain) is typing.Literal:
-        return "must be one of " + ", ".join(str(one) for one in typing.get_args(plain))
+        return "must be one of " + ", ".join(
+            str(one) for one in typing.get_args(plain) if one != ""
+        )
     if isinstance(plain, types.UnionType):
         return words
     words = re.sub(r" - at `\$.*`$", "", words)

@@ -16,6 +16,7 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
+from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
 from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -24,10 +25,11 @@ from dhanfast.engine.live import LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import BadData, ConfigError, NotAuthenticated, UsageError
-from dhanfast.security.tokens import FixedToken, Token, TokenSource
+from dhanfast.errors import BadData, ConfigError, UsageError
+from dhanfast.security.tokens import TokenSource
 
 if TYPE_CHECKING:
+    from dhanfast.brokers.dhan.courier import DhanCourier
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
@@ -54,34 +56,6 @@ class Live:
     recovered: Recovered | None
 
 
-def hosts_of(config: Config) -> Hosts:
-    """Where the broker is.
-
-    Raises:
-        ConfigError: an address that is none.
-    """
-    return Hosts(**config.hosts())
-
-
-def tokens_of(config: Config, clock: Clock) -> TokenSource:
-    """Who gives the access token that the configuration names.
-
-    Raises:
-        NotAuthenticated: there is none.
-    """
-    named = config.broker.token
-    if named.place == "env":
-        value = config.environ.get(named.name, "")
-        if not value:
-            raise NotAuthenticated(
-                f"no access token: the variable {named.name}, which broker.token names, is not set"
-            )
-        return FixedToken(Token.of_jwt(value, config.client_id()))
-    from dhanfast.app.tokens import stored_tokens
-
-    return stored_tokens(config, hosts_of(config), clock)
-
-
 @contextlib.asynccontextmanager
 async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     """Everything built and connected to each other, nothing started; closed on leaving.
@@ -91,11 +65,19 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     Raises:
         ConfigError, UsageError, NotAuthenticated, BadData: what is missing or does not fit.
     """
-    clock, hosts = SystemClock(), hosts_of(config)
+    from dhanfast.brokers.dhan.web import AioWeb
+    from dhanfast.security.owner import TokenOwner
+
+    clock, hosts = SystemClock(), broker_hosts(config)
     market = await market_of(config, clock)
     contract = contract_of(config, hosts, market, clock)
     async with contextlib.AsyncExitStack() as stack:
-        tokens = tokens_of(config, clock)
+        web = AioWeb()
+        stack.push_async_callback(web.close)
+        owner = TokenOwner(
+            config.folders.secrets / "owner.lock", f"engine {config.engine.run}", clock
+        )
+        tokens = token_source(config, clock, web, owner=owner)
         capital = None
         rest = None
         if mode == "live":
@@ -115,16 +97,17 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if rest is not None:
-            courier = await _courier(config, hosts, tokens, clock, journal, contract)
-            stack.push_async_callback(courier.close)
+            courier = _courier(config, hosts, tokens, clock, journal, contract)
         run = _run(config, settings, market, journal, courier)
+        if courier is not None:
+            courier.on_update = run.loop.use_update
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
         feed = _feed(config, hosts, tokens, clock, run, market, contract)
         engine = _engine(
             config, run, clock, feed, rest=rest, tokens=tokens, hosts=hosts, contract=contract,
-            market=market, holds=_operator_holds(old),
+            market=market, courier=courier, holds=_operator_holds(old),
         )  # fmt: skip
         view = LiveView(
             engine,
@@ -181,9 +164,7 @@ def _journal(
     return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
 
 
-def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config
-) -> dict[str, Any]:
+def _started(old: list[tuple[int, bytes]], capital: int | None, config: Config) -> dict[str, Any]:
     """What the day was started with; the first start decides."""
     for kind, payload in old:
         if kind == Kind.START:
@@ -273,6 +254,7 @@ def _feed(
     from dhanfast.brokers.dhan.feed_requests import Mode, Security
     from dhanfast.brokers.dhan.feed_socket import picows_connect
     from dhanfast.brokers.dhan.feed_watch import Hours, WatchSettings
+    from dhanfast.brokers.link import Backoff
     from dhanfast.market.calendar import Calendar
 
     rng = random.Random(clock.now_ns())
@@ -284,7 +266,10 @@ def _feed(
         for place, each in enumerate((each for each in others if each != wanted), TRADED + 1)
     ]
     intake = FeedIntake(DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock)
-    world = World(clock, rng, tokens, Door(clock, rng), picows_connect)
+    backoff = Backoff(
+        first_s=config.feed.reconnect_first.seconds, most_s=config.feed.reconnect_max.seconds
+    )
+    world = World(clock, rng, tokens, Door(clock, rng), picows_connect, backoff=backoff)
     watch = WatchSettings(stale_s=max(1.0, config.feed.stale_after.seconds))
     feed = DhanFeed(
         hosts.feed,
@@ -299,20 +284,24 @@ def _feed(
     return feed
 
 
-async def _courier(
+def _courier(
     config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, journal: Journal,
     contract: "Contract",
-) -> Any:  # fmt: skip
+) -> "DhanCourier":  # fmt: skip
     """The connections that orders leave by."""
-    from dhanfast.app.courier import dhan_courier
+    from dhanfast.brokers.dhan.courier import CourierSettings, DhanCourier
 
-    return await dhan_courier(config, hosts, tokens, clock, journal.tag, contract)
+    traded = (contract.segment, str(contract.security_id), config.broker.product)
+    settings = CourierSettings(connections=config.engine.warm_orders, proxy=config.order_proxy())
+    return DhanCourier(
+        hosts, tokens, clock, tag=journal.tag, instruments=[traded], settings=settings
+    )
 
 
 def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
-    holds: tuple[str, ...],
+    courier: "DhanCourier | None", holds: tuple[str, ...],
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -341,8 +330,9 @@ def _engine(
         stale_s=config.feed.stale_after.seconds,
     )
     engine = LiveEngine(
-        run, clock, feed, account=account, updates=updates, plan=plan, holds=holds
-    )
+        run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
+        holds=holds,
+    )  # fmt: skip
     return engine
 
 
@@ -357,7 +347,5 @@ def require_live_extra() -> None:
         import picows
         import uvloop
     except ImportError as error:
-        raise UsageError(
-            f"trading needs {error.name}: pip install 'dhanfast[live]'"
-        ) from None
+        raise UsageError(f"trading needs {error.name}: pip install 'dhanfast[live]'") from None
     del aiohttp, picows, uvloop

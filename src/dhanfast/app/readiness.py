@@ -3,6 +3,7 @@
 `examine` is what `dhanfast doctor` shows and what `dhanfast trade --live` asks first.
 """
 
+import asyncio
 import contextlib
 import datetime as dt
 import importlib.util
@@ -14,14 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dhanfast.app.broker_session import open_rest
+from dhanfast.app.broker_session import broker_hosts, open_rest
 from dhanfast.app.config import Config
 from dhanfast.app.config_folders import MODES
 from dhanfast.clock import Clock
 from dhanfast.engine import doctor
 from dhanfast.engine.control import engines
 from dhanfast.engine.doctor import BrokerFacts, Finding
-from dhanfast.errors import DhanfastError, NotAuthenticated
+from dhanfast.errors import CheckFailed, DhanfastError, NotAuthenticated
 from dhanfast.market.calendar import Calendar, exchange_date
 
 if TYPE_CHECKING:
@@ -185,6 +186,25 @@ def judged(facts: BrokerFacts, now_ns: int, live: bool) -> list[Finding]:
     if live:
         found += [doctor.check_ip(facts.ip), doctor.check_funds(facts.funds)]
     return found
+
+
+def require_ready(config: Config, clock: Clock) -> None:
+    """Refuse real orders while the doctor finds anything red.
+
+    An exchange on this machine takes no real orders: it is not examined.
+
+    Raises:
+        CheckFailed: something is red; the message names each with its remedy.
+    """
+    if broker_hosts(config).is_loopback:
+        return
+    found = asyncio.run(examine(config, clock, live=True, root=config.folders.root))
+    reds = [one for one in found if one.level is doctor.Level.RED]
+    if reds:
+        listed = "".join(f"\n  {one.name}: {one.said}; {one.remedy}" for one in reds)
+        raise CheckFailed(
+            f"not ready for real orders:{listed}\n  all checks: dhanfast doctor --live"
+        )
 
 
 def repaired(config: Config | None, root: Path, findings: list[Finding]) -> list[str]:

@@ -444,7 +444,9 @@ def repair_folders(root: Path, modes: Mapping[str, int]) -> list[str]:
     root.mkdir(parents=True, exist_ok=True)
     for name, mode in modes.items():
         folder = root / name
-        if not folder.is_symlink() and not folder.exists():
+        if folder.is_symlink():
+            continue  # somebody else's: for a person to look at
+        if not folder.exists():
             folder.mkdir(mode=mode)
             folder.chmod(mode)
             done.append(f"made {folder}")

@@ -82,6 +82,18 @@ class UpdateService(Protocol):
         ...
 
 
+class CourierService(Protocol):
+    """Keeps the connections that requests leave by."""
+
+    async def run(self) -> None:
+        """Until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Await what is in flight, then end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LivePlan:
     """How a live engine behaves.
@@ -109,7 +121,7 @@ class LiveEngine:
 
     Args:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
-        account, updates: of a real broker; None on paper.
+        account, updates, courier: of a real broker; None on paper.
         plan: how it behaves. holds: reasons that hold from the start.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
@@ -123,11 +135,12 @@ class LiveEngine:
         *,
         account: Account | None = None,
         updates: UpdateService | None = None,
+        courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
-        self.account, self.updates = account, updates
+        self.account, self.updates, self.courier = account, updates, courier
         self.plan = plan or LivePlan()
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
@@ -150,7 +163,7 @@ class LiveEngine:
         """When the account was last compared with the broker's, UTC ns; 0 = not yet."""
         return 0 if self._reconciler is None else self._reconciler.compared_ns
 
-    # ---- life -----------------------------------------------------------------------------------
+    # ---- life ------------------------------------------------------------------------------------
 
     async def serve(self) -> None:
         """Run until told to stop, the day's end, or an error that ends it.
@@ -169,6 +182,9 @@ class LiveEngine:
             if self.updates is not None:
                 updates = self._service("order updates", self.updates)
                 group.create_task(self._until_failed(updates))
+            if self.courier is not None:
+                orders = self._service("order connections", self.courier)
+                group.create_task(self._until_failed(orders))
             if self.account is not None:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
             await self._stop.wait()
@@ -179,6 +195,8 @@ class LiveEngine:
             await self.feed.close()
             if self.updates is not None:
                 await self.updates.close()
+            if self.courier is not None:
+                await self.courier.close()  # last: what is in flight is awaited
         if self._failures:
             raise _together(self._failures)
 
@@ -208,7 +226,9 @@ class LiveEngine:
         self.notes.append(str(error) or type(error).__name__)
         self.stop()
 
-    async def _service(self, name: str, service: FeedService | UpdateService) -> None:
+    async def _service(
+        self, name: str, service: FeedService | UpdateService | CourierService
+    ) -> None:
         await service.run()
         if not self.stopping:
             raise DhanfastError(f"the {name} ended, and nobody had told it to")

@@ -1,8 +1,9 @@
 """A live run beside the broker's books: the broker is right about positions, we about intent.
 
 A difference must be seen twice in a row, with no request in flight, to be believed: a fill may lie
-between two reads. Units of ours that are gone at the broker were closed elsewhere and are booked
-as such. Anything else is told of, and nobody trades on it.
+between two reads. Units of ours that are gone at the broker, and that trades of somebody else
+explain, were closed elsewhere and are booked as such. Anything else is told of, and nobody trades
+on it.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from dhanfast._core.live.records import Seen
 from dhanfast.clock import Clock
 from dhanfast.engine.live import LiveRun
 
+SLACK_NS: Final = 5_000_000_000  # between the clocks of engine and broker
 AGREE_AFTER: Final = 2  # looks in a row at which the two must differ to be believed
 _LOG: Final = logging.getLogger("dhanfast.engine")
 
@@ -31,8 +33,8 @@ class Account(Protocol):
         """Signed units held of what is traded."""
         ...
 
-    async def closing_price(self, units: int) -> int:
-        """Average price in paise at which others closed the last `units`; 0 when nobody knows."""
+    async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
+        """(units, value in paise) that orders of others traded on a side since a market time."""
         ...
 
     async def kill_switch(self, on: bool) -> str:
@@ -77,6 +79,7 @@ class Reconciler:
         self._differed = 0
         self._unknown: frozenset[int] = frozenset()
         self.compared_ns = 0
+        self._agreed_ns = clock.now_ns()
         self.said: set[str] = set()
 
     async def compare(self) -> Verdict:
@@ -108,7 +111,7 @@ class Reconciler:
                 "know it: cancel it in the broker's terminal, or `dhanfast panic`"
             )
         if theirs == ours:
-            self._differed = 0
+            self._differed, self._agreed_ns = 0, self.compared_ns
             return Verdict(settled=True, agreed=True)
         self._differed += 1
         if self._differed < AGREE_AFTER:
@@ -137,12 +140,15 @@ class Reconciler:
     async def _difference(self, ours: int, theirs: int) -> Verdict:
         """The broker's position is another than ours, and stays so."""
         if ours and ours * theirs >= 0 and abs(theirs) < abs(ours):
-            closed = abs(ours) - abs(theirs)
-            price = await self._account.closing_price(closed)
-            price = price or self._run.portfolio.position(0)["mark"]
-            self._run.loop.command(
-                Command.CLOSED_ELSEWHERE, self._clock.now_ns(), units=closed, price=price
-            )
+            # A position list may lag behind its orders: only somebody else's trades explain it.
+            missing = abs(ours) - abs(theirs)
+            since_ns = self._run.loop.market_time(self._agreed_ns) - SLACK_NS
+            units, value = await self._account.closed_elsewhere(-1 if ours > 0 else 1, since_ns)
+            price = value // units if units == missing else 0
+            if price:
+                self._run.loop.command(
+                    Command.CLOSED_ELSEWHERE, self._clock.now_ns(), units=missing, price=price
+                )
             booked = abs(ours) - abs(self._run.kernel.position)
             if booked:
                 _LOG.warning("%d units were closed elsewhere: booked at %.2f", booked, price / 100)

@@ -177,7 +177,7 @@ class Alerts:
             "triggeredTime": _utc(one.triggered_ns) if one.triggered_ns else None,
             "lastPrice": f"{self._core.last(one.contract) / 100:.2f}",
             "condition": one.condition,
-            "orders": one.orders,
+            "orders": [{"discQuantity": "0", "triggerPrice": "0", **order} for order in one.orders],
         }
 
     # ---- the market ----

@@ -26,7 +26,7 @@ MINUTE_NS: Final = 60 * SECOND
 INTERVALS: Final = (1, 5, 15, 25, 60)
 INTRADAY_DAYS: Final = 90
 ROLLING_DAYS: Final = 30
-HISTORY_DAYS: Final = 400  # generated days are made one by one: more would take minutes
+HISTORY_DAYS: Final = 250  # generated days are made one by one: more would take minutes
 FIELDS: Final = frozenset({
     "securityId", "exchangeSegment", "instrument", "expiryCode", "oi", "fromDate", "toDate",
     "interval",

@@ -88,7 +88,7 @@ class Control:
         """`POST /pnlExit`: leave everything at a profit or a loss."""
         body = Body(call.raw, PNL_FIELDS)
         products = body.records("productType", len(PNL_PRODUCTS))
-        if any(product not in PNL_PRODUCTS for product in products):
+        if any(product not in tuple(PNL_PRODUCTS) for product in products):
             raise bad_input("productType is invalid")
         profit, loss = body.money("profitValue"), body.money("lossValue")
         if profit <= 0 and loss <= 0:

@@ -16,6 +16,7 @@ from dhanfast._core.match import Match
 from dhanfast._core.risk import Gate
 from dhanfast._core.tape import Tape
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
+from dhanfast.errors import PoolFull
 from dhanfast.exchange.access import Access
 from dhanfast.exchange.alerts import Alerts
 from dhanfast.exchange.answers import Refusal, Reply, bad_input
@@ -26,7 +27,7 @@ from dhanfast.exchange.contracts import Contract, Contracts
 from dhanfast.exchange.control import Control
 from dhanfast.exchange.desk import Desk
 from dhanfast.exchange.faults import Fault, FaultMenu, menu_for
-from dhanfast.exchange.feeds import Feeds
+from dhanfast.exchange.feeds import FeedLink, Feeds, kind_of
 from dhanfast.exchange.files import Files
 from dhanfast.exchange.forever import ForeverOrders
 from dhanfast.exchange.limits import Limits
@@ -212,6 +213,7 @@ class ExchangeCore:
         for contract in self.contracts:
             self._match.start_session(contract.index, self.sessions[contract.index][0])
         self.desk.drain()
+        self.desk.expire(self.now_ns)
 
     def watch(self, contract: Contract) -> None:
         """Have the tape stop at the nearest prices that anybody waits for."""
@@ -283,6 +285,39 @@ class ExchangeCore:
             "faults": dict(self.mishaps.counts),
         }
 
+    # ---- sockets ----
+
+    def connect(
+        self, path: str, query: Mapping[str, str], real_ns: int | None = None
+    ) -> FeedLink | None:
+        """Take a WebSocket's handshake; None where nothing is served.
+
+        The link is closed from the start when the client may not stay: see `FeedLink.bare`.
+        """
+        kind = kind_of(path, query)
+        self.real_ns = max(self.real_ns, real_ns or 0)
+        return None if kind is None else self.feeds.open(kind, query, self.real_ns)
+
+    def receive(self, link: FeedLink, message: str | bytes, real_ns: int | None = None) -> None:
+        """Take a message of a client."""
+        self.real_ns = max(self.real_ns, real_ns or 0)
+        self.feeds.receive(link, message, self.real_ns)
+
+    def take_frames(self, link: FeedLink) -> list[bytes]:
+        """The messages that wait for a link, one an entry; then none wait.
+
+        Those of order updates are JSON; `take_updates` must have been called before.
+        """
+        if link.lane is not None:
+            return link.lane.messages()
+        messages = [msgspec.json.encode(message) for message in link.outbox]
+        link.outbox.clear()
+        return messages
+
+    def disconnect(self, link: FeedLink) -> None:
+        """A connection has gone."""
+        self.feeds.forget(link)
+
     # ---- requests ----
 
     def request(
@@ -334,6 +369,8 @@ class ExchangeCore:
             call = Call(method, path, args, query, headers, self._decoded(body, route),
                         self.now_ns, self.real_ns, peer)  # fmt: skip
             return route.handler(call)
+        except PoolFull as error:
+            return Refusal(500, 908, str(error)).reply()
         except Refusal as refusal:
             portal = refusal.status == 429 and self.settings.limit_shape == "portal"
             return refusal.reply(portal=portal)

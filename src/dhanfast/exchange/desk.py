@@ -80,6 +80,7 @@ class Desk:
         self._by_match: dict[int, Ticket] = {}
         self._last_match = 0
         self._exchange_ids = 0
+        self._waiting: list[Ticket] = []
         self.on_fill: list[Callable[[Ticket, int, int, int], None]] = []
         self.on_end: list[Callable[[Ticket, int], None]] = []
 
@@ -104,6 +105,7 @@ class Desk:
             self._reject(ticket, refusal[0], refusal[1].format(id=ticket.order_id), now_ns)
         elif wish.amo and now_ns < self._open_ns(ticket.contract):
             ticket.status = "PENDING"
+            self._waiting.append(ticket)
             self._changed(ticket, CONFIRMED, now_ns)
         else:
             self.send(ticket, now_ns)
@@ -136,11 +138,12 @@ class Desk:
     def release(self, now_ns: int) -> None:
         """Send what was waiting for the open."""
         waits = {"PRE_OPEN": 0, "OPEN": 0, "OPEN_30": 30, "OPEN_60": 60}
-        for ticket in self.blotter.tickets:
+        for ticket in self._waiting:
             if ticket.wish.amo and ticket.status == "PENDING" and not ticket.match_id:
                 due_ns = self._open_ns(ticket.contract) + waits[ticket.wish.amo] * 60_000_000_000
                 if now_ns >= due_ns:
                     self.send(ticket, now_ns)
+        self._waiting = [one for one in self._waiting if one.is_open and not one.match_id]
 
     def _priced(self, wish: Wish) -> tuple[Wish, str]:
         """A market order gets the limit that protects it; so does a stop's, when that is done."""
@@ -331,7 +334,7 @@ class Desk:
         if held:
             ticket.qty, ticket.price, ticket.trigger = qty, wish.price, wish.trigger
             self._changed(ticket, CONFIRMED, now_ns)
-        elif same:
+        elif same and "next" not in ticket.extra:
             self.shift(ticket, qty, wish.price, wish.trigger, now_ns)
         else:
             self._replace(ticket, qty, wish, now_ns)
@@ -346,13 +349,25 @@ class Desk:
             raise bad_order(TEXTS["margin"].format(id=ticket.order_id, short=f"{-after / 100:.2f}"))
 
     def _replace(self, ticket: Ticket, qty: int, wish: Wish, now_ns: int) -> None:
-        """End what works, and send the rest on new terms under the same number."""
-        old = ticket.match_id
-        del self._by_match[old]
-        self._match.cancel_order(old, now_ns)
-        ticket.qty, ticket.price, ticket.trigger = qty, wish.price, wish.trigger
-        ticket.replacing = True
+        """End what works; when the exchange says so, the rest is sent on new terms.
+
+        What fills in between belongs to the order: nothing is sent twice.
+        """
+        ticket.extra["next"] = (qty, wish)
+        self._match.cancel_order(ticket.match_id, now_ns)
+        self.drain()
+
+    def _resume(self, ticket: Ticket, now_ns: int) -> None:
+        """Send what is left of an order that was ended to be sent again."""
+        qty, wish = ticket.extra.pop("next")
         ticket.extra.pop("triggered", None)
+        self._by_match.pop(ticket.match_id, None)
+        ticket.match_id = 0
+        ticket.qty, ticket.price, ticket.trigger = qty, wish.price, wish.trigger
+        if ticket.filled >= qty:
+            self._end(ticket, "TRADED", CONFIRMED, now_ns)
+            return
+        ticket.replacing = True
         self.send(ticket, now_ns)
 
     def cancel(self, ticket: Ticket, now_ns: int) -> Ticket:
@@ -363,6 +378,7 @@ class Desk:
         """
         if not ticket.is_open:
             raise bad_order(f"Order {ticket.order_id} is {ticket.status.lower()}, not pending")
+        ticket.extra.pop("next", None)
         if ticket.match_id:
             self._match.cancel_order(ticket.match_id, now_ns)
             self.drain()
@@ -376,10 +392,16 @@ class Desk:
         Args:
             status: of the rest: REJECTED or CANCELLED.
         """
+        ticket.extra["broken"] = status
         if ticket.match_id:
-            self._by_match.pop(ticket.match_id, None)
             self._match.cancel_order(ticket.match_id, now_ns)
             self.drain()
+        else:
+            self._break(ticket, now_ns)
+
+    def _break(self, ticket: Ticket, now_ns: int) -> None:
+        """The kernel has let go of an order that is to be broken up."""
+        status = ticket.extra.pop("broken")
         half = ticket.left // 2 // ticket.contract.lot * ticket.contract.lot
         if half:
             self._fill(ticket, half, ticket.price, now_ns)
@@ -387,6 +409,12 @@ class Desk:
             ticket.error_code = "EXCH:16388"
             ticket.error_text = "EXCH:16388:The rest of the order is rejected by the exchange"
         self._end(ticket, status, ticket.error_text or status, now_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """End what was never sent: the day is over."""
+        for ticket in self.blotter.working:
+            if not ticket.match_id:
+                self._end(ticket, "EXPIRED", "EXPIRED", now_ns)
 
     # ---- what the kernel says ----
 
@@ -409,6 +437,10 @@ class Desk:
             self._changed(ticket, "TRIGGERED", now_ns)
         elif kind == ReportKind.REJECTED:
             self._refused(ticket, int(report["left"]), RejectReason(int(report["reason"])), now_ns)
+        elif kind == ReportKind.CANCELLED and "broken" in ticket.extra:
+            self._break(ticket, now_ns)
+        elif kind == ReportKind.CANCELLED and "next" in ticket.extra:
+            self._resume(ticket, now_ns)
         else:
             ioc = ticket.validity == "IOC" and kind == ReportKind.EXPIRED
             status = "CANCELLED" if kind == ReportKind.CANCELLED else "EXPIRED"
@@ -416,7 +448,7 @@ class Desk:
 
     def _accepted(self, ticket: Ticket, left: int, now_ns: int) -> None:
         ticket.exchange_ns = now_ns
-        if ticket.status == "TRANSIT":
+        if not ticket.exchange_id:
             self._exchange_ids += 1
             ticket.exchange_id = f"{1_300_000_000_000_000 + self._exchange_ids}"
             ticket.status = "PENDING"

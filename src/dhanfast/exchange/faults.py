@@ -20,7 +20,8 @@ UPDATE_KINDS: Final = frozenset(
     {"update-drop", "update-delay", "update-duplicate", "update-reorder"}
 )
 EVENT_KINDS: Final = frozenset({"mute", "unmute", "disconnect", "token-expiry", "clock-step"})
-KINDS: Final = REQUEST_KINDS | UPDATE_KINDS | EVENT_KINDS
+HANDSHAKE_KINDS: Final = frozenset({"handshake-429"})
+KINDS: Final = HANDSHAKE_KINDS | REQUEST_KINDS | UPDATE_KINDS | EVENT_KINDS
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Fault:
         Raises:
             ConfigError: an unknown kind, or a number out of range.
         """
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ConfigError(f"fault.kind is {self.kind!r}; choose of {', '.join(sorted(KINDS))}")
         ranges: tuple[tuple[str, float, float], ...] = (
             ("probability", 0.0, 1.0), ("count", 0, 10**9), ("after", 0, 10**9),
@@ -158,6 +159,10 @@ class FaultMenu:
     def for_request(self, method: str, path: str, now_ns: int) -> Fault | None:
         """The fault that strikes a request, if any."""
         return self._struck(REQUEST_KINDS, now_ns, method, path)
+
+    def for_handshake(self, path: str, now_ns: int) -> Fault | None:
+        """The fault that strikes a WebSocket's handshake, if any."""
+        return self._struck(HANDSHAKE_KINDS, now_ns, "GET", path)
 
     def for_update(self, now_ns: int) -> Fault | None:
         """The fault that strikes an order update, if any."""

@@ -1,6 +1,7 @@
 """Days before the exchange's own, generated when asked for: minute bars of every instrument."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ MINUTE_NS: Final = 60_000_000_000
 TICKS_A_MINUTE: Final = 12  # of each instrument: prices do not depend on how many are drawn
 MINUTES: Final = 375
 DAYS_KEPT: Final = 48
+SHARE_TICK: Final = 5
+SHARE_UNITS: Final = 220  # a tick of history stands for so many traded
+GROUPS: Final = (("IDX", "FUT"), ("CE", "PE"))  # drawn together
 STRIKES_MAX: Final = 61
 
 
@@ -24,10 +28,20 @@ class History:
 
     Args:
         symbol: of the index. seed: of the market. strikes: of the market's chain.
+        shares: by symbol, and where they open today, paise; they follow the index.
+        opened: where the index opens today, paise.
     """
 
-    def __init__(self, symbol: str, seed: int, strikes: int) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        seed: int,
+        strikes: int,
+        shares: Mapping[str, int] | None = None,
+        opened: float = 1.0,
+    ) -> None:
         self.symbol = symbol
+        self._shares = {name: price / opened for name, price in (shares or {}).items()}
         self._seed = seed
         self._strikes = min(3 * strikes, STRIKES_MAX) | 1
         self._days: OrderedDict[date, Day | None] = OrderedDict()
@@ -60,27 +74,40 @@ class History:
             chosen = Calendar.load().day(on)
             if chosen is None or not chosen.windows or chosen.is_special:
                 return None
-            count = (2 + 2 * self._strikes) * MINUTES * TICKS_A_MINUTE
-            plan = tick_day(self.symbol, on, seed=self._seed, ticks=count, strikes=self._strikes)
+            plan = tick_day(self.symbol, on, seed=self._seed, strikes=self._strikes)
         except (OutOfCalendar, UsageError):
             return None
-        batches = [batch.ticks for batch in plan]
-        return Day(on, plan.instruments, minute_bars(np.concatenate(batches)))
+        return Day(on, plan.instruments, self._bars, self._shares)
+
+    def _bars(self, on: date, kinds: tuple[str, ...], count: int) -> NDArray[Any]:
+        """Bars of all instruments of some kinds, numbered among themselves."""
+        plan = tick_day(self.symbol, on, seed=self._seed, strikes=self._strikes,
+                        ticks=count * MINUTES * TICKS_A_MINUTE, instruments=kinds)  # fmt: skip
+        return minute_bars(np.concatenate([batch.ticks for batch in plan]))
 
 
 class Day:
-    """One earlier day.
+    """One earlier day; its bars are drawn when they are asked for, the options' apart.
+
+    Args:
+        make: draws the bars of a day's instruments of some kinds.
+        shares: by symbol, and their price in parts of the index's.
 
     Attributes:
         date: of the day. instruments: that traded, by symbol.
     """
 
     def __init__(
-        self, on: date, instruments: tuple[TickInstrument, ...], bars: NDArray[Any]
+        self,
+        on: date,
+        instruments: tuple[TickInstrument, ...],
+        make: Callable[[date, tuple[str, ...], int], NDArray[Any]],
+        shares: Mapping[str, float],
     ) -> None:
         self.date = on
         self.instruments = {one.symbol: one for one in instruments}
-        self._bars = bars
+        self._make, self._shares = make, shares
+        self._made: dict[tuple[str, ...], dict[str, NDArray[Any]]] = {}
 
     def bars(self, symbol: str) -> NDArray[Any]:
         """Minutes of an instrument; none when it did not trade.
@@ -88,11 +115,28 @@ class Day:
         Shape:
             BAR_DTYPE[n].
         """
+        if symbol in self._shares:
+            return self._share(symbol)
         one = self.instruments.get(symbol)
         if one is None:
-            return self._bars[:0]
-        found: NDArray[Any] = self._bars[self._bars["instrument"] == one.index]
-        return found
+            return np.empty(0, BAR_DTYPE)
+        kinds = next(group for group in GROUPS if one.kind in group)
+        if kinds not in self._made:
+            mine = [each.symbol for each in self.instruments.values() if each.kind in kinds]
+            bars = self._make(self.date, kinds, len(mine))
+            self._made[kinds] = {
+                name: bars[bars["instrument"] == place] for place, name in enumerate(mine)
+            }
+        return self._made[kinds][symbol]
+
+    def _share(self, symbol: str) -> NDArray[Any]:
+        index = next(one.symbol for one in self.instruments.values() if one.kind == "IDX")
+        bars = self.bars(index).copy()
+        for name in ("open", "high", "low", "close"):
+            level = bars[name] * self._shares[symbol]
+            bars[name] = np.rint(level / SHARE_TICK).astype(np.int64) * SHARE_TICK
+        bars["volume"] = bars["ticks"].astype(np.int64) * SHARE_UNITS
+        return bars
 
     def options(self, right: str) -> list[TickInstrument]:
         """Calls (CE) or puts (PE) by strike."""

@@ -30,6 +30,7 @@ from dhanfast.market.tickday import TickInstrument, tick_day
 from dhanfast.storage.archive.listing import Listed
 from dhanfast.storage.archive.reader import ArchiveReader
 
+LEVELS_MAX: Final = 200  # an archive does not say how deep its books are
 BATCH: Final = 8_192
 INDEX_EVERY: Final = 5  # an equity has a record for each fifth of the index
 MARGIN_E9: Final = 150_000_000  # of a future whose rate is in no table
@@ -125,16 +126,19 @@ class GeneratedMarket:
                              depth_levels=levels, batch=BATCH)  # fmt: skip
         self.label, self.generated, self.levels = self.plan.label, True, levels
         self.day = trading_day(day)
-        self.history: History | None = History(symbol, seed, strikes)
         self._equities = tuple(equities)
+        shares = {one.symbol: one.price for one in self._equities}
+        opened = float(self.plan.parts["index"][0])
+        self.history: History | None = History(symbol, seed, strikes, shares, opened)
         listed = [self._listed(one) for one in self.plan.instruments]
-        shares = [
-            Contract(len(listed) + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
+        first = len(listed)
+        listed += [
+            Contract(first + at, "NSE_EQ", one.security_id, one.symbol, "EQ", one.symbol, 1,
                      EQUITY_TICK, isin=one.isin, name=one.name,
                      band_low=_band(one.price, 9), band_high=_band(one.price, 11))
             for at, one in enumerate(self._equities)
         ]  # fmt: skip
-        self.contracts = Contracts([*listed, *shares])
+        self.contracts = Contracts(listed)
 
     def _listed(self, one: TickInstrument) -> Contract:
         symbol, day = self.plan.symbol, self.plan.day
@@ -218,7 +222,7 @@ class RecordedMarket:
             self.day = trading_day(exchange_date(span[0]))
             used = {int(key) for key in reader.keys("ticks")}
             listed = [one for number, one in sorted(reader.instruments.items()) if number in used]
-            self.levels = 20 if "depth" in reader.streams else 0
+            self.levels = LEVELS_MAX if "depth" in reader.streams else 0
         if not listed:
             raise BadData(f"{path}: its instruments are not described; import it again")
         self._numbers = [one.index for one in listed]

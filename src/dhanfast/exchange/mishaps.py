@@ -46,6 +46,10 @@ class Mishaps:
         fault = self._core.faults.for_request(method, path, self._core.now_ns)
         return self._counted(fault)
 
+    def for_handshake(self, path: str) -> Fault | None:
+        """The fault that strikes a WebSocket's handshake: it is answered with 429."""
+        return self._counted(self._core.faults.for_handshake(path, self._core.now_ns))
+
     def instead(self, fault: Fault, path: str) -> Reply:
         """The answer to a request that is not looked at."""
         if fault.kind == "http-429":

@@ -197,6 +197,7 @@ class Blotter:
         self.tickets: list[Ticket] = []
         self._by_id: dict[str, Ticket] = {}
         self._by_correlation: dict[str, Ticket] = {}
+        self._live: list[Ticket] = []
 
     def open(self, wish: Wish, now_ns: int, **given: Any) -> Ticket:
         """Write a new order down."""
@@ -204,6 +205,7 @@ class Blotter:
         order_id = f"112{self._day_text}{number:06}"
         ticket = Ticket(number, order_id, wish, now_ns, **given)
         self.tickets.append(ticket)
+        self._live.append(ticket)
         self._by_id[ticket.order_id] = ticket
         if wish.correlation is not None:
             self._by_correlation[wish.correlation] = ticket
@@ -220,4 +222,5 @@ class Blotter:
     @property
     def working(self) -> list[Ticket]:
         """Orders that may still fill."""
-        return [ticket for ticket in self.tickets if ticket.is_open]
+        self._live = [ticket for ticket in self._live if ticket.is_open]
+        return list(self._live)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from dhanfast.clock import PacedClock, SystemClock
-from dhanfast.errors import ConfigError, UsageError
+from dhanfast.errors import ConfigError, DhanfastError, UsageError
 from dhanfast.exchange.answers import Fate, Reply, answer
 from dhanfast.exchange.core import ExchangeCore
 from dhanfast.exchange.faults import fault_of
@@ -25,6 +25,7 @@ STEP_S: Final = (0.0005, 0.02)  # shortest and longest pause between two looks a
 MAX_STEP_NS: Final = SECOND  # of the market, at full speed
 REQUEST_MAX: Final = 1 << 20
 LINGER: Final = struct.pack("ii", 1, 0)  # closing sends a reset
+KEEP_ALIVE_S: Final = 3_600.0  # of idle HTTP connections: clients keep theirs warm
 PING: Final = b"\x89\x00"
 CLOSE: Final = b"\x88\x02\x03\xe8"  # 1000
 
@@ -87,6 +88,14 @@ def text_frame(payload: bytes) -> bytes:
     return struct.pack(">BBQ", 0x81, 127, size) + payload
 
 
+def first_of(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first exception of a group that is not one itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def require_aiohttp() -> Any:
     """The library behind the server.
 
@@ -147,7 +156,7 @@ class ExchangeServer:
         app = web.Application(client_max_size=REQUEST_MAX)
         app.router.add_route("*", "/{tail:.*}", self._serve)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None,
-                               shutdown_timeout=0.5)  # fmt: skip
+                               keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.5)  # fmt: skip
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._host, self.port, reuse_address=True)
@@ -157,22 +166,17 @@ class ExchangeServer:
             self._market.start(self._start_ns)
             started(self)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._until_stopped(self._pump()))
-                tasks.create_task(self._until_stopped(self._keep_alive()))
+                work = [tasks.create_task(self._pump()), tasks.create_task(self._keep_alive())]
+                await self._stop.wait()
+                for task in work:
+                    task.cancel()
+        except* DhanfastError as group:
+            raise first_of(group) from None
         finally:
             for connection in list(self._connections.values()):
                 connection.link.close()
                 connection.flush(1)
             await runner.cleanup()
-
-    async def _until_stopped(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stop.wait())
-        done, _ = await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        for one in (task, stop):
-            if one not in done:
-                one.cancel()
-        await asyncio.gather(task, stop, return_exceptions=task not in done)
 
     # ---- time ----
 
@@ -280,16 +284,18 @@ class ExchangeServer:
     # ---- WebSockets ----
 
     async def _socket(self, request: "web.Request") -> "web.StreamResponse":
-        kind = kind_of(request.path, request.query)
-        if kind is None:
+        if kind_of(request.path, request.query) is None:
             missing: web.StreamResponse = self._web.Response(status=404)
             return missing
+        if self.core.mishaps.for_handshake(request.path) is not None:
+            refused: web.StreamResponse = self._web.Response(status=429)
+            return refused
         # Frames are written to the transport as they were made: never masked, never compressed.
         ws = self._web.WebSocketResponse(autoping=False, compress=False, timeout=1.0)
         await ws.prepare(request)
         transport = request.transport
-        link = self.core.feeds.open(kind, dict(request.query), self._clock.now_ns())
-        if transport is None or link.closed:
+        link = self.core.connect(request.path, dict(request.query), self._clock.now_ns())
+        if transport is None or link is None or link.closed:
             reset(transport)
             return ws  # type: ignore[no-any-return]
         connection = Connection(link, transport, self._clock.monotonic_ns())
@@ -309,7 +315,7 @@ class ExchangeServer:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 # What is subscribed now must not begin before what the market has done by now.
                 self.core.advance(self._market.now_ns(), self._clock.now_ns())
-                self.core.feeds.receive(connection.link, message.data, self._clock.now_ns())
+                self.core.receive(connection.link, message.data, self._clock.now_ns())
                 self._flush()
             elif message.type == WSMsgType.PING:
                 await ws.pong(message.data)

@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import json
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -406,3 +408,70 @@ def test_settings_out_of_range_are_refused() -> None:
         made(order_stub.Hosts(), proxy="https://u:password1@h:1")
     assert "password1" not in str(caught.value)
     assert "password1" not in repr(CourierSettings(proxy="http://u:password1@h:1"))
+
+
+def test_a_listener_that_raises_loses_nobodys_answer(monkeypatch: Any) -> None:
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)  # native code cannot raise it on
+
+    async def work() -> None:
+        async with opened(connections=1, queue_s=0.05) as desk:
+            listen = desk.courier.on_answer
+
+            def failing(answer: Any) -> None:
+                listen(answer)
+                raise ValueError("listener")
+
+            desk.courier.on_answer = failing
+            desk.stub.faults.append("hang")
+            for number in (1, 2, 3):
+                desk.courier.carry_intent(intent(number))
+            await desk.until(lambda: len(desk.answers) == 2)  # two waited for too long
+            await desk.until(lambda: bool(desk.stub.held))
+            desk.stub.release()
+            await desk.answer(1)
+            desk.courier.carry_intent(intent(4))
+            await desk.answer(4)
+            told = sorted(int(answer["intent"]) for answer in desk.answers)
+            assert told == [1, 2, 3, 4] and desk.courier.in_flight == 0
+            assert [str(one.exc_value) for one in raised] == ["listener"] * 4
+
+    asyncio.run(work())
+
+
+def test_outside_of_a_loop_nothing_leaves() -> None:
+    desk = Desk(Stub(), made(order_stub.Hosts()))
+    desk.courier.carry_intent(intent(1))
+    (answer,) = desk.answers
+    assert (answer["outcome"], answer["code"]) == (Outcome.REFUSED, -errno.ESHUTDOWN)
+
+
+IDS = ["1", "112111182198", "a" * 24, "a" * 25, "", "1-2", 'x"y', "é", 7]
+WORDS = ["TRANSIT", "PENDING", "PART_TRADED", "TRADED", "CANCELLED", "REJECTED", "EXPIRED"]
+
+
+def test_the_answer_that_is_read_natively_means_what_the_judge_says(monkeypatch: Any) -> None:
+    """The same object to the letter and with blanks: the second is always judged in Python."""
+    said = [{"orderId": "5", "orderStatus": word} for word in [*WORDS, "NEW", "traded", "", 3]]
+    said += [{"orderId": one, "orderStatus": "PENDING"} for one in IDS]
+    said += [{"orderId": "5", "orderStatus": "TRADED", "errorCode": "DH-906"}, {"orderId": "5"}]
+
+    async def work() -> None:
+        async with opened(connections=1) as desk:
+            number = 0
+            for one, kind in [(s, k) for s in said for k in (IntentKind.PLACE, IntentKind.CANCEL)]:
+                pair = []
+                for separators in ((",", ":"), (", ", ": ")):
+                    number += 1
+                    body = json.dumps(one, separators=separators, ensure_ascii=False).encode()
+                    monkeypatch.setitem(order_stub.REPLIES, "said", (False, 200, body))
+                    desk.stub.faults.append("said")
+                    desk.courier.carry_intent(intent(number, kind, broker_id=b"5"))
+                    got = await desk.answer(number)
+                    names = ("outcome", "code", "error", "seen", "broker_id")
+                    pair.append(tuple(got[name].item() for name in names))
+                assert pair[0] == pair[1], one
+                if one == {"orderId": "5", "orderStatus": "REJECTED"}:
+                    assert pair[0] == (Outcome.TAKEN, 200, 0, Seen.REJECTED, b"5")
+
+    asyncio.run(work())

@@ -126,6 +126,8 @@ def test_from_the_first_packet_over_a_cut_to_the_goodbye(loop: str) -> None:
             told = stand.feed.status().connections[0]
             assert (told.messages, told.pings, told.opened, told.failures) == (2, 1, 2, 1)
             assert told.last_ending == "closed 1006" and told.bytes == 32
+            assert told.last_message_ns == stand.feed.status().last_message_ns
+            assert abs(SystemClock().now_ns() - told.last_message_ns) < 10 * 10**9
         await server.until(lambda: again.closed_by_client)
         assert again.requests[-1] == {"RequestCode": 12}
         assert [int(batch["flags"][0]) for batch in stand.batches] == [1, 1]  # both are seeds

@@ -423,6 +423,59 @@ def test_a_stale_instrument_that_rest_has_newer_replaces_the_socket() -> None:
     assert len(stage.net.sockets) == 2 and feed.status().mute == 1
 
 
+def test_a_quiet_night_of_cuts_costs_no_token() -> None:
+    """Connections that lived for long and had nothing to say do not accuse the token."""
+    checked: list[int] = []
+
+    async def check(token: Any) -> bool:
+        checked.append(token.number)
+        return False
+
+    stage = Stage.made(NIGHT, check=check)
+    feed = stage.live([NIFTY])
+    feed.subscribe([NIFTY], Mode.TICKER)
+    stage.net.on_socket = lambda socket: stage.loop.call_later(1_800, socket.end) and None
+
+    async def act() -> None:
+        await asyncio.sleep(6 * 3_600)
+
+    play(stage, lambda: during(feed, act))
+    assert len(stage.net.sockets) > 10 and checked == [] and stage.tokens.refused_numbers == []
+
+
+class Unreachable(DhanfastError):
+    """The broker's REST side does not answer."""
+
+
+def test_trouble_of_the_rest_side_is_told_and_the_feed_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No token for now, a check that fails, no other token for now, a cross-check that fails."""
+
+    async def fails(*_: Any) -> Any:
+        raise Unreachable("connection refused")
+
+    stage = Stage.made(check=fails)
+    feed = stage.live([NIFTY], cross_check=fails)
+    feed.subscribe([NIFTY], Mode.TICKER)
+    good, stage.tokens.token = stage.tokens.token, fails  # type: ignore[method-assign]
+    ends = iter([lambda s: s.end(), lambda s: s.say(disconnect_packet(807))])
+    stage.net.on_socket = lambda socket: next(ends, lambda s: None)(socket)
+    stage.tokens.refused = fails  # type: ignore[method-assign]
+
+    async def act() -> None:
+        await asyncio.sleep(10)
+        assert stage.net.tries == [] and feed.status().connections[0].failures >= 3
+        assert "no token: connection refused" in feed.status().connections[0].last_ending
+        stage.tokens.token = good  # type: ignore[method-assign]
+        await asyncio.sleep(600)
+
+    play(stage, lambda: during(feed, act))
+    assert feed.status().mute >= 4
+    for told in ("could not be checked", "no other token yet", "cannot tell what has moved"):
+        assert told in caplog.text
+
+
 def test_close_has_a_deadline_on_a_dead_socket() -> None:
     stage = Stage.made()
     feed = stage.live([NIFTY])

@@ -144,3 +144,40 @@ class Desk:
         """Say yes to a place, and forget the reports of it."""
         assert self.answer(intent)
         self.reports()
+
+
+# ---- where many tests begin ----------------------------------------------------------------------
+
+
+def held(**limits: int) -> tuple[Desk, int, dict[str, Any]]:
+    """A long position of one lot whose stop rests at the broker: (desk, stop, its PLACE)."""
+    desk = Desk(position=LOT, **limits)
+    stop = desk.stop(9_900)
+    placed = desk.one(PLACE)
+    desk.resting(placed)
+    return desk, stop, placed
+
+
+def guarded(**limits: int) -> tuple[Desk, int, int, dict[str, Any]]:
+    """As `held`, with a target at 10,100: (desk, stop, target, the stop's PLACE)."""
+    desk = Desk(position=LOT, **limits)
+    stop, target = desk.stop(9_900), desk.target(10_100)
+    placed = desk.one(PLACE)
+    desk.resting(placed)
+    return desk, stop, target, placed
+
+
+def kinds(desk: Desk) -> list[str]:
+    """Of the requests since the last call."""
+    return [IntentKind(made["kind"]).name for made in desk.sent()]
+
+
+def doubtful(**limits: int) -> tuple[Desk, int, dict[str, Any]]:
+    """An entry whose place timed out a second ago: (desk, order, its PLACE)."""
+    desk = Desk(**limits)
+    order = desk.enter()
+    made = desk.one(PLACE)
+    desk.answer(made, Outcome.UNKNOWN, code=-110)
+    assert desk.there()[0]["state"] == "doubt" and desk.sent() == []
+    desk.wait(SECOND)
+    return desk, order, made

@@ -1,7 +1,7 @@
 """A broker in plain Python, written from the documents' words: the truth about orders.
 
-It takes requests as dicts of `Intent` fields and says what became of them; who carries what it says,
-when and how often, is up to the test.
+It takes requests as dicts of `Intent` fields and says what became of them; who carries what it
+says, when and how often, is up to the test.
 """
 
 from collections import Counter

@@ -1,5 +1,6 @@
 """Intakes against the decoders they drive; gaps, silence, lag, and what they refuse."""
 
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,48 @@ def test_sinks_take_arrays_as_decoders_do() -> None:
         with pytest.raises(UsageError, match="DEPTH_DTYPE"):
             sink.take_rows(wrong, 5)  # type: ignore[arg-type]
     TickCall(got.rows).tell_event(FeedEvent.BACK, 7)
+
+
+def lively(seed: int, count: int) -> list[bytes]:
+    """Full packets of three securities: books that stand, move, thin out, and leave the tick."""
+    rng = random.Random(seed)
+    found, last = [], b""
+    for number in range(count):
+        if last and rng.random() < 0.2:
+            found.append(last)
+            continue
+        price = 0.05 * rng.randint(1_000, 1_200) + (0.013 if rng.random() < 0.1 else 0)
+        head = struct.pack("<BHBI", 8, 162, 2, 7 + number % 3)
+        body = struct.pack("<fHIfIIIIIIffff", price, 75, LTT, price, number, 1, 2, 3, 4, 5,
+                           price, price, price, price)  # fmt: skip
+        book = b"".join(
+            struct.pack("<IIHHff", 75 * rng.randint(0, 4), 75 * rng.randint(0, 4), 1, 2,
+                        price - 0.05 * level, price + 0.05 * (level + 1))
+            for level in range(5)
+        )  # fmt: skip
+        last = head + body + book
+        found.append(last)
+    return found
+
+
+def test_levels_made_when_asked_for_are_those_made_at_once() -> None:
+    """A decoder without rows converts the deeper levels late: same ticks, levels and counts."""
+    golden = [f for name in ("full", "legacy_depth", "stream_mixed") for f in frames(name)]
+    packets = golden + lively(5, 2_000)
+    names = list(dict.fromkeys(struct.unpack_from("<BI", f, 3) for f in packets))
+    table = [(*each, number, 5) for number, each in enumerate(names)]
+    number_of = {each: number for number, each in enumerate(names)}
+    at_once, late = DhanDecoder(table), DhanDecoder(table, depth=False)
+    seen = 0
+    for frame in packets:
+        np.testing.assert_array_equal(
+            late.decode(frame, NOW).ticks, at_once.decode(frame, NOW).ticks
+        )
+        instrument = number_of[struct.unpack_from("<BI", frame, 3)]
+        for side in (Side.BUY, Side.SELL):
+            want = at_once.levels(instrument, side)
+            np.testing.assert_array_equal(late.levels(instrument, side), want)
+            seen += len(want)
+    assert seen > 10_000
+    without = {name: n for name, n in at_once.counters.items() if name != "raw_side"}
+    assert late.counters == without and without["off_tick"] > 100

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhanfast._core.live.orderhttp import ANSWER_BYTES_MAX, AnswerReader, Reading, RequestBook
+from dhanfast._core.live.answerhttp import ANSWER_BYTES_MAX, AnswerReader, Reading
+from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast._core.live.records import INTENT_DTYPE, IntentKind
 from dhanfast._core.types import OrderKind, Side, Validity
 from dhanfast.brokers.dhan.requests import ModifyOrder, PlaceOrder
@@ -138,8 +139,18 @@ def test_every_place_is_what_the_checked_request_says(
         price, trigger = max(price, trigger), min(price, trigger)
     else:
         price, trigger = min(price, trigger), max(price, trigger)
-    raw = book().request(intent(side=side, order_kind=kind, validity=validity, price=price,
-                                trigger=trigger, qty=qty, order=order, instrument=place))
+    raw = book().request(
+        intent(
+            side=side,
+            order_kind=kind,
+            validity=validity,
+            price=price,
+            trigger=trigger,
+            qty=qty,
+            order=order,
+            instrument=place,
+        )
+    )
     segment, security_id, product = TABLE[place]
     wanted = PlaceOrder(
         side=side.name, segment=segment, security_id=security_id, qty=qty, product=product,

@@ -7,8 +7,6 @@ What must hold at every step is in the invariants; what must hold when the netwo
 nothing moves is in `heal`.
 """
 
-from typing import Any
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -315,7 +313,7 @@ class Live(RuleBasedStateMachine):
             self.hear()
             return True
         self.tick(0, 7_000)
-        return bool(self.requests or self.desk.there() and self.desk.there()[0]["waits"])
+        return bool(self.requests or (self.desk.there() and self.desk.there()[0]["waits"]))
 
     def agree(self) -> None:
         dealer, asks = self.dealer, self.dealer.asks.values()

@@ -3,10 +3,17 @@
 import random
 import struct
 from collections import Counter
+from typing import Any
 
+from numpy.typing import NDArray
+
+from dhanfast._core.live.intake import DepthIntake, FeedIntake, Intake
+from dhanfast._core.live.sink import TickCall
 from dhanfast._core.wire.dhan import DhanDecoder
 from dhanfast._core.wire.dhan_depth import DhanDepthDecoder
 from dhanfast._core.wire.dhan_packets import depth_packets, feed_packets
+from dhanfast._core.wire.records import Decoded
+from dhanfast.clock import ManualClock
 from tests.core.wire.frames import DEPTH, FEED, Guarded, frames
 from tests.core.wire.slow_wire import steps
 
@@ -31,6 +38,12 @@ class Hostile:
                if len(frame) >= 12})]  # fmt: skip
         self.feed = DhanDecoder(table[: 1 << 12])
         self.depth = [DhanDepthDecoder(table[-256:], levels) for levels in (20, 200)]
+        self.ticks = 0
+        clock = ManualClock(1)
+        self.intakes: tuple[Intake, ...] = (
+            FeedIntake(DhanDecoder(table[: 1 << 12]), TickCall(self._count), clock=clock),
+            *(DepthIntake(DhanDepthDecoder(table[-256:], n), clock=clock) for n in (20, 200)),
+        )
 
     def message(self) -> bytes:
         """The next one: noise, or golden messages joined, cut, lengthened and overwritten."""
@@ -56,6 +69,9 @@ class Hostile:
             elif at + 4 <= len(data):
                 struct.pack_into("<I", data, at, rng.choice((0x7F800000, 0x7FC00000, 0xFFFFFFFF)))
         return bytes(data[: Guarded.ROOM])
+
+    def _count(self, ticks: NDArray[Any], recv_ns: int) -> None:
+        self.ticks += len(ticks)
 
     def check(self, message: bytes) -> int:
         """Put a message through all decoders; returns how many runs that was.
@@ -83,7 +99,22 @@ class Hostile:
         assert len(found.ticks) <= ticking
         for decoder, levels in zip(self.depth, (20, 200), strict=True):
             self._check_depth(decoder, levels, view)
-        return 5 + 1
+        self._check_intakes(view, found)
+        return 5 + 1 + len(self.intakes)
+
+    def _check_intakes(self, view: memoryview, found: Decoded) -> None:
+        """The live doors: what is handed over is what was decoded, with gaps thrown in."""
+        feed, before = self.intakes[0], self.ticks
+        notices = feed.receive(view)
+        assert self.ticks - before == len(found.ticks)
+        if len(found.notices) < 32:
+            assert list(notices["reason"]) == list(found.notices["reason"])
+        assert feed.counters.get("packets") == self.feed.counters.get("packets")
+        for intake in self.intakes[1:]:
+            intake.receive(view)
+        if self.random.random() < 0.05:
+            for intake in self.intakes:
+                intake.forget([self.random.randrange(1 << 13) for _ in range(8)])
 
     def _check_depth(self, decoder: DhanDepthDecoder, levels: int, view: memoryview) -> None:
         packets, skipped = depth_packets(view, levels)

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from libc.string cimport memcpy
-
 from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE
 
 
@@ -15,17 +13,15 @@ cdef class Courier:
     """
 
     cdef void carry(self, const Intent *intent) noexcept:
-        record = np.zeros(1, INTENT_DTYPE)
-        cdef unsigned char[::1] raw = record.view(np.uint8)
-        memcpy(&raw[0], intent, sizeof(Intent))
-        self.carry_intent(record[0])
+        cdef bytes raw = (<const char *>intent)[:sizeof(Intent)]
+        self.carry_intent(np.frombuffer(raw, INTENT_DTYPE)[0])
 
     cdef void answer(self, const Answer *answer) noexcept:
-        record = np.zeros(1, ANSWER_DTYPE)
-        cdef unsigned char[::1] raw = record.view(np.uint8)
-        memcpy(&raw[0], answer, sizeof(Answer))
+        cdef bytes raw
         if self.on_answer is not None:
-            self.on_answer(record[0])
+            # A third of the cost of an array of zeros that is filled.
+            raw = (<const char *>answer)[:sizeof(Answer)]
+            self.on_answer(np.frombuffer(raw, ANSWER_DTYPE)[0])
 
     def carry_intent(self, intent):
         """Carry one request.

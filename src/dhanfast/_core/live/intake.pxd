@@ -9,8 +9,8 @@ real one go through the same code.
 Owner thread:  the engine thread only; the GIL is held, no Python object is made for a message
                (but for the integer of a clock that is not native).
 Memory:        all of it at construction.
-Order:         the sink first, as an order may hang on it; then the ring and the broadcast, which
-               never wait for their readers. A full ring drops and counts.
+Order:         the sink first, as an order may hang on it; then the broadcast and the ring, which
+               never wait for their readers, and statistics. A full ring drops and counts.
 
 Times: `recv_ns` is what records carry, the market's time; `seen_ns` is for silence and staleness.
 They are one unless a market runs on a clock of its own (an accelerated exchange).
@@ -65,6 +65,7 @@ cdef class FeedIntake(Intake):
     cdef Tick _ticks[512]
 
     cdef void _hand_over(self, ns_t recv_ns, ns_t seen_ns) noexcept
+    cdef void _to_ring(self, size_t count) noexcept
 
 
 cdef class DepthIntake(Intake):

@@ -3,6 +3,7 @@ from typing import Any, Protocol, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from dhanfast._core.broadcast import BroadcastWriter
 from dhanfast._core.live.sink import DepthSink, TickSink
@@ -15,9 +16,18 @@ from dhanfast._core.wire.table import WireTable
 class _Clock(Protocol):
     def now_ns(self) -> int: ...
 
-# The base is never made as such: it has no decoder.
+@disjoint_base
 class Intake:
+    def __new__(
+        cls,
+        decoder: DhanDecoder | DhanDepthDecoder,
+        *args: object,
+        clock: _Clock | None = None,
+        market_clock: _Clock | None = None,
+        **kwargs: object,
+    ) -> Self: ...
     def receive(self, payload: bytes | bytearray | memoryview) -> NDArray[Any]: ...
+    def now_ns(self) -> int: ...
     def tell_event(self, event: int) -> None: ...
     def forget(self, instruments: Iterable[int]) -> None: ...
     def seen_ns(self, instrument: int) -> int: ...

@@ -22,13 +22,20 @@ from dhanfast.errors import UsageError
 cdef class Intake:
     """The base of both intakes: clocks, when each instrument was last heard of, notices.
 
+    Args:
+        decoder: whose table it shares; this class itself lets every message fall.
+        clock, market_clock: see `FeedIntake`.
     Attributes:
         table: the instruments it knows.
         messages: taken so far.
         notices_dropped: of messages with more notices than fit.
+    Raises:
+        UsageError: not a decoder.
     """
 
     def __cinit__(self, decoder, *args, clock=None, market_clock=None, **kwargs):
+        if not isinstance(decoder, (DhanDecoder, DhanDepthDecoder)):
+            raise UsageError(f"an intake needs a decoder, was given {type(decoder).__name__}")
         self.table = decoder.table
         self._seen_ns = <ns_t *>calloc(self.table.state.count + 1, sizeof(ns_t))
         if self._seen_ns == NULL:
@@ -93,6 +100,13 @@ cdef class Intake:
         self.stamp(&recv_ns, &seen_ns)
         self.take(&view[0], len(payload), recv_ns, seen_ns)
         return self.take_notices()
+
+    def now_ns(self):
+        """The clock of silence, UTC ns."""
+        cdef ns_t recv_ns = 0
+        cdef ns_t seen_ns = 0
+        self.stamp(&recv_ns, &seen_ns)
+        return seen_ns
 
     def tell_event(self, event: int):
         """Tell the sink that the feed was lost or is back, now.
@@ -178,8 +192,8 @@ cdef class FeedIntake(Intake):
         UsageError: the writer's records are not ticks.
     """
 
-    def __init__(self, DhanDecoder decoder not None, TickSink sink=None, *, Ring ring=None,
-                 BroadcastWriter writer=None, clock=None, market_clock=None):
+    def __cinit__(self, DhanDecoder decoder not None, TickSink sink=None, *, Ring ring=None,
+                  BroadcastWriter writer=None, clock=None, market_clock=None):
         _check_writer(writer, TICK_DTYPE)
         self.decoder, self._sink, self._ring, self._writer = decoder, sink, ring, writer
         self.lag = LatencyHistogram()
@@ -202,24 +216,30 @@ cdef class FeedIntake(Intake):
 
     cdef void _hand_over(self, ns_t recv_ns, ns_t seen_ns) noexcept:
         cdef size_t count = self.out.tick_count
-        cdef const Tick *tick
-        cdef Event event
-        cdef size_t i
+        cdef const Tick *tick = &self._ticks[0]
+        cdef const Tick *end = tick + count
         self.out.tick_count = 0
-        for i in range(count):
-            tick = &self._ticks[i]
+        if self._sink is not None:
+            self._sink.take(tick, count, recv_ns)
+        if self._writer is not None:
+            while tick != end:
+                self._writer.publish(tick)
+                tick += 1
+        if self._ring is not None:
+            self._to_ring(count)
+        tick = &self._ticks[0]
+        while tick != end:
             self._seen_ns[self.table.state.slot_of[tick.instrument]] = seen_ns
             if tick.price and not tick.flags & (TickFlag.SEED | TickFlag.TIME_RECEIVED):
                 latency_record(&self.lag.state, recv_ns - tick.exch_ns)
-        if self._sink is not None:
-            self._sink.take(&self._ticks[0], count, recv_ns)
-        if self._ring is not None:
-            for i in range(count):
-                event_of_tick(&event, &self._ticks[i])
-                self._ring.push(&event)
-        if self._writer is not None:
-            for i in range(count):
-                self._writer.publish(&self._ticks[i])
+            tick += 1
+
+    cdef void _to_ring(self, size_t count) noexcept:
+        cdef Event event
+        cdef size_t i
+        for i in range(count):
+            event_of_tick(&event, &self._ticks[i])
+            self._ring.push(&event)
 
     cdef void feed_event(self, int event, ns_t at_ns) noexcept:
         if self._sink is not None:
@@ -256,8 +276,8 @@ cdef class DepthIntake(Intake):
         UsageError: the writer's records are not depth rows.
     """
 
-    def __init__(self, DhanDepthDecoder decoder not None, DepthSink sink=None, *,
-                 BroadcastWriter writer=None, clock=None, market_clock=None):
+    def __cinit__(self, DhanDepthDecoder decoder not None, DepthSink sink=None, *,
+                  BroadcastWriter writer=None, clock=None, market_clock=None):
         _check_writer(writer, DEPTH_DTYPE)
         self.decoder, self._sink, self._writer = decoder, sink, writer
         self.out.rows = &self._rows[0]

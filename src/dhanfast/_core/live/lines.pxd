@@ -15,6 +15,8 @@ A *leg* is an order as the kernel sees it, a *line* an order at the broker. What
                        number until the broker shows it, or has said often and long enough that it
                        is not there. Nothing else is placed for its group meanwhile.
     fills count        from cumulative quantity and value, whoever told them and how often
+    overdue            an order that the market should have filled and of which nothing is heard is
+                       read by itself: its update may have been lost
 
     leg ──▶ DRAFT ──PLACE──▶ OPENING ──taken──▶ WORKING ──filled, cancelled, expired──▶ DONE
               ▲ refused, may be          │ unknown    ▲ seen            │ MODIFY, CANCEL, QUERY
@@ -77,6 +79,7 @@ cdef struct Line:
     int64_t filled
     paise_t value            # of what has filled
     ns_t next_ns             # no request before
+    ns_t check_ns            # it should have filled: read it then; 0 = it should not
     ns_t doubt_ns            # in doubt since
     int32_t leg              # that its fills count for; -1 = none
     uint32_t tries           # requests in a row without progress
@@ -91,6 +94,7 @@ cdef struct Line:
     uint8_t touched          # the market was at the target
     uint8_t is_exit
     uint8_t final            # DONE by the broker's own word
+    uint8_t quiet            # how often it was read without news
     uint8_t orphan           # given up, and yet it was there: to be taken away, serves no leg
     char broker_id[24]
 
@@ -134,8 +138,9 @@ cdef class Lines(Broker):
     cdef uint64_t next_intent
     cdef uint64_t next_number
     cdef ns_t now_ns         # the market's time of the input in hand
-    cdef ns_t wall_ns        # the machine's
-    cdef readonly ns_t due_ns        # wall time at which `advance` has something to do
+    cdef ns_t wall_ns        # the machine's, made steady
+    cdef ns_t shift_ns       # by how much the machine's clock was set back, in all
+    cdef readonly ns_t due_ns        # the machine's time at which `advance` has something to do
     cdef ns_t exit_hold_ns   # no exit is placed before: the last one was refused
     cdef uint32_t exit_refusals
     cdef const Session *day
@@ -161,7 +166,8 @@ cdef class Lines(Broker):
     # Copy the oldest requests and forget them; returns how many.
     cdef size_t take_out(self, Intent *out, size_t limit) noexcept nogil
 
-    cdef void _report(self, Leg *leg, int kind, paise_t price, int64_t qty, int reason) noexcept nogil
+    cdef void _report(self, Leg *leg, int kind, paise_t price, int64_t qty,
+                      int reason) noexcept nogil
     cdef void _end_leg(self, int32_t at, int kind, int reason) noexcept nogil
     cdef void _let_go(self, int32_t at) noexcept nogil
     cdef void _answer_leg(self, int32_t at) noexcept nogil
@@ -173,6 +179,7 @@ cdef class Lines(Broker):
     cdef ns_t _held_until(self, const Line *line, bint changes) noexcept nogil
     cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil
     cdef void _pump(self) noexcept nogil
+    cdef bint _is_overdue(self, Line *line) noexcept nogil
     cdef void _pump_line(self, Line *line) noexcept nogil
     cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil

@@ -57,9 +57,16 @@ cdef class Lines(Broker):
     # ---- what the kernel asks for -------------------------------------------------------------
 
     cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil:
-        """The times of the input that comes next; neither runs back."""
+        """The times of the input that comes next; neither runs back. When somebody sets the
+        machine's clock back, waiting goes on: what was asked for is not held up by the hour."""
+        cdef ns_t back_ns = self.wall_ns - (wall_ns + self.shift_ns)
         self.now_ns = max(self.now_ns, now_ns)
-        self.wall_ns = max(self.wall_ns, wall_ns)
+        if back_ns > <ns_t>1000 * MILLISECOND:
+            self.shift_ns += back_ns
+            if self.due_ns != INT64_MAX:
+                self.due_ns -= back_ns
+        elif back_ns < 0:
+            self.wall_ns -= back_ns
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
         cdef uint32_t at
@@ -378,6 +385,7 @@ cdef class Lines(Broker):
         self.requests += 1
         line.asked, line.asked_kind = intent.id, kind
         if kind != IntentKind.QUERY:
+            line.check_ns, line.quiet = 0, 0
             self.stamps[self.stamp_count & (STAMPS_MAX - 1)] = self.wall_ns
             self.stamp_count += 1
             self.day_count += 1
@@ -447,7 +455,25 @@ cdef class Lines(Broker):
                     self._pump_line(line)
                 if not line_ended(line) and line.asked == 0 and line.next_ns:
                     due_ns = min(due_ns, line.next_ns)
-        self.due_ns = due_ns
+            if line.state == LineState.WORKING and line.asked == 0 and self._is_overdue(line):
+                due_ns = min(due_ns, line.check_ns)
+        self.due_ns = due_ns if due_ns == INT64_MAX else due_ns - self.shift_ns
+
+    cdef bint _is_overdue(self, Line *line) noexcept nogil:
+        """Whether the market is where it should fill. When nothing is heard of it all the same, it
+        is read, 2 s later, then 4 s, then every 8 s: its update may have been lost."""
+        cdef const Terms *have = &line.have
+        cdef paise_t market = self.ask if line.side > 0 else self.bid
+        market = market if market > 0 else self.last
+        if market <= 0 or (have.kind == OrderKind.LIMIT and (market - have.price) * line.side > 0) \
+                or (have.kind == OrderKind.SL and (self.last - have.trigger) * line.side < 0):
+            line.check_ns = 0
+        elif line.check_ns == 0:
+            line.check_ns = self.wall_ns + (<ns_t>2000 * MILLISECOND << line.quiet)
+        elif line.check_ns <= self.wall_ns:
+            line.check_ns, line.quiet = 0, 1
+            self._ask(line, IntentKind.QUERY, NULL)
+        return line.check_ns != 0
 
     cdef void _pump_line(self, Line *line) noexcept nogil:
         cdef Leg *leg

@@ -21,7 +21,7 @@ cdef class FeedListener(WSListener):
         dropped_frames: that could not be part of a message.
     """
 
-    def __init__(self, Intake intake not None, receiver):
+    def __cinit__(self, Intake intake not None, receiver):
         self._intake, self._receiver = intake, receiver
         self._joined = bytearray()
 
@@ -31,12 +31,11 @@ cdef class FeedListener(WSListener):
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         """Called by picows for each frame."""
-        cdef Intake intake = self._intake
         if not self._stamped:
-            intake.stamp(&self._recv_ns, &self._stamp_ns)
+            self._intake.stamp(&self._recv_ns, &self._stamp_ns)
         self._stamped = not frame.last_in_buffer
         if frame.msg_type == WSMsgType.BINARY and frame.fin and not (
-                self._joining or frame.rsv1 or frame.rsv2 or frame.rsv3):
+                self._joining or self._skipping or frame.rsv1 or frame.rsv2 or frame.rsv3):
             self._message(<const uint8_t *>frame.payload_ptr, <size_t>frame.payload_size)
         else:
             self._other(transport, frame)

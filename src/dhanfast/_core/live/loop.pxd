@@ -50,6 +50,8 @@ cdef class LiveLoop(TickSink):
     cdef readonly Journal journal
     cdef Courier courier
     cdef public LatencyHistogram latency              # frame to order bytes; None: not measured
+    cdef public LatencyHistogram answered    # request to answer; None: not measured
+    cdef ns_t sent_ns[256]               # when request id & 255 was handed over
     cdef uint32_t instrument             # of the feed, that is traded
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef ns_t wall_base_ns               # market = market_base + (wall - wall_base) * speed

@@ -28,6 +28,7 @@ class LiveLoop(TickSink):
     remote: Final[Remote | None]
     journal: Final[Journal]
     latency: LatencyHistogram | None
+    answered: LatencyHistogram | None
     stopped: Final[bool]
     entries_lost: Final[bool]
     blind: Final[bool]

@@ -39,10 +39,12 @@ cdef class LiveLoop(TickSink):
         grace_ns: how long after its end a bar waits for late ticks.
         sync_each: True: a request leaves only when the disk has it.
     Attributes:
-        inputs: used so far. skipped: ticks of other instruments, and impossible ones. stopped: nothing is used any more,
-        `error` says why. entries_lost: the journal is full, exits only. blind: no tick has come since
-        the start, or since the feed was lost. unjournaled: inputs that found no room in the journal.
-        used_ns: time spent on inputs. on_drain: called when the run log should be taken away.
+        inputs: used so far. skipped: ticks of other instruments, and impossible ones.
+        stopped: nothing is used any more, `error` says why. latency, answered: frame to order bytes
+        and request to answer, when a histogram is given. entries_lost: the journal is full, exits
+        only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
+        inputs that found no room in the journal. used_ns: time spent on inputs. on_drain: called
+        when the run log should be taken away.
     """
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
@@ -258,6 +260,7 @@ cdef class LiveLoop(TickSink):
         if status == Status.OK and self.sync_each and intent.kind != IntentKind.QUERY:
             status = self.journal.sync_now()
         if status == Status.OK:
+            self.sent_ns[intent.id & 255] = utc_raw_ns()
             self.courier.carry(intent)
             return
         memset(&answer, 0, sizeof(Answer))
@@ -285,6 +288,8 @@ cdef class LiveLoop(TickSink):
         if self.stopped or len(raw) != sizeof(Answer):
             return
         memcpy(&record, <const char *>raw, sizeof(Answer))
+        if self.answered is not None and record.code > 0:
+            latency_record(&self.answered.state, utc_raw_ns() - self.sent_ns[record.intent & 255])
         self._use_answer(&record, self.market_ns(record.at_ns))
 
     def use_update(self, update):

@@ -1,7 +1,7 @@
-"""Order requests as HTTP/1.1 bytes from prepared templates, and answers read with bounds.
+"""Order requests as HTTP/1.1 bytes from prepared templates, and the plain answer to them.
 
-Owner thread:  the engine's.   Memory: templates at construction and when the token changes; one
-answer buffer a reader. Writing a request allocates nothing.
+Owner thread:  the engine's.   Memory: templates at construction and when the token changes.
+Writing a request and reading a plain answer allocate nothing.
 
 A place is five pieces put side by side, two of which hold digits:
 
@@ -14,20 +14,10 @@ Prices are paise and leave as rupees with exactly two decimals; no float is ever
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from dhanfast._core.live.records cimport Intent
+from dhanfast._core.live.records cimport Answer, Intent
 
 cdef enum:
     REQUEST_MAX = 12288      # bytes of any request: a token may be long
-    ANSWER_MAX = 262144      # bytes of an answer, head and body
-    HEAD_MAX = 16384         # bytes of an answer's head
-
-
-cpdef enum Reading:
-    """Where an AnswerReader stands."""
-
-    MORE = 0                 # bytes are missing
-    WHOLE = 1                # status and body are there
-    BAD = -1                 # no answer, or one beyond a bound: the connection is of no use
 
 
 cdef struct Piece:
@@ -62,26 +52,7 @@ cdef class RequestBook:
     cdef int64_t _write_modify(self, const Intent *intent, char *out) noexcept nogil
 
 
-cdef class AnswerReader:
-    cdef char *_buffer
-    cdef size_t _have
-    cdef size_t _body_at
-    cdef int64_t _length     # of the body; -1 unknown until the end, -2 in chunks
-    cdef size_t _body_size   # of what has been put together
-    cdef size_t _chunk_at    # where the next chunk's size is
-    cdef readonly int status
-    cdef readonly bint keeps         # the connection may be used again
-    cdef readonly int retry_after_s  # 0 = not said
-    cdef readonly int keep_s         # the server's idle limit; 0 = not said
-    cdef readonly size_t spare       # bytes behind the answer, which nobody asked for
-    cdef bint _headed
-
-    # Take bytes; Reading.
-    cdef int feed(self, const char *data, size_t size) noexcept nogil
-    # The connection has ended; Reading.
-    cdef int end(self) noexcept nogil
-    cdef void reset(self) noexcept nogil
-    cdef int _head(self) noexcept nogil
-    cdef int _header(self, const char *line, size_t size) noexcept nogil
-    cdef int _chunks(self) noexcept nogil
-    cdef int _progress(self) noexcept nogil
+# Whether a body is {"orderId":"<id>","orderStatus":"<word>"} to the letter, the answer that nearly
+# every order call gets; `out` is then all of it but `at_ns`. Whatever differs is judged at leisure.
+cdef bint plain_answer(const Intent *intent, int status, const char *body, size_t size,
+                       Answer *out) noexcept nogil

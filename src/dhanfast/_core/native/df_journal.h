@@ -1,8 +1,8 @@
 /* A memory-mapped journal: what keeps it ahead of its writer and behind on no promise.
  *
- * The file is mapped piece by piece into one reserved range of addresses, so records lie side by side
- * and a pointer is an offset. Every mapped byte has its place on the disk already (fallocate): a full
- * disk is met when the file grows, in `df_journal_tend`, and never as SIGBUS in the writer.
+ * The file is mapped piece by piece into one reserved range of addresses, so records lie side by
+ * side and a pointer is an offset. Every mapped byte has its place on the disk already (fallocate):
+ * a full disk is met when the file grows, in `df_journal_tend`, never as SIGBUS in the writer.
  *
  * Threads: the writer moves `at`, `seq`; whoever holds `lock` moves everything else. */
 #ifndef DF_JOURNAL_H

@@ -13,11 +13,12 @@ typedef uint64_t df_v2u __attribute__((vector_size(16))); /* may wrap: garbage i
 /* 2^52 + 2^51: added to a double below 2^51 it leaves the nearest integer in the low bits. */
 #define DF_ROUND 6755399441055744.0
 
-/* `sent`: five rows of 20 bytes whose last 8 are the bid's and the ask's price. Writes them as
- * `tick` times the nearest ticks, bids at even places. Returns 1 when every price is in range and
- * as near to its tick as a float32 can say, else 0: then nothing in `prices` counts. */
+/* `sent`: five rows of 20 bytes whose last 8 are the bid's and the ask's price. Writes those of the
+ * first `rows` as `tick` times the nearest ticks, bids at even places. Returns 1 when every price of
+ * all five is in range and as near to its tick as a float32 can say, else 0: then nothing in
+ * `prices` counts. `rows` is a constant where this is called. */
 static inline int df_five_levels(const uint8_t *sent, double per_tick, double tick,
-                                 double ticks_max, double relative, int64_t prices[10]) {
+                                 double ticks_max, double relative, int64_t *prices, int rows) {
     const df_v2d round = {DF_ROUND, DF_ROUND};
     const df_v2d none = {0.0, 0.0}, most = {ticks_max, ticks_max};
     df_v2l good = {-1, -1};
@@ -32,8 +33,10 @@ static inline int df_five_levels(const uint8_t *sent, double per_tick, double ti
         whole = (ticks + round) - round;
         off = (df_v2d)((df_v2l)(ticks - whole) & INT64_MAX);
         good &= off <= ticks * relative + 1e-6;
-        found = (df_v2u)(whole * tick + round) - (df_v2u)round;
-        memcpy(prices + 2 * i, &found, 16);
+        if (i < rows) {
+            found = (df_v2u)(whole * tick + round) - (df_v2u)round;
+            memcpy(prices + 2 * i, &found, 16);
+        }
     }
     return (good[0] & good[1]) != 0;
 }

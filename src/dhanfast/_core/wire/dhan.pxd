@@ -155,6 +155,7 @@ cdef struct FeedState:               # one instrument: what its last packets sai
     int32_t has_day
     DhanDay day                      # the day's prices as they came
     DhanLevel sent[5]                # the book as it came
+    int32_t given_whole              # `given` has all levels, else the best of each side only
     Level given[10]                  # the same in paise: 5 bids, 5 asks
     StatsRow stats
     SideState bid                    # the sides that the rows written so far make

@@ -28,7 +28,7 @@ import numpy as np
 
 cdef extern from "df_wire.h" nogil:
     int df_five_levels(const uint8_t *sent, double per_tick, double tick, double ticks_max,
-                       double relative, int64_t *prices)
+                       double relative, int64_t *prices, int rows)
     int df_same_book(const uint8_t *one, const uint8_t *other)
 
 from dhanfast._core.book import LEVEL_DTYPE
@@ -240,10 +240,21 @@ cdef bint _levels_slowly(Job *job, const DhanLevel *sent, paise_t *prices) noexc
 
 
 # The ten prices of a book, bids at even places; False when one with a quantity cannot be a price.
-cdef inline bint _levels(Job *job, const DhanLevel *sent, paise_t *prices) noexcept nogil:
-    return (df_five_levels(<const uint8_t *>sent, job.entry.per_tick, <double>job.entry.tick,
-                           job.entry.ticks_max, f32_error(), prices)
-            or _levels_slowly(job, sent, prices))
+# Where nobody wants rows only the best two are written, and `whole` says so: the others are made
+# when they are asked for.
+cdef inline bint _levels(Job *job, const DhanLevel *sent, paise_t *prices,
+                         bint *whole) noexcept nogil:
+    cdef const WireEntry *entry = job.entry
+    whole[0] = True
+    if job.out.row_max == 0:
+        if df_five_levels(<const uint8_t *>sent, entry.per_tick, <double>entry.tick,
+                          entry.ticks_max, f32_error(), prices, 1):
+            whole[0] = False
+            return True
+    elif df_five_levels(<const uint8_t *>sent, entry.per_tick, <double>entry.tick,
+                        entry.ticks_max, f32_error(), prices, FEED_LEVELS):
+        return True
+    return _levels_slowly(job, sent, prices)
 
 
 cdef void _rows(Job *job) noexcept nogil:
@@ -269,17 +280,27 @@ cdef void _rows(Job *job) noexcept nogil:
         out.row_count += written
 
 
-cdef inline void _book(Job *job, const DhanLevel *sent, const paise_t *prices) noexcept nogil:
-    cdef FeedState *state = job.state
-    cdef Level *bids = &state.given[0]
-    cdef Level *asks = &state.given[FEED_LEVELS]
+# The first `count` levels of both sides, prices at even and odd places, as our own.
+cdef inline void _give(Level *given, const DhanLevel *sent, const paise_t *prices,
+                       int count) noexcept nogil:
+    cdef Level *bids = given
+    cdef Level *asks = given + FEED_LEVELS
     cdef int i
-    for i in range(FEED_LEVELS):
+    for i in range(count):
         bids[i].price, asks[i].price = prices[2 * i], prices[2 * i + 1]
         bids[i].qty, asks[i].qty = sent[i].bid_qty, sent[i].ask_qty
         bids[i].orders, asks[i].orders = sent[i].bid_orders, sent[i].ask_orders
+
+
+cdef inline void _book(Job *job, const DhanLevel *sent, const paise_t *prices,
+                       bint whole) noexcept nogil:
+    cdef FeedState *state = job.state
+    if whole:
+        _give(&state.given[0], sent, prices, FEED_LEVELS)
+    else:
+        _give(&state.given[0], sent, prices, 1)
     memcpy(&state.sent[0], sent, FEED_LEVELS * sizeof(DhanLevel))
-    state.has_book = 1
+    state.has_book, state.given_whole = 1, whole
     if job.out.row_max:
         _rows(job)
 
@@ -342,6 +363,7 @@ cdef bint _take_full(Job *job, const DhanFull *packet) noexcept nogil:
     cdef FeedState *state = job.state
     cdef StatsRow *row = &state.stats
     cdef paise_t book[10]
+    cdef bint whole = True
     cdef paise_t prices[4]
     cdef bint same_day = _same_day(state, &packet.day)
     cdef bint same_book = _same_book(state, &packet.depth[0])
@@ -351,7 +373,7 @@ cdef bint _take_full(Job *job, const DhanFull *packet) noexcept nogil:
     cdef paise_t price
     if _ltp(job, packet.last.ltp, &price) < 0 or not (
             same_day or _day(job, &packet.day, &prices[0])) or not (
-            same_book or _levels(job, &packet.depth[0], &book[0])):
+            same_book or _levels(job, &packet.depth[0], &book[0], &whole)):
         return False
     if not same_day:
         _set_day(state, &packet.day, &prices[0])
@@ -359,7 +381,7 @@ cdef bint _take_full(Job *job, const DhanFull *packet) noexcept nogil:
     tick = _tick(job, &spare)
     changed |= _last(job, tick, &packet.last, price)
     if not same_book:
-        _book(job, &packet.depth[0], &book[0])
+        _book(job, &packet.depth[0], &book[0], whole)
     _bests(state, tick)
     if packet.oi_day_high != row.oi_high or packet.oi_day_low != row.oi_low:
         row.oi_high, row.oi_low = packet.oi_day_high, packet.oi_day_low
@@ -372,16 +394,17 @@ cdef bint _take_full(Job *job, const DhanFull *packet) noexcept nogil:
 cdef bint _take_legacy(Job *job, const DhanLegacyDepth *packet) noexcept nogil:
     cdef FeedState *state = job.state
     cdef paise_t book[10]
+    cdef bint whole = True
     cdef bint same_book = _same_book(state, &packet.depth[0])
     cdef Tick spare
     cdef Tick *tick
     cdef paise_t price
     if _ltp(job, packet.ltp, &price) < 0 or not (
-            same_book or _levels(job, &packet.depth[0], &book[0])):
+            same_book or _levels(job, &packet.depth[0], &book[0], &whole)):
         return False
     tick = _tick(job, &spare)
     if not same_book:
-        _book(job, &packet.depth[0], &book[0])
+        _book(job, &packet.depth[0], &book[0], whole)
     _bests(state, tick)
     # It has no time: the last one stands, and a price that moved is a trade of an unknown second.
     _trade(job, tick, price, _bits(packet.ltp), state.ltt if state.ltt else 1, 0, False)
@@ -467,11 +490,22 @@ cdef int32_t dhan_side(const DhanFeed *feed, uint32_t instrument, Side side,
                        Level levels[5]) noexcept nogil:
     cdef uint32_t slot = table_slot(feed.table, instrument)
     cdef const FeedState *state
+    cdef const WireEntry *entry
+    cdef Level given[10]
+    cdef paise_t prices[10]
+    cdef size_t first = 0 if side == Side.BUY else FEED_LEVELS
     if slot == SLOT_NONE:
         return 0
     state = &feed.states[slot]
-    return side_kept(&state.given[0 if side == Side.BUY else FEED_LEVELS],
-                     FEED_LEVELS if state.has_book else 0, side, &levels[0])
+    if not state.has_book or state.given_whole:
+        return side_kept(&state.given[first], FEED_LEVELS if state.has_book else 0, side,
+                         &levels[0])
+    # Every price was found good when the book came, so they are again.
+    entry = &feed.table.entries[slot]
+    df_five_levels(<const uint8_t *>&state.sent[0], entry.per_tick, <double>entry.tick,
+                   entry.ticks_max, f32_error(), &prices[0], FEED_LEVELS)
+    _give(&given[0], &state.sent[0], &prices[0], FEED_LEVELS)
+    return side_kept(&given[first], FEED_LEVELS, side, &levels[0])
 
 
 cdef void dhan_forget(DhanFeed *feed, uint32_t slot) noexcept nogil:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dhanfast._core.live.records import Origin, Seen
+from dhanfast._core.live.records import Origin
 from dhanfast.brokers.base import Accepted, OrderSeen, Refused
 from dhanfast.brokers.dhan.answers import update_from
 from dhanfast.brokers.dhan.requests import order_of
@@ -56,23 +56,27 @@ class DhanAccount:
             if (held.segment, held.security_id) == self._security and held.product == self._product
         )
 
-    async def closing_price(self, units: int) -> int:
-        """Average price in paise at which orders of others last traded `units`; 0: not known."""
-        left, value = units, 0
-        foreign = [order for order in await self._rest.orders() if self._is_foreign_fill(order)]
-        for order in sorted(foreign, key=lambda each: each.broker_ns, reverse=True):
-            part = min(left, order.filled)
-            value += part * order.value // order.filled
-            left -= part
-            if left == 0:
-                return round(value / units)
-        return 0
+    async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
+        """What orders that are not of this journal traded on one side since a time.
+
+        Args:
+            side: 1 bought, -1 sold. since_ns: of the broker's time, UTC ns.
+        Returns:
+            (units, their value in paise).
+        Raises:
+            DhanfastError: the broker could not be asked.
+        """
+        fills = [
+            order
+            for order in await self._rest.orders()
+            if self._is_foreign_fill(order) and order.side == side and order.broker_ns >= since_ns
+        ]
+        return sum(order.filled for order in fills), sum(order.value for order in fills)
 
     def _is_foreign_fill(self, order: OrderSeen) -> bool:
         return (
             (order.segment, order.security_id) == self._security
             and order.filled > 0
-            and order.seen != Seen.REJECTED
             and not order_of(order.correlation, self._tag)
         )
 

@@ -42,6 +42,29 @@ class AppKey:
         return f"AppKey({self.app_id!r}, '***')"
 
 
+@dataclass(frozen=True, slots=True)
+class PartnerKey:
+    """The key of a partner, who logs in many users."""
+
+    partner_id: str
+    partner_secret: str
+
+    def __post_init__(self) -> None:
+        """Have the secret masked from here on."""
+        if not self.partner_id or not self.partner_secret:
+            raise UsageError("partner id and secret must both be given")
+        REDACTOR.know(self.partner_secret)
+
+    def __repr__(self) -> str:
+        """The id alone."""
+        return f"PartnerKey({self.partner_id!r}, '***')"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the partner's calls."""
+        return {"partner_id": self.partner_id, "partner_secret": self.partner_secret}
+
+
 class AuthCalls:
     """The calls of the login. Each is made once: a wrong PIN is never tried again.
 
@@ -77,16 +100,31 @@ class AuthCalls:
         Raises:
             BrokerError: refused, or no answer.
         """
-        if not token_id.isascii() or not token_id.isprintable() or not token_id.strip():
-            raise UsageError("tokenId must be the text of that name in the address after the login")
-        url = self._auth("/app/consumeApp-consent", {"tokenId": token_id.strip()})
-        try:
-            said = await self._asked("GET", url, _headers(key))
-        except BrokerError as error:
-            if error.http not in (404, 405):
-                raise
-            said = await self._asked("POST", url, _headers(key))
-        return token_of(said)
+        return await self._consumed("/app/consumeApp-consent", token_id, _headers(key))
+
+    async def partner_consent(self, partner: PartnerKey) -> str:
+        """Step 1 of a partner's way: an id for the login page of any of its users.
+
+        Raises:
+            BrokerError: refused, or no answer.
+        """
+        said = await self._asked("POST", self._auth("/partner/generate-consent"), partner.headers)
+        found = Fields(said, "consent").text("consentId")
+        if not found:
+            raise BadData("consent: consentId is missing in what the broker sent")
+        return found
+
+    def partner_login_page(self, consent_id: str) -> str:
+        """Step 2 of a partner's way: what the user's browser opens."""
+        return self._auth("/consent-login", {"consentId": consent_id})
+
+    async def partner_consume(self, token_id: str, partner: PartnerKey) -> Token:
+        """Step 3 of a partner's way: the token for a tokenId, as `consume`.
+
+        Raises:
+            BrokerError: refused, or no answer.
+        """
+        return await self._consumed("/partner/consume-consent", token_id, partner.headers)
 
     async def mint(self, client_id: str, pin: str, totp: str) -> Token:
         """A token for PIN and TOTP. It ends every other token of the account.
@@ -120,9 +158,22 @@ class AuthCalls:
         """
         return profile_of(await self._asked("GET", f"{self._hosts.rest}/profile", _bare(token)))
 
-    def _auth(self, path: str, query: dict[str, str]) -> str:
+    async def _consumed(self, path: str, token_id: str, headers: dict[str, str]) -> Token:
+        """The token for a tokenId: the documents disagree on the method."""
+        if not token_id.isascii() or not token_id.isprintable() or not token_id.strip():
+            raise UsageError("tokenId must be the text of that name in the address after the login")
+        url = self._auth(path, {"tokenId": token_id.strip()})
+        try:
+            said = await self._asked("GET", url, headers)
+        except BrokerError as error:
+            if error.http not in (404, 405):
+                raise
+            said = await self._asked("POST", url, headers)
+        return token_of(said)
+
+    def _auth(self, path: str, query: dict[str, str] | None = None) -> str:
         """An address of the login host."""
-        return f"{self._hosts.auth}{path}?{urlencode(query)}"
+        return f"{self._hosts.auth}{path}" + (f"?{urlencode(query)}" if query else "")
 
     async def _asked(self, method: str, url: str, headers: dict[str, str]) -> Any:
         """One call, once.

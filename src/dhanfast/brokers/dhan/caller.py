@@ -206,8 +206,10 @@ class Caller:
             except NotSent as error:
                 return Refused(code=NOT_SENT, text=f"nothing was sent: {error}")
             except NoReply as error:
+                LOG.warning("%s %s: no reply, its fate is unknown: %s", method, path, error)
                 return Unknown(cause=str(error))
             outcome, kind_of = judged(reply, makes_order)
+            self._log(method, path, body, outcome)
             if kind_of is ErrorKind.RATE and isinstance(outcome, Refused):
                 self.limits.penalise(kind, outcome.retry_after_s)
             if kind_of is not ErrorKind.AUTH or is_last or not isinstance(outcome, Refused):
@@ -305,6 +307,16 @@ class Caller:
             self.limits.penalise(kind, max(pause_s, floor_s, error.retry_after_s))
         else:
             await self._clock.sleep(pause_s)
+
+    @staticmethod
+    def _log(method: str, path: str, body: Mapping[str, Any] | None, outcome: Outcome) -> None:
+        """What was not accepted. A refusal with what was sent: the broker names no field."""
+        if isinstance(outcome, Refused):
+            LOG.warning(
+                "%s %s refused: %s %s; sent: %s", method, path, outcome.code, outcome.text, body
+            )
+        elif isinstance(outcome, Unknown):
+            LOG.warning("%s %s: its fate is unknown: %s", method, path, outcome.cause)
 
     @staticmethod
     def _headers(token: Token, bare: bool = False) -> dict[str, str]:

@@ -24,9 +24,10 @@ from dhanfast.brokers.dhan.feed_requests import Credentials
 from dhanfast.brokers.dhan.feed_socket import Connect, ConnectFailed, Line, Socket, words
 from dhanfast.brokers.link import CLOSE_S, Backoff, Randomness, close_or_abort
 from dhanfast.clock import Clock
-from dhanfast.errors import NotAuthenticated
+from dhanfast.errors import DhanfastError, NotAuthenticated
 
 NS_PER_S: Final = 1_000_000_000
+TEXTS_TOLD: Final = 20  # text messages that are logged; the feeds send none today
 RENEWALS_MAX: Final = 3  # in a row, without a message between them
 BUSY: Final = Backoff(first_s=120.0, most_s=900.0)  # after 805: others are connected
 log = logging.getLogger("dhanfast.feed")
@@ -69,6 +70,7 @@ class Counts(NamedTuple):
     size: int = 0
     pings: int = 0
     dropped_frames: int = 0
+    seen_ns: int = 0  # when the last message came
 
     def and_of(self, line: Line) -> "Counts":
         """These and those of a line."""
@@ -77,6 +79,7 @@ class Counts(NamedTuple):
             self.size + line.size,
             self.pings + line.pings,
             self.dropped_frames + line.dropped_frames,
+            line.seen_ns or self.seen_ns,
         )
 
 
@@ -111,7 +114,8 @@ class World:
     """What all connections of an account share.
 
     Attributes:
-        check: asks the broker whether a token is alive; None: nobody can.
+        check: asks the broker whether a token is alive (`/profile`); None: nobody can. When it
+            cannot tell it raises a DhanfastError, and the token is taken to be alive.
         busy: pauses after 805.
     """
 
@@ -146,7 +150,7 @@ class Connection:
         self.opened = 0
         self.up_ns = 0
         self.last: Ending | None = None
-        self.market_status = 0
+        self.market_status = self.texts = 0
         self._before = Counts()  # of its earlier sockets
 
     @property
@@ -192,7 +196,7 @@ class Connection:
                 self.last = ending
                 healthy = lived_ns >= self._world.backoff.healthy_s * NS_PER_S
                 self.failures = 1 if healthy else self.failures + 1
-                self._unheard = 0 if ending.heard else self._unheard + 1
+                self._unheard = 0 if healthy or ending.heard else self._unheard + 1
                 await self._after(ending)
         finally:
             self.state = State.CLOSED
@@ -218,7 +222,12 @@ class Connection:
         """One try: how it ended and how long it was up, ns."""
         self.state = State.WAITING
         await self._world.door.enter()
-        self._token = await self._world.tokens.token()
+        try:
+            self._token = await self._world.tokens.token()
+        except NotAuthenticated:
+            raise
+        except DhanfastError as error:
+            return Ending(Cause.UNREACHABLE, text=f"no token: {words(str(error))}"), 0
         if self._closing:
             return Ending(Cause.ASKED), 0
         self.state = State.CONNECTING
@@ -265,16 +274,24 @@ class Connection:
         if then is Then.SILENCE:
             world.door.refused()
             return
-        if then is Then.RENEW or (then is Then.CHECK and await self._is_dead()):
+        if then is Then.RENEW or (then is Then.CHECK and await self._token_is_dead()):
             await self._renew(ending)
         backoff = world.busy if then is Then.LATER else world.backoff
         await world.clock.sleep(backoff.pause_s(self.failures, world.rng))
 
-    async def _is_dead(self) -> bool:
+    async def _token_is_dead(self) -> bool:
         """Whether the token is the likely cause of a connection that never said a word."""
-        if self._world.check is not None:
+        if self._unheard == 0:
+            return False  # it was up for long; nothing was to be said
+        if self._world.check is None:
+            return self._unheard >= 2  # once may be the network
+        try:
             return not await self._world.check(self._token)
-        return self._unheard >= 2  # once may be the network
+        except NotAuthenticated:
+            return True
+        except DhanfastError as error:
+            log.warning("%s: the token could not be checked: %s", self.name, words(str(error)))
+            return False
 
     async def _renew(self, ending: Ending) -> None:
         """Have the token replaced; not for ever."""
@@ -284,10 +301,17 @@ class Connection:
                 f"{self.name}: {ending}, and so it went with {RENEWALS_MAX} tokens; the broker "
                 "takes none of this account. Log in again with `dhanfast auth login`"
             )
-        await self._world.tokens.refused(self._token)
+        try:
+            await self._world.tokens.refused(self._token)
+        except NotAuthenticated:
+            raise
+        except DhanfastError as error:  # the broker cannot be reached: asked again next time
+            log.warning("%s: no other token yet: %s", self.name, words(str(error)))
 
     def _text(self, text: str) -> None:
-        log.info("%s said: %s", self.name, words(text))
+        self.texts += 1
+        if self.texts <= TEXTS_TOLD:
+            log.info("%s said: %s", self.name, words(text))
 
     def _notices(self, notices: NDArray[Any]) -> None:
         for notice in notices:

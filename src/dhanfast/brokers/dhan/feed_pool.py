@@ -33,7 +33,8 @@ CALIBRATE_S: Final = 60.0
 STEP_TOLD_NS: Final = 50_000_000  # a wall clock that is set by more than this is told of
 log = logging.getLogger("dhanfast.feed")
 
-# Of these securities, those that the broker's REST side has newer data of than the feed.
+# Of these securities, those that the broker's REST side has newer data of than the feed. When it
+# cannot tell it raises a DhanfastError.
 CrossCheck = Callable[[Sequence[Security]], Awaitable[Sequence[Security]]]
 
 
@@ -260,7 +261,7 @@ class FeedPool:
 
     def lane_down(self, number: int) -> None:
         """A connection was up and is no more: what it carried is unknown until it comes again."""
-        self.gaps += not self._closing.is_set()  # told to leave: nothing is missed
+        self.gaps += not self._closing.is_set()
         self.intake.forget(self.instruments(self.subscriptions.securities(number)))
         if not self._down:
             self.intake.tell_event(FeedEvent.LOST)
@@ -296,6 +297,7 @@ class FeedPool:
             absent=self.subscriptions.absent,
             gaps=self.gaps,
             mute=self.mute,
+            last_message_ns=max((connection.counts.seen_ns for _, connection in lanes), default=0),
             silent_until_ns=self.world.door.silent_until_ns,
             hours_known=not self._hours.unknown_year,
             lag_p50_ns=None if lag is None else lag.percentile(50),
@@ -304,7 +306,7 @@ class FeedPool:
         )
 
     def _told(self, lane: _Lane, connection: Connection) -> ConnectionStatus:
-        messages, size, pings, dropped = connection.counts
+        counts = connection.counts
         return ConnectionStatus(
             number=lane.number,
             state=connection.state.value,
@@ -312,10 +314,11 @@ class FeedPool:
             opened=connection.opened,
             failures=connection.failures,
             subscriptions=self.subscriptions.size(lane.number),
-            messages=messages,
-            bytes=size,
-            pings=pings,
-            dropped_frames=dropped,
+            messages=counts.messages,
+            bytes=counts.size,
+            pings=counts.pings,
+            dropped_frames=counts.dropped_frames,
+            last_message_ns=counts.seen_ns,
             last_ending="" if connection.last is None else str(connection.last),
         )
 
@@ -373,12 +376,12 @@ class FeedPool:
             await self._look_at_instruments(lane, connection, now, open_now)
 
     async def _drop_mute(self, lane: _Lane, connection: Connection, act: Act) -> None:
-        if act is Act.CROSS_CHECK and self._cross_check is not None:
-            if not await self._cross_check(lane.securities):
+        if act is Act.CROSS_CHECK:
+            moved = await self._moved(connection, lane.securities)
+            if moved is not None and not moved:
                 log.warning("%s is mute, and REST has nothing newer: believed", connection.name)
                 lane.mute.believe()
                 return
-            log.warning("%s is mute, but REST has newer data", connection.name)
         self.mute += 1
         connection.drop(Ending(Cause.MUTE, 0, connection.messages > 0))
 
@@ -394,14 +397,25 @@ class FeedPool:
             for mode, home in self.subscriptions.modes(of[number]):
                 if home == lane.number:
                     connection.send(self.speech.ask(mode, [of[number]]))
-        if check and self._cross_check is not None:
-            moved = await self._cross_check([of[number] for number in check])
-            if moved:
-                log.warning(
-                    "%s: REST has newer data of %d instruments", connection.name, len(moved)
-                )
-                self.mute += 1
-                connection.drop(Ending(Cause.MUTE, 0, True, f"{len(moved)} instruments are stale"))
+        moved = await self._moved(connection, [of[number] for number in check]) if check else None
+        if moved:
+            self.mute += 1
+            connection.drop(Ending(Cause.MUTE, 0, True, f"{len(moved)} instruments are stale"))
+
+    async def _moved(
+        self, connection: Connection, securities: Sequence[Security]
+    ) -> Sequence[Security] | None:
+        """What REST has newer data of; None: nobody can tell."""
+        if self._cross_check is None:
+            return None
+        try:
+            moved = await self._cross_check(securities)
+        except DhanfastError as error:
+            log.warning("%s: REST cannot tell what has moved: %s", connection.name, error)
+            return None
+        if moved:
+            log.warning("%s: REST has newer data of %d instruments", connection.name, len(moved))
+        return moved
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 10.0  # name, TCP and TLS; then as long again for the handshake
 PING_S: Final = 20.0  # idle time before a ping of ours, and what its answer may take
 MESSAGE_MAX: Final = 1 << 22  # bytes of a frame: a hundred times what is documented
-READ_BUFFER: Final = 1 << 17
+READ_BUFFER: Final = 1 << 16
 STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 NOT_WORDS: Final = "\r\n\t"
 log = logging.getLogger("dhanfast.feed")
@@ -81,7 +81,7 @@ class Line:
         self.intake = intake
         self._on_text, self._on_notices = on_text, on_notices
         self._listener: FeedListener | None = None
-        self._messages = self._bytes = 0
+        self._messages = self._bytes = self._seen_ns = 0
         self._reason: int | None = None
         self._opened = self._abandoned = False
         self._ending: Ending | None = None
@@ -104,6 +104,11 @@ class Line:
     def size(self) -> int:
         """Bytes of them."""
         return self._bytes if self._listener is None else self._listener.bytes
+
+    @property
+    def seen_ns(self) -> int:
+        """When the last of them came, by the intake's clock of silence; 0 before the first."""
+        return self._seen_ns if self._listener is None else self._listener.seen_ns
 
     @property
     def pings(self) -> int:
@@ -144,6 +149,7 @@ class Line:
         """A binary message, from a reader that is not native."""
         self._messages += 1
         self._bytes += len(payload)
+        self._seen_ns = self.intake.now_ns()
         notices = self.intake.receive(payload)
         if len(notices):
             self.notices(notices)

@@ -16,6 +16,7 @@ class ConnectionStatus:
         up_ns: since when it is up, or was last. opened: sockets so far.
         failures: in a row. subscriptions: entries that it carries.
         messages, bytes, pings, dropped_frames: of all its sockets.
+        last_message_ns: when the last message came.
         last_ending: how the last socket ended; empty when none has.
     """
 
@@ -29,6 +30,7 @@ class ConnectionStatus:
     bytes: int
     pings: int
     dropped_frames: int
+    last_message_ns: int
     last_ending: str
 
 
@@ -37,7 +39,7 @@ class FeedStatus:
     """A whole feed.
 
     Units:
-        lag in ns, None before the first trade. `silent_until_ns` UTC ns, 0 for never.
+        lag in ns, None before the first trade. Times in UTC ns of the feed's clock, 0 for never.
 
     Attributes:
         name: of the feed. running: between run and its end.
@@ -47,6 +49,7 @@ class FeedStatus:
         stale: instruments that are silent while their segment trades.
         duplicates: wanted again. absent: no longer wanted that never were.
         gaps: times that a connection was lost. mute: times that the watchdog dropped one.
+        last_message_ns: when the last message of any connection came.
         silent_until_ns: until when the account must not connect (HTTP 429).
         hours_known: false when the calendar does not reach the day: nothing is watched then.
         lag_p50_ns, lag_p99_ns: receive time less exchange time, which is in whole seconds.
@@ -64,6 +67,7 @@ class FeedStatus:
     absent: int
     gaps: int
     mute: int
+    last_message_ns: int
     silent_until_ns: int
     hours_known: bool
     lag_p50_ns: int | None

@@ -14,7 +14,7 @@ from dhanfast.errors import BadData
 from dhanfast.market.calendar import IST_OFFSET_NS, NS_PER_S
 
 _NOTHING: Final = frozenset({"", "na", "n/a", "null", "none", "-"})
-_WHOLE_MAX: Final = 2**62
+NUMBER_MAX: Final = 10**15  # beyond any price, amount or time in seconds
 _EPOCH: Final = datetime(1970, 1, 1)
 # 2026-07-22 09:15:03[.123] | 2026-07-22T09:15:03[.123][Z|+05:30] | 22/07/2026 09:15[:03]
 _ISO: Final = re.compile(
@@ -79,10 +79,10 @@ class Fields:
         """A whole number: 4, 4.0, "4", "4.00"; missing is 0.
 
         Raises:
-            BadData: it is none, or beyond 2**62.
+            BadData: it is none.
         """
         value = self.decimal(*names)
-        if value != value.to_integral_value() or abs(value) > _WHOLE_MAX:
+        if value != value.to_integral_value():
             raise self._bad(names[0], "a whole number")
         return int(value)
 
@@ -117,6 +117,8 @@ class Fields:
             raise self._bad(names[0], "a number") from None
         if not number.is_finite():
             raise self._bad(names[0], "a finite number")
+        if abs(number) > NUMBER_MAX:
+            raise self._bad(names[0], f"a number below {NUMBER_MAX:.0e}")
         return number
 
     def number(self, *names: str) -> float:

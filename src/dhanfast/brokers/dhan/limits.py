@@ -239,7 +239,6 @@ class Limits:
         if today > self._today:
             self._today = today
             self._taken_today.clear()
-            self._modified.clear()
         return now_ns
 
     def _shift(self, back_ns: int) -> None:

@@ -16,8 +16,8 @@ A line whose `send` failed before a byte was taken hands the request on: that is
 which a request is tried on a second connection, because it never left on the first.
 """
 
-cimport cython
-from libc.errno cimport EAGAIN, ECONNRESET, EINVAL, ENOBUFS, EPROTO, ESHUTDOWN, ETIMEDOUT, errno
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.errno cimport ECONNRESET, EINVAL, ENOBUFS, EPROTO, ESHUTDOWN, ETIMEDOUT, errno
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
@@ -26,8 +26,9 @@ from collections import deque
 
 import numpy as np
 
+from dhanfast._core.live.answerhttp cimport AnswerReader, Reading
 from dhanfast._core.live.courier cimport Courier
-from dhanfast._core.live.orderhttp cimport REQUEST_MAX, AnswerReader, Reading, RequestBook
+from dhanfast._core.live.orderhttp cimport REQUEST_MAX, RequestBook, plain_answer
 from dhanfast._core.live.records import INTENT_DTYPE
 from dhanfast._core.live.records cimport Answer, Intent, IntentKind, Outcome
 from dhanfast._core.types cimport OrderFlag
@@ -138,7 +139,8 @@ cdef class OrderLine:
         # One timer a line, armed again when it fires early: requests are far more frequent than
         # time-outs, and a timer costs as much as a request.
         loop = self._desk._loop()
-        self._deadline = loop.time() + within_s
+        self._since = loop.time()
+        self._deadline = self._since + within_s
         if self._timer is None:
             self._timer = loop.call_later(within_s, self._tick)
 
@@ -159,15 +161,13 @@ cdef class OrderLine:
         Args:
             data: bytes.
         """
-        cdef const unsigned char[::1] raw = data
+        cdef bytes raw = data
         cdef int reading
         if not self._busy:
             _LOG.warning("line %d: %d bytes that nobody asked for", self.number, len(data))
             self.retire()
             return
-        if raw.shape[0] == 0:
-            return
-        reading = self._reader.feed(<const char *>&raw[0], raw.shape[0])
+        reading = self._reader.feed(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
         if reading == Reading.WHOLE:
             self._answered()
         elif reading == Reading.BAD:
@@ -177,23 +177,28 @@ cdef class OrderLine:
         cdef AnswerReader reader = self._reader
         cdef Intent intent = self._intent
         cdef bint pinged = self._pinging
-        body = reader.body
+        cdef Answer answer
+        # The buffer is the next request's: what is wanted of it is taken now.
+        cdef bint plain = not pinged and plain_answer(
+            &intent, reader.status, reader._buffer + reader._body_at, reader._body_size, &answer)
+        body = None if plain else reader.body
         cdef int status = reader.status, retry_after_s = reader.retry_after_s
         self._busy = self._pinging = False
         if reader.keep_s:
             self.keep_s = reader.keep_s
-        if (reader.keeps and reader.spare == 0 and not self._retired
-                and not self._transport.is_closing()):
-            self._since = self._desk._loop().time()
-            self._ready = True
+        if reader.keeps and reader.spare == 0 and not self._retired:
+            self._ready = True                               # whether it closes, `_write` asks
         else:
             self.retire()
-        # The next request leaves before anybody hears of this one.
-        self._desk._pump()
-        if pinged:
-            self._desk._pong(status, body)
-        else:
-            self._desk._settle(&intent, status, body, retry_after_s)
+        try:
+            self._desk._pump()       # the next request leaves before anybody hears of this one
+        finally:
+            if plain:
+                self._desk._tell(&answer)
+            elif pinged:
+                self._desk._pong(status, body)
+            else:
+                self._desk._settle(&intent, status, body, retry_after_s)
 
     def eof_received(self):
         """The other side has ended: so do we."""
@@ -263,7 +268,7 @@ cdef class OrderLine:
         return True
 
     def pause_writing(self):
-        """A request did not leave at once; one is in flight at most, so there is nothing to stop."""
+        """A request did not leave at once; only one is in flight, so there is nothing to stop."""
 
     def resume_writing(self):
         """It has left."""
@@ -337,6 +342,15 @@ cdef class OrderDesk(Courier):
             self._event_loop = asyncio.get_running_loop()
         return self._event_loop
 
+    cdef bint _has_loop(self):
+        # Outside of an event loop nothing can leave.
+        if self._event_loop is None:
+            try:
+                self._event_loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return False
+        return True
+
     def open_book(self, RequestBook book not None):
         """Say how requests are written; before this they wait.
 
@@ -348,7 +362,7 @@ cdef class OrderDesk(Courier):
     cdef void carry(self, const Intent *intent) noexcept:
         cdef int rank = rank_of(intent)
         self._flying += 1
-        if self._shut:
+        if self._shut or not self._has_loop():
             self._finish(intent, Outcome.REFUSED, -ESHUTDOWN, 0, 0, b"", 0)
         elif self._waiting(rank) or not self._give(intent):
             self._enqueue(intent, rank)
@@ -357,15 +371,20 @@ cdef class OrderDesk(Courier):
         """Carry one request; its Answer comes by `on_answer`, perhaps inside this call.
 
         Args:
-            intent: an INTENT_DTYPE record.
+            intent: an INTENT_DTYPE record, or its bytes.
         Raises:
-            UsageError: it is none.
+            UsageError: it is neither.
         """
-        if getattr(intent, "dtype", None) != INTENT_DTYPE:
-            raise UsageError("intent: expected a record of INTENT_DTYPE")
-        cdef bytes raw = intent.tobytes()
-        cdef const char *at = raw
-        self.carry(<const Intent *>at)
+        cdef bytes raw
+        if isinstance(intent, bytes):
+            raw = intent
+        elif getattr(intent, "dtype", None) == INTENT_DTYPE:
+            raw = intent.tobytes()
+        else:
+            raise UsageError("intent: expected a record of INTENT_DTYPE, or its bytes")
+        if len(raw) != sizeof(Intent):
+            raise UsageError(f"intent: a record has {sizeof(Intent)} bytes, had {len(raw)}")
+        self.carry(<const Intent *>PyBytes_AS_STRING(raw))
 
     cdef bint _waiting(self, int rank):
         # Whether somebody of this rank or a better one came before.
@@ -393,22 +412,18 @@ cdef class OrderDesk(Courier):
 
     cdef void _enqueue(self, const Intent *intent, int rank):
         cdef Intent loser
-        cdef bytes raw
+        cdef bytes raw = (<const char *>intent)[:sizeof(Intent)]
         cdef double now = self._loop().time()
-        if self._queued >= self._queue_max:
-            if not self._youngest(rank, &loser):
-                self._finish(intent, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
-                return
-            raw = (<const char *>intent)[:sizeof(Intent)]
-            self._queues[rank].append((now + self._queue_s, raw))
-            self._queued += 1
-            self._finish(&loser, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
-        else:
-            raw = (<const char *>intent)[:sizeof(Intent)]
-            self._queues[rank].append((now + self._queue_s, raw))
-            self._queued += 1
+        cdef bint full = self._queued >= self._queue_max
+        if full and not self._youngest(rank, &loser):
+            self._finish(intent, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
+            return
+        self._queues[rank].append((now + self._queue_s, raw))
+        self._queued += 1
         if self._expiry is None:
             self._expiry = self._loop().call_later(self._queue_s, self._expire)
+        if full:
+            self._finish(&loser, Outcome.REFUSED, -ENOBUFS, 0, 0, b"", 0)
 
     cdef bint _youngest(self, int rank, Intent *out):
         # Take the youngest of the worst rank below `rank` out of the queue.
@@ -417,7 +432,7 @@ cdef class OrderDesk(Courier):
         for worse in range(RANKS - 1, rank, -1):
             if self._queues[worse]:
                 _, raw = self._queues[worse].pop()
-                memcpy(out, <const char *>raw, sizeof(Intent))
+                memcpy(out, PyBytes_AS_STRING(raw), sizeof(Intent))
                 self._queued -= 1
                 return True
         return False
@@ -427,16 +442,19 @@ cdef class OrderDesk(Courier):
         cdef Intent intent
         cdef bytes raw
         cdef double now = self._loop().time()
-        self._expiry = None
-        for queue in self._queues:
-            while queue and queue[0][0] <= now:
-                _, raw = queue.popleft()
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
-                self._queued -= 1
-                self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
-        if self._queued > 0 and self._expiry is None:
-            soonest = min(queue[0][0] for queue in self._queues if queue)
-            self._expiry = self._loop().call_later(max(0.0, soonest - now), self._expire)
+        try:
+            for queue in self._queues:
+                while queue and queue[0][0] <= now:
+                    _, raw = queue.popleft()
+                    memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
+                    self._queued -= 1
+                    self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
+        finally:
+            # Whoever listens may raise or carry more: the next time is set in any case.
+            self._expiry = None
+            if self._queued > 0:
+                soonest = min(queue[0][0] for queue in self._queues if queue)
+                self._expiry = self._loop().call_later(max(0.0, soonest - now), self._expire)
 
     cdef void _pump(self):
         # Give waiting requests to lines that are free, exits first.
@@ -450,7 +468,7 @@ cdef class OrderDesk(Courier):
             while queue and self._any_ready():
                 due, raw = queue.popleft()
                 self._queued -= 1
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
+                memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
                 if due <= now:
                     self._finish(&intent, Outcome.REFUSED, -ETIMEDOUT, 0, 0, b"", 0)
                 elif not self._give(&intent):
@@ -486,13 +504,16 @@ cdef class OrderDesk(Courier):
         cdef const char *text = broker_id
         memset(&answer, 0, sizeof(Answer))
         answer.intent = intent.id
-        answer.at_ns = self._clock.now_ns()
         answer.code, answer.error = <int32_t>code, <int32_t>error
         answer.outcome, answer.seen = <unsigned char>outcome, <unsigned char>seen
         answer.retry_after_s = <unsigned char>(retry_after_s if retry_after_s < 255 else 255)
         memcpy(answer.broker_id, text, min(len(broker_id), sizeof(answer.broker_id)))
+        self._tell(&answer)
+
+    cdef void _tell(self, Answer *answer):
+        answer.at_ns = self._clock.now_ns()
         self._flying -= 1
-        self.answer(&answer)
+        self.answer(answer)
 
     cdef void _pong(self, int status, bytes body):
         if self.on_pong is not None:
@@ -529,7 +550,7 @@ cdef class OrderDesk(Courier):
             while queue:
                 _, raw = queue.popleft()
                 self._queued -= 1
-                memcpy(&intent, <const char *>raw, sizeof(Intent))
+                memcpy(&intent, PyBytes_AS_STRING(raw), sizeof(Intent))
                 self._finish(&intent, Outcome.REFUSED, -ESHUTDOWN, 0, 0, b"", 0)
         for line in list(self._lines):
             line.retire()

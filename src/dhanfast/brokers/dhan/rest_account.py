@@ -145,5 +145,5 @@ class AccountCalls(Caller):
 
 
 def _form(said: Any) -> str:
-    """The HTML in an answer."""
-    return Fields(said, "edis").text("edisFormHtml")
+    """The HTML in an answer, where the broker puts a backslash before every quote."""
+    return Fields(said, "edis").text("edisFormHtml").replace("\\", "")

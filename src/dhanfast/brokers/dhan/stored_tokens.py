@@ -96,7 +96,8 @@ class StoredTokens:
         store: of secrets; None = the user has none.
         environ: DHAN_CLIENT_ID, DHAN_ACCESS_TOKEN.
         token_file: of version 1; None = not looked at.
-        owner: the right to renew; taken when it is needed. None: this process only reads.
+        owner: the right to renew; taken with the first token, so that nobody makes another one
+            meanwhile. When somebody else has it, and with None, this process only reads.
         settings: when to renew.
     """
 
@@ -116,6 +117,7 @@ class StoredTokens:
         self._current: Token | None = None
         self._made_ns: dict[Token, int] = {}  # by this object
         self._next_try_ns = 0
+        self._asked_to_own = False
         self._barred = ""  # why PIN and TOTP are not tried again
 
     def found(self) -> Found | None:
@@ -145,6 +147,7 @@ class StoredTokens:
             NotAuthenticated: there is none and none can be had without the user.
         """
         async with self._lock:
+            self._own()
             now_ns = self._clock.now_ns()
             current = self._current
             if current is None or not current.is_live(now_ns, self._settings.before_s):
@@ -219,6 +222,16 @@ class StoredTokens:
         if self._store is None:
             raise UsageError("there is no secret store to keep the token in")
         return self._keep(token)
+
+    def _own(self) -> None:
+        """Become the owner, once; a renewal asks again and says who stands in the way."""
+        if self._owner is None or self._asked_to_own:
+            return
+        self._asked_to_own = True
+        try:
+            self._owner.acquire()
+        except Owned as error:
+            LOG.warning("this process will not renew the token: %s", error)
 
     def _loaded(self) -> Token | None:
         """The token as it is kept now."""

@@ -21,6 +21,7 @@ import numpy as np
 from dhanfast._core.live.records import Origin
 from dhanfast.brokers.base import OrderSeen
 from dhanfast.brokers.dhan.answers import Instruments, order_seen, update_from
+from dhanfast.brokers.dhan.errors import BrokerError
 from dhanfast.brokers.dhan.fields import Fields
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.web import aiohttp_module
@@ -39,6 +40,7 @@ PING_S: Final = 20.0
 CONNECT_S: Final = 10.0
 BLOCKED_S: Final = 60.0  # of silence after a 429 at the handshake
 
+Told = tuple[str, str, str, int, str, str, str, str]
 OnUpdate = Callable[[np.void, str], None]  # one UPDATE_DTYPE record, and the broker's words
 
 
@@ -48,6 +50,10 @@ class Broken(DhanfastError):
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
         self.status = status
+
+
+# What ends one connection and not the whole: all else is a failure of the engine's own.
+PASSING: Final = (Broken, BrokerError, BadData)
 
 
 class Line(Protocol):
@@ -115,8 +121,9 @@ class OrderUpdates:
         tag: of this journal's correlation ids.
         instruments: of the run, by (segment, security id).
         on_update: takes one record of UPDATE_DTYPE and the broker's words; called on the loop.
-        on_connected: runs after every login: read by REST what was missed. What it raises as a
-            DhanfastError breaks the connection, which comes back after a pause.
+        on_connected: runs after every login: read by REST what was missed. A BrokerError or
+            BadData of it breaks the connection, which comes back after a pause; anything else
+            that it or `on_update` raises ends the run.
         probe: asked before coming back when a young connection died in silence, which is how the
             broker shows a dead token: `DhanRest.profile` renews it on the way.
         dial: makes connections; None means aiohttp.
@@ -148,7 +155,7 @@ class OrderUpdates:
         self._settings = settings or UpdateSettings()
         self._partner_secret = partner_secret
         self._rng = rng or random.Random(clock.now_ns())
-        self._told: dict[tuple[str, str, str, int, str], None] = {}
+        self._told: dict[Told, None] = {}
         self._reread = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -160,8 +167,8 @@ class OrderUpdates:
 
     async def run(self) -> None:
         """Stay connected until `close`, or until it is cancelled."""
-        if self._task is not None:
-            raise UsageError("order updates run already, or have run; make a new object")
+        if self._task is not None or self._closing:
+            raise UsageError("order updates run already, have run or was closed; make a new object")
         self._task = asyncio.create_task(self._stay())
         try:
             await self._task
@@ -216,7 +223,7 @@ class OrderUpdates:
         LOG.warning("order update not read, orders are read by REST instead: %s", why)
         self._reread.set()
 
-    def _remember(self, key: tuple[str, str, str, int, str]) -> None:
+    def _remember(self, key: Told) -> None:
         """Keep what was told, the oldest forgotten first."""
         self._told[key] = None
         if len(self._told) > REMEMBERED:
@@ -229,6 +236,9 @@ class OrderUpdates:
             began_ns = self._clock.now_ns()
             frames = self.counts.frames
             error = await self._ended()
+            mine = asyncio.current_task()
+            if mine is not None and mine.cancelling():
+                raise asyncio.CancelledError  # a task group that broke meanwhile has swallowed it
             status = error.status if isinstance(error, Broken) else 0
             lived_s = (self._clock.now_ns() - began_ns) / 1e9
             failures = 1 if lived_s >= self._settings.backoff.healthy_s else failures + 1
@@ -244,20 +254,20 @@ class OrderUpdates:
         """Live through one connection; why it ended.
 
         Raises:
-            DhanfastError: coming back cannot help.
+            DhanfastError: coming back cannot help: there is no token, or the engine itself failed.
         """
         try:
             await self._live()
-        except DhanfastError as one:
+        except PASSING as one:
             found: list[BaseException] = [one]
         except BaseExceptionGroup as group:
             found = leaves(group)
             if any(not isinstance(error, DhanfastError) for error in found):
                 raise
-        errors = [error for error in found if isinstance(error, DhanfastError)]
-        for error in errors:
-            if _is_final(error):
+        for error in found:
+            if not isinstance(error, PASSING) or _is_final(error):
                 raise error
+        errors = [error for error in found if isinstance(error, DhanfastError)]
         self.counts.broken += 1
         self.counts.last_error = redacted("; ".join(str(error) for error in errors))
         LOG.warning("order updates interrupted: %s", self.counts.last_error)
@@ -318,8 +328,11 @@ class OrderUpdates:
         return msgspec.json.encode(said).decode()
 
 
-def told_key(data: Mapping[str, Any]) -> tuple[str, str, str, int, str]:
-    """What makes one change of an order: number, leg, status, filled, time.
+def told_key(data: Mapping[str, Any]) -> Told:
+    """What makes one change of an order: number, leg, status, filled, time, and what is in force.
+
+    The time has whole seconds: without quantity, price and trigger a change within the second of
+    another would pass for a repeat.
 
     Raises:
         BadData: the filled quantity is no number.
@@ -331,6 +344,9 @@ def told_key(data: Mapping[str, Any]) -> tuple[str, str, str, int, str]:
         fields.text("status", "orderStatus").upper(),
         fields.count("tradedQty", "filledQty"),
         fields.text("lastUpdatedTime", "updateTime"),
+        fields.text("quantity"),
+        fields.text("price"),
+        fields.text("triggerPrice"),
     )
 
 

@@ -82,8 +82,11 @@ class Web(Protocol):
 class AioWeb:
     """Requests over aiohttp: one pool of kept connections for reads.
 
-    A request that changes something gets a connection of its own: on a kept one aiohttp sends PUT
-    and DELETE again by itself when the server had closed it.
+    aiohttp sends PUT and DELETE again by itself when a connection breaks before the answer. A
+    request that changes something must not go twice: what broke is turned into an error that
+    aiohttp does not try again, by a middleware, which is its own interface for such things. Such a
+    request also gets a new connection: one that the broker is just closing would leave in doubt
+    what was never read.
 
     Args:
         session: an aiohttp.ClientSession for reads that somebody else closes; None makes one.
@@ -154,19 +157,36 @@ class AioWeb:
     def _session(self, once: bool) -> Any:
         """The session of a kind, made on first use because it needs the running loop."""
         if once:
-            self._writes = self._writes or self._made(force_close=True)
+            if self._writes is None:
+                self._writes = self._made((_once(self._aiohttp),), force_close=True)
             return self._writes
-        self._reads = self._reads or self._made(keepalive_timeout=KEEP_S)
+        if self._reads is None:
+            self._reads = self._made((), keepalive_timeout=KEEP_S)
         return self._reads
 
-    def _made(self, **options: Any) -> Any:
+    def _made(self, middlewares: tuple[Any, ...], **options: Any) -> Any:
         """A session that keeps no cookies and reads no proxy from the environment."""
         aiohttp = self._aiohttp
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, **options),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            middlewares=middlewares,
         )
+
+
+def _once(aiohttp: Any) -> Any:
+    """A middleware under which nothing is sent a second time."""
+
+    async def once(request: Any, handler: Any) -> Any:
+        try:
+            return await handler(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise  # nothing was sent; not tried again either
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise aiohttp.ClientPayloadError(_why(error)) from None
+
+    return once
 
 
 def aiohttp_module() -> Any:
@@ -194,4 +214,4 @@ def _why(error: BaseException) -> str:
         return "timed out"
     inner = getattr(error, "os_error", None) or error
     text = getattr(inner, "strerror", None)
-    return text if isinstance(text, str) and "://" not in text else type(error).__name__
+    return text if isinstance(text, str) and "://" not in text else "the connection broke"

@@ -1,0 +1,91 @@
+"""`scripts/simulate-faults`: many seeds, what struck, and which promises broke."""
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from .plan import Plan
+from .world import Outcome, run_seed
+
+BLOCK = 25
+KINDS = (  # what the table shows: title, and the counts it takes
+    ("orders and requests", ("order at the broker", "trade", "PLACE request", "MODIFY request",
+                             "CANCEL request", "QUERY request")),
+    ("deaths", ("death", "requests that had not left", "requests without an answer")),
+    ("network", ("slow message", "lost message", "no connection", "cut", "mute", "gap")),
+    ("broker", ("http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset",
+                "reset-after", "slow", "partial", "limit met")),
+    ("order updates", ("update-drop", "update-delay", "update-duplicate", "update-reorder")),
+    ("clock and token", ("clock-step", "token-expiry", "token renewed")),
+)  # fmt: skip
+
+
+def _memory_folder() -> str | None:
+    """A folder in memory, where there is one: journals are written there."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() else None
+
+
+def run_block(first: int, count: int) -> list[Outcome]:
+    """Some seeds in a row, in this process."""
+    with tempfile.TemporaryDirectory(prefix="dhanfast-faults-", dir=_memory_folder()) as folder:
+        return [run_seed(seed, Path(folder)) for seed in range(first, first + count)]
+
+
+def show(counts: Counter[str], seeds: int, broken: list[Outcome], seconds: float) -> None:
+    """The table."""
+    for title, names in KINDS:
+        print(f"{title}")
+        for name in names:
+            print(f"  {name:<28}{counts[name]:>10,}")
+    print(f"seeds {seeds:,} in {seconds:.1f} s, violations in {len(broken)}")
+    for outcome in broken:
+        print(f"\nseed {outcome.seed}: scripts/simulate-faults --first {outcome.seed} --seeds 1")
+        for words in outcome.violations:
+            print(f"  {words}")
+
+
+def main() -> int:
+    """Run the seeds that were asked for; 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(prog="simulate-faults")
+    parser.add_argument("--seeds", type=int, default=2_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--plan", action="store_true")
+    asked = parser.parse_args()
+    if asked.seeds < 1 or asked.first < 0 or asked.jobs < 0:
+        parser.error("--seeds must be from 1, --first and --jobs from 0")
+    if asked.plan:
+        for seed in range(asked.first, asked.first + asked.seeds):
+            print(Plan.of(seed))
+        return 0
+    jobs = asked.jobs or multiprocessing.cpu_count()
+    began = last = time.monotonic()
+    counts: Counter[str] = Counter()
+    broken: list[Outcome] = []
+    end = asked.first + asked.seeds
+    blocks = [(at, min(BLOCK, end - at)) for at in range(asked.first, end, BLOCK)]
+    context = multiprocessing.get_context("spawn")
+    done = 0
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for outcomes in pool.map(run_block, *zip(*blocks, strict=True)):
+            for outcome in outcomes:
+                done += 1
+                counts.update(outcome.counts)
+                if outcome.violations:
+                    broken.append(outcome)
+            if time.monotonic() - last > 2:
+                last = time.monotonic()
+                print(f"{done:,} of {asked.seeds:,} seeds, violations in {len(broken)}",
+                      file=sys.stderr)  # fmt: skip
+    show(counts, asked.seeds, broken, time.monotonic() - began)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""A few minutes of one future, cut from generated days."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast.exchange.contracts import Contract, Contracts
+from dhanfast.exchange.history import History
+from dhanfast.exchange.market import NO_ROWS, GeneratedMarket, Records, trading_day
+from dhanfast.market.calendar import midnight_ns
+from dhanfast.market.tickday import tick_day
+
+SYMBOL = "BANKNIFTY"
+DAY = dt.date(2026, 11, 20)
+SECOND = 1_000_000_000
+FROM_NS = midnight_ns(DAY) + (9 * 3600 + 21 * 60) * SECOND  # entries are allowed
+UNTIL_NS = midnight_ns(DAY) + (14 * 3600 + 50 * 60) * SECOND
+
+
+@lru_cache(maxsize=4)
+def future_of(seed: int) -> tuple[Contract, NDArray[Any]]:
+    """The front future and its ticks of a day, numbered 1 as its feed numbers it."""
+    day = tick_day(SYMBOL, DAY, seed=seed, strikes=0, instruments=["FUT"])
+    ticks = np.concatenate([batch.ticks for batch in day])
+    ticks["instrument"] = 1
+    listed = GeneratedMarket(SYMBOL, DAY, seed=seed, strikes=1).contracts
+    future = next(one for one in listed if one.kind == "FUT")
+    ticks.flags.writeable = False
+    return replace(future, index=0), ticks
+
+
+def window(seed: int, first: float, seconds: float) -> NDArray[Any]:
+    """Ticks of so many seconds, beginning at a part of the day."""
+    _, ticks = future_of(seed)
+    start_ns = FROM_NS + int(first * (UNTIL_NS - FROM_NS - seconds * 1e9))
+    at = int(np.searchsorted(ticks["recv_ns"], start_ns))
+    end = int(np.searchsorted(ticks["recv_ns"], start_ns + int(seconds * 1e9)))
+    return ticks[at:end]
+
+
+class OneFuture:
+    """A `Market` of the exchange: one contract, some minutes."""
+
+    def __init__(self, contract: Contract, ticks: NDArray[Any]) -> None:
+        self.label, self.generated, self.levels = "a window of a generated day", True, 0
+        self.day = trading_day(DAY)
+        self.contracts = Contracts([contract])
+        self.history: History | None = None
+        self._ticks = ticks.copy()
+        self._ticks["instrument"] = 0
+
+    def __iter__(self) -> Iterator[Records]:
+        yield Records(self._ticks, NO_ROWS)

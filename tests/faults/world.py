@@ -1,0 +1,390 @@
+"""One run of one seed: exchange, network, engine, deaths, and what must be true afterwards.
+
+    world = World(Plan.of(seed), folder)
+    outcome = world.run()
+    assert outcome.violations == []
+
+The engine is the real one: LiveEngine, LiveRun, Remote, journal on disk, DhanRest, OrderUpdates and
+the native request bytes. The exchange is the real ExchangeCore. Network, clocks and death are not.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from dhanfast._core.live.journal import Journal, Kind
+from dhanfast._core.live.journal_header import JournalHeader
+from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast._core.live.orderhttp import RequestBook
+from dhanfast._core.live.remote import Remote
+from dhanfast._core.live.sink import FeedEvent
+from dhanfast.brokers.dhan.account import DhanAccount
+from dhanfast.brokers.dhan.hosts import Hosts
+from dhanfast.brokers.dhan.rest import DhanRest
+from dhanfast.brokers.dhan.updates import Broken, OrderUpdates, UpdateSettings
+from dhanfast.brokers.link import Backoff
+from dhanfast.engine import live_engine
+from dhanfast.engine.live import LiveRun
+from dhanfast.engine.live_engine import LiveEngine, LivePlan
+from dhanfast.engine.settings import RiskSettings, Settings
+from dhanfast.errors import DhanfastError
+from dhanfast.exchange import core
+from dhanfast.exchange.answers import Reply
+from dhanfast.exchange.settings import ExchangeSettings
+
+from . import checks
+from .cut import cut_behind
+from .market import SYMBOL, OneFuture, future_of, window
+from .plan import Event, Plan
+from .simloop import SimClock, VirtualLoop
+from .wires import Net, SimCourier, SimLine, SimTokens, SimWeb
+from .wisher import Wisher
+
+FEED_LAG_S = 0.003
+QUIET_S = 12.0  # between the last fault and the end
+AFTER_S = 45.0  # what the market has left when the engine is told to stop
+POLL_S = 0.2
+EPOCH = 0xD1CE
+SMALL = {"segment_bytes": 1 << 19, "reserve_bytes": 1 << 14, "sync_ns": 0}  # a journal's
+
+
+@dataclass
+class Outcome:
+    """What one seed showed."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    digest: str = ""
+
+
+class NoFeed:
+    """Ticks come from the world by themselves."""
+
+    def __init__(self) -> None:
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._closed.wait()
+
+    async def close(self) -> None:
+        self._closed.set()
+
+
+@dataclass
+class Life:
+    """One process of the engine, from its start to its death."""
+
+    number: int
+    run: LiveRun
+    courier: SimCourier
+    dies_at: int  # journal record; 0 = of age
+    engine: LiveEngine | None = None
+    task: "asyncio.Task[None] | None" = None
+    dead: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether its end has come: what it does from now on never happened."""
+        return self.dead or bool(self.dies_at and self.run.journal.seq >= self.dies_at)
+
+
+class World:
+    """All of one run.
+
+    Args:
+        plan: what chance decides. folder: where the journal is written.
+    """
+
+    courier_type: type[SimCourier] = SimCourier
+    remote_rules: ClassVar[dict[str, int]] = {}
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
+        self.loop = VirtualLoop()
+        self.contract, _ = future_of(plan.day_seed)
+        self.ticks = window(plan.day_seed, plan.first, plan.busy_s + QUIET_S + AFTER_S)
+        start_ns = int(self.ticks["recv_ns"][0]) - 500_000_000
+        self.clock = SimClock(self.loop, start_ns)
+        self.net = Net(plan, random.Random(f"net {plan.seed}"))
+        settings = ExchangeSettings(funds=10**13, latency_ns=plan.latency_ns)
+        core.ORDERS_MAX = 256  # live ones; its pool is most of what an exchange costs to make
+        chances = random.Random(f"exchange {plan.seed}")
+        self.core = core.ExchangeCore(
+            OneFuture(self.contract, self.ticks), settings, chances, plan.faults
+        )
+        self.core.advance(self.clock.true_ns())
+        self.tokens = SimTokens(settings.client_id, self._mint)
+        self.lines: list[SimLine] = []
+        self.outcome = Outcome(plan.seed)
+        self.deaths = list(plan.kills)
+        self.lives: list[Life] = []
+        self.gap_until_s = -1.0
+        self.limits_hit = 0
+        self._pump_at = 0.0
+        self._ended = asyncio.Event()
+
+    # ---- the broker -----------------------------------------------------------------------------
+
+    def _mint(self) -> str:
+        return self.core.tokens.mint("APP", self.clock.true_ns()).value
+
+    def token_is_good(self, value: str) -> bool:
+        return self.core.tokens.state(value, None, self.clock.true_ns()) == 0
+
+    def serve(
+        self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
+    ) -> Reply:
+        """One request, whoever sent it."""
+        struck = sum(self.core.mishaps.counts.values())
+        reply = self.core.request(method, path, query, headers, body, self.clock.true_ns())
+        if reply.status == 429 and struck == sum(self.core.mishaps.counts.values()):
+            self.limits_hit += 1
+        self.pump()
+        return reply
+
+    def pump(self) -> None:
+        """Send order updates that are due on their way."""
+        for update in self.core.take_updates(self.clock.true_ns()):
+            text = msgspec.json.encode(update).decode()
+            for line in self.lines:
+                line.tell(text)
+        due_ns = self.core.mishaps.next_real_ns
+        if due_ns is not None and self._pump_at <= self.loop.time():
+            wait_s = max((due_ns - self.clock.true_ns()) / 1e9, 0.0)
+            self._pump_at = self.loop.time() + wait_s
+            self.loop.call_later(wait_s, self._pump_due)
+
+    def _pump_due(self) -> None:
+        self.core.advance(self.clock.true_ns())
+        self._pump_at = 0.0
+        self.pump()
+
+    async def dial(self, url: str) -> SimLine:
+        await asyncio.sleep(self.net.delay_s())
+        if self.net.is_refused():
+            raise Broken("no connection")
+        line = SimLine(self.net, self)
+        self.lines = [*(one for one in self.lines if one.open), line]
+        return line
+
+    # ---- the market -----------------------------------------------------------------------------
+
+    def _tick(self, at: int) -> None:
+        self.core.advance(int(self.ticks["recv_ns"][at]))
+        self.pump()
+        life = self.life
+        if life is not None and self.loop.time() >= self.gap_until_s:
+            self.loop.call_later(FEED_LAG_S, self._feed, life, at)
+        if at + 1 < len(self.ticks):
+            due_ns = int(self.ticks["recv_ns"][at + 1]) - self.clock.true_ns()
+            self.loop.call_later(max(due_ns / 1e9, 0.0), self._tick, at + 1)
+
+    def _feed(self, life: Life, at: int) -> None:
+        if not life.gone:
+            life.run.loop.take_ticks(self.ticks[at : at + 1], life.engine.clock.now_ns())
+
+    # ---- lives of the engine --------------------------------------------------------------------
+
+    @property
+    def life(self) -> Life | None:
+        """The process that lives now."""
+        return self.lives[-1] if self.lives and not self.lives[-1].gone else None
+
+    def strategy(self) -> Any:
+        plan = self.plan
+        if plan.strategy == "wisher":
+            return Wisher(plan.seed, plan.act_part, plan.stop, plan.target)
+        return plan.strategy
+
+    def live_run(self, journal: Journal, courier: Any) -> LiveRun:
+        """The engine of this run, on any journal."""
+        plan, lot = self.plan, self.contract.lot
+        risk = RiskSettings(qty_max=plan.lots * lot, position_max=plan.lots * lot,
+                            margin_check=False)  # fmt: skip
+        return LiveRun(
+            self.strategy(),
+            symbol=SYMBOL,
+            journal=journal,
+            instrument=1,
+            first_ns=int(self.ticks["recv_ns"][0]),
+            settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk),
+            interval="5s",
+            remote_of=lambda gate: Remote(
+                gate, modifies_max=plan.modifies_max, **self.remote_rules
+            ),
+            courier=courier,
+            generated=True,
+        )
+
+    def journal(self) -> tuple[Journal, list[tuple[int, bytes]]]:
+        """The day's journal, and what it holds already."""
+        if self.path.exists():
+            old = [(kind, bytes(payload)) for kind, _, _, payload in JournalReader(str(self.path))]
+            return Journal(str(self.path), **SMALL), old
+        header = JournalHeader(EPOCH, 20261120, "sim", bytes(32), self.clock.true_ns(), "{}")
+        return Journal(str(self.path), header, **SMALL), []
+
+    def begin_life(self) -> None:
+        """Start the engine, as `dhanfast trade` does: with the day's journal when there is one."""
+        number = len(self.lives)
+        journal, old = self.journal()
+        contract = self.contract
+        security = (contract.segment, str(contract.security_id))
+        settings = self.core.settings
+        book = RequestBook("sim", "/v2", settings.client_id, journal.tag,
+                           [(*security, "INTRADAY")])  # fmt: skip
+        courier = self.courier_type(self.net, self, self.clock, self.tokens, book, security)
+        run = self.live_run(journal, courier)
+        dies_in = self.deaths.pop(0) if self.deaths else 0
+        life = Life(number, run, courier, journal.seq + dies_in if dies_in else 0)
+        self.lives.append(life)
+        courier.is_dead = lambda: life.gone
+        courier.on_update = run.loop.use_update
+        rest = DhanRest(Hosts.loopback(1), self.tokens, self.clock, session=SimWeb(self.net, self))
+        account = DhanAccount(rest, self.clock, tag=journal.tag, security=security,
+                              product="INTRADAY")  # fmt: skip
+        updates = OrderUpdates(
+            Hosts.loopback(1), self.tokens, self.clock, tag=journal.tag, instruments={security: 0},
+            on_update=lambda update, words: None if life.gone else run.loop.use_update(update),
+            on_connected=lambda: life.engine.reread(), probe=rest.profile, dial=self.dial,
+            rng=random.Random(f"line {self.plan.seed} {number}"),
+            settings=UpdateSettings(backoff=Backoff(most_s=8.0)),
+        )  # fmt: skip
+        if any(kind == Kind.START for kind, _ in old):
+            journal.append_record(Kind.RESUME, b"{}", self.clock.now_ns(), vital=True)
+            back = run.recover(old, self.clock.now_ns())
+            self.outcome.counts["requests that had not left"] += back.unmet
+            self.outcome.counts["requests without an answer"] += back.open
+        else:
+            journal.append_record(Kind.START, b"{}", self.clock.now_ns(), vital=True)
+        plan = LivePlan(reconcile_s=self.plan.reconcile_s)
+        life.engine = LiveEngine(run, self.clock, NoFeed(), account=account, updates=updates,
+                                 plan=plan)  # fmt: skip
+        life.task = self.loop.create_task(life.engine.serve())
+        life.task.add_done_callback(lambda task: self._over(life, task))
+
+    def _over(self, life: Life, task: "asyncio.Task[None]") -> None:
+        if life.dead or life.gone:
+            self._bury(life)
+            return
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.violate(f"the engine ended: {type(error).__name__}: {error}")
+        self._ended.set()
+
+    def watch_death(self) -> None:
+        """After each turn of the loop: has the engine written its last record?"""
+        life = self.lives[-1] if self.lives else None
+        if life is not None and not life.dead and life.gone and life.task is not None:
+            life.dead = True
+            self.outcome.counts["death"] += 1
+            life.task.cancel()
+
+    def _bury(self, life: Life) -> None:
+        life.run.journal.close()
+        cut_behind(self.path, life.dies_at)
+        down_s = self.plan.down_s[min(life.number, len(self.plan.down_s) - 1)]
+        self.loop.call_later(down_s, self.begin_life)
+
+    def violate(self, words: str) -> None:
+        self.outcome.violations.append(words)
+
+    # ---- single events --------------------------------------------------------------------------
+
+    def _strike(self, event: Event) -> None:
+        self.outcome.counts[event.kind] += 1
+        if event.kind == "token-expiry":
+            self.core.tokens.expire(self.clock.true_ns())
+        elif event.kind == "clock-step":
+            self.clock.skew_ns += round(event.step_s * 1e9)
+        elif event.kind == "gap":
+            self.gap_until_s = self.loop.time() + event.for_s
+            if self.life is not None:
+                self.life.run.loop.tell_event(FeedEvent.LOST, self.clock.now_ns())
+        else:
+            for line in self.lines:
+                if event.kind == "mute":
+                    line.muted_until_s = self.loop.time() + event.for_s
+                elif line.open:
+                    line.cut()
+
+    # ---- the run --------------------------------------------------------------------------------
+
+    async def _story(self) -> None:
+        self.begin_life()
+        first_ns = int(self.ticks["recv_ns"][0])
+        self.loop.call_later((first_ns - self.clock.true_ns()) / 1e9, self._tick, 0)
+        for event in self.plan.events:
+            self.loop.call_at(event.at_s, self._strike, event)
+        await asyncio.sleep(self.plan.busy_s)
+        self.net.healed = True
+        self.core.faults.replace([])
+        self.deaths.clear()
+        await asyncio.sleep(QUIET_S)
+        while self.life is None or self.life.engine is None:
+            await asyncio.sleep(0.5)
+        self.life.dies_at = 0
+        self.before_stop = self.life.run.kernel.position
+        self.life.engine.stop()
+        await self._ended.wait()
+
+    def run(self) -> Outcome:
+        """The whole story, and what it proves."""
+        self.loop.on_turn = self.watch_death
+        poll_s, live_engine.TICK_S = live_engine.TICK_S, POLL_S
+        try:
+            self.loop.run_until_complete(self._story())
+            checks.check(self)
+        finally:
+            live_engine.TICK_S = poll_s
+            self._close()
+        counts = self.outcome.counts
+        counts.update(self.net.counts)
+        counts.update(self.core.mishaps.counts)
+        counts["order at the broker"] += len(self.core.desk.blotter.tickets)
+        counts["trade"] += len(self.core.books.trades)
+        counts["limit met"] += self.limits_hit
+        counts["token renewed"] += self.tokens.renewed
+        return self.outcome
+
+    def _close(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.on_turn = None
+        if tasks:
+            with suppress(Exception):
+                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.close()
+        for life in self.lives:
+            life.run.journal.close()
+        self.path.unlink(missing_ok=True)
+
+
+def run_seed(
+    seed: int, folder: Path, change: Callable[[Plan], Plan] | None = None,
+    world: type[World] = World,
+) -> Outcome:  # fmt: skip
+    """Run one seed.
+
+    Args:
+        folder: for the journal. change: another plan made of the seed's own. world: another one.
+    """
+    plan = Plan.of(seed)
+    silent, was = logging.getLogger("dhanfast"), logging.getLogger("dhanfast").level
+    silent.setLevel(logging.CRITICAL + 1)  # what breaks is meant to
+    try:
+        return world(change(plan) if change is not None else plan, folder).run()
+    except (DhanfastError, AssertionError, RuntimeError) as error:
+        return Outcome(seed, [f"{type(error).__name__}: {error}"])
+    finally:
+        silent.setLevel(was)
