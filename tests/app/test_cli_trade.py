@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -141,6 +142,47 @@ def test_panic_ends_the_day_also_after_a_restart(
         code, done = commanded(trader, monkeypatch, capsys, "resume")
         assert "still held: panic" in done["text"] and second.status()["held"] == 0
         assert second.interrupt() == 0
+
+
+def books(told: dict[str, Any], path: str) -> Any:
+    """What the exchange's own books say, by REST."""
+    headers = {"access-token": told["token"], "client-id": told["client_id"]}
+    address = f"http://127.0.0.1:{told['port']}/v2/{path}"
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
+        return json.load(answer)
+
+
+def held(told: dict[str, Any]) -> int:
+    return sum(int(one["netQty"]) for one in books(told, "positions"))
+
+
+@pytest.mark.slow
+def test_real_orders_survive_a_kill(told: dict[str, Any], tmp_path: Path) -> None:
+    """Orders at the exchange on loopback: entry, kill -9, start again, Ctrl-C."""
+    client = told["client_id"]
+    trader = Trader(tmp_path / "home", told, broker__client_id=client)
+    live = ("--live", "--confirm-live", client)
+    with trader.running(*live) as first:
+        before = first.until(lambda status: status["held"] and status["orders_working"])
+        assert before["mode"] == "live" and before["broker"] == "connected"
+        assert held(told) == before["held"]
+        first.kill()
+    entries = [one for one in books(told, "orders") if one["transactionType"] == "BUY"]
+    assert len(entries) == 1 and held(told) == before["held"]
+
+    with trader.running(*live) as second:
+        after = second.until(lambda status: status["state"] == "trading")
+        assert after["held"] == before["held"] and after["reconciled_ago_s"] >= 0
+        orders = books(told, "orders")
+        assert [one["orderId"] for one in orders if one["transactionType"] == "BUY"] == [
+            one["orderId"] for one in entries
+        ], "nothing was sent twice"
+        resting = [one for one in orders if one["orderStatus"] == "PENDING"]
+        assert [one["orderType"] for one in resting] == ["STOP_LOSS"], "one order closes it"
+        assert second.interrupt() == 0
+        assert "LIVE: orders are real" in second.said
+    assert held(told) == 0
+    assert [one for one in books(told, "orders") if one["orderStatus"] == "PENDING"] == []
 
 
 # ---- refusals ------------------------------------------------------------------------------------
