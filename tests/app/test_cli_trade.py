@@ -20,7 +20,7 @@ from dhanfast.clock import SystemClock
 from dhanfast.errors import BadData
 from dhanfast.market.master import Contract
 from dhanfast.storage.journal import examine
-from tests.app.live_process import DAY, Trader, exchange
+from tests.app.live_process import DAY, STRATEGIES, Trader, exchange
 
 pytest.importorskip("picows")
 pytest.importorskip("uvloop")
@@ -200,6 +200,11 @@ def test_two_engines_of_one_name(told: dict[str, Any], tmp_path: Path) -> None:
     assert again[0] == 3 and "was written today with another strategy" in again[2]
     again = trader.ended(strategy__use="mine.py:Turner")
     assert again[0] == 3 and "engine.run" in again[2]
+    (trader.folder / "mine.py").write_text(STRATEGIES.replace("900", "800"))
+    again = trader.ended()
+    assert again[0] == 3, "the file is another one"
+    again = trader.ended(risk__flat_by="none", engine__run="other")
+    assert again[0] == 3 and "nothing is carried; set a time" in again[2]
 
 
 def test_a_token_that_the_broker_does_not_take(told: dict[str, Any], tmp_path: Path) -> None:
