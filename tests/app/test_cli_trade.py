@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from dhanfast.clock import SystemClock
 from dhanfast.errors import BadData
 from dhanfast.market.master import Contract
 from dhanfast.storage.journal import examine
-from tests.app.live_process import DAY, Trader, exchange
+from tests.app.live_process import DAY, STRATEGIES, Trader, exchange
 
 pytest.importorskip("picows")
 pytest.importorskip("uvloop")
@@ -143,6 +144,47 @@ def test_panic_ends_the_day_also_after_a_restart(
         assert second.interrupt() == 0
 
 
+def books(told: dict[str, Any], path: str) -> Any:
+    """What the exchange's own books say, by REST."""
+    headers = {"access-token": told["token"], "client-id": told["client_id"]}
+    address = f"http://127.0.0.1:{told['port']}/v2/{path}"
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
+        return json.load(answer)
+
+
+def held(told: dict[str, Any]) -> int:
+    return sum(int(one["netQty"]) for one in books(told, "positions"))
+
+
+@pytest.mark.slow
+def test_real_orders_survive_a_kill(told: dict[str, Any], tmp_path: Path) -> None:
+    """Orders at the exchange on loopback: entry, kill -9, start again, Ctrl-C."""
+    client = told["client_id"]
+    trader = Trader(tmp_path / "home", told, broker__client_id=client)
+    live = ("--live", "--confirm-live", client)
+    with trader.running(*live) as first:
+        before = first.until(lambda status: status["held"] and status["orders_working"])
+        assert before["mode"] == "live" and before["broker"] == "connected"
+        assert held(told) == before["held"]
+        first.kill()
+    entries = [one for one in books(told, "orders") if one["transactionType"] == "BUY"]
+    assert len(entries) == 1 and held(told) == before["held"]
+
+    with trader.running(*live) as second:
+        after = second.until(lambda status: status["state"] == "trading")
+        assert after["held"] == before["held"] and after["reconciled_ago_s"] >= 0
+        orders = books(told, "orders")
+        assert [one["orderId"] for one in orders if one["transactionType"] == "BUY"] == [
+            one["orderId"] for one in entries
+        ], "nothing was sent twice"
+        resting = [one for one in orders if one["orderStatus"] == "PENDING"]
+        assert [one["orderType"] for one in resting] == ["STOP_LOSS"], "one order closes it"
+        assert second.interrupt() == 0
+        assert "LIVE: orders are real" in second.said
+    assert held(told) == 0
+    assert [one for one in books(told, "orders") if one["orderStatus"] == "PENDING"] == []
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 
@@ -158,6 +200,11 @@ def test_two_engines_of_one_name(told: dict[str, Any], tmp_path: Path) -> None:
     assert again[0] == 3 and "was written today with another strategy" in again[2]
     again = trader.ended(strategy__use="mine.py:Turner")
     assert again[0] == 3 and "engine.run" in again[2]
+    (trader.folder / "mine.py").write_text(STRATEGIES.replace("900", "800"))
+    again = trader.ended()
+    assert again[0] == 3, "the file is another one"
+    again = trader.ended(risk__flat_by="none", engine__run="other")
+    assert again[0] == 3 and "nothing is carried; set a time" in again[2]
 
 
 def test_a_token_that_the_broker_does_not_take(told: dict[str, Any], tmp_path: Path) -> None:
@@ -264,8 +311,10 @@ def test_real_orders_need_a_doctor_without_red(
 ) -> None:
     words = ("--live", "--confirm-live", "1")
     code, said = refused(tmp_path, monkeypatch, capsys, 1, *words, without="DHAN_ACCESS_TOKEN",
-                         broker__client_id="1")  # fmt: skip
-    assert code == 6 and "RED" in said and "nothing is traded" in said and "begins in" not in said
+                         broker__client_id="1", broker__exchange="",
+                         clock__source="system")  # fmt: skip
+    assert code == 6 and "not ready for real orders" in said and "token: " in said
+    assert "begins in" not in said
     assert not os.path.exists(tmp_path / "home" / "journal")
 
 

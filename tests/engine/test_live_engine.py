@@ -339,7 +339,7 @@ def test_updates_that_are_away_hold_entries_and_quicken_the_comparison(tmp_path:
         await stage.until(lambda: stage.broker.position == LOT, 10)
         await stage.wait(0.1)
         assert UPDATES in stage.engine.holds
-        await stage.until(lambda: stage.position == LOT, 32)  # read by REST
+        await stage.until(lambda: stage.position == LOT, 2.5)  # read by REST
         stage.updates.online = True
         await stage.until(lambda: not stage.engine.holds, 5)
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from dhanfast.reports.result import RunResult
 
 COUNTDOWN_S: Final = 5
-# What a start brings itself: the day's instrument list; an exchange of one's own has its own day.
-OWN_LIST: Final = frozenset({"instruments"})
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _LOG: Final = logging.getLogger("dhanfast.trade")
 
@@ -62,8 +60,8 @@ def trade(
     if mode == "live":
         from dhanfast.app.readiness import require_ready
 
-        require_ready(config, SystemClock())
         _confirm(config, confirm_live)
+        require_ready(config, SystemClock())
         _count_down(config)
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
@@ -109,7 +107,6 @@ def _confirm(config: Config, given: str | None) -> None:
 
 def _count_down(config: Config) -> None:
     """Five seconds to think again."""
-    from dhanfast.clock import SystemClock
 
     async def count() -> None:
         words = f"LIVE trading of client {config.client_id()} begins"

@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.live.journal import Journal, Kind
@@ -89,12 +90,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
         start = _started(old, capital, config)
-        settings = config.settings(start["capital"])
-        if settings.square_off is None:
-            raise ConfigError(
-                "risk.flat_by is none: a position that is carried over night is not known to the "
-                "next day's engine, so nothing is carried; set a time"
-            )
+        settings = _settings(config, start["capital"])
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if rest is not None:
@@ -112,6 +108,21 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered)
+
+
+def _settings(config: Config, capital: int) -> Settings:
+    """What the engine takes.
+
+    Raises:
+        ConfigError: a position would be carried over night.
+    """
+    settings = config.settings(capital)
+    if settings.square_off is None:
+        raise ConfigError(
+            "risk.flat_by is none: a position that is carried over night is not known to the next "
+            "day's engine, so nothing is carried; set a time"
+        )
+    return settings
 
 
 # ---- the journal of the day ----------------------------------------------------------------------
@@ -136,6 +147,9 @@ def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
     plain = config.as_dict()
     parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
+    path = Path(config.strategy_place().partition(":")[0])
+    if path.suffix == ".py" and path.is_file():
+        parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
     parts |= {"contract": [contract.segment, contract.security_id, contract.lot, contract.tick]}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 

@@ -258,7 +258,10 @@ class LiveEngine:
             )
         self._hold_while(loop.blind or self._mute, FEED)
         if self.updates is not None:
-            self._hold_while(not self.updates.online, UPDATES)
+            away = not self.updates.online
+            if away and UPDATES not in self.holds:
+                self._wake.set()  # what is not told is read
+            self._hold_while(away, UPDATES)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""

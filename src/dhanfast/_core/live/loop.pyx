@@ -2,7 +2,7 @@
 
 from libc.errno cimport ENOSPC
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
@@ -10,15 +10,14 @@ from dhanfast._core.live.sink cimport FeedEvent
 from dhanfast._core.loops cimport loop_due, loop_ticks, loop_timer
 from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
-from dhanfast._core.types cimport OrderFlag, Reason
+from dhanfast._core.types cimport Reason
 from dhanfast._core.wire.records cimport TickFlag
 
 import numpy as np
 
-from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
+from dhanfast._core.live.records import INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.status import Status as Statuses
-from dhanfast._core.types import TICK_DTYPE
 from dhanfast.errors import BadData, DhanfastError, StrategyError
 
 cdef enum:
@@ -230,8 +229,8 @@ cdef class LiveLoop(TickSink):
 
     cdef void _strategy_failed(self, ns_t now_ns) noexcept:
         """A strategy that raised decides nothing any more; what it holds is closed."""
-        cause = self.kernel.strategy.error
-        self.error = StrategyError(f"strategy stopped: {type(cause).__name__}: {cause}")
+        raised = self.kernel.strategy.error
+        self.error = StrategyError(f"strategy stopped: {type(raised).__name__}: {raised}")
         self.kernel.strategy = NativeStrategy()
         self.kernel.status = Status.OK
         self.kernel.gate.state = 2           # RiskState.HALTED
@@ -296,7 +295,7 @@ cdef class LiveLoop(TickSink):
         self._use_answer(&record, self.market_ns(record.at_ns))
 
     def use_update(self, update):
-        """The state of an order, an UPDATE_DTYPE record; nothing happens on paper."""
+        """The state of an order, an UPDATE_DTYPE record. No effect when orders are simulated."""
         cdef uint8_t[::1] raw
         cdef ns_t begun_ns
         if self.stopped or self.remote is None:
