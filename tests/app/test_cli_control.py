@@ -26,8 +26,9 @@ STATUS = EngineStatus(
     unrealised=32_000, charges=57_450, day_loss_max=500_000, trades=4, bars=133, orders_sent=8,
     orders_working=2, orders_filled=5, orders_refused=1, orders_unknown=1, feed="connected",
     feed_age_ms=12, packets=1_234_567, gaps=2, broker="connected", token_minutes=605,
-    reconciled_ago_s=12, journal="2026-11-23-main.dfj", journal_bytes=12_300_000,
-    latency_us={"p50": 8.1, "p99": 22.04}, notes=("one order is unknown at the broker " * 4,),
+    reconciled_ago_s=12, journal="/a/long/way/" * 9 + "20261123-main-paper.dfj",
+    journal_bytes=12_300_000, latency_us={"p50": 8.1, "p99": 22.04},
+    notes=("one order is unknown at the broker " * 4,),
 )  # fmt: skip
 ORDERS = [
     OrderLine(id=1, at_ns=NOW, symbol="BANKNIFTY-Nov2026-FUT", side="BUY", role="entry", qty=1200,
@@ -122,7 +123,7 @@ def test_figures_are_whole() -> None:
     shown = status_text(STATUS)
     for figure in ("-1,754.50", "-1,500.00", "+320.00", "-574.50", "1,755 of 5,000",
                    "+60 @ 48,120.55", "48,131.20", "10,00,000", "1 UNKNOWN", "10:05 h", "2 gaps",
-                   "p99 22.0 us", "1:56:40"):  # fmt: skip
+                   "p99 22.0 us", "1:56:40", " 20261123-main-paper.dfj, 12.3MB"):  # fmt: skip
         assert figure in shown
     shown = positions_text(POSITIONS)
     for figure in ("-60", "48,120.55", "+1,50,000.00", "-32,000.00", "+1,50,001.00", "48,100.00"):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
@@ -66,17 +67,24 @@ class Outcome:
     digest: str = ""
 
 
-class NoFeed:
-    """Ticks come from the world by themselves."""
+class SimFeed:
+    """Ticks come from the world by themselves; this says how it is."""
 
     def __init__(self) -> None:
         self._closed = asyncio.Event()
+        self.last_ns = 0
 
     async def run(self) -> None:
         await self._closed.wait()
 
     async def close(self) -> None:
         self._closed.set()
+
+    def status(self) -> Any:
+        return SimpleNamespace(stale=0)
+
+    def seen_ns(self, instrument: int) -> int:
+        return self.last_ns
 
 
 @dataclass
@@ -88,6 +96,7 @@ class Life:
     courier: SimCourier
     dies_at: int  # journal record; 0 = of age
     engine: LiveEngine | None = None
+    feed: SimFeed = field(default_factory=SimFeed)
     task: "asyncio.Task[None] | None" = None
     dead: bool = False
 
@@ -128,6 +137,7 @@ class World:
         self.deaths = list(plan.kills)
         self.lives: list[Life] = []
         self.gap_until_s = -1.0
+        self._blind = False
         self.limits_hit = 0
         self._pump_at = 0.0
         self._ended = asyncio.Event()
@@ -190,6 +200,10 @@ class World:
 
     def _feed(self, life: Life, at: int) -> None:
         if not life.gone:
+            if self._blind:
+                life.run.loop.tell_event(FeedEvent.BACK, self.clock.now_ns())
+                self._blind = False
+            life.feed.last_ns = self.clock.now_ns()
             life.run.loop.take_ticks(self.ticks[at : at + 1], life.engine.clock.now_ns())
 
     # ---- lives of the engine --------------------------------------------------------------------
@@ -267,7 +281,7 @@ class World:
         else:
             journal.append_record(Kind.START, b"{}", self.clock.now_ns(), vital=True)
         plan = LivePlan(reconcile_s=self.plan.reconcile_s)
-        life.engine = LiveEngine(run, self.clock, NoFeed(), account=account, updates=updates,
+        life.engine = LiveEngine(run, self.clock, life.feed, account=account, updates=updates,
                                  plan=plan)  # fmt: skip
         life.task = self.loop.create_task(life.engine.serve())
         life.task.add_done_callback(lambda task: self._over(life, task))
@@ -310,6 +324,7 @@ class World:
             self.gap_until_s = self.loop.time() + event.for_s
             if self.life is not None:
                 self.life.run.loop.tell_event(FeedEvent.LOST, self.clock.now_ns())
+                self._blind = True
         else:
             for line in self.lines:
                 if event.kind == "mute":

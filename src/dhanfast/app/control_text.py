@@ -125,7 +125,8 @@ def _links(said: EngineStatus) -> list[tuple[str, str]]:
     if said.orders_unknown:
         counts += f", {said.orders_unknown:,} UNKNOWN"
     latency = ", ".join(f"{name} {value:,.1f} us" for name, value in said.latency_us.items())
-    journal = f"{said.journal}, {count_text(said.journal_bytes)}B" if said.journal else ""
+    name = said.journal.rpartition("/")[2]
+    journal = f"{name}, {count_text(said.journal_bytes)}B" if name else ""
     return [("feed", feed), ("broker", broker), ("orders", counts),
             ("latency", f"tick to order {latency}" if latency else ""),
             ("journal", journal)]  # fmt: skip

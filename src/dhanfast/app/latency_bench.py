@@ -30,7 +30,7 @@ from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast._core.wire.dhan import DhanDecoder
-from dhanfast.app.latency_peer import FILLERS, SEGMENT, TRADED_ID
+from dhanfast.app.latency_packets import FILLERS, SEGMENT, TRADED_ID
 from dhanfast.brokers.dhan.courier import CourierSettings, DhanCourier
 from dhanfast.brokers.dhan.feed import DhanFeed, FeedSettings
 from dhanfast.brokers.dhan.feed_connection import World
@@ -197,9 +197,16 @@ async def _measured(
     finally:
         gc.enable()
         journal.close()
+    return _result(run, feed, seen)
+
+
+def _result(run: LiveRun, feed: DhanFeed, seen: dict[str, Any]) -> Measured:
+    """What both sides saw."""
+    inside, answered = run.loop.latency, run.loop.answered
+    assert inside is not None and answered is not None
     return Measured(
-        run.loop.latency,
-        run.loop.answered,
+        inside,
+        answered,
         np.array(seen["orders"], np.int64),
         np.array(seen["echo"], np.int64),
         feed.status().counters.get("packets", 0),

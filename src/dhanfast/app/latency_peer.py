@@ -15,36 +15,19 @@ next one. When the feed ends it sends what it saw as a text message:
 
 import asyncio
 import json
-import struct
 import sys
 import time
 from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-SEGMENT: Final = 2
-TRADED_ID: Final = 1001
-FILLERS: Final = 49
+from dhanfast.app.latency_packets import FILLERS, TRADED_ID, full_packet
+
 ECHOES: Final = 500
 ECHO_PAUSE_S: Final = 0.002
-FULL: Final = struct.Struct("<BHBIfHIfIIIIIIffff")
-LEVEL: Final = struct.Struct("<IIHHff")
-IST_S: Final = 19_800
 REFUSED: Final = (
     b'{"errorType":"Order_Error","errorCode":"DH-906","errorMessage":"refused by the bench"}'
 )
-
-
-def full_packet(security_id: int, utc_s: int, price: float, volume: int) -> bytes:
-    """A full packet of the live feed with five levels around a price."""
-    head = FULL.pack(
-        8, 162, SEGMENT, security_id, price, 30, utc_s + IST_S, price, volume, 10, 20, 500, 600,
-        400, price, price, price, price,
-    )  # fmt: skip
-    levels = b"".join(
-        LEVEL.pack(300, 300, 3, 3, price - 0.2 * (n + 1), price + 0.2 * (n + 1)) for n in range(5)
-    )
-    return head + levels
 
 
 class Seen:

@@ -84,7 +84,8 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         if mode == "live":
             from dhanfast.brokers.dhan.rest import DhanRest
 
-            rest = await stack.enter_async_context(DhanRest(hosts, tokens, clock))
+            client = DhanRest(hosts, tokens, clock, order_proxy=config.order_proxy())
+            rest = await stack.enter_async_context(client)
             capital = (await rest.funds()).available
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
@@ -105,15 +106,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             config, run, clock, feed, rest=rest, tokens=tokens, hosts=hosts, contract=contract,
             market=market, courier=courier, holds=_operator_holds(old),
         )  # fmt: skip
-        view = LiveView(
-            engine,
-            run=config.engine.run,
-            mode=mode,
-            strategy=config.strategy.name,
-            instrument=contract.symbol,
-            timeframe=str(config.strategy.timeframe),
-            day_loss_max=settings.risk.loss_day_max,
-        )
+        view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered)
 
 
@@ -133,6 +126,20 @@ def _settings(config: Config, capital: int) -> Settings:
 
 
 # ---- the journal of the day ----------------------------------------------------------------------
+
+
+def _view(
+    config: Config, engine: LiveEngine, mode: str, contract: "Contract", settings: Settings
+) -> LiveView:
+    return LiveView(
+        engine,
+        run=config.engine.run,
+        mode=mode,
+        strategy=config.strategy.name,
+        instrument=contract.symbol,
+        timeframe=str(config.strategy.timeframe),
+        day_loss_max=settings.risk.loss_day_max,
+    )
 
 
 def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.answers_account import IpState, Profile
     from dhanfast.brokers.dhan.rest import DhanRest
 
-EXTRAS: Final = ("picows", "uvloop", "aiohttp", "httptools", "cryptography", "pyotp", "keyring")
+EXTRAS: Final = ("picows", "uvloop", "aiohttp", "cryptography", "keyring")
 GOVERNOR: Final = "/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"
 
 

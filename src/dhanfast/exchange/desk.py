@@ -130,7 +130,7 @@ class Desk:
         Args:
             qty: of the whole order, what has filled or was taken off included.
         """
-        ticket.extra["wanted"] = (qty, price, trigger)
+        ticket.extra.setdefault("wanted", []).append((qty, price, trigger))
         self._match.modify_order(ticket.match_id, price=price, trigger=trigger,
                                  qty=qty - ticket.match_base, now_ns=now_ns)  # fmt: skip
         self.drain()
@@ -361,6 +361,7 @@ class Desk:
         """Send what is left of an order that was ended to be sent again."""
         qty, wish = ticket.extra.pop("next")
         ticket.extra.pop("triggered", None)
+        ticket.extra.pop("wanted", None)
         self._by_match.pop(ticket.match_id, None)
         ticket.match_id = 0
         ticket.qty, ticket.price, ticket.trigger = qty, wish.price, wish.trigger
@@ -454,11 +455,18 @@ class Desk:
             ticket.status = "PENDING"
         elif ticket.replacing:
             ticket.replacing = False
-        elif left == ticket.extra.get("wanted", (-1,))[0] - ticket.filled - ticket.reduced:
-            ticket.qty, ticket.price, ticket.trigger = ticket.extra.pop("wanted")
-        else:  # a fill of the other leg made this one smaller
+        elif not self._took_terms(ticket, left):  # a fill of the other leg made this one smaller
             ticket.reduced = ticket.qty - ticket.filled - left
         self._changed(ticket, CONFIRMED, now_ns)
+
+    @staticmethod
+    def _took_terms(ticket: Ticket, left: int) -> bool:
+        """Whether the kernel says yes to the oldest change under way, which is then in force."""
+        wanted = ticket.extra.get("wanted")
+        if not wanted or left != wanted[0][0] - ticket.filled - ticket.reduced:
+            return False
+        ticket.qty, ticket.price, ticket.trigger = wanted.pop(0)
+        return True
 
     def _fill(self, ticket: Ticket, qty: int, price: int, now_ns: int) -> None:
         ticket.filled += qty
@@ -479,7 +487,8 @@ class Desk:
                 end(ticket, now_ns)
 
     def _refused(self, ticket: Ticket, left: int, reason: RejectReason, now_ns: int) -> None:
-        ticket.extra.pop("wanted", None)
+        if ticket.extra.get("wanted"):
+            ticket.extra["wanted"].pop(0)
         if left:  # a change came too late or broke a rule: the order goes on as it was
             self._changed(ticket, f"MODIFY REJECTED: {reason.name}", now_ns)
         elif reason != RejectReason.STALE_ORDER:

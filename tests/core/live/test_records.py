@@ -41,7 +41,7 @@ def test_numbers_of_the_enums_are_those_of_the_journal() -> None:
 
 
 def test_a_courier_that_does_not_say_how_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="carry_intent"):
+    with pytest.raises(TypeError, match="carry_intent"):
         Courier().carry_intent(np.zeros(1, INTENT_DTYPE)[0])
 
 

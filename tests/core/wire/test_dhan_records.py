@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dhanfast._core.archive.schema import STATS_DTYPE
 from dhanfast._core.types import DEPTH_DTYPE, TICK_DTYPE
 from dhanfast._core.wire.dhan import DhanCode, DhanDecoder
+from dhanfast._core.wire.dhan_packets import decode_many
 from dhanfast._core.wire.records import NOTICE_DTYPE, TickFlag
 from dhanfast._core.wire.table import WireInstrument, WireTable
 from dhanfast.errors import BadData
@@ -265,7 +266,7 @@ def test_an_instrument_outside_the_table_has_no_levels() -> None:
 def test_frames_of_one_size_can_be_timed() -> None:
     decoder = DhanDecoder(table_of(INSTRUMENTS))
     frame = full(OPTION, 10.0, 1_750_000_000, 750, ladder(9.95, 10.0))
-    assert decoder.decode_many(frame * 1_000, len(frame), RECV_NS) == 1_000
-    assert decoder.decode_many(b"", 10, RECV_NS) == 0
+    assert decode_many(decoder, frame * 1_000, len(frame), RECV_NS) == 1_000
+    assert decode_many(decoder, b"", 10, RECV_NS) == 0
     with pytest.raises(BadData, match="frame_size 100 does not divide 162"):
-        decoder.decode_many(frame, 100, RECV_NS)
+        decode_many(decoder, frame, 100, RECV_NS)

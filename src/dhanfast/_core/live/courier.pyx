@@ -29,6 +29,6 @@ cdef class Courier:
         Args:
             intent: an INTENT_DTYPE record, the courier's to keep.
         Raises:
-            NotImplementedError: the class does not say how.
+            TypeError: the class does not say how.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define carry or carry_intent")
+        raise TypeError(f"{type(self).__name__} must define carry or carry_intent")

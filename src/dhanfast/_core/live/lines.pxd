@@ -36,7 +36,7 @@ from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
 cdef enum:
     LEGS_MAX = 32
-    LINES_MAX = 64           # done ones are kept until their place is needed: late updates find them
+    LINES_MAX = 64           # done ones are kept until their place is needed, for late updates
     OUT_MAX = 64             # requests made and not yet taken
     REPORTS_MAX = 512        # a power of two
     STAMPS_MAX = 8192        # a power of two, above a day's requests

@@ -538,7 +538,7 @@ cdef class Lines(Broker):
             self._ask(line, IntentKind.MODIFY, leg)
 
     cdef void _held_legs(self, const Line *line) noexcept nogil:
-        """Legs of a group that wait behind its line have what they asked for: they are held here."""
+        """Legs of a group that wait behind its line have what they asked for: it is held here."""
         cdef uint32_t at
         for at in range(self.leg_top):
             if self.legs[at].live and self.legs[at].order.group == line.group \

@@ -255,7 +255,10 @@ cdef class LiveLoop(TickSink):
         if self.replaying:
             self._made.append((<char *>intent)[:sizeof(Intent)])
             return
-        status = self.journal.append_vital(Kind.INTENT, intent, sizeof(Intent), intent.at_ns)
+        if intent.kind == IntentKind.PLACE and not intent.flags & OrderFlag.EXIT:
+            status = self.journal.append(Kind.INTENT, intent, sizeof(Intent), intent.at_ns)
+        else:
+            status = self.journal.append_vital(Kind.INTENT, intent, sizeof(Intent), intent.at_ns)
         if status == Status.OK and self.sync_each and intent.kind != IntentKind.QUERY:
             status = self.journal.sync_now()
         if status == Status.OK:

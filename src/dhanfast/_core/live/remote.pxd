@@ -3,8 +3,8 @@
 Owner thread:  the engine thread only.   Memory: none after construction.
 
 Updates may come late, twice, in any order and from several sources; cumulative quantity and value
-decide what is new. A price is the difference of values by the difference of quantities: two fills of
-whole paise whose sum is exact. A status that ends an order is believed with its quantity.
+decide what is new. A price is the difference of values by the difference of quantities: two fills
+of whole paise whose sum is exact. A status that ends an order is believed with its quantity.
 """
 
 from libc.stdint cimport int64_t
@@ -20,8 +20,8 @@ cdef class Remote(Lines):
     # The state of an order, however learnt; False when it is not of an order of ours.
     cdef bint on_update(self, const Update *update) noexcept nogil
 
-    # Somebody else has closed units of the open position, at this price: its legs shrink as if one of
-    # them had filled, and what rests for them at the broker is taken away. Returns units booked.
+    # Somebody else has closed units of the open position, at this price: its legs shrink as if one
+    # of them had filled, and what rests for them at the broker is taken away. Returns units booked.
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil
 
     cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil

@@ -14,8 +14,8 @@ typedef uint64_t df_v2u __attribute__((vector_size(16))); /* may wrap: garbage i
 #define DF_ROUND 6755399441055744.0
 
 /* `sent`: five rows of 20 bytes whose last 8 are the bid's and the ask's price. Writes those of the
- * first `rows` as `tick` times the nearest ticks, bids at even places. Returns 1 when every price of
- * all five is in range and as near to its tick as a float32 can say, else 0: then nothing in
+ * first `rows` as `tick` times the nearest ticks, bids at even places. Returns 1 when every price
+ * of all five is in range and as near to its tick as a float32 can say, else 0: then nothing in
  * `prices` counts. `rows` is a constant where this is called. */
 static inline int df_five_levels(const uint8_t *sent, double per_tick, double tick,
                                  double ticks_max, double relative, int64_t *prices, int rows) {

@@ -573,40 +573,6 @@ cdef class DhanDecoder:
                 return sink.take()
             sink.flush()
 
-    def decode_many(self, frames, size_t frame_size, ns_t recv_ns):
-        """Decode messages of one size that lie one after another; return the packets decoded.
-
-        The records are dropped: this is the hot path without its caller, to be timed.
-
-        Args:
-            frames: the bytes.
-            frame_size: bytes of a message, a divisor of their number.
-            recv_ns: of all of them, UTC ns.
-
-        Raises:
-            BadData: frame_size does not divide the bytes.
-        """
-        cdef const uint8_t[::1] view = frames
-        cdef size_t size = len(frames)
-        cdef size_t at = 0
-        cdef size_t done
-        cdef WireSink sink = self._sink
-        cdef WireOut *out = &sink.out
-        before = self.feed.counters.counts[<int>WireCount.PACKETS]
-        if frame_size == 0 or size % frame_size:
-            raise BadData(f"frame_size {frame_size} does not divide {size} bytes")
-        with nogil:
-            while at < size:
-                done = 0
-                while done < frame_size:
-                    done += dhan_decode(&self.feed, &view[0] + at + done, frame_size - done,
-                                        recv_ns, out)
-                    if done < frame_size or out.tick_count > 128:
-                        out.tick_count = out.row_count = out.stat_count = out.notice_count = 0
-                at += frame_size
-        out.tick_count = out.row_count = out.stat_count = out.notice_count = 0
-        return self.feed.counters.counts[<int>WireCount.PACKETS] - before
-
     def levels(self, uint32_t instrument, Side side):
         """A side of an instrument's five levels, best first; empty when not known or not valid.
 

@@ -1,5 +1,7 @@
 from typing import Any, Final, NamedTuple
 
+from dhanfast._core.wire.dhan import DhanDecoder
+
 KINDS: Final[dict[int, str]]
 
 class Skipped(NamedTuple):
@@ -15,3 +17,9 @@ def feed_packets(
 def depth_packets(
     frame: bytes | bytearray | memoryview, levels: int
 ) -> tuple[list[dict[str, Any]], list[Skipped]]: ...
+def decode_many(
+    decoder: DhanDecoder,
+    frames: bytes | bytearray | memoryview,
+    frame_size: int,
+    recv_ns: int,
+) -> int: ...

@@ -10,6 +10,7 @@ from dhanfast._core.wire.dhan cimport (
     FEED_LEVELS,
     DhanCode,
     DhanDay,
+    DhanDecoder,
     DhanDisconnect,
     DhanFull,
     DhanHead,
@@ -20,6 +21,7 @@ from dhanfast._core.wire.dhan cimport (
     DhanPrevClose,
     DhanQuote,
     DhanTicker,
+    dhan_decode,
     dhan_step,
 )
 from dhanfast._core.wire.dhan_depth cimport (
@@ -29,7 +31,8 @@ from dhanfast._core.wire.dhan_depth cimport (
     depth_rows,
     depth_step,
 )
-from dhanfast._core.wire.records cimport WireStep, WireVerdict
+from dhanfast._core.types cimport ns_t
+from dhanfast._core.wire.records cimport WireCount, WireOut, WireSink, WireStep, WireVerdict
 
 from typing import NamedTuple
 
@@ -185,3 +188,39 @@ cdef dict _depth_fields(const uint8_t *at, size_t size, int levels):
     fields["depth"] = [{"price": rows[i].price, "quantity": rows[i].qty, "orders": rows[i].orders}
                        for i in range(depth_rows(head, size, levels))]
     return fields
+
+
+def decode_many(DhanDecoder decoder not None, frames, size_t frame_size, ns_t recv_ns):
+    """Decode messages of one size that lie one after another; return the packets decoded.
+
+    The records are dropped: this is the hot path without its caller, to be timed.
+
+    Args:
+        decoder: whose state and counters go on.
+        frames: the bytes.
+        frame_size: bytes of a message, a divisor of their number.
+        recv_ns: of all of them, UTC ns.
+
+    Raises:
+        BadData: frame_size does not divide the bytes.
+    """
+    cdef const uint8_t[::1] view = frames
+    cdef size_t size = len(frames)
+    cdef size_t at = 0
+    cdef size_t done
+    cdef WireSink sink = decoder._sink
+    cdef WireOut *out = &sink.out
+    before = decoder.feed.counters.counts[<int>WireCount.PACKETS]
+    if frame_size == 0 or size % frame_size:
+        raise BadData(f"frame_size {frame_size} does not divide {size} bytes")
+    with nogil:
+        while at < size:
+            done = 0
+            while done < frame_size:
+                done += dhan_decode(&decoder.feed, &view[0] + at + done, frame_size - done,
+                                    recv_ns, out)
+                if done < frame_size or out.tick_count > 128:
+                    out.tick_count = out.row_count = out.stat_count = out.notice_count = 0
+            at += frame_size
+    out.tick_count = out.row_count = out.stat_count = out.notice_count = 0
+    return decoder.feed.counters.counts[<int>WireCount.PACKETS] - before
