@@ -410,7 +410,7 @@ def test_ctrl_c_is_130(say: Say) -> None:
         ("strategies a b", 2, "unexpected extra argument"),
         ("demo -s momentun", 2, "did you mean momentum?"),
         ("demo --seed x", 2, "'x' is not a valid integer"),
-        ("demo --seed -1", 2, "seed is -1"),
+        ("demo --seed -1", 2, "-1 is not in the range"),
         ("demo --export used", 2, "not an empty directory"),
         ("demo --export note.txt", 2, "not an empty directory"),
     ],

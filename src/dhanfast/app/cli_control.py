@@ -159,7 +159,7 @@ def panic(
     is left is listed (exit code 6).
 
     \b
-    Examples:
+    Example:
       dhanfast panic
       dhanfast panic --broker-kill --yes
     """

@@ -35,7 +35,7 @@ def doctor(
     green is as it should be, yellow works and wants a look, red must not trade: exit code 6.
 
     \b
-    Examples:
+    Example:
       dhanfast doctor
       dhanfast doctor --live --fix
     """

@@ -60,8 +60,8 @@ def trade(
     if mode == "live":
         from dhanfast.app.readiness import require_ready
 
-        _confirm(config, confirm_live)
         require_ready(config, SystemClock())
+        _confirm(config, confirm_live)
         _count_down(config)
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:

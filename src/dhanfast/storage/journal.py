@@ -194,9 +194,7 @@ def fields_of(kind: int, payload: bytes) -> dict[str, Any]:
     return {"hex": payload.hex()}
 
 
-def _live_fields(
-    kind: int, payload: bytes, dtype: np.dtype[Any] | None
-) -> dict[str, Any] | None:
+def _live_fields(kind: int, payload: bytes, dtype: np.dtype[Any] | None) -> dict[str, Any] | None:
     """A live run's input: its record, if it has one, and its times; None when it is not such."""
     names = TAILS.get(kind)
     size = 0 if dtype is None else dtype.itemsize
