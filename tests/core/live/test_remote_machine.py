@@ -313,7 +313,11 @@ class Live(RuleBasedStateMachine):
             self.hear()
             return True
         self.tick(0, 7_000)
-        return bool(self.requests or (self.desk.there() and self.desk.there()[0]["waits"]))
+        # An order that the market should have filled is read again and again: that is no unrest.
+        unsure = any(line["state"] != "working" for line in self.desk.there())
+        unrest = unsure or any(made["kind"] != QUERY for made in self.requests)
+        self.deliver()
+        return unrest
 
     def agree(self) -> None:
         dealer, asks = self.dealer, self.dealer.asks.values()
