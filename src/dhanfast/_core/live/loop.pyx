@@ -10,7 +10,7 @@ from dhanfast._core.live.sink cimport FeedEvent
 from dhanfast._core.loops cimport loop_due, loop_ticks, loop_timer
 from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
-from dhanfast._core.types cimport Reason
+from dhanfast._core.types cimport OrderFlag, Reason
 from dhanfast._core.wire.records cimport TickFlag
 
 import numpy as np
