@@ -41,7 +41,7 @@ def init(
     Without DIR it is the usual place: $DHANFAST_HOME, else $XDG_DATA_HOME/dhanfast.
 
     \b
-    Examples:
+    Example:
       dhanfast init
       dhanfast init ~/trading --preset momentum --no-input
     """
