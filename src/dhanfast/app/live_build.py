@@ -22,7 +22,7 @@ from dhanfast.app.config import Config
 from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
-from dhanfast.engine.live import LiveRun, Recovered
+from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings
@@ -257,6 +257,7 @@ def _run(
         interval=str(strategy.timeframe),
         remote_of=remote if courier is not None else None,
         courier=courier,
+        grace_ns=round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
         sync_each=config.engine.journal_sync.ns == 0,
         generated=market.generated,
         notes=market.notes,

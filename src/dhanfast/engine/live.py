@@ -144,7 +144,8 @@ class LiveRun(TickRun):
         """Bring the run to where the journal ends, and settle what had not been answered.
 
         A request that is not in the journal never left: its answer is a refusal. One that is there
-        without an answer is in doubt: the broker is asked for it by its number.
+        without an answer is in doubt: the broker is asked for it by its number. A RESUME record
+        must have been appended first: numbers are skipped behind it, each time it is repeated.
 
         Args:
             records: (kind, payload) of the journal from its beginning.
@@ -161,6 +162,8 @@ class LiveRun(TickRun):
                 yield record
 
         unmet, waiting = self.loop.replay(counted())
+        if self.remote is not None:
+            self.remote.begin_life()
         for intents, outcome, code in (
             (unmet, Outcome.REFUSED, -errno.ECANCELED),
             (waiting, Outcome.UNKNOWN, -errno.ECONNRESET),

@@ -29,6 +29,16 @@ def test_a_market_entry_leaves_as_a_limit_one_percent_beyond_the_market() -> Non
     assert desk.reports() == [("ACCEPTED", order, 0, 0, LOT)]
 
 
+def test_a_new_life_skips_numbers_that_the_last_one_may_have_used() -> None:
+    """A power cut can take the newest requests out of the journal; the broker may have them."""
+    desk = Desk()
+    desk.enter(1)
+    assert desk.one(PLACE)["order"] == 1
+    desk.remote.begin_life()
+    desk.enter(1)
+    assert desk.one(PLACE)["order"] == 1_002
+
+
 def test_a_market_sell_lies_below_the_bid_on_the_tick() -> None:
     desk = Desk()
     desk.quote(10_003, 10_011)

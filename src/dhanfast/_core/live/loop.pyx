@@ -374,6 +374,8 @@ cdef class LiveLoop(TickSink):
                 self._again(kind, raw)
             elif kind in (Kind.TICK, Kind.TIMER, Kind.UPDATE, Kind.COMMAND):
                 self._again(kind, raw)
+            elif kind == Kind.RESUME and self.remote is not None:
+                self.remote.skip_numbers()
         self.replaying = False
         unmet = np.frombuffer(b"".join(made for made in self._made
                                        if int.from_bytes(made[:8], "little") not in answered),

@@ -26,6 +26,9 @@ cdef class Remote(Lines):
 
     cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil
     cdef void _revive(self, Line *line) noexcept nogil
+    # A new life of the engine: what the disk had not kept when the power went may have used numbers.
+    cdef void skip_numbers(self) noexcept nogil
+
     cdef void _fill(self, Line *line, int64_t qty, paise_t value) noexcept nogil
     cdef void _fill_leg(self, Line *line, int64_t qty, paise_t price) noexcept nogil
     cdef void _line_ended(self, Line *line, int seen) noexcept nogil

@@ -32,6 +32,10 @@ cdef inline bint _same_terms(const Terms *have, const Update *update) noexcept n
             and have.price == update.price and have.trigger == update.trigger)
 
 
+cdef enum:
+    NUMBERS_SKIPPED = 1_000  # a life makes fewer requests in the time that the disk lags behind
+
+
 cdef class Remote(Lines):
     """Executes approved orders at a broker that is reached by requests.
 
@@ -273,6 +277,9 @@ cdef class Remote(Lines):
                 self._let_go(at)
             qty -= part
 
+    cdef void skip_numbers(self) noexcept nogil:
+        self.next_number += NUMBERS_SKIPPED
+
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil:
         cdef uint32_t at
         cdef int64_t part
@@ -353,6 +360,10 @@ cdef class Remote(Lines):
     def go_on(self):
         """Do what is due by the times told."""
         self.advance()
+
+    def begin_life(self):
+        """Skip numbers that an earlier life may have used and its journal not kept."""
+        self.skip_numbers()
 
     def read_all_again(self):
         """Ask the broker for the state of every order that works there."""
