@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from dhanfast._core.live.records import Seen
 from dhanfast.brokers.base import Accepted, OrderSeen, Outcome, PositionSeen, Refused
 from dhanfast.clock import Clock
-from dhanfast.errors import DhanfastError
+from dhanfast.errors import DhanfastError, NotAuthenticated
 
 OPEN: Final = (Seen.UNCLEAR, Seen.TRANSIT, Seen.PENDING)
 LOOKS: Final = 15  # at the positions, until they are flat
@@ -96,8 +96,10 @@ class Panic:
 
         Args:
             kill: throw the broker's kill switch when everything is flat.
+        Raises:
+            NotAuthenticated: there is no token, so nothing was done.
         """
-        before = await self._positions() or ()
+        before = await self._positions(first=True) or ()
         held = [one for one in before if one.qty]
         self._told(f"open positions: {len(held)}")
         orders = await self._orders() or ()
@@ -145,10 +147,15 @@ class Panic:
             self._problem(f"the order book cannot be read: {error}")
             return None
 
-    async def _positions(self) -> Sequence[PositionSeen] | None:
+    async def _positions(self, *, first: bool = False) -> Sequence[PositionSeen] | None:
         """What is held; None when it cannot be read."""
         try:
             return await self._broker.positions()
+        except NotAuthenticated as error:
+            if first:
+                raise
+            self._problem(f"positions cannot be read: {error}")
+            return None
         except DhanfastError as error:
             self._problem(f"positions cannot be read: {error}")
             return None
