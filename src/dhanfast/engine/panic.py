@@ -110,6 +110,8 @@ class Panic:
         orders_left, positions_left = await self._watch()
         flat = orders_left == () and positions_left == ()
         switch = await self._switched(flat) if kill else ""
+        if kill and switch != "on":
+            self._problem(f"kill switch {switch}")
         gone = {order.order_id for order in orders} - {o.order_id for o in orders_left or ()}
         left = {(one.segment, one.security_id, one.product) for one in positions_left or ()}
         closed = [one for one in held if (one.segment, one.security_id, one.product) not in left]
