@@ -83,9 +83,7 @@ async def market_of(config: Config, clock: Clock) -> Market:
         raise DhanfastError(f"{day} is no trading day; start again on the next one")
     ends_ns = hours.close_ns + MINUTE_NS
     if market_ns >= ends_ns:
-        raise DhanfastError(
-            f"the market of {day} has closed; start again on the next trading day"
-        )
+        raise DhanfastError(f"the market of {day} has closed; start again on the next trading day")
     return Market(clock, wall_ns, market_ns, speed, day, ends_ns, generated, notes)
 
 

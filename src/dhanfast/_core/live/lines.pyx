@@ -31,6 +31,12 @@ _LIMITS = {                      # name: (default, least, most)
 
 cdef class Lines(Broker):
     """The sending half of `Remote`, which see: what orders at the broker should say.
+
+    Attributes:
+        out_count: requests made and not yet taken. due_ns: wall time of the next `advance`.
+        requests: made so far. foreign_updates: of orders that are not of this journal.
+        stale_updates: that said less than was known. stray_qty: signed units filled that nobody
+        waited for. doubts: orders whose placing had no clear answer. lost: given up of them.
     """
 
     def __cinit__(self, Gate gate not None, **limits: object):

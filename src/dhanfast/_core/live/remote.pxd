@@ -26,7 +26,8 @@ cdef class Remote(Lines):
 
     cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil
     cdef void _revive(self, Line *line) noexcept nogil
-    # A new life of the engine: what the disk had not kept when the power went may have used numbers.
+    # A new life of the engine: what the disk had not kept when the power went may have used
+    # numbers.
     cdef void skip_numbers(self) noexcept nogil
 
     cdef void _fill(self, Line *line, int64_t qty, paise_t value) noexcept nogil

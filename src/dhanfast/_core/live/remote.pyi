@@ -1,12 +1,10 @@
 from typing import Any
 
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
 
 from dhanfast._core.live.lines import Lines
 from dhanfast._core.risk import Approved
 
-@disjoint_base
 class Remote(Lines):
     def tell(self, now_ns: int, wall_ns: int) -> None: ...
     def submit_order(self, approved: Approved, now_ns: int) -> None: ...

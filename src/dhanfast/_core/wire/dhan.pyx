@@ -33,7 +33,6 @@ cdef extern from "df_wire.h" nogil:
 
 from dhanfast._core.book import LEVEL_DTYPE
 from dhanfast._core.wire.records import count_names
-from dhanfast.errors import BadData
 
 for _name, _want, _size in (
     ("DhanHead", 8, sizeof(DhanHead)), ("DhanTicker", 16, sizeof(DhanTicker)),

@@ -2,10 +2,13 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast.clock import Clock
 
+@disjoint_base
 class OrderLine:
     def __new__(cls, desk: OrderDesk, number: int) -> OrderLine: ...
     def connection_made(self, transport: Any) -> None: ...
@@ -34,6 +37,7 @@ class OrderLine:
     @property
     def idle_s(self) -> float: ...
 
+@disjoint_base
 class OrderDesk(Courier):
     def __new__(
         cls,
