@@ -271,9 +271,8 @@ def test_a_bug_is_not_swallowed() -> None:
     async def wrong() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with pytest.raises(ZeroDivisionError):
         Stage(Script(ends=False), on_connected=wrong).run()
-    assert caught.group_contains(ZeroDivisionError)
 
 
 def test_one_lifecycle() -> None:
