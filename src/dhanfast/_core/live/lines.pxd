@@ -158,7 +158,8 @@ cdef class Lines(Broker):
     cdef readonly uint64_t doubts
     cdef readonly uint64_t lost
 
-    cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil
+    # `clock`: the wall time was read just now; only such a one can tell that it was set back.
+    cdef void at(self, ns_t now_ns, ns_t wall_ns, bint clock) noexcept nogil
     # What is due by `wall_ns` of `at`.
     cdef void advance(self) noexcept nogil
     # Read every line again, e.g. after the order-update socket was away.

@@ -62,12 +62,12 @@ cdef class Lines(Broker):
 
     # ---- what the kernel asks for -------------------------------------------------------------
 
-    cdef void at(self, ns_t now_ns, ns_t wall_ns) noexcept nogil:
+    cdef void at(self, ns_t now_ns, ns_t wall_ns, bint clock) noexcept nogil:
         """The times of the input that comes next; neither runs back. When somebody sets the
         machine's clock back, waiting goes on: what was asked for is not held up by the hour."""
         cdef ns_t back_ns = self.wall_ns - (wall_ns + self.shift_ns)
         self.now_ns = max(self.now_ns, now_ns)
-        if back_ns > <ns_t>1000 * MILLISECOND:
+        if clock and back_ns > <ns_t>1000 * MILLISECOND:
             self.shift_ns += back_ns
             if self.due_ns != INT64_MAX:
                 self.due_ns -= back_ns

@@ -58,6 +58,7 @@ cdef class LiveLoop(TickSink):
     cdef ns_t market_base_ns
     cdef double speed
     cdef ns_t market_last_ns
+    cdef ns_t polled_ns                  # wall time of the last `poll`
     cdef bint sync_each                  # the disk has an intent before its bytes leave
     cdef bint replaying
     cdef bint busy                       # an input is being used

@@ -24,6 +24,7 @@ cdef enum:
     BATCH = 16
     ROOM = 256               # rows that one input may write into the run log
     REST_NS = 100_000_000    # of the market, between two tries of what a timer could not do
+    SET_BACK_NS = 1_000_000_000  # a clock that is so far behind its last reading was set back
 
 
 cdef class LiveLoop(TickSink):
@@ -141,7 +142,7 @@ cdef class LiveLoop(TickSink):
                 self._use_command(Command.STOP_ENTRIES, 0, 0, tick.recv_ns, wall_ns)
             return
         if self.remote is not None:
-            self.remote.at(tick.recv_ns, wall_ns)
+            self.remote.at(tick.recv_ns, wall_ns, False)
         self.busy = True
         self.ticks.done = 0
         status = loop_ticks(self.ticks, self.kernel, tick, 1)
@@ -155,7 +156,7 @@ cdef class LiveLoop(TickSink):
             return
         self.busy = True
         if self.remote is not None:
-            self.remote.at(now_ns, wall_ns)
+            self.remote.at(now_ns, wall_ns, True)
             self.remote.advance()
             self.kernel.settle()
         self._end(loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns), now_ns)
@@ -165,7 +166,7 @@ cdef class LiveLoop(TickSink):
         if not self._write(Kind.ANSWER, answer, sizeof(Answer), &now, 1, answer.at_ns, True):
             self.unjournaled += 1
         self.busy = True
-        self.remote.at(now_ns, answer.at_ns)
+        self.remote.at(now_ns, answer.at_ns, False)
         self.remote.on_answer(answer)
         self._end(Status.OK, now_ns)
 
@@ -174,7 +175,7 @@ cdef class LiveLoop(TickSink):
         if not self._write(Kind.UPDATE, update, sizeof(Update), &now, 1, update.at_ns, True):
             self.unjournaled += 1
         self.busy = True
-        self.remote.at(now_ns, update.at_ns)
+        self.remote.at(now_ns, update.at_ns, False)
         self.remote.on_update(update)
         self._end(Status.OK, now_ns)
 
@@ -186,7 +187,7 @@ cdef class LiveLoop(TickSink):
             self.unjournaled += 1
         self.busy = True
         if self.remote is not None:
-            self.remote.at(now_ns, wall_ns)
+            self.remote.at(now_ns, wall_ns, True)
         if command == Command.STOP_ENTRIES:
             self.kernel.gate.state = 1       # RiskState.REDUCING
         elif command == Command.HALT:
@@ -318,10 +319,12 @@ cdef class LiveLoop(TickSink):
         cdef ns_t due_ns = loop_due(self.ticks, self.kernel, self.grace_ns)
         cdef ns_t remote_due = self.remote.due_ns if self.remote is not None else INT64_MAX
         cdef ns_t begun_ns
+        cdef bint set_back = wall_ns + SET_BACK_NS < self.polled_ns
+        self.polled_ns = wall_ns
         if self.stopped:
             return INT64_MAX
         due_ns = max(due_ns, self.rest_until_ns)
-        if now_ns >= due_ns or wall_ns >= remote_due:
+        if now_ns >= due_ns or wall_ns >= remote_due or (set_back and self.remote is not None):
             begun_ns = mono_ns()
             self._use_timer(now_ns, wall_ns)
             self.used_ns += mono_ns() - begun_ns

@@ -306,7 +306,7 @@ cdef class Remote(Lines):
         Args:
             now_ns: of the market. wall_ns: of the machine. UTC ns; neither runs back.
         """
-        self.at(now_ns, wall_ns)
+        self.at(now_ns, wall_ns, True)
 
     def submit_order(self, approved: Approved, now_ns: int):
         """Send an approved order; reports follow.
