@@ -358,6 +358,8 @@ def _consistent(config: Config) -> Config:
         refuse("clock.source", "exchange needs broker.exchange, the address of `dhanfast exchange`")
     if config.feed.reconnect_first.ns > config.feed.reconnect_max.ns:
         refuse("feed.reconnect_first", "must not be longer than feed.reconnect_max")
+    if config.feed.instruments and not config.feed.ring:
+        refuse("feed.instruments", "only feed.ring publishes them: give it a name, or leave both")
     if config.simulation.capital.paise < 100:
         refuse("simulation.capital", "must be at least 1 rupee")
     if config.hosts():
