@@ -105,6 +105,7 @@ def _result(
         orders=written.orders,
         equity=written.equity,
         days=written.days,
+        passages=written.passages,
         bars=None,
         counters={},
         config={},

@@ -233,6 +233,7 @@ class TickRun:
             orders=written.orders,
             equity=written.equity,
             days=written.days,
+            passages=written.passages,
             bars=bars,
             counters=counters,
             config=config_of(self._found, self._settings, None, None),
