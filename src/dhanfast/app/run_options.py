@@ -18,6 +18,7 @@ from dhanfast.strategies.params import unknown
 
 if TYPE_CHECKING:
     from dhanfast.reports.result import RunResult
+    from dhanfast.storage.slippage import SlippageStore
 
 RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
 
@@ -36,7 +37,8 @@ _OPTIONS: Final = (
         "--slippage",
         default="1tick",
         show_default=True,
-        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.",
+        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%; measured: the median of the "
+        "last 20 days' fills, measured:N of the last N days'.",
     ),
     click.option(
         "--latency",
@@ -135,6 +137,14 @@ def run_settings(given: Mapping[str, Any]) -> tuple[Settings, dict[str, object]]
         risk=RiskSettings(**risk),
     )
     return settings, params
+
+
+def slippage_store() -> "SlippageStore":
+    """The user's measured fills."""
+    from dhanfast.app.config_folders import user_folders
+    from dhanfast.storage.slippage import SlippageStore
+
+    return SlippageStore(user_folders(None, os.environ).slippage)
 
 
 def export_place(directory: str | None) -> Path | None:

@@ -19,7 +19,7 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
-from dhanfast.errors import BadData, OutOfCalendar
+from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class Engine:
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
     ) -> None:
+        if settings.slippage.sessions and settings.slippage.measured is None:
+            raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
         self.broker = (
@@ -103,6 +105,7 @@ class Engine:
             match_interval_ns=match_interval_ns,
             slippage=settings.slippage.paise,
             slippage_ticks=settings.slippage.ticks,
+            stop_more=settings.slippage.stop_more,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
         )

@@ -225,6 +225,37 @@ def points_of(rows: NDArray[Any]) -> NDArray[np.float64]:
     return points
 
 
+def model_points(
+    orders: NDArray[Any], passages: NDArray[Any], *, quotes: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a simulated fill must lose to lose what these orders did, of each that filled.
+
+    A simulation on bars fills at a price of the tape: what an order lost against the mid, or
+    against its decision where the mid was unknown, is missing; a stop's loss counts from its
+    trigger. One on ticks fills at the quotes themselves: only what was lost beyond them is missing.
+
+    Args:
+        orders, passages: ORDER_ROW_DTYPE and PASSAGE_DTYPE, one an order.
+        quotes: the simulation fills at quotes.
+    Returns:
+        points (rupees a unit) of orders at the market, and of stops. Targets fill at their limit.
+    """
+    target = (orders["flags"] & int(OrderFlag.TARGET)) != 0
+    kept = (orders["filled"] > 0) & (passages["decision"] > 0) & ~target
+    orders, passages = orders[kept], passages[kept]
+    side, filled = orders["side"].astype(np.int64), orders["filled"]
+    stop = (orders["flags"] & int(OrderFlag.STOP)) != 0
+    known = (passages["bid"] > 0) & (passages["ask"] >= passages["bid"])
+    if quotes:
+        from2 = 2 * np.where(side > 0, passages["ask"], passages["bid"])
+    else:
+        from2 = passages["bid"] + passages["ask"]
+        known &= ~stop
+    from2 = np.where(known, from2, 2 * passages["decision"])
+    points = side * (2 * orders["value"] - from2 * filled) / (200.0 * filled)
+    return points[~stop], points[stop]
+
+
 def dimensions(text: str | Iterable[str]) -> tuple[str, ...]:
     """The dimensions of a `--by`, checked.
 
