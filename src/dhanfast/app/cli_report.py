@@ -20,7 +20,10 @@ USUAL: Final = ("type", "reason", "hour")
 
 @click.group()
 def report() -> None:
-    """Report on runs and days that are over."""
+    """Report on runs and days that are over.
+
+    Example: dhanfast report slippage runs/demo
+    """
 
 
 @report.command(
