@@ -18,7 +18,7 @@ DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 USUAL: Final = ("type", "reason", "hour")
 
 
-@click.group()
+@click.group(epilog="Example: dhanfast report slippage runs/first --by hour,reason")
 def report() -> None:
     """Report on runs and days that are over."""
 
