@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
+from dhanfast._core.broker cimport Departure
 from dhanfast._core.live.lines cimport (
     MILLISECOND, NOBODY, Leg, Line, LineState, Terms, leg_left, line_ended, pause_ns,
 )
@@ -395,6 +396,13 @@ cdef class Remote(Lines):
             raw = rows.view(np.uint8)
             self.take(<Report *>&raw[0], len(rows))
         return rows
+
+    def departure_of(self, order_id: int):
+        """How an order first left: (market time ns, limit, bid, ask) in paise; zeros = it has not.
+        """
+        cdef Departure left
+        self.departure(order_id, &left)
+        return left.at_ns, left.price, left.bid, left.ask
 
     def orders_there(self):
         """Orders that are, or may be, at the broker: one dict each, in paise and units.
