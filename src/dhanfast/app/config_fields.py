@@ -29,6 +29,7 @@ HOST: Final = r"^$|^(https?|wss?)://[^\s@?#]+$"  # no user, password, query: the
 WEB: Final = r"^$|^env:[A-Za-z_][A-Za-z0-9_]*$|^https?://[^\s@?#]+$"
 LIKE: Final = "https://127.0.0.1:8080/v2"
 NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
+RING: Final = r"^$|^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 INSTRUMENT: Final = r"^[A-Z]+_[A-Z]+:[0-9]+$"
 
 
@@ -102,10 +103,19 @@ class Feed(Section, frozen=True):
     instruments: A[
         tuple[A[str, Meta(pattern=INSTRUMENT)], ...],
         Meta(
-            description='Subscribed besides the strategy\'s own, as "NSE_FNO:12345".',
+            description='Published besides the strategy\'s own, as "NSE_FNO:12345".',
             examples=[["NSE_FNO:12345"]],
         ),
     ] = ()
+    ring: A[
+        str,
+        Meta(
+            description="Ring that the feed's ticks are published to, for `dhanfast record --ring`;"
+            " empty = none.",
+            pattern=RING,
+            examples=["live"],
+        ),
+    ] = ""
 
 
 class ClockSource(Section, frozen=True):
@@ -157,6 +167,21 @@ class Risk(Section, frozen=True):
     orders_per_second: A[
         int, Meta(description="Entries beyond it are refused; the exchange's is 10.", ge=1, le=10)
     ] = 9  # fmt: skip
+    orders_per_minute: A[
+        int,
+        Meta(
+            description="Requests of orders in any minute; the broker's limit is 250. Of this and "
+            "of the other three a fifth is left to exits and cancels.",
+            ge=1,
+            le=250,
+        ),
+    ] = 240
+    orders_per_hour: A[
+        int, Meta(description="In any hour; the broker's limit is 1,000.", ge=1, le=1_000)
+    ] = 960  # fmt: skip
+    orders_per_day: A[
+        int, Meta(description="In a day; the broker's limit is 7,000.", ge=1, le=7_000)
+    ] = 6_900  # fmt: skip
     qty_max: A[int, Meta(description="Largest order, units (not lots).", ge=0, le=10**15)] = 0
     notional_max: A[Rupees, Meta(description="Largest order, rupees of contract value.")] = Rupees(
         "0"
@@ -180,8 +205,12 @@ class Simulation(Section, frozen=True):
 
     capital: A[Rupees, Meta(description="What the paper account starts with.")] = Rupees("1000000")
     slippage: A[
-        Slip, Meta(description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%.")
-    ] = Slip("1tick")  # fmt: skip
+        Slip,
+        Meta(
+            description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%; measured: the "
+            "median of the last 20 days' fills, measured:N of the last N days'."
+        ),
+    ] = Slip("1tick")
     latency: A[Duration, Meta(description="From decision to the exchange.")] = Duration("0ms")
     protection: A[
         Percent,

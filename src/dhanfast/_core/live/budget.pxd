@@ -1,6 +1,6 @@
 """What the broker allows of orders in a second, a minute, an hour and a day, kept in one place.
 
-Owner thread:  the engine thread only.   Memory: its owner's ring of stamps, none of its own.
+Owner thread:  the engine thread only.   Memory: one ring of stamps at construction, none after.
 
 Placing, changing and cancelling count, whoever asks. A window slides: no span of its length ever
 holds more than its limit. What enters leaves the last part of each window (`kept`) to what closes a
@@ -15,16 +15,16 @@ from dhanfast._core.types cimport ns_t
 
 cdef enum:
     STAMPS_MAX = 8192        # a power of two, above the hour's limit
-    WINDOWS = 3
+    WINDOWS = 3              # a second, a minute, an hour
 
 cdef struct Budget:
     ns_t *stamps             # when the last ones left, machine time
     uint64_t count           # of all
     uint64_t day_count
     ns_t closed_until_ns     # the broker said that it was too fast
-    ns_t span[3]             # a second, a minute, an hour
-    int32_t limit[3]         # of each
-    int32_t kept[3]          # of it for ways out
+    ns_t span[WINDOWS]             # a second, a minute, an hour
+    int32_t limit[WINDOWS]         # of each
+    int32_t kept[WINDOWS]          # of it for ways out
     int32_t day_limit
     int32_t day_kept
 
@@ -52,3 +52,13 @@ cdef inline void budget_take(Budget *budget, ns_t now_ns) noexcept nogil:
     budget.stamps[budget.count & (STAMPS_MAX - 1)] = now_ns
     budget.count += 1
     budget.day_count += 1
+
+
+# Memory for the stamps and the limits of a mapping: per_second ... per_day, exits_kept_e2. Raises
+# MemoryError.
+cdef int budget_begin(Budget *budget, dict limits) except -1
+cdef void budget_end(Budget *budget) noexcept
+
+
+cdef class OrderBudget:
+    cdef Budget state

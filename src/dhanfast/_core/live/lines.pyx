@@ -1,11 +1,10 @@
 """Legs and lines: see lines.pxd for what holds, here is what is asked of the broker."""
 
 from libc.stdint cimport INT64_MAX
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from dhanfast._core.fillprice cimport price_against
-from dhanfast._core.live.budget cimport STAMPS_MAX, Budget, budget_held, budget_take
+from dhanfast._core.live.budget cimport budget_begin, budget_end, budget_held, budget_take
 from dhanfast._core.live.records cimport IntentKind
 from dhanfast._core.risk cimport Gate, order_seal
 from dhanfast._core.status cimport Status
@@ -13,6 +12,7 @@ from dhanfast._core.types cimport (
     ApprovedOrder, OrderFlag, OrderKind, RejectReason, ReportKind, Tick,
 )
 
+from dhanfast._core.live.budget import BUDGET_LIMITS
 from dhanfast.errors import ConfigError
 
 
@@ -25,25 +25,8 @@ memset(&_NO_LINE, 0, sizeof(Line))
 _LIMITS = {                      # name: (default, least, most)
     "protection_e4": (100, 1, 2_000), "stop_room_e4": (100, 1, 5_000),
     "lost_after_ns": (5_000_000_000, 0, 600_000_000_000), "absents_min": (3, 1, 100),
-    "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (960, 1, 8_000),
-    "per_day": (6_900, 1, 100_000), "exits_kept_e2": (20, 0, 90), "modifies_max": (22, 1, 1_000),
+    "modifies_max": (22, 1, 1_000), **BUDGET_LIMITS,
 }
-
-
-cdef int _kept(int limit, int percent) noexcept:
-    # At least one, when there is more than one: a way out is always left.
-    return 0 if percent == 0 or limit == 1 else max(1, limit * percent // 100)
-
-
-cdef object _allow(Budget *budget, dict values):
-    cdef int at
-    for at, (name, seconds) in enumerate((("per_second", 1), ("per_minute", 60),
-                                          ("per_hour", 3_600))):
-        budget.span[at] = <ns_t>seconds * 1000 * MILLISECOND
-        budget.limit[at] = values[name]
-        budget.kept[at] = _kept(values[name], values["exits_kept_e2"])
-    budget.day_limit = values["per_day"]
-    budget.day_kept = _kept(budget.day_limit, values["exits_kept_e2"])
 
 
 cdef class Lines(Broker):
@@ -70,13 +53,10 @@ cdef class Lines(Broker):
         self.gate, self.instruments = gate, 1
         self.next_intent = self.next_number = 1
         self.due_ns = INT64_MAX
-        self.budget.stamps = <ns_t *>calloc(STAMPS_MAX, sizeof(ns_t))
-        if self.budget.stamps == NULL:
-            raise MemoryError("remote: no memory for the stamps of requests")
-        _allow(&self.budget, values)
+        budget_begin(&self.budget, values)
 
     def __dealloc__(self):
-        free(self.budget.stamps)
+        budget_end(&self.budget)
 
     # ---- what the kernel asks for -------------------------------------------------------------
 
@@ -171,6 +151,15 @@ cdef class Lines(Broker):
 
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
         return False                 # while an order is live every tick is looked at
+
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil:
+        """Also of a leg that has ended, as long as its place is not another's."""
+        cdef uint32_t at
+        memset(out, 0, sizeof(Departure))
+        for at in range(self.leg_top):
+            if self.legs[at].order.id == order_id:
+                out[0] = self.legs[at].left
+        return True
 
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
         cdef size_t count = 0
@@ -553,7 +542,15 @@ cdef class Lines(Broker):
         elif kind == IntentKind.MODIFY:
             line.sent = want[0]
             line.modifies += 1
+        if kind != IntentKind.CANCEL:
+            self._note_departure(line, leg)
         self._ask(line, kind, leg)
+
+    cdef void _note_departure(self, const Line *line, Leg *leg) noexcept nogil:
+        """A leg's terms leave for the first time, in an order of its own or as a change."""
+        if leg.left.at_ns == 0:
+            leg.left.at_ns, leg.left.price = self.now_ns, line.sent.price
+            leg.left.bid, leg.left.ask = self.bid, self.ask
 
     cdef void _held_legs(self, const Line *line) noexcept nogil:
         """Legs of a group that wait behind its line have what they asked for: it is held here."""

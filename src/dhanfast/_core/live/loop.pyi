@@ -20,6 +20,7 @@ class Command(IntEnum):
     HALT = 4
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
+    SPENT = 9
 
 @disjoint_base
 class LiveLoop(TickSink):
@@ -35,6 +36,7 @@ class LiveLoop(TickSink):
     error: Exception | None
     on_drain: Callable[[], None] | None
     inputs: Final[int]
+    input_ns: Final[int]
     skipped: Final[int]
     unjournaled: Final[int]
     used_ns: Final[int]

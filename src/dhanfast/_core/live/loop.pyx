@@ -198,6 +198,8 @@ cdef class LiveLoop(TickSink):
             self.remote.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.remote is not None:
             self.remote.closed_elsewhere(units, price)
+        elif command == Command.SPENT and self.remote is not None:
+            self.remote.spend(units)
         if command == Command.FLATTEN or command == Command.HALT:
             if self.kernel.session_at != self.kernel.session_count:
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
@@ -208,6 +210,7 @@ cdef class LiveLoop(TickSink):
     cdef void _end(self, Status status, ns_t now_ns) noexcept:
         """Hear what came of it, let requests out, and see whether the engine may go on."""
         self.inputs += 1
+        self.input_ns = max(self.input_ns, now_ns)
         if status == Status.OK:
             self.kernel.settle()
             status = self.kernel.status
@@ -342,7 +345,8 @@ cdef class LiveLoop(TickSink):
 
         Args:
             command: Command. wall_ns: of the machine, UTC ns.
-            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each.
+            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each; of SPENT:
+                how many requests.
         """
         cdef ns_t begun_ns
         if not self.stopped:

@@ -1,6 +1,6 @@
 """Remote: see remote.pxd for what it hears, lines.pxd for what it asks."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
 from dhanfast._core.live.lines cimport (
@@ -419,17 +419,26 @@ cdef class Remote(Lines):
         """Do what is due by the times told."""
         self.advance()
 
-    def count_requests(self, count: int = 1):
-        """Count requests that went another way against the broker's limits, now."""
+    def spend_requests(self, count: int):
+        """Count requests that went another way against the broker's limits, by the time told."""
         self.spend(count)
 
-    def held_until(self, urgent: bool = False):
-        """When the broker's limits let the next request pass, UTC ns of the machine; 0 = now.
+    def wait_of(self, wall_ns: int, *, urgent: bool = False):
+        """How long the broker's limits hold a request, ns; 0 = it may leave now.
 
         Args:
-            urgent: it closes a position or cancels.
+            wall_ns: now, UTC ns of the machine. urgent: it closes a position or cancels.
+        Returns:
+            Nanoseconds; INT64_MAX: not today.
         """
-        return budget_held(&self.budget, self.wall_ns, urgent)
+        cdef ns_t now_ns = max(self.wall_ns, <ns_t>wall_ns + self.shift_ns)
+        cdef ns_t held_ns = budget_held(&self.budget, now_ns, urgent)
+        return held_ns if held_ns == INT64_MAX or held_ns == 0 else held_ns - now_ns
+
+    @property
+    def requests_today(self):
+        """Requests that count against the broker's limits since the day began."""
+        return self.budget.day_count
 
     def odd_events(self):
         """What no broker should say, and what came late: how often, by the name of its kind."""
