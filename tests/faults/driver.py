@@ -79,6 +79,7 @@ def main() -> int:
                 counts.update(outcome.counts)
                 if outcome.violations:
                     broken.append(outcome)
+                    print(f"seed {outcome.seed}: {outcome.violations}", file=sys.stderr)
             if time.monotonic() - last > 2:
                 last = time.monotonic()
                 print(f"{done:,} of {asked.seeds:,} seeds, violations in {len(broken)}",

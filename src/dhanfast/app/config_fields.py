@@ -167,6 +167,21 @@ class Risk(Section, frozen=True):
     orders_per_second: A[
         int, Meta(description="Entries beyond it are refused; the exchange's is 10.", ge=1, le=10)
     ] = 9  # fmt: skip
+    orders_per_minute: A[
+        int,
+        Meta(
+            description="Requests of orders in any minute; the broker's limit is 250. Of this and "
+            "of the other three a fifth is left to exits and cancels.",
+            ge=1,
+            le=250,
+        ),
+    ] = 240
+    orders_per_hour: A[
+        int, Meta(description="In any hour; the broker's limit is 1,000.", ge=1, le=1_000)
+    ] = 960  # fmt: skip
+    orders_per_day: A[
+        int, Meta(description="In a day; the broker's limit is 7,000.", ge=1, le=7_000)
+    ] = 6_900  # fmt: skip
     qty_max: A[int, Meta(description="Largest order, units (not lots).", ge=0, le=10**15)] = 0
     notional_max: A[Rupees, Meta(description="Largest order, rupees of contract value.")] = Rupees(
         "0"

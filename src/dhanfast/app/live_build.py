@@ -21,7 +21,7 @@ from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subs
 from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
-from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
+from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.settings import Settings, Slippage
@@ -96,6 +96,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         run = _run(config, settings, market, journal, courier, start)
         if courier is not None:
             courier.on_update = run.loop.use_update
+            rest.limits.share(RunOrders(run, clock))  # one account, one budget
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
@@ -266,6 +267,9 @@ def _run(
             gate,
             protection_e4=max(1, min(config.simulation.protection.e4, 2_000)),
             per_second=config.risk.orders_per_second,
+            per_minute=config.risk.orders_per_minute,
+            per_hour=config.risk.orders_per_hour,
+            per_day=config.risk.orders_per_day,
         )
 
     return LiveRun(

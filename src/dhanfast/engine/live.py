@@ -20,6 +20,7 @@ from dhanfast._core.live.loop import Command, LiveLoop
 from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
+from dhanfast.clock import Clock
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import TickRun
 from dhanfast.errors import BadData, UsageError
@@ -208,6 +209,28 @@ class LiveRun(TickRun):
         if result is None:
             raise BadData(f"{self._symbol}: no tick with a price lies inside a session")
         return result
+
+
+class RunOrders:
+    """The broker's limits of orders as a live run keeps them, for others that order in its account.
+
+    What they spend is an input of the run and in its journal, as everything that decides is.
+
+    Args:
+        run: with a remote broker. clock: of the machine.
+    """
+
+    def __init__(self, run: LiveRun, clock: Clock) -> None:
+        self._run, self._clock = run, clock
+
+    def wait_ns(self, *, urgent: bool) -> int:
+        """Nanoseconds until another request may leave; 0 = now."""
+        assert self._run.remote is not None
+        return self._run.remote.wait_of(self._clock.now_ns(), urgent=urgent)
+
+    def spend(self, count: int) -> None:
+        """So many have left, now."""
+        self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)
 
 
 def trading_day(now_ns: int) -> dt.date:

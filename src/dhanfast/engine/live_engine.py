@@ -43,6 +43,22 @@ UNANSWERED: Final = "the broker does not answer"
 LOGIN: Final = "no login at the broker"
 FEED: Final = "no market data"
 UPDATES: Final = "no order updates"
+ODD_WORDS: Final = {  # what an order desk hears that no broker should say, or that comes late
+    "FOREIGN": "an update of an order that is not of this journal",
+    "STALE": "an update that says less than is known",
+    "LATE": "an update of an order that works, and whose end was told",
+    "UNASKED": "an answer that nobody waits for",
+    "MEANINGLESS": "an answer that does not fit its question: it proves nothing",
+    "UNCLEAR": "a status that no document lists: the order is read again",
+    "UNPRICED": "a fill without its value: the order is read again",
+    "OVERFILLED": "more has filled than was asked for",
+    "SHORT": "traded, and not all of it: the order is read again",
+    "TURNED": "an update of an order of the other side: it has no effect",
+    "TWIN": "an order has another number of the broker's",
+    "FILLED_AFTER_END": "a fill after the end of an order was told: it is booked",
+    "REVIVED": "an order that was given up is there after all",
+}
+USUAL: Final = ("FOREIGN", "STALE", "LATE")  # happen on good days, too
 KEPT: Final = (OPERATOR, PANIC)  # said by a person: a restart does not lift them
 _LOG: Final = logging.getLogger("dhanfast.engine")
 
@@ -157,6 +173,8 @@ class LiveEngine:
         self._wake = asyncio.Event()  # compare now
         self._at_once = False
         self._mute = False
+        self._odd_count = 0
+        self._odd_told: set[str] = set()
         self._unanswered = self._shut_out = 0  # comparisons in a row that failed, and why
         self._failures: list[Exception] = []
 
@@ -258,12 +276,23 @@ class LiveEngine:
                     "does not hold; free disk space, then start the engine again"
                 )
             )
+        remote = self.run.remote
+        if remote is not None and remote.odd_count != self._odd_count:
+            self._odd_count = remote.odd_count
+            self._tell_odd(remote.odd_events())
         self._hold_while(loop.blind or self._mute, FEED)
         if self.updates is not None:
             away = not self.updates.online
             if away and UPDATES not in self.holds:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
+
+    def _tell_odd(self, events: dict[str, int]) -> None:
+        """Each kind of odd event once; how often each has happened is in the heartbeat."""
+        for kind in events.keys() - self._odd_told:
+            self._odd_told.add(kind)
+            level = logging.INFO if kind in USUAL else logging.WARNING
+            _LOG.log(level, "order desk: %s (%s)", ODD_WORDS[kind], kind)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""
@@ -282,9 +311,13 @@ class LiveEngine:
         """How it goes, on one line."""
         kernel, books = self.run.kernel, self.run.portfolio.snapshot()
         entries = f"held: {', '.join(sorted(self.holds))}" if self.holds else "open"
+        remote = self.run.remote
+        events = {} if remote is None else remote.odd_events()
+        odd = "".join(f", {kind} {count}" for kind, count in events.items() if kind not in USUAL)
         return (
             f"bars {kernel.bars_seen}, orders {kernel.orders_sent}, position {kernel.position}, "
             f"result {(books['equity'] - books['capital']) / 100:.2f} rupees, entries {entries}"
+            f"{odd}"
         )
 
     @property

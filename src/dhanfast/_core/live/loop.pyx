@@ -198,6 +198,8 @@ cdef class LiveLoop(TickSink):
             self.remote.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.remote is not None:
             self.remote.closed_elsewhere(units, price)
+        elif command == Command.SPENT and self.remote is not None:
+            self.remote.spend(units)
         if command == Command.FLATTEN or command == Command.HALT:
             if self.kernel.session_at != self.kernel.session_count:
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
@@ -343,7 +345,8 @@ cdef class LiveLoop(TickSink):
 
         Args:
             command: Command. wall_ns: of the machine, UTC ns.
-            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each.
+            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each; of SPENT:
+                how many requests.
         """
         cdef ns_t begun_ns
         if not self.stopped:
