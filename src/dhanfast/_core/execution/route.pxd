@@ -310,9 +310,10 @@ cdef inline void route_price(const RouteRules *rules, const MarketView *view, in
 cdef inline Route route_entry(const RouteRules *rules, const MarketView *view, int side,
                               int64_t qty, int urgency, ns_t age_ns) noexcept nogil:
     cdef Route route = style_of(rules, view, side, qty, urgency, False)
-    if rules.entry_cross and age_ns >= rules.patience_ns and route.why != RouteWhy.MID_WIDE and (
+    if rules.entry_cross and age_ns >= rules.patience_ns and (
             route.style == RouteStyle.MID or route.style == RouteStyle.JOIN) \
-            and route.why != RouteWhy.JOIN_EMPTY:
+            and route.why != RouteWhy.JOIN_EMPTY and (
+                view.bid <= 0 or view.ask <= 0 or not spread_loose(rules, view)):
         route.style, route.why = RouteStyle.CROSS, RouteWhy.CROSS_PATIENCE
     route_price(rules, view, side, &route)
     if rules.ioc and route.style == RouteStyle.CROSS:
