@@ -65,6 +65,7 @@ cdef class Kernel(Dealer):
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
+        self.in_parts = broker.in_parts
         self.gate, self.log = gate, log
         self._take_sessions(sessions)
         self.session_at = self.session_count

@@ -33,7 +33,9 @@ from dhanfast._core.resting cimport (
     pool_take,
     report_order,
 )
-from dhanfast._core.types cimport OrderKind, RejectReason, ReportKind, Side, Validity
+from dhanfast._core.types cimport (
+    OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
+)
 
 cdef enum:
     SUBMIT = 0
@@ -577,7 +579,8 @@ cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
 cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
                            paise_t price) noexcept nogil:
     cdef int side = place.order.side
-    if place.taker and place.order.kind != OrderKind.LIMIT:
+    if place.taker and (place.order.kind != OrderKind.LIMIT
+                        or place.order.flags & OrderFlag.CROSSES):
         price = price_slipped(price, venue.rules.slippage, venue.rules.slippage_e6,
                               desk.session.tick, side)
     else:
@@ -594,4 +597,5 @@ cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil:
 
 cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil:
     return venue.rules.limit_through and not (
-        place.taker and place.order.kind != OrderKind.LIMIT)
+        place.taker and (place.order.kind != OrderKind.LIMIT
+                         or place.order.flags & OrderFlag.CROSSES))

@@ -41,6 +41,9 @@ cpdef enum Command:
     HALT = 4                 # exits only, and close what is open
     READ_ALL = 5             # ask the broker for the state of every order
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
+    PAUSE_ORDERS = 9         # algorithms send nothing more, entries' children are taken back
+    RESUME_ORDERS = 10       # algorithms go on
+    CANCEL_ORDERS = 11       # entries end with what has filled, exits leave at once
 
 
 cdef class LiveLoop(TickSink):

@@ -20,6 +20,9 @@ class Command(IntEnum):
     HALT = 4
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
+    PAUSE_ORDERS = 9
+    RESUME_ORDERS = 10
+    CANCEL_ORDERS = 11
 
 @disjoint_base
 class LiveLoop(TickSink):
