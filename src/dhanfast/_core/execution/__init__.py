@@ -1,0 +1,1 @@
+"""Between the kernel and the broker: how orders are priced, worked and watched."""
