@@ -97,7 +97,8 @@ cdef class Jobs(Broker):
     cdef int32_t live_children(self, int32_t job) noexcept nogil:
         cdef int32_t at, found = 0
         for at in range(self.child_top):
-            found += self.children[at].live and self.children[at].job == job
+            if self.children[at].live and self.children[at].job == job:
+                found += 1
         return found
 
     cdef int64_t out(self, int32_t job) noexcept nogil:
