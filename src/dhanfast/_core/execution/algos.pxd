@@ -9,7 +9,7 @@ the gate. `jobs.pxd` draws the states, `worker.pxd` says what holds.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from dhanfast._core.execution.jobs cimport Child, Job, Jobs
-from dhanfast._core.execution.route cimport MarketView, RouteRules
+from dhanfast._core.execution.route cimport RouteRules
 from dhanfast._core.execution.schedule cimport AlgoRules, Profile
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport ApprovedOrder, Order, ns_t
@@ -24,7 +24,6 @@ cdef class Algos(Jobs):
     cdef AlgoRules work
     cdef RouteRules route
     cdef Profile profile
-    cdef MarketView view
     cdef int64_t volume      # traded today, units
     cdef bint volume_known
     cdef readonly bint paused

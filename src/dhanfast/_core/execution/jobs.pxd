@@ -22,7 +22,8 @@ others smaller. Part 0 has the group that the kernel gave.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from dhanfast._core.broker cimport Broker
+from dhanfast._core.broker cimport Broker, Departure
+from dhanfast._core.execution.route cimport MarketView
 from dhanfast._core.execution.schedule cimport Plan
 from dhanfast._core.risk cimport RejectReason
 from dhanfast._core.status cimport Status
@@ -68,6 +69,7 @@ cdef struct Job:
     int64_t due              # units due by the schedule, of the whole
     int64_t volume           # traded before it began; -1: not known yet
     paise_t worst            # no child's price is beyond it; 0 = none
+    Departure left_as        # how its first child left; of a WHOLE not looked at
     ns_t next_ns             # when it has something to do
     ns_t retry_ns            # a request found no room: again then; INT64_MAX = no
     uint32_t owed            # requests of the kernel not answered yet
@@ -122,7 +124,7 @@ cdef class Jobs(Broker):
     cdef const Session *day  # NULL before the first session
     cdef ns_t now_ns
     cdef bint closing        # a session ends: what expires is not sent again
-    cdef paise_t last
+    cdef MarketView view
     cdef readonly uint64_t children_sent
     cdef readonly uint64_t children_refused
 

@@ -169,13 +169,14 @@ cdef class Jobs(Broker):
         order.created_ns = self.now_ns
         if of.whole.order.flags & OrderFlag.EXIT:
             memset(&view, 0, sizeof(RiskView))
-            view.position, view.mark = self.held_side * self.held(), self.last
+            view.position, view.mark = self.held_side * self.held(), self.view.last
             view.now_ns = self.now_ns
             verdict = self.gate.approve(order, &view, self.day, &approved)
         else:
             verdict = self.gate.approve_child(
                 &of.whole, of.whole.order.qty - of.left + self.out(job) - order.qty, order,
-                self.last, self.now_ns, self.day, &approved)
+                self.view.last, self.now_ns, self.day,
+                &approved)
         if verdict == RejectReason.NONE:
             if attached:
                 taken = self.inner.attach(&approved, self.now_ns)
@@ -185,6 +186,9 @@ cdef class Jobs(Broker):
                 self.children_sent += 1
                 of.ordinal += 1
                 self.children[child].price = order.price
+                if of.left_as.at_ns == 0:
+                    of.left_as.at_ns, of.left_as.price = self.now_ns, order.price
+                    of.left_as.bid, of.left_as.ask = self.view.bid, self.view.ask
                 return RejectReason.NONE
             verdict = RejectReason.LIMIT_RATE if taken == Status.POOL_FULL \
                 else RejectReason.MALFORMED
@@ -317,6 +321,18 @@ cdef class Jobs(Broker):
             self.jobs[at].owed += 1
         self.hear()
         return taken
+
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil:
+        """Also of a job that has ended, as long as its place is not another's."""
+        cdef int32_t at
+        for at in range(self.job_top):
+            if self.jobs[at].whole.order.id == order_id and self.jobs[at].left_as.at_ns:
+                out[0] = self.jobs[at].left_as
+                return True
+            if self.jobs[at].whole.order.id == order_id and self.jobs[at].kind == JobKind.ALGO:
+                memset(out, 0, sizeof(Departure))
+                return True
+        return self.inner.departure(order_id, out)
 
     # ---- what the exchange says -----------------------------------------------------------------
 

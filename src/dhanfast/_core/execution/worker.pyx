@@ -128,6 +128,7 @@ cdef class Worker(Algos):
         cdef int64_t held
         cdef uint64_t group
         self.inner.rules.slippage = self.rules.slippage
+        self.inner.rules.stop_more = self.rules.stop_more
         self.closing = True
         self.inner.session(instrument, session)
         self.hear()
@@ -146,7 +147,7 @@ cdef class Worker(Algos):
         memset(&self.view, 0, sizeof(MarketView))
         self.view.tick = max(session.tick, <paise_t>1)
         self.view.band_low, self.view.band_high = session.band_low, session.band_high
-        self.last, self.volume, self.volume_known = 0, 0, False
+        self.volume, self.volume_known = 0, False
         self.wake_ns = INT64_MAX
         self.count()
 
@@ -159,7 +160,7 @@ cdef class Worker(Algos):
             self.wake(now_ns)
         self.now_ns = max(self.now_ns, now_ns)
         if tick.price > 0:
-            self.last = self.view.last = tick.price
+            self.view.last = tick.price
         if tick.bid > 0 or tick.ask > 0:
             self.view.bid, self.view.bid_qty = tick.bid, tick.bid_qty
             self.view.ask, self.view.ask_qty = tick.ask, tick.ask_qty
@@ -182,14 +183,14 @@ cdef class Worker(Algos):
         self.wake(bar.start_ns)
         self.in_bar, self.bar_end_ns, self.volume_known = True, end_ns, True
         self.inner.bar_open(bar, end_ns)
-        self.last = self.view.last = bar.open
+        self.view.last = bar.open
         self.hear()
         self.in_bar = False
 
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil:
         self.in_bar, self.bar_end_ns = True, end_ns
         self.inner.bar_range(bar, end_ns)
-        self.last = self.view.last = bar.close
+        self.view.last = bar.close
         self.volume += bar.volume
         self.hear()
         if self.algos:
@@ -250,7 +251,7 @@ cdef class Worker(Algos):
         """The market is at the stop of a position that is being worked out of: out at once."""
         cdef int32_t at, stop
         cdef const Order *order
-        if self.last <= 0:
+        if self.view.last <= 0:
             return
         for at in range(self.job_top):
             if self.jobs[at].kind != JobKind.ALGO or self.jobs[at].state == JobState.URGENT \
@@ -259,7 +260,7 @@ cdef class Worker(Algos):
             for stop in range(self.job_top):
                 order = &self.jobs[stop].whole.order
                 if self.jobs[stop].kind != JobKind.FREE and order.flags & OrderFlag.STOP \
-                        and (self.last - order.trigger) * order.side >= 0:
+                        and (self.view.last - order.trigger) * order.side >= 0:
                     self.press(at)
                     self.hear()
                     return
