@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
+from dhanfast._core.execution.worker import Worker
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
 from dhanfast._core.match import Match
@@ -18,6 +19,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.execution_settings import worker_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
@@ -73,7 +75,7 @@ class Engine:
             raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
-        self.broker = (
+        inner = (
             broker_of(self.gate)
             if broker_of is not None
             else Match(
@@ -86,6 +88,7 @@ class Engine:
                 stop_market_ok=True,
             )
         )
+        self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
             trades_max=max(8192, bars // 16),
@@ -232,4 +235,12 @@ class Engine:
             }
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
+        if isinstance(self.broker, Worker):
+            found |= {
+                "orders_worked": self.broker.parents,
+                "children_sent": self.broker.children_sent,
+                "children_refused": self.broker.children_refused,
+                "children_repriced": self.broker.reprices,
+                "exits_hurried": self.broker.hurried,
+            }
         return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
@@ -194,6 +195,7 @@ class Settings:
         closed at this time; None carries them over night. on_opposite: keep, close or reverse.
         limit_through: a limit order fills only when the price trades through it.
         protection_e4: how far from the market a market order may fill, 1e-4.
+        execution: how orders are worked.
     """
 
     capital: int = 100_000_000
@@ -209,6 +211,7 @@ class Settings:
     limit_through: bool = False
     protection_e4: int = 500
     risk: RiskSettings = field(default_factory=RiskSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order."""
@@ -226,7 +229,7 @@ class Settings:
             "limit_through": self.limit_through,
             "protection_e4": self.protection_e4,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
-        }
+        } | ({"execution": self.execution.as_dict()} if self.execution.works else {})
 
 
 LIMIT_MAX = 10**15
@@ -290,4 +293,5 @@ def checked(settings: Settings) -> Settings:
         )
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
+    checked_execution(settings.execution, settings.lots)
     return settings
