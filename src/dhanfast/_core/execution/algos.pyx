@@ -27,7 +27,7 @@ cdef class Algos(Jobs):
         cdef int32_t at
         cdef Job *job
         cdef ns_t end_ns
-        cdef paise_t arrival = self.view.last
+        cdef paise_t arrival = self.mark()
         cdef int64_t lot
         if not self.sealed(order):
             return Status.NOT_APPROVED

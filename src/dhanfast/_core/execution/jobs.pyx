@@ -43,6 +43,14 @@ cdef class Jobs(Broker):
             units += self.parts[at].held
         return units
 
+    cdef paise_t mark(self) noexcept nogil:
+        """The price there is: the last trade, else the quote's middle or its one side."""
+        if self.view.last > 0:
+            return self.view.last
+        if self.view.bid > 0 and self.view.ask > 0:
+            return (self.view.bid + self.view.ask) // 2
+        return max(self.view.bid, self.view.ask)
+
     cdef uint64_t new_id(self) noexcept nogil:
         self.last_id += 1
         return self.last_id
@@ -169,14 +177,13 @@ cdef class Jobs(Broker):
         order.created_ns = self.now_ns
         if of.whole.order.flags & OrderFlag.EXIT:
             memset(&view, 0, sizeof(RiskView))
-            view.position, view.mark = self.held_side * self.held(), self.view.last
+            view.position, view.mark = self.held_side * self.held(), self.mark()
             view.now_ns = self.now_ns
             verdict = self.gate.approve(order, &view, self.day, &approved)
         else:
             verdict = self.gate.approve_child(
                 &of.whole, of.whole.order.qty - of.left + self.out(job) - order.qty, order,
-                self.view.last, self.now_ns, self.day,
-                &approved)
+                self.mark(), self.now_ns, self.day, &approved)
         if verdict == RejectReason.NONE:
             if attached:
                 taken = self.inner.attach(&approved, self.now_ns)
