@@ -39,6 +39,7 @@ cdef class Broker:
     cdef readonly uint64_t pending_reports
     cdef uint64_t last_id            # ids must increase: an approval is good for one submit
     cdef readonly ns_t wake_ns       # market's time at which `wake` has something to do; INT64_MAX
+    cdef paise_t mark                # the kernel's, when it sent its last order
     cdef readonly bint in_parts      # an order may fill in parts where the market would not ask it
 
     # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be

@@ -219,6 +219,7 @@ cdef class Dealer:
             return 0
         place = &self.working[self.working_count]
         self.set_out(place, &order)
+        self.broker.mark = view.mark
         verdict = self.gate.approve(&order, &view, self.session, &approved)
         if verdict != RejectReason.NONE:
             place.row.status, place.row.refused = ReportKind.REJECTED, verdict

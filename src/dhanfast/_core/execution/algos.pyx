@@ -27,7 +27,7 @@ cdef class Algos(Jobs):
         cdef int32_t at
         cdef Job *job
         cdef ns_t end_ns
-        cdef paise_t arrival = self.mark()
+        cdef paise_t arrival
         cdef int64_t lot
         if not self.sealed(order):
             return Status.NOT_APPROVED
@@ -36,6 +36,9 @@ cdef class Algos(Jobs):
             return Status.POOL_FULL
         job = &self.jobs[at]
         lot = max(self.day.lot, <int64_t>1)
+        if self.mark > 0:
+            self.view.last = self.mark           # on bars nothing was seen while nothing worked
+        arrival = self.market()
         self.last_id = order.order.id
         self.parents += 1
         job.state = JobState.WORKING

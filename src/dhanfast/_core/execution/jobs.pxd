@@ -132,7 +132,7 @@ cdef class Jobs(Broker):
     cdef void changed(self, int32_t at) noexcept nogil
     cdef void count(self) noexcept nogil
     cdef int64_t held(self) noexcept nogil
-    cdef paise_t mark(self) noexcept nogil
+    cdef paise_t market(self) noexcept nogil
     cdef uint64_t new_id(self) noexcept nogil
     cdef int32_t find_job(self, uint64_t order_id) noexcept nogil
     cdef int32_t find_child(self, uint64_t order_id) noexcept nogil

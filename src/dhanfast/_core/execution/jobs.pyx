@@ -43,7 +43,7 @@ cdef class Jobs(Broker):
             units += self.parts[at].held
         return units
 
-    cdef paise_t mark(self) noexcept nogil:
+    cdef paise_t market(self) noexcept nogil:
         """The price there is: the last trade, else the quote's middle or its one side."""
         if self.view.last > 0:
             return self.view.last
@@ -177,13 +177,13 @@ cdef class Jobs(Broker):
         order.created_ns = self.now_ns
         if of.whole.order.flags & OrderFlag.EXIT:
             memset(&view, 0, sizeof(RiskView))
-            view.position, view.mark = self.held_side * self.held(), self.mark()
+            view.position, view.mark = self.held_side * self.held(), self.market()
             view.now_ns = self.now_ns
             verdict = self.gate.approve(order, &view, self.day, &approved)
         else:
             verdict = self.gate.approve_child(
                 &of.whole, of.whole.order.qty - of.left + self.out(job) - order.qty, order,
-                self.mark(), self.now_ns, self.day, &approved)
+                self.market(), self.now_ns, self.day, &approved)
         if verdict == RejectReason.NONE:
             if attached:
                 taken = self.inner.attach(&approved, self.now_ns)

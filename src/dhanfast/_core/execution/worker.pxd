@@ -22,3 +22,4 @@ from dhanfast._core.execution.algos cimport Algos
 cdef class Worker(Algos):
     # The market is at the stop of a position that is being worked out of: out at once.
     cdef void watch_stop(self) noexcept nogil
+    cdef void know_volume(self) noexcept nogil

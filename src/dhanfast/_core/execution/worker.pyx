@@ -155,7 +155,6 @@ cdef class Worker(Algos):
 
     cdef void tick(self, const Tick *tick) noexcept nogil:
         cdef ns_t now_ns = tick.recv_ns if tick.recv_ns else tick.exch_ns
-        cdef int32_t at
         if self.wake_ns <= now_ns:
             self.wake(now_ns)
         self.now_ns = max(self.now_ns, now_ns)
@@ -168,13 +167,18 @@ cdef class Worker(Algos):
             self.volume_known = True
             self.volume = max(self.volume, <int64_t>tick.volume)
             if self.algos:
-                for at in range(self.job_top):
-                    if self.jobs[at].kind == JobKind.ALGO and self.jobs[at].volume < 0:
-                        self.jobs[at].volume = self.volume
+                self.know_volume()
         self.inner.tick(tick)
         self.hear()
         if self.algos:
             self.watch_stop()
+
+    cdef void know_volume(self) noexcept nogil:
+        """A parent that began before the first volume counts from there."""
+        cdef int32_t at
+        for at in range(self.job_top):
+            if self.jobs[at].kind == JobKind.ALGO and self.jobs[at].volume < 0:
+                self.jobs[at].volume = self.volume
 
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
         return not self.algos and (not self.inner.live or self.inner.calm(floor, ceiling))
@@ -182,6 +186,7 @@ cdef class Worker(Algos):
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil:
         self.wake(bar.start_ns)
         self.in_bar, self.bar_end_ns, self.volume_known = True, end_ns, True
+        self.know_volume()
         self.inner.bar_open(bar, end_ns)
         self.view.last = bar.open
         self.hear()
