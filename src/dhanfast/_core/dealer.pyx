@@ -113,7 +113,10 @@ cdef class Dealer:
         """Cancel what is on its way in and close what is open; once is enough."""
         if self.entering != 0:
             self.cancel_entry(now_ns)
-        if (self.position == 0 and self.entering == 0) or self.exit_id != 0:
+        if self.exit_id != 0:
+            self.broker.hurry(self.exit_id, flags, reason, now_ns)
+            return
+        if self.position == 0 and self.entering == 0:
             return
         if not self.leaving:
             self.decide(&self.leave_decision, now_ns)   # asked for again, it is the same wish
@@ -197,6 +200,9 @@ cdef class Dealer:
         cdef Status taken
         cdef paise_t equity
         order = _NO_ORDER
+        if kind == OrderKind.MARKET and self.broker.works(flags, reason):
+            flags |= OrderFlag.WORKED
+        self.next_id = max(self.next_id, self.broker.last_id + 1)   # children have ids too
         order.id, order.created_ns, order.price = self.next_id, now_ns, price
         order.trigger, order.qty, order.group = trigger, qty, group
         order.side, order.kind, order.validity = side, kind, Validity.DAY
@@ -216,6 +222,7 @@ cdef class Dealer:
         self.set_out(place, &order)
         if self.gate.guards is not None:
             self.gate.guards.state.data_ns = self.last_ns
+        self.broker.mark = view.mark
         verdict = self.gate.approve(&order, &view, self.session, &approved)
         if verdict != RejectReason.NONE:
             place.row.status, place.row.refused = ReportKind.REJECTED, verdict
@@ -293,6 +300,8 @@ cdef class Dealer:
                 self.protect(self.cover_ns)
             if todo & Todo.LEAVE and self.leaving and self.exit_id == 0:
                 self.close_out(self.leave_reason, self.leave_flags, self.todo_ns)
+            elif todo & Todo.LEAVE and self.leaving:
+                self.broker.hurry(self.exit_id, self.leave_flags, self.leave_reason, self.todo_ns)
         elif side and self.entering == 0:
             self.turn_side = 0
             self.look(self.todo_ns)

@@ -71,6 +71,7 @@ cdef class Kernel(Dealer):
             raise ValueError(f"stop_more must not take off more than slippage ({slippage}), "
                              f"was {stop_more}")
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
+        self.in_parts = broker.in_parts
         self.gate, self.log = gate, log
         if gate.guards is not None:
             gate.guards.attach(portfolio)

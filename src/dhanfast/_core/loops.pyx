@@ -135,6 +135,9 @@ cdef void _decide_on_bars(TickLoop loop, Kernel kernel, const Bar *bars,
         kernel.fresh = 0
         kernel.strategy.prepare(&bars[i], &zero, &first, 1)
         end_ns = bar_end(kernel.session, bars[i].start_ns, kernel.rules.interval_ns)
+        if kernel.broker.wake_ns <= end_ns:
+            kernel.broker.wake(end_ns)
+            kernel.settle()
         kernel.sample(end_ns)
         kernel.signal_bar(&bars[i], end_ns, first)
         DF_ASSERT(loop.bar_count < BARS_KEPT)
@@ -150,6 +153,7 @@ cdef inline void _show(TickLoop loop, const Tick *tick, const Tick *quote) noexc
         loop.shown.bid = loop.shown.ask = loop.shown.price = 0
         loop.unsaid = True
     loop.shown.exch_ns, loop.shown.recv_ns = tick.exch_ns, tick.recv_ns
+    loop.shown.volume = tick.volume
     if tick.price > 0:
         loop.shown.price, loop.shown.qty = tick.price, tick.qty
     if quote != NULL:
@@ -349,6 +353,8 @@ cdef Status loop_timer(TickLoop loop, Kernel kernel, ns_t now_ns, ns_t bars_ns) 
         if not loop.builder.state.again:
             break
     _tell(loop, kernel)
+    kernel.broker.wake(now_ns)
+    kernel.settle()
     kernel.time_rules(now_ns)
     kernel.settle()
     return kernel.status
@@ -359,8 +365,9 @@ cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil:
     cdef ns_t due_ns = INT64_MAX
     if kernel.session_at == kernel.session_count:
         return due_ns
+    due_ns = kernel.broker.wake_ns
     if state.span:
-        due_ns = state.bar.start_ns + <ns_t>state.span + grace_ns
+        due_ns = min(due_ns, state.bar.start_ns + <ns_t>state.span + grace_ns)
     if (kernel.position != 0 or kernel.entering != 0) and kernel.session.square_off_ns:
         if kernel.session.square_off_ns > loop.last_ns:
             due_ns = min(due_ns, kernel.session.square_off_ns)

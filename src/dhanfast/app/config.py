@@ -39,6 +39,7 @@ from dhanfast.app.config_layers import (
     variables,
 )
 from dhanfast.app.config_values import Written
+from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
 
@@ -212,8 +213,35 @@ class Config:
                 margin_check=risk.margin_check,
             ),
             guards=guard_settings(risk.guards, money),
+            execution=self._execution(),
         )
         return checked(made)
+
+    def _execution(self) -> ExecutionSettings:
+        how = self.tree.execution
+        profile: tuple[int, ...] = ()
+        if how.algo == "vwap" and how.profile:
+            profile = read_profile(self.folders.root / how.profile)
+        return ExecutionSettings(
+            algo=how.algo,
+            entries=how.entries,
+            exits=how.exits,
+            horizon_ns=how.horizon.ns,
+            interval_ns=how.interval.ns,
+            reprice_ns=how.reprice_after.ns,
+            random_e4=how.randomise.e4,
+            child_lots=how.max_child_lots,
+            least_lots=how.min_lots,
+            cap_e4=how.volume_cap.e4,
+            rate_e4=how.participation.e4,
+            floor_e4=how.participation_floor.e4,
+            display_lots=how.display_lots,
+            limit_e4=how.limit.e4,
+            remainder=how.remainder,
+            style=how.style,
+            seed=how.seed,
+            profile=profile,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as it would be written in a file; there is no secret in it."""

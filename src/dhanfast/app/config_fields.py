@@ -7,7 +7,6 @@ these declarations; a test refuses a field without its line.
 from typing import Annotated as A
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables
@@ -202,6 +201,70 @@ class Risk(Section, frozen=True):
     ] = GuardTables()  # fmt: skip
 
 
+class Execution(Section, frozen=True):
+    """How orders are worked. Stops, targets, square-off and panic never wait for an algorithm."""
+
+    algo: A[
+        Literal["none", "slice", "twap", "vwap", "pov", "iceberg"],
+        Meta(description="How an order is divided: none sends it whole."),
+    ] = "none"
+    entries: A[bool, Meta(description="Entries are worked.")] = True
+    exits: A[bool, Meta(description="Exits that a signal asks for are worked.")] = True
+    horizon: A[
+        Span,
+        Meta(description="From an order to its deadline; not beyond entry_until, flat_by."),
+    ] = Span("5m")
+    interval: A[Span, Meta(description="A step of twap, vwap and pov.")] = Span("30s")
+    reprice_after: A[
+        Duration, Meta(description="A resting child is priced again after so long; 0s = never.")
+    ] = Duration("5s")
+    randomise: A[
+        Percent, Meta(description="Sizes and times move by at most this share, up to 50%.")
+    ] = Percent("0%")  # fmt: skip
+    min_lots: A[
+        int,
+        Meta(description="Smallest child; a smaller rest is let go at the deadline.", ge=1),
+    ] = 1
+    max_child_lots: A[
+        int, Meta(description="Largest child; 0 = the freeze quantity.", ge=0, le=100_000)
+    ] = 0  # fmt: skip
+    volume_cap: A[
+        Percent,
+        Meta(description="twap, vwap: at most this share of the volume since the start; 0 = off."),
+    ] = Percent("0%")
+    participation: A[
+        Percent, Meta(description="pov: share of the volume traded since the start.")
+    ] = Percent("10%")  # fmt: skip
+    participation_floor: A[
+        Percent, Meta(description="pov: at least this share of an even schedule; 0 = none.")
+    ] = Percent("0%")  # fmt: skip
+    display_lots: A[int, Meta(description="iceberg: lots that show at once.", ge=1)] = 1
+    limit: A[
+        Percent,
+        Meta(description="No child pays more than so far from the price at the start; 0 = off."),
+    ] = Percent("0%")
+    remainder: A[
+        Literal["reprice", "cancel", "keep"],
+        Meta(
+            description="What an entry has not filled at its deadline: takes what the market "
+            "offers, is let go, or stays where it rests."
+        ),
+    ] = "reprice"
+    style: A[
+        Literal["passive", "normal", "urgent"],
+        Meta(description="How children are priced: wait, look at the spread, or take."),
+    ] = "normal"
+    seed: A[int, Meta(description="Of everything random.", ge=0, lt=2**63)] = 0
+    profile: A[
+        str,
+        Meta(
+            description="vwap: file of volume by minute of the day, as scripts/volume-profile "
+            "writes it; in the user's folder unless absolute.",
+            examples=["banknifty.profile"],
+        ),
+    ] = ""
+
+
 class Simulation(Section, frozen=True):
     """The simulated exchange of paper trading."""
 
@@ -259,7 +322,7 @@ class Strategy(Section, frozen=True):
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),
-    ] = {}
+    ] = {}  # noqa: RUF012 - msgspec copies it
 
 
 class Log(Section, frozen=True):
@@ -287,6 +350,7 @@ class Tree(Section, frozen=True):
     clock: A[ClockSource, Meta(description="Whose time it is.")] = ClockSource()
     engine: A[Engine, Meta(description="How the engine runs.")] = Engine()
     risk: A[Risk, Meta(description="Limits.")] = Risk()
+    execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
     log: A[Log, Meta(description="Messages.")] = Log()
     strategy: A[

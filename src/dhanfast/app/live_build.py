@@ -164,6 +164,8 @@ def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
     plain = config.as_dict()
     parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
+    if plain["execution"]["algo"] != "none":
+        parts["execution"] = config.settings().execution.as_dict()
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
+from dhanfast._core.execution.worker import Worker
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
@@ -19,6 +20,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.execution_settings import worker_of
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
@@ -76,9 +78,8 @@ class Engine:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
         self.gate = Gate(instruments=1, guards=self.guards, **risk)
-        self.broker = (
-            broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
-        )
+        inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
+        self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
             trades_max=max(8192, bars // 16),
@@ -228,6 +229,14 @@ class Engine:
         if self.guards is not None:
             found |= {"guard_locks": self.guards.locks_made,
                       "guard_alerts": self.guards.alerts_made}  # fmt: skip
+        if isinstance(self.broker, Worker):
+            found |= {
+                "orders_worked": self.broker.parents,
+                "children_sent": self.broker.children_sent,
+                "children_refused": self.broker.children_refused,
+                "children_repriced": self.broker.reprices,
+                "exits_hurried": self.broker.hurried,
+            }
         return found
 
     def guard_log(self) -> list[tuple[int, str]]:

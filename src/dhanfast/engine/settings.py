@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
@@ -196,6 +197,7 @@ class Settings:
         limit_through: a limit order fills only when the price trades through it.
         protection_e4: how far from the market a market order may fill, 1e-4.
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
+        execution: how orders are worked.
     """
 
     capital: int = 100_000_000
@@ -213,6 +215,7 @@ class Settings:
     protection_slab: bool = False
     risk: RiskSettings = field(default_factory=RiskSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
@@ -235,6 +238,8 @@ class Settings:
         }
         if self.guards.any_on:
             plain["guards"] = self.guards.as_dict()
+        if self.execution.works:
+            plain["execution"] = self.execution.as_dict()
         return plain
 
 
@@ -301,4 +306,5 @@ def checked(settings: Settings) -> Settings:
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
+    checked_execution(settings.execution, settings.lots)
     return settings

@@ -256,8 +256,8 @@ cdef class Lines(Broker):
                 stop_at = at
             elif leg.order.flags & OrderFlag.TARGET:
                 target_at = at
-            else:
-                exit_at = at
+            elif exit_at == NOBODY or leg.order.kind == OrderKind.MARKET:
+                exit_at = at                   # of two exits the one that does not wait
         if exit_at != NOBODY:
             return exit_at
         if stop_at == NOBODY:

@@ -42,6 +42,9 @@ cpdef enum Command:
     READ_ALL = 5             # ask the broker for the state of every order
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
     SPENT = 9                # so many requests went another way: the broker's limits count them
+    PAUSE_ORDERS = 10        # algorithms send nothing more, entries' children are taken back
+    RESUME_ORDERS = 11       # algorithms go on
+    CANCEL_ORDERS = 12       # entries end with what has filled, exits leave at once
 
 
 cdef class LiveLoop(TickSink):

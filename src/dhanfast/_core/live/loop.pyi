@@ -21,6 +21,9 @@ class Command(IntEnum):
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
     SPENT = 9
+    PAUSE_ORDERS = 10
+    RESUME_ORDERS = 11
+    CANCEL_ORDERS = 12
 
 @disjoint_base
 class LiveLoop(TickSink):
