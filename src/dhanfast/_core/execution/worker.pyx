@@ -94,7 +94,7 @@ cdef class Worker(Algos):
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
         cdef Status taken
-        self.now_ns = max(self.now_ns, now_ns)
+        self.now_ns = now_ns
         if order.order.flags & OrderFlag.WORKED:
             taken = self.begin(order, now_ns)
         elif order.order.flags & OrderFlag.EXIT and self.part_count > 1:
@@ -109,7 +109,7 @@ cdef class Worker(Algos):
         cdef Status taken = Status.UNKNOWN_ORDER
         if at == NOBODY:
             return taken
-        self.now_ns = max(self.now_ns, now_ns)
+        self.now_ns = now_ns
         if self.jobs[at].kind == JobKind.WHOLE:
             taken = self.inner.cancel(order_id, now_ns)
         elif self.jobs[at].kind == JobKind.ALGO:
