@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.broker import Broker
+from dhanfast._core.execution.worker import Worker
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import run_split
 from dhanfast._core.match import Match
@@ -83,11 +85,16 @@ def make(
     log: RunLog | None = None,
     gate: dict[str, Any] | None = None,
     match: dict[str, Any] | None = None,
+    worker: dict[str, Any] | None = None,
     **rules: Any,
 ) -> Kernel:
     """A kernel over a strategy (or a native one) with the gate wide open unless told otherwise."""
     door = Gate(instruments=1, **(gate or {}))
-    floor = Match(door, instruments=1, latency_ns=latency_ns, stop_market_ok=True, **(match or {}))
+    floor: Broker = Match(
+        door, instruments=1, latency_ns=latency_ns, stop_market_ok=True, **(match or {})
+    )
+    if worker is not None:
+        floor = Worker(floor, door, **worker)
     runner = strategy.runner(lambda at_ns, text: None) if hasattr(strategy, "runner") else strategy
     return Kernel(
         runner,

@@ -45,8 +45,8 @@ class TickStand:
 
     def __init__(self, *, days: int = 3, minutes: int = 12, lots: int = 4, **more: Any) -> None:
         self.strategy = Obeys()
-        square_off = more.pop("square_off", 0)
-        self.table = sessions(days, minutes, square_off=square_off, lot=LOT)
+        square_off, freeze = more.pop("square_off", 0), more.pop("freeze", 0)
+        self.table = sessions(days, minutes, square_off=square_off, lot=LOT, freeze=freeze)
         self.kernel: Kernel = make(self.strategy, self.table, lots=lots, **more)
         self.loop = TickLoop(self.kernel, TimeBars(MINUTE, self.table))
         self.now = OPEN
@@ -60,6 +60,7 @@ class TickStand:
         ask: int = 0,
         bid_qty: int = 0,
         ask_qty: int = 0,
+        volume: int = 0,
         wish: Wish = QUIET,
         step: int = SECOND,
     ) -> None:
@@ -70,7 +71,7 @@ class TickStand:
         record["exch_ns"] = record["recv_ns"] = self.now
         record["price"], record["qty"] = price, qty
         record["bid"], record["ask"] = bid, ask
-        record["bid_qty"], record["ask_qty"] = bid_qty, ask_qty
+        record["bid_qty"], record["ask_qty"], record["volume"] = bid_qty, ask_qty, volume
         assert self.loop.run(record.view("u1"))
 
     def left(self, order_id: int) -> int:

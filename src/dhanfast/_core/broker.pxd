@@ -14,6 +14,22 @@ from dhanfast._core.types cimport ApprovedOrder, Bar, Report, Session, Tick, ns_
 from dhanfast._core.venue cimport MatchRules, Quiet
 
 
+cpdef enum Hold:
+    """What an operator says to the algorithms at work."""
+
+    RESUME = 0
+    PAUSE = 1                # entries' children are taken back, no new ones are sent
+    CANCEL = 2               # entries end with what has filled, exits leave at once
+
+
+# How an order left, and the market it left into.
+cdef struct Departure:
+    ns_t at_ns               # 0 = it has not left yet
+    paise_t price            # limit it left with
+    paise_t bid              # 0 = unknown
+    paise_t ask
+
+
 cdef class Broker:
     cdef MatchRules rules
     cdef Gate gate                   # whose seals are honoured
@@ -22,6 +38,9 @@ cdef class Broker:
     cdef readonly uint32_t live      # orders not yet done
     cdef readonly uint64_t pending_reports
     cdef uint64_t last_id            # ids must increase: an approval is good for one submit
+    cdef readonly ns_t wake_ns       # market's time at which `wake` has something to do; INT64_MAX
+    cdef paise_t mark                # the kernel's, when it sent its last order
+    cdef readonly bint in_parts      # an order may fill in parts where the market would not ask it
 
     # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be
     # taken first. NOT_APPROVED: bad seal, or an id that is not above all ids before it.
@@ -45,8 +64,23 @@ cdef class Broker:
     # True when a tick of instrument 0 whose prices, trade and both quotes, all lie strictly between
     # floor and ceiling changes no order.
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil
+    # For brokers that send an order later, or with another price, than it was submitted: how it
+    # left. False: it left as it was submitted.
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil
     # Copy up to `limit` reports, oldest first; returns how many.
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil
+
+    # ---- what only an algorithm between kernel and exchange (`execution.Worker`) does ----
+    # Time has come to `now_ns` without an event: what was due by then is done as of when it was.
+    cdef void wake(self, ns_t now_ns) noexcept nogil
+    # Collect what the exchange said since the last call: another than the kernel moved it.
+    cdef void hear(self) noexcept nogil
+    # Whether an order of these flags and this reason is worked; it is then flagged WORKED.
+    cdef bint works(self, int flags, int reason) noexcept nogil
+    # An order wished for one reason is now wished for another; a pressing one ends its algorithm.
+    cdef void hurry(self, uint64_t order_id, int flags, int reason, ns_t now_ns) noexcept nogil
+    # What an operator says to all algorithms: see Hold.
+    cdef void hold(self, int what, ns_t now_ns) noexcept nogil
 
 cdef inline bint bar_is_quiet(const Quiet *quiet, const Bar *bar) noexcept nogil:
     return bar.low > quiet.low and bar.high < quiet.high

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
+from dhanfast._core.dealer cimport quoted
 from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.tradebook cimport bar_end
@@ -132,6 +133,9 @@ cdef void _decide_on_bars(TickLoop loop, Kernel kernel, const Bar *bars,
         kernel.fresh = 0
         kernel.strategy.prepare(&bars[i], &zero, &first, 1)
         end_ns = bar_end(kernel.session, bars[i].start_ns, kernel.rules.interval_ns)
+        if kernel.broker.wake_ns <= end_ns:
+            kernel.broker.wake(end_ns)
+            kernel.settle()
         kernel.sample(end_ns)
         kernel.signal_bar(&bars[i], end_ns, first)
         DF_ASSERT(loop.bar_count < BARS_KEPT)
@@ -147,6 +151,7 @@ cdef inline void _show(TickLoop loop, const Tick *tick, const Tick *quote) noexc
         loop.shown.bid = loop.shown.ask = loop.shown.price = 0
         loop.unsaid = True
     loop.shown.exch_ns, loop.shown.recv_ns = tick.exch_ns, tick.recv_ns
+    loop.shown.volume = tick.volume
     if tick.price > 0:
         loop.shown.price, loop.shown.qty = tick.price, tick.qty
     if quote != NULL:
@@ -158,6 +163,7 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
     """Tell the exchange the market as it is now. Nothing that works there is near it."""
     if loop.unsaid:
         loop.unsaid = False
+        quoted(kernel, loop.shown.bid, loop.shown.ask)
         kernel.broker.tick(&loop.shown)
         kernel.settle()                  # at most late answers on orders that have ended
 
@@ -247,6 +253,7 @@ cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     _tell(loop, kernel)
     here = tick[0]
     here.instrument = 0                  # the kernel's number of what it trades
+    quoted(kernel, here.bid, here.ask)   # before what it fills or triggers
     kernel.broker.tick(&here)
     kernel.settle()
 
@@ -292,6 +299,8 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         now_ns = max(now_ns, tick.recv_ns)  # nobody decides before the tick has arrived
+        if tick.price > 0:
+            kernel.signal_level = tick.price
         kernel.look(now_ns)
         kernel.strategy.on_tick(tick, &kernel.view, &signal)
         if kernel.strategy.failed:
@@ -334,6 +343,8 @@ cdef Status loop_timer(TickLoop loop, Kernel kernel, ns_t now_ns, ns_t bars_ns) 
         if not loop.builder.state.again:
             break
     _tell(loop, kernel)
+    kernel.broker.wake(now_ns)
+    kernel.settle()
     kernel.time_rules(now_ns)
     kernel.settle()
     return kernel.status
@@ -344,8 +355,9 @@ cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil:
     cdef ns_t due_ns = INT64_MAX
     if kernel.session_at == kernel.session_count:
         return due_ns
+    due_ns = kernel.broker.wake_ns
     if state.span:
-        due_ns = state.bar.start_ns + <ns_t>state.span + grace_ns
+        due_ns = min(due_ns, state.bar.start_ns + <ns_t>state.span + grace_ns)
     if (kernel.position != 0 or kernel.entering != 0) and kernel.session.square_off_ns:
         if kernel.session.square_off_ns > loop.last_ns:
             due_ns = min(due_ns, kernel.session.square_off_ns)

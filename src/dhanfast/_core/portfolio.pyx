@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from dhanfast._core.status cimport check
-from dhanfast._core.types cimport ReportKind, Side
+from dhanfast._core.types cimport ReportKind, Side, report_child
 
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE
@@ -214,6 +214,7 @@ cdef class Portfolio:
     cdef Status apply(self, const Report *fill, Bill *bill) noexcept nogil:
         cdef uint32_t at = fill.instrument
         cdef paise_t value = 0
+        cdef uint64_t order_id = report_child(fill)
         cdef uint64_t place
         cdef Position *position
         if fill.price <= 0 or fill.price > PRICE_LARGEST or fill.qty <= 0 or at >= self.count:
@@ -222,13 +223,13 @@ cdef class Portfolio:
             return Status.BAD_PRICE
         if df_mul_overflows(fill.price, fill.qty, &value) or value > VALUE_LARGEST:
             return Status.BAD_PRICE
-        place = fill.order_id & (RECENT - 1)
-        if self.recent_id[place] != fill.order_id:
-            self.recent_id[place] = fill.order_id
+        place = order_id & (RECENT - 1)
+        if self.recent_id[place] != order_id:
+            self.recent_id[place] = order_id
             self.recent_value[place] = 0
         bill_fill(&self.rates[at], fill.side, value, self.recent_value[place], bill)
         self.recent_value[place] += value
-        self.order_id[at] = fill.order_id
+        self.order_id[at] = order_id
         self.order_value[at] = self.recent_value[place]
         _add(&self.day_bills[at], bill)
         self.charges_open += bill_total(bill)

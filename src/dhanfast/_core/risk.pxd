@@ -56,6 +56,15 @@ cdef class Gate:
     # NONE (and a sealed `out`) or the reason. Never raises, never allocates.
     cdef RejectReason approve(self, const Order *order, const RiskView *view,
                               const Session *session, ApprovedOrder *out) noexcept nogil
+    # A part of an entry that was approved as WORKED. What the whole has passed (position, margin,
+    # size) is not asked again; seal, side, quantity (`used` of the whole is out or filled), state,
+    # lot, freeze, tick, band and rate are.
+    cdef RejectReason approve_child(self, const ApprovedOrder *whole, int64_t used,
+                                    const Order *child, paise_t mark, ns_t now_ns,
+                                    const Session *session, ApprovedOrder *out) noexcept nogil
+    cdef RejectReason _child_verdict(self, const ApprovedOrder *whole, int64_t used,
+                                     const Order *child, paise_t mark, ns_t now_ns,
+                                     const Session *session) noexcept nogil
     cdef void new_day(self) noexcept nogil
     cdef RejectReason _verdict(self, const Order *order, const RiskView *view,
                                const Session *session) noexcept nogil

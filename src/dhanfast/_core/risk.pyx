@@ -7,6 +7,8 @@ The order of the checks is part of the contract, because the first reason found 
     4. price      LIMIT_BAND
     5. money      LIMIT_MARGIN
     6. rate       LIMIT_RATE, last, so that a refused order uses up no room in the window
+An order flagged WORKED does not leave itself: its children do. It may be above the freeze quantity
+and uses up no room in the window; each child passes `approve_child` instead.
 """
 
 import os
@@ -179,7 +181,7 @@ cdef class Gate:
         self.counts[<int>verdict] += 1
         if verdict != RejectReason.NONE:
             return verdict
-        if self.rate_len:
+        if self.rate_len and not order.flags & OrderFlag.WORKED:
             self.rate_times[self.rate_at] = view.now_ns
             self.rate_at = self.rate_at + 1 if self.rate_at + 1 < self.rate_len else 0
         out.order = order[0]
@@ -224,7 +226,7 @@ cdef class Gate:
             return RejectReason.STATE_REDUCING
         if self.day_locked:
             return RejectReason.LIMIT_LOSS
-        if session.freeze and order.qty > session.freeze:
+        if session.freeze and order.qty > session.freeze and not order.flags & OrderFlag.WORKED:
             return RejectReason.QTY_FREEZE
         if self.limits.qty_max and order.qty > self.limits.qty_max:
             return RejectReason.LIMIT_QTY
@@ -241,7 +243,54 @@ cdef class Gate:
                 df_mul_div_up(added, price, 1), session.margin_rate_e9, E9):
             return RejectReason.LIMIT_MARGIN
         # rate_at holds the oldest of the last `rate_len` approved stamps.
-        if self.rate_len and self.rate_times[self.rate_at] > view.now_ns - SECOND:
+        if self.rate_len and not order.flags & OrderFlag.WORKED and \
+                self.rate_times[self.rate_at] > view.now_ns - SECOND:
+            return RejectReason.LIMIT_RATE
+        return RejectReason.NONE
+
+    cdef RejectReason approve_child(self, const ApprovedOrder *whole, int64_t used,
+                                    const Order *child, paise_t mark, ns_t now_ns,
+                                    const Session *session, ApprovedOrder *out) noexcept nogil:
+        cdef RejectReason verdict = self._child_verdict(whole, used, child, mark, now_ns, session)
+        self.counts[<int>verdict] += 1
+        if verdict != RejectReason.NONE:
+            return verdict
+        if self.rate_len:
+            self.rate_times[self.rate_at] = now_ns
+            self.rate_at = self.rate_at + 1 if self.rate_at + 1 < self.rate_len else 0
+        out.order = child[0]
+        out.seal = order_seal(self.key, child)
+        return RejectReason.NONE
+
+    cdef RejectReason _child_verdict(self, const ApprovedOrder *whole, int64_t used,
+                                     const Order *child, paise_t mark, ns_t now_ns,
+                                     const Session *session) noexcept nogil:
+        cdef const Order *order = &whole.order
+        cdef paise_t price = _price_at_risk(child, mark)
+        cdef paise_t gap = price - mark if price >= mark else mark - price
+        if not _well_formed(child, self.instruments) or session == NULL \
+                or whole.seal != order_seal(self.key, order) \
+                or not order.flags & OrderFlag.WORKED or order.flags & OrderFlag.EXIT \
+                or child.side != order.side or child.instrument != order.instrument \
+                or child.id <= order.id or used < 0 or child.qty > order.qty - used:
+            return RejectReason.MALFORMED
+        if session.tick > 1 and (child.price % session.tick or child.trigger % session.tick):
+            return RejectReason.PRICE_TICK
+        if session.lot > 1 and child.qty % session.lot:
+            return RejectReason.QTY_LOT
+        if self.state == RiskState.HALTED:
+            return RejectReason.STATE_HALTED
+        if self.state == RiskState.REDUCING:
+            return RejectReason.STATE_REDUCING
+        if self.day_locked:
+            return RejectReason.LIMIT_LOSS
+        if session.freeze and child.qty > session.freeze:
+            return RejectReason.QTY_FREEZE
+        if mark <= 0 and (child.kind == OrderKind.MARKET or self.limits.band_e4):
+            return RejectReason.NO_MARKET
+        if self.limits.band_e4 and gap * 10_000 > mark * self.limits.band_e4:
+            return RejectReason.LIMIT_BAND
+        if self.rate_len and self.rate_times[self.rate_at] > now_ns - SECOND:
             return RejectReason.LIMIT_RATE
         return RejectReason.NONE
 

@@ -42,6 +42,8 @@ cpdef enum OrderFlag:        # bits of Order.flags
     STOP = 2                 # the protective stop of a position
     TARGET = 4               # the profit target of a position
     SQUARE_OFF = 8           # sent by the clock, not by the strategy
+    WORKED = 16              # an algorithm works it: its children leave, it does not itself
+    CROSSES = 32             # a limit that takes: its price is a protection, not a wish
 
 
 cpdef enum Reason:           # why an order was sent: Order.reason
@@ -85,6 +87,7 @@ cpdef enum RejectReason:
     NO_MARKET = 9            # a market order in a contract without a price
     BROKER = 10              # the broker refused; its words are in the log
     LOST = 11                # it never arrived at the broker
+    NO_PROFILE = 12          # VWAP: no volume is known of the time it has
     LIMIT_QTY = 20           # refused by the risk gate from here on
     LIMIT_NOTIONAL = 21
     LIMIT_POSITION = 22
@@ -159,7 +162,13 @@ cdef packed struct Report:   # 56 bytes: what an exchange says about an order
     uint8_t reason           # RejectReason
     uint8_t flags            # the order's OrderFlag bits
     uint8_t why              # the order's Reason
-    uint8_t spare[3]
+    uint8_t spare[3]         # id of the child that filled, less order_id; 0 = the order itself
+
+
+# The order at the exchange that a fill is of: what brokerage is charged for.
+cdef inline uint64_t report_child(const Report *report) noexcept nogil:
+    return report.order_id + (report.spare[0] | <uint32_t>report.spare[1] << 8
+                              | <uint32_t>report.spare[2] << 16)
 
 
 cdef packed struct ChargeRates:     # 88 bytes: one segment at one date

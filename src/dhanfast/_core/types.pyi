@@ -31,6 +31,8 @@ class OrderFlag(IntEnum):
     STOP = 2
     TARGET = 4
     SQUARE_OFF = 8
+    WORKED = 16
+    CROSSES = 32
 
 class Reason(IntEnum):
     SIGNAL = 0
@@ -65,6 +67,7 @@ class RejectReason(IntEnum):
     NO_MARKET = 9
     BROKER = 10
     LOST = 11
+    NO_PROFILE = 12
     LIMIT_QTY = 20
     LIMIT_NOTIONAL = 21
     LIMIT_POSITION = 22

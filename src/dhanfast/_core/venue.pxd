@@ -20,10 +20,12 @@ cdef struct MatchRules:
     ns_t latency_ns          # from submit to working at the exchange
     paise_t slippage         # paise, against the order, on market fills and triggered stops
     int64_t slippage_e6      # in addition, 1e-6 of the price
+    paise_t stop_more        # in addition (or less) on triggered stops, paise
     int64_t protection_e4    # a MARKET order's limit: market price +- this, 1e-4
     int64_t volume_share_e4  # share of a bar's or tick's quantity one order may take; 0 = all
     int32_t limit_through    # 1: a limit fills only when the price trades through it; 0: at touch
     int32_t stop_market_ok   # 1: SL-M accepted (before 2021-09-27, or futures)
+    int32_t depth_only       # 1: of ticks the trades count, quotes come as depth
     int32_t protection_slab  # 1: the protection is that of the premium, `protection_e4` is not used
 
 

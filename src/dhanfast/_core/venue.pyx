@@ -34,7 +34,9 @@ from dhanfast._core.resting cimport (
     report_order,
 )
 from dhanfast._core.slabs cimport slab_limit
-from dhanfast._core.types cimport OrderKind, RejectReason, ReportKind, Side, Validity
+from dhanfast._core.types cimport (
+    OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
+)
 
 cdef enum:
     SUBMIT = 0
@@ -580,9 +582,12 @@ cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
 cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
                            paise_t price) noexcept nogil:
     cdef int side = place.order.side
-    if place.taker and place.order.kind != OrderKind.LIMIT:
-        price = price_slipped(price, venue.rules.slippage, venue.rules.slippage_e6,
-                              desk.session.tick, side)
+    cdef paise_t away = venue.rules.slippage
+    if place.taker and (place.order.kind != OrderKind.LIMIT
+                        or place.order.flags & OrderFlag.CROSSES):
+        if place.order.kind == OrderKind.SL or place.order.kind == OrderKind.SLM:
+            away = max(<paise_t>0, away + venue.rules.stop_more)
+        price = price_slipped(price, away, venue.rules.slippage_e6, desk.session.tick, side)
     else:
         price = price_against(price, desk.session.tick, side)
     return price_better(price, place.limit, side)
@@ -597,4 +602,5 @@ cdef int64_t venue_share(Venue *venue, int64_t qty) noexcept nogil:
 
 cdef bint venue_through(Venue *venue, const Place *place) noexcept nogil:
     return venue.rules.limit_through and not (
-        place.taker and place.order.kind != OrderKind.LIMIT)
+        place.taker and (place.order.kind != OrderKind.LIMIT
+                         or place.order.flags & OrderFlag.CROSSES))

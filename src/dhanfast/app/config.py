@@ -38,6 +38,7 @@ from dhanfast.app.config_layers import (
     variables,
 )
 from dhanfast.app.config_values import Written
+from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
 
@@ -210,8 +211,35 @@ class Config:
                 orders_per_s_max=risk.orders_per_second,
                 margin_check=risk.margin_check,
             ),
+            execution=self._execution(),
         )
         return checked(made)
+
+    def _execution(self) -> ExecutionSettings:
+        how = self.tree.execution
+        profile: tuple[int, ...] = ()
+        if how.algo == "vwap" and how.profile:
+            profile = read_profile(self.folders.root / how.profile)
+        return ExecutionSettings(
+            algo=how.algo,
+            entries=how.entries,
+            exits=how.exits,
+            horizon_ns=how.horizon.ns,
+            interval_ns=how.interval.ns,
+            reprice_ns=how.reprice_after.ns,
+            random_e4=how.randomise.e4,
+            child_lots=how.max_child_lots,
+            least_lots=how.min_lots,
+            cap_e4=how.volume_cap.e4,
+            rate_e4=how.participation.e4,
+            floor_e4=how.participation_floor.e4,
+            display_lots=how.display_lots,
+            limit_e4=how.limit.e4,
+            remainder=how.remainder,
+            style=how.style,
+            seed=how.seed,
+            profile=profile,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as it would be written in a file; there is no secret in it."""
@@ -243,6 +271,8 @@ def load_config(
     environ: Mapping[str, str],
     *,
     stdin: TextIO | None = None,
+    beneath: Mapping[str, Any] | None = None,
+    named_only: bool = False,
 ) -> Config:
     """Read all layers.
 
@@ -253,6 +283,8 @@ def load_config(
         sets: texts `section.key=value` of --set.
         environ: variables of the process.
         stdin: read for `-`; the process's own when not given.
+        beneath: a table beneath all others.
+        named_only: no file is read that is not in `files`, and no variable.
 
     Raises:
         ConfigError: an unknown key, a wrong value, a file that cannot be read; the message says
@@ -260,13 +292,16 @@ def load_config(
     """
     folders = user_folders(user_dir, environ)
     names = list(files)
-    if not names and folders.config.exists():
+    if not names and not named_only and folders.config.exists():
         names = [str(folders.config)]
     read = [read_toml(name, stdin or sys.stdin) for name in names]
-    dotenv = read_dotenv(folders.dotenv)
+    dotenv = {} if named_only else read_dotenv(folders.dotenv)
+    environ = {} if named_only else environ
 
     def stacked(preset: str) -> Layers:
         layers = Layers()
+        if beneath:
+            layers.table(beneath, DEFAULT)
         if preset:
             layers.table(read_preset(preset), f"preset {preset}")
         for table, source in read:
@@ -359,6 +394,8 @@ def _consistent(config: Config) -> Config:
         refuse("clock.source", "exchange needs broker.exchange, the address of `dhanfast exchange`")
     if config.feed.reconnect_first.ns > config.feed.reconnect_max.ns:
         refuse("feed.reconnect_first", "must not be longer than feed.reconnect_max")
+    if config.feed.instruments and not config.feed.ring:
+        refuse("feed.instruments", "only feed.ring publishes them: give it a name, or leave both")
     if config.simulation.capital.paise < 100:
         refuse("simulation.capital", "must be at least 1 rupee")
     if config.hosts():

@@ -30,6 +30,7 @@ HOST: Final = r"^$|^(https?|wss?)://[^\s@?#]+$"  # no user, password, query: the
 WEB: Final = r"^$|^env:[A-Za-z_][A-Za-z0-9_]*$|^https?://[^\s@?#]+$"
 LIKE: Final = "https://127.0.0.1:8080/v2"
 NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
+RING: Final = r"^$|^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 INSTRUMENT: Final = r"^[A-Z]+_[A-Z]+:[0-9]+$"
 
 
@@ -103,10 +104,19 @@ class Feed(Section, frozen=True):
     instruments: A[
         tuple[A[str, Meta(pattern=INSTRUMENT)], ...],
         Meta(
-            description='Subscribed besides the strategy\'s own, as "NSE_FNO:12345".',
+            description='Published besides the strategy\'s own, as "NSE_FNO:12345".',
             examples=[["NSE_FNO:12345"]],
         ),
     ] = ()
+    ring: A[
+        str,
+        Meta(
+            description="Ring that the feed's ticks are published to, for `dhanfast record --ring`;"
+            " empty = none.",
+            pattern=RING,
+            examples=["live"],
+        ),
+    ] = ""
 
 
 class ClockSource(Section, frozen=True):
@@ -176,13 +186,81 @@ class Risk(Section, frozen=True):
     ] = TimeOrNone("15:15")  # fmt: skip
 
 
+class Execution(Section, frozen=True):
+    """How orders are worked. Stops, targets, square-off and panic never wait for an algorithm."""
+
+    algo: A[
+        Literal["none", "slice", "twap", "vwap", "pov", "iceberg"],
+        Meta(description="How an order is divided: none sends it whole."),
+    ] = "none"
+    entries: A[bool, Meta(description="Entries are worked.")] = True
+    exits: A[bool, Meta(description="Exits that a signal asks for are worked.")] = True
+    horizon: A[
+        Span,
+        Meta(description="From an order to its deadline; not beyond entry_until, flat_by."),
+    ] = Span("5m")
+    interval: A[Span, Meta(description="A step of twap, vwap and pov.")] = Span("30s")
+    reprice_after: A[
+        Duration, Meta(description="A resting child is priced again after so long; 0s = never.")
+    ] = Duration("5s")
+    randomise: A[
+        Percent, Meta(description="Sizes and times move by at most this share, up to 50%.")
+    ] = Percent("0%")  # fmt: skip
+    min_lots: A[
+        int,
+        Meta(description="Smallest child; a smaller rest is let go at the deadline.", ge=1),
+    ] = 1
+    max_child_lots: A[
+        int, Meta(description="Largest child; 0 = the freeze quantity.", ge=0, le=100_000)
+    ] = 0  # fmt: skip
+    volume_cap: A[
+        Percent,
+        Meta(description="twap, vwap: at most this share of the volume since the start; 0 = off."),
+    ] = Percent("0%")
+    participation: A[
+        Percent, Meta(description="pov: share of the volume traded since the start.")
+    ] = Percent("10%")  # fmt: skip
+    participation_floor: A[
+        Percent, Meta(description="pov: at least this share of an even schedule; 0 = none.")
+    ] = Percent("0%")  # fmt: skip
+    display_lots: A[int, Meta(description="iceberg: lots that show at once.", ge=1)] = 1
+    limit: A[
+        Percent,
+        Meta(description="No child pays more than so far from the price at the start; 0 = off."),
+    ] = Percent("0%")
+    remainder: A[
+        Literal["reprice", "cancel", "keep"],
+        Meta(
+            description="What an entry has not filled at its deadline: takes what the market "
+            "offers, is let go, or stays where it rests."
+        ),
+    ] = "reprice"
+    style: A[
+        Literal["passive", "normal", "urgent"],
+        Meta(description="How children are priced: wait, look at the spread, or take."),
+    ] = "normal"
+    seed: A[int, Meta(description="Of everything random.", ge=0, lt=2**63)] = 0
+    profile: A[
+        str,
+        Meta(
+            description="vwap: file of volume by minute of the day, as scripts/volume-profile "
+            "writes it; in the user's folder unless absolute.",
+            examples=["banknifty.profile"],
+        ),
+    ] = ""
+
+
 class Simulation(Section, frozen=True):
     """The simulated exchange of paper trading."""
 
     capital: A[Rupees, Meta(description="What the paper account starts with.")] = Rupees("1000000")
     slippage: A[
-        Slip, Meta(description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%.")
-    ] = Slip("1tick")  # fmt: skip
+        Slip,
+        Meta(
+            description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%; measured: the "
+            "median of the last 20 days' fills, measured:N of the last N days'."
+        ),
+    ] = Slip("1tick")
     latency: A[Duration, Meta(description="From decision to the exchange.")] = Duration("0ms")
     protection: A[
         Protection,
@@ -257,6 +335,7 @@ class Tree(Section, frozen=True):
     clock: A[ClockSource, Meta(description="Whose time it is.")] = ClockSource()
     engine: A[Engine, Meta(description="How the engine runs.")] = Engine()
     risk: A[Risk, Meta(description="Limits.")] = Risk()
+    execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
     log: A[Log, Meta(description="Messages.")] = Log()
     strategy: A[

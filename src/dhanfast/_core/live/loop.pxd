@@ -41,6 +41,9 @@ cpdef enum Command:
     HALT = 4                 # exits only, and close what is open
     READ_ALL = 5             # ask the broker for the state of every order
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
+    PAUSE_ORDERS = 9         # algorithms send nothing more, entries' children are taken back
+    RESUME_ORDERS = 10       # algorithms go on
+    CANCEL_ORDERS = 11       # entries end with what has filled, exits leave at once
 
 
 cdef class LiveLoop(TickSink):
@@ -70,6 +73,7 @@ cdef class LiveLoop(TickSink):
     cdef list _later                     # answers that came inside an input
     cdef list _made                      # replay: intents made and not yet met in the journal
     cdef readonly uint64_t inputs
+    cdef readonly ns_t input_ns          # the market's, of the last input
     cdef readonly uint64_t skipped       # ticks of others, impossible ones, or after the end
     cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
     cdef readonly ns_t used_ns           # time spent on inputs, those of a replay left out

@@ -20,6 +20,9 @@ class Command(IntEnum):
     HALT = 4
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
+    PAUSE_ORDERS = 9
+    RESUME_ORDERS = 10
+    CANCEL_ORDERS = 11
 
 @disjoint_base
 class LiveLoop(TickSink):
@@ -35,6 +38,7 @@ class LiveLoop(TickSink):
     error: Exception | None
     on_drain: Callable[[], None] | None
     inputs: Final[int]
+    input_ns: Final[int]
     skipped: Final[int]
     unjournaled: Final[int]
     used_ns: Final[int]

@@ -4,6 +4,8 @@ from libc.errno cimport ENOSPC
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from dhanfast._core.broker cimport Hold
+from dhanfast._core.execution.worker cimport Worker
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
 from dhanfast._core.live.sink cimport FeedEvent
@@ -52,8 +54,10 @@ cdef class LiveLoop(TickSink):
                   bint sync_each=False):
         if (remote is None) != (courier is None):
             raise ValueError("remote and courier come together: requests need who carries them")
-        if remote is not None and ticks.kernel.broker is not remote:
-            raise ValueError("remote must be the kernel's broker")
+        if remote is not None and ticks.kernel.broker is not remote and not (
+                isinstance(ticks.kernel.broker, Worker)
+                and (<Worker>ticks.kernel.broker).inner is remote):
+            raise ValueError("remote must be the kernel's broker, or that of its Worker")
         self.ticks, self.kernel, self.journal = ticks, ticks.kernel, journal
         self.remote, self.courier = remote, courier
         self.instrument, self.grace_ns, self.sync_each = instrument, grace_ns, sync_each
@@ -158,6 +162,7 @@ cdef class LiveLoop(TickSink):
         if self.remote is not None:
             self.remote.at(now_ns, wall_ns, True)
             self.remote.advance()
+            self.kernel.broker.hear()
             self.kernel.settle()
         self._end(loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns), now_ns)
 
@@ -198,6 +203,10 @@ cdef class LiveLoop(TickSink):
             self.remote.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.remote is not None:
             self.remote.closed_elsewhere(units, price)
+        elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
+            self.kernel.broker.hold(Hold.PAUSE if command == Command.PAUSE_ORDERS else
+                                    Hold.RESUME if command == Command.RESUME_ORDERS else
+                                    Hold.CANCEL, now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
             if self.kernel.session_at != self.kernel.session_count:
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
@@ -208,7 +217,9 @@ cdef class LiveLoop(TickSink):
     cdef void _end(self, Status status, ns_t now_ns) noexcept:
         """Hear what came of it, let requests out, and see whether the engine may go on."""
         self.inputs += 1
+        self.input_ns = max(self.input_ns, now_ns)
         if status == Status.OK:
+            self.kernel.broker.hear()
             self.kernel.settle()
             status = self.kernel.status
         self._flush()
