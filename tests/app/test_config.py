@@ -19,7 +19,15 @@ from dhanfast.app.config import Config, each_field, load_config
 from dhanfast.app.config_fields import V1, Section
 from dhanfast.app.config_layers import Layers, read_dotenv
 from dhanfast.app.config_schema import default_text, description, schema
-from dhanfast.app.config_values import Amount, Duration, Percent, SecretName, Sync, TimeOrNone
+from dhanfast.app.config_values import (
+    Amount,
+    Duration,
+    Percent,
+    Protection,
+    SecretName,
+    Sync,
+    TimeOrNone,
+)
 from dhanfast.engine.settings import RiskSettings, Settings, Slippage
 from dhanfast.errors import ConfigError
 
@@ -474,3 +482,12 @@ def test_validate_makes_the_strategy(
     assert "`dhanfast init` writes one" in capsys.readouterr().err
     assert run(["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()
+
+
+def test_protection_by_slab_is_a_word_of_its_own() -> None:
+    slab, share = Protection(" slab "), Protection("4%")
+    assert (slab.slab, slab.e4, str(slab)) == (True, 500, "slab")
+    assert (share.slab, share.e4, str(share)) == (False, 400, "4%")
+    assert slab != Protection("5%")
+    with pytest.raises(ConfigError, match="slabs"):
+        Protection("slabs")

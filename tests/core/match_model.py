@@ -17,6 +17,12 @@ SESSION = {"open_ns": 100, "close_ns": CLOSE, "lot": LOT, "tick": TICK, "freeze"
            "band_low": 900, "band_high": 1_100, "date": 20240102}  # fmt: skip
 
 
+def slab_e4(premium: int) -> int:
+    """Protection of a premium in paise, 1e-4."""
+    return next(e4 for end, e4 in ((10, 500), (100, 300), (500, 200), (inf, 100))
+                if premium < end * 100)  # fmt: skip
+
+
 @dataclass
 class Plain:
     """One order as the model sees it."""
@@ -198,8 +204,9 @@ class Model:
 
     def set_price(self, o: Plain, price: float) -> None:
         o.priced, o.limit = True, inf if o.side > 0 else 0
-        if self.rules["protection_e4"]:
-            raw = int(price) + o.side * (int(price) * self.rules["protection_e4"] // 10_000)
+        if self.rules["protection_e4"] or self.rules.get("protection_slab"):
+            share = self.rules["protection_e4"] or slab_e4(int(price))
+            raw = int(price) + o.side * (int(price) * share // 10_000)
             inward = floor if o.side > 0 else ceil
             limit = max(TICK, inward(Fraction(raw) / TICK) * TICK)
             o.limit = min(max(limit, SESSION["band_low"]), SESSION["band_high"])

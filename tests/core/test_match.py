@@ -190,6 +190,20 @@ def test_a_market_order_becomes_a_limit_at_the_protection_price() -> None:
     assert floor.fills() == [(1, 10_100, 20)]
 
 
+@pytest.mark.parametrize(
+    ("last", "buy", "sell"),
+    [(50, 55, 45), (9_95, 10_40, 9_50), (10_00, 10_30, 9_70), (99_95, 102_90, 97_00),
+     (100_00, 102_00, 98_00), (499_95, 509_90, 490_00), (500_00, 505_00, 495_00)],
+)  # fmt: skip
+def test_protection_by_slab_follows_the_premium(last: int, buy: int, sell: int) -> None:
+    """5 % below 10 rupees, 3 % below 100, 2 % below 500, else 1 %: inwards to the tick of 5."""
+    floor = Floor(SESSION | {"band_low": 0, "band_high": 0}, protection_slab=True)
+    floor.tick(price=last, bid=last, bid_qty=10, ask=last + 5, ask_qty=10)
+    floor.send(1, 30, kind=MARKET)
+    floor.send(-1, 30, kind=MARKET)
+    assert [order["limit"] for order in floor.match.working().values()] == [buy, sell]
+
+
 def test_a_market_order_without_protection_never_rests() -> None:
     floor = Floor()
     floor.tick(price=10_000, bid=9_995, bid_qty=10)
@@ -456,6 +470,8 @@ def test_many_ticks_agree_with_one_at_a_time_and_pause_for_reports() -> None:
         (lambda m: Match(Gate(), orders_max=0), ConfigError, "orders_max"),
         (lambda m: Match(Gate(), slippage=1.5), ConfigError, "slippage: 1.5"),
         (lambda m: Match(Gate(), slippage_e6=20_000, protection_e4=100), ConfigError, "protection"),
+        (lambda m: Match(Gate(), slippage_e6=20_000, protection_slab=True), ConfigError, "100e-4"),
+        (lambda m: Match(Gate(), protection_slab=True, protection_e4=5), ConfigError, "must be 0"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_by_name(

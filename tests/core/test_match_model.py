@@ -21,6 +21,7 @@ rules_tables = st.fixed_dictionaries({
     "slippage_e6": st.sampled_from([0, 2_000]), "protection_e4": st.sampled_from([0, 100, 1_000]),
     "volume_share_e4": st.sampled_from([0, 0, 5_000]), "limit_through": st.booleans(),
     "stop_market_ok": st.sampled_from([True, True, False]),
+    "protection_slab": st.sampled_from([False, False, True]),
 })  # fmt: skip
 on_tick = st.integers(194, 206).map(lambda ticks: ticks * TICK)
 anywhere = st.one_of(on_tick, on_tick, on_tick, st.integers(880, 1_120))
@@ -35,6 +36,8 @@ class Exchanges(RuleBasedStateMachine):
 
     @initialize(rules=rules_tables)
     def open(self, rules: dict[str, Any]) -> None:
+        if rules["protection_slab"]:
+            rules["protection_e4"] = 0
         if rules["protection_e4"] and rules["slippage_e6"] > rules["protection_e4"] * 100:
             rules["slippage_e6"] = 0
         self.gate = Gate()

@@ -56,6 +56,7 @@ from dhanfast.errors import BadData, ConfigError, UsageError
 _RULES = {                       # name: largest value
     "latency_ns": 3_600_000_000_000, "slippage": 1_000_000_000, "slippage_e6": 1_000_000,
     "protection_e4": 10_000, "volume_share_e4": 10_000, "limit_through": 1, "stop_market_ok": 1,
+    "protection_slab": 1, "depth_only": 1,
 }
 
 
@@ -90,6 +91,8 @@ cdef class Match(Broker):
         slippage: paise against the order, on market fills and triggered stops.
         slippage_e6: in addition, 1e-6 of the price.
         protection_e4: a market order's limit is the market price +- this, 1e-4; 0 = no limit.
+        depth_only: True: quotes come by `on_depth`; those of ticks are not looked at.
+        protection_slab: True: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         volume_share_e4: share of an event's quantity that one order may take, 1e-4; 0 = all.
         limit_through: True: a limit fills only when the price trades through it.
         stop_market_ok: True: SL-M accepted.
@@ -112,10 +115,13 @@ cdef class Match(Broker):
         values = {name: _number(name, rules.get(name, 0), 0, most)
                   for name, most in _RULES.items()}
         self.rules = values | {"stop_more": 0}
-        if self.rules.protection_e4 and \
-                self.rules.slippage_e6 > self.rules.protection_e4 * 100:
+        if self.rules.protection_slab and self.rules.protection_e4:
+            raise ConfigError("match.protection_e4: with protection_slab it must be 0, was "
+                              f"{self.rules.protection_e4}")
+        least = 100 if self.rules.protection_slab else self.rules.protection_e4
+        if least and self.rules.slippage_e6 > least * 100:
             raise ConfigError(f"match.slippage_e6: {self.rules.slippage_e6} is beyond the "
-                              f"protection of {self.rules.protection_e4}e-4: no market order "
+                              f"protection of {least}e-4: no market order "
                               "would pay it in full; raise protection_e4 or lower slippage_e6")
         self.instruments = _number("instruments", instruments, 1, 1 << 20)
         self.quiet = <Quiet *>calloc(self.instruments, sizeof(Quiet))

@@ -33,6 +33,7 @@ from dhanfast._core.resting cimport (
     pool_take,
     report_order,
 )
+from dhanfast._core.slabs cimport slab_limit
 from dhanfast._core.types cimport (
     OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
 )
@@ -365,7 +366,9 @@ cdef void venue_price(Venue *venue, Desk *desk, int32_t at, paise_t price) noexc
     cdef int side = place.order.side
     cdef paise_t tick = desk.session.tick if desk.session.tick > 1 else 1
     cdef paise_t limit = far_limit(side)
-    if venue.rules.protection_e4:
+    if venue.rules.protection_slab:
+        limit = slab_limit(price, tick, desk.session.band_low, desk.session.band_high, side)
+    elif venue.rules.protection_e4:
         # Rounded inwards: protection is never exceeded. Clipped to the day's range.
         limit = price + side * (price * venue.rules.protection_e4 // 10_000)
         limit = price_against(limit if limit > tick else tick, tick, -side)

@@ -201,6 +201,7 @@ class Config:
             on_opposite=strategy.on_opposite,
             limit_through=paper.limit_through,
             protection_e4=paper.protection.e4,
+            protection_slab=paper.protection.slab,
             risk=RiskSettings(
                 qty_max=risk.qty_max,
                 notional_max=risk.notional_max.paise,

@@ -15,6 +15,7 @@ from dhanfast.app.config_values import (
     Duration,
     MaybeNamed,
     Percent,
+    Protection,
     Rupees,
     SecretName,
     Slip,
@@ -262,9 +263,12 @@ class Simulation(Section, frozen=True):
     ] = Slip("1tick")
     latency: A[Duration, Meta(description="From decision to the exchange.")] = Duration("0ms")
     protection: A[
-        Percent,
-        Meta(description="How far from the market a market order may fill; live: its limit price."),
-    ] = Percent("5%")
+        Protection,
+        Meta(
+            description="How far from the market a market order may fill; slab: 5 % of a premium "
+            "below 10, 3 % below 100, 2 % below 500, else 1 %, as live orders always."
+        ),
+    ] = Protection("5%")
     limit_through: A[
         bool, Meta(description="A limit order fills only when the price trades through it.")
     ] = False

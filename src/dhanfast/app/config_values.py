@@ -215,6 +215,24 @@ class Percent(Written):
         self.e4 = int(scaled)
 
 
+class Protection(Percent):
+    """`5%`, or `slab` for the share of the premium's slab.
+
+    Units:
+        e4: parts of 10,000, 500 for `slab`. slab: whether the premium decides.
+    """
+
+    __slots__ = ("slab",)
+    pattern = r"^\s*(0|[0-9]+(\.[0-9]+)?\s*%|slab)\s*$"
+    slab: bool
+
+    def __init__(self, text: str) -> None:
+        self.slab = text.strip() == "slab"
+        super().__init__("5%" if self.slab else text)
+        if self.slab:
+            self.text = "slab"
+
+
 class Slip(Written):
     """`1tick`, `2pts`, `3bps`, `0.02%`, `0`, `measured`: what a market fill loses.
 

@@ -266,7 +266,8 @@ def _run(
     def remote(gate: Gate) -> Remote:
         return Remote(
             gate,
-            protection_e4=max(1, min(config.simulation.protection.e4, 2_000)),
+            protection_e4=0,  # what leaves is protected by its premium's slab, in any run
+            stop_room_e4=0,
             per_second=config.risk.orders_per_second,
         )
 

@@ -83,7 +83,8 @@ class Engine:
                 instruments=1,
                 latency_ns=settings.latency_ns,
                 slippage_e6=settings.slippage.rate_e6,
-                protection_e4=settings.protection_e4,
+                protection_e4=0 if settings.protection_slab else settings.protection_e4,
+                protection_slab=settings.protection_slab,
                 limit_through=settings.limit_through,
                 stop_market_ok=True,
             )

@@ -195,6 +195,7 @@ class Settings:
         closed at this time; None carries them over night. on_opposite: keep, close or reverse.
         limit_through: a limit order fills only when the price trades through it.
         protection_e4: how far from the market a market order may fill, 1e-4.
+        protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
     """
 
@@ -210,11 +211,13 @@ class Settings:
     on_opposite: str = "keep"
     limit_through: bool = False
     protection_e4: int = 500
+    protection_slab: bool = False
     risk: RiskSettings = field(default_factory=RiskSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order."""
+        slab = {"protection_slab": True} if self.protection_slab else {}
         return {
             "capital_paise": self.capital,
             "lots": self.lots,
@@ -228,6 +231,7 @@ class Settings:
             "on_opposite": self.on_opposite,
             "limit_through": self.limit_through,
             "protection_e4": self.protection_e4,
+            **slab,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
         } | ({"execution": self.execution.as_dict()} if self.execution.works else {})
 
@@ -267,13 +271,14 @@ def checked(settings: Settings) -> Settings:
         "in 0ns..1h",
     )
     slip = settings.slippage
+    widest_e4 = 100 if settings.protection_slab else settings.protection_e4
     need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
     need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
     need(
-        0 <= slip.rate_e6 <= settings.protection_e4 * 100,
+        0 <= slip.rate_e6 <= widest_e4 * 100,
         "slippage",
         f"{slip.rate_e6 / 10_000:g}%",
-        f"in 0..{settings.protection_e4 / 100:g}%, what a market order may lose at most",
+        f"in 0..{widest_e4 / 100:g}%, what a market order may lose at most",
     )
     for name in RiskSettings.__slots__:
         limit = getattr(settings.risk, name)

@@ -47,6 +47,27 @@ def test_a_market_sell_lies_below_the_bid_on_the_tick() -> None:
     assert desk.one(PLACE)["price"] == 9_905
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "side", "price"),
+    # The premium's slab: 5 % below 10 rupees, 3 % below 100, 2 % below 500, else 1 %.
+    [(45, 50, 1, 55), (9_90, 9_95, 1, 10_40), (99_90, 99_95, 1, 102_90), (99_90, 99_95, -1, 96_95),
+     (100_00, 100_05, -1, 98_00), (600_00, 600_05, 1, 606_05), (600_00, 600_05, -1, 594_00)],
+)  # fmt: skip
+def test_without_a_share_the_premium_protects(bid: int, ask: int, side: int, price: int) -> None:
+    desk = Desk(protection_e4=0)
+    desk.quote(bid, ask)
+    desk.enter(side)
+    assert desk.one(PLACE)["price"] == price
+
+
+@pytest.mark.parametrize(("trigger", "price"), [(80_00, 77_60), (99_00, 96_05), (5_00, 4_75)])
+def test_without_a_share_a_stop_has_the_room_of_its_premium(trigger: int, price: int) -> None:
+    desk = Desk(position=LOT, stop_room_e4=0)
+    desk.stop(trigger)
+    made = desk.one(PLACE)
+    assert (made["order_kind"], made["trigger"], made["price"]) == (OrderKind.SL, trigger, price)
+
+
 @pytest.mark.parametrize(("side", "band", "price"), [(1, "band_high", 10_050),
                                                      (-1, "band_low", 9_950)])  # fmt: skip
 def test_a_protection_stays_inside_the_band(side: int, band: str, price: int) -> None:

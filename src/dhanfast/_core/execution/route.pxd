@@ -23,10 +23,10 @@ from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from dhanfast._core.book cimport BookState, TakeCost, book_ask, book_best, book_bid, book_take
+from dhanfast._core.slabs cimport Slabs, slab_room_of
 from dhanfast._core.types cimport OrderFlag, OrderKind, Reason, Side, Validity, ns_t, paise_t
 
 cdef enum:
-    SLABS = 4                # premium slabs; the last one has no upper end
     SECOND = 1_000_000_000
 
 
@@ -89,8 +89,7 @@ cdef struct MarketView:
 
 
 cdef struct RouteRules:
-    paise_t slab_below[SLABS]    # upper end of a slab, exclusive; of the last one not looked at
-    int64_t slab_e4[SLABS]       # protection in it, 1e-4 of the price
+    Slabs slabs                  # protection of options, by premium
     int64_t future_e4            # protection where slabs do not hold
     int64_t wide_e4              # WIDE = protection x this, 1e-4
     int64_t stop_e4              # room of a stop = protection x this, 1e-4
@@ -137,12 +136,9 @@ cdef inline paise_t price_for(paise_t price, paise_t tick, int side) noexcept no
 
 # Protection of a price in paise: by its premium slab, or the futures' share.
 cdef inline paise_t slab_room(const RouteRules *rules, paise_t price) noexcept nogil:
-    cdef int at = 0
-    if not rules.option:
-        return price * rules.future_e4 // 10_000
-    while at < SLABS - 1 and price >= rules.slab_below[at]:
-        at += 1
-    return price * rules.slab_e4[at] // 10_000
+    if rules.option:
+        return slab_room_of(&rules.slabs, price)
+    return price * rules.future_e4 // 10_000
 
 
 # On the tick and inside the operating range.
@@ -314,9 +310,10 @@ cdef inline void route_price(const RouteRules *rules, const MarketView *view, in
 cdef inline Route route_entry(const RouteRules *rules, const MarketView *view, int side,
                               int64_t qty, int urgency, ns_t age_ns) noexcept nogil:
     cdef Route route = style_of(rules, view, side, qty, urgency, False)
-    if rules.entry_cross and age_ns >= rules.patience_ns and route.why != RouteWhy.MID_WIDE and (
+    if rules.entry_cross and age_ns >= rules.patience_ns and (
             route.style == RouteStyle.MID or route.style == RouteStyle.JOIN) \
-            and route.why != RouteWhy.JOIN_EMPTY:
+            and route.why != RouteWhy.JOIN_EMPTY and (
+                view.bid <= 0 or view.ask <= 0 or not spread_loose(rules, view)):
         route.style, route.why = RouteStyle.CROSS, RouteWhy.CROSS_PATIENCE
     route_price(rules, view, side, &route)
     if rules.ioc and route.style == RouteStyle.CROSS:
@@ -403,3 +400,16 @@ cdef inline void view_book(MarketView *view, const BookState *book, int side,
         cost = book_take(book, Side.BUY if side > 0 else Side.SELL, qty)
         if cost.filled >= qty:
             view.reach = cost.worst
+
+
+# One set of rules with their checks, and routes from Python.
+cdef class Router:
+    cdef RouteRules rules
+    cdef int _set_slabs(self, object slabs) except -1
+
+
+# A mapping of market fields as a view; names unknown or out of range are refused.
+cdef int view_of(object market, MarketView *view) except -1
+cdef object routed(const Route *route)
+# Side, units and urgency of an order, or a refusal.
+cdef int check_order(object side, object qty, object urgency) except -1

@@ -24,7 +24,7 @@ A *leg* is an order as the kernel sees it, a *line* an order at the broker. What
                                        DOUBT ─────────┘ ──absent──▶ DONE (leg refused: LOST)
 
 Bare market orders never leave: MARKET is a limit at the market and `protection_e4` beyond it, SLM
-is a stop-limit whose limit lies `stop_room_e4` beyond the trigger; when the market jumps past that
+is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when the market jumps past that
 limit the line is changed into a marketable one.
 """
 
@@ -101,8 +101,8 @@ cdef struct Line:
 
 
 cdef struct RemoteRules:
-    int64_t protection_e4    # of a marketable limit, 1e-4 of the market
-    int64_t stop_room_e4     # limit of a stop beyond its trigger, 1e-4
+    int64_t protection_e4    # of a marketable limit, 1e-4 of the market; 0 = by premium slab
+    int64_t stop_room_e4     # limit of a stop beyond its trigger, 1e-4; 0 = by premium slab
     ns_t lost_after_ns       # an order in doubt is lost after this and `absents_min` answers
     int32_t absents_min
     int32_t per_second       # orders, changes and cancels in any second

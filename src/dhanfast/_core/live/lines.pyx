@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memset
 from dhanfast._core.fillprice cimport price_against
 from dhanfast._core.live.records cimport IntentKind
 from dhanfast._core.risk cimport Gate, order_seal
+from dhanfast._core.slabs cimport slab_limit
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport (
     ApprovedOrder, OrderFlag, OrderKind, RejectReason, ReportKind, Tick,
@@ -22,7 +23,7 @@ cdef Line _NO_LINE
 memset(&_NO_LINE, 0, sizeof(Line))
 
 _LIMITS = {                      # name: (default, least, most)
-    "protection_e4": (100, 1, 2_000), "stop_room_e4": (100, 1, 5_000),
+    "protection_e4": (100, 0, 2_000), "stop_room_e4": (100, 0, 5_000),
     "lost_after_ns": (5_000_000_000, 0, 600_000_000_000), "absents_min": (3, 1, 100),
     "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (950, 1, 8_000),
     "per_day": (6_800, 1, 8_000), "modifies_max": (22, 1, 1_000),
@@ -278,6 +279,8 @@ cdef class Lines(Broker):
             market = self.last
         if market <= 0:
             return 0
+        if self.limits.protection_e4 == 0:
+            return slab_limit(market, self.day.tick, self.day.band_low, self.day.band_high, side)
         limit = market + side * (market * self.limits.protection_e4 // 10_000)
         limit = price_against(max(limit, self.day.tick), self.day.tick, -side)
         if self.day.band_high and limit > self.day.band_high:
@@ -300,7 +303,10 @@ cdef class Lines(Broker):
             want.kind, want.price = OrderKind.LIMIT, order.price
         elif stop and not leg.chased:
             want.kind, want.trigger, want.price = OrderKind.SL, order.trigger, order.price
-            if order.kind == OrderKind.SLM:
+            if order.kind == OrderKind.SLM and self.limits.stop_room_e4 == 0:
+                want.price = slab_limit(order.trigger, self.day.tick, self.day.band_low,
+                                        self.day.band_high, order.side)
+            elif order.kind == OrderKind.SLM:
                 want.price = order.trigger + order.side * (
                     order.trigger * self.limits.stop_room_e4 // 10_000)
                 want.price = price_against(max(want.price, self.day.tick), self.day.tick,

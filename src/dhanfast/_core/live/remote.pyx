@@ -41,8 +41,8 @@ cdef class Remote(Lines):
 
     Args:
         gate: whose approvals are honoured.
-        protection_e4: how far beyond the market a marketable limit lies, 1e-4.
-        stop_room_e4: how far beyond its trigger a stop's limit lies, 1e-4.
+        protection_e4: how far beyond the market a marketable limit lies, 1e-4; 0 = by premium
+            slab. stop_room_e4: how far beyond its trigger a stop's limit lies; 0 as well.
         lost_after_ns, absents_min: an order whose placing had no clear answer counts as never
             arrived after so long and so many answers that it is not there.
         per_second, per_minute, per_hour, per_day: requests the broker allows; the last three keep
