@@ -56,7 +56,7 @@ from dhanfast.errors import BadData, ConfigError, UsageError
 _RULES = {                       # name: largest value
     "latency_ns": 3_600_000_000_000, "slippage": 1_000_000_000, "slippage_e6": 1_000_000,
     "protection_e4": 10_000, "volume_share_e4": 10_000, "limit_through": 1, "stop_market_ok": 1,
-    "protection_slab": 1,
+    "protection_slab": 1, "depth_only": 1,
 }
 
 
@@ -91,6 +91,7 @@ cdef class Match(Broker):
         slippage: paise against the order, on market fills and triggered stops.
         slippage_e6: in addition, 1e-6 of the price.
         protection_e4: a market order's limit is the market price +- this, 1e-4; 0 = no limit.
+        depth_only: True: quotes come by `on_depth`; those of ticks are not looked at.
         protection_slab: True: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         volume_share_e4: share of an event's quantity that one order may take, 1e-4; 0 = all.
         limit_through: True: a limit fills only when the price trades through it.

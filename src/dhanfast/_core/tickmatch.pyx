@@ -29,7 +29,7 @@ from dhanfast._core.venue cimport (
 
 cdef void tick_apply(Venue *venue, const Tick *tick) noexcept nogil:
     cdef ns_t now_ns = tick.recv_ns if tick.recv_ns else tick.exch_ns
-    cdef bint quotes = tick.bid > 0 or tick.ask > 0
+    cdef bint quotes = (tick.bid > 0 or tick.ask > 0) and not venue.rules.depth_only
     cdef Desk *desk
     if tick.instrument >= venue.instruments:
         return

@@ -281,7 +281,7 @@ cdef class Jobs(Broker):
 
     cdef Status attach(self, const ApprovedOrder *order, ns_t at_ns) noexcept nogil:
         cdef Status taken
-        self.now_ns = max(self.now_ns, at_ns)
+        self.now_ns = at_ns
         if self.part_count > 1:
             taken = self.pieces(order, at_ns, True)
         else:
@@ -296,7 +296,7 @@ cdef class Jobs(Broker):
         cdef Status taken
         if at == NOBODY or self.jobs[at].kind == JobKind.ALGO:
             return Status.UNKNOWN_ORDER
-        self.now_ns = max(self.now_ns, at_ns)
+        self.now_ns = at_ns
         if self.jobs[at].kind == JobKind.WHOLE and self.part_count <= 1:
             taken = self.inner.resize(order_id, price, trigger, qty, at_ns)
             child = self.find_child(order_id)
@@ -320,7 +320,7 @@ cdef class Jobs(Broker):
         cdef Status taken
         if at == NOBODY or child == NOBODY or self.jobs[at].kind != JobKind.WHOLE:
             return Status.UNKNOWN_ORDER
-        self.now_ns = max(self.now_ns, now_ns)
+        self.now_ns = now_ns
         taken = self.inner.modify(order_id, price, trigger, qty, now_ns)
         if taken == Status.OK:
             self.children[child].asked = qty
@@ -366,7 +366,8 @@ cdef class Jobs(Broker):
         cdef Child *child = &self.children[at]
         cdef int32_t job = NOBODY if at == NOBODY else child.job
         cdef bint ended
-        self.now_ns = max(self.now_ns, report.time_ns)
+        if not self.closing:                 # what expires says the end of the day
+            self.now_ns = max(self.now_ns, report.time_ns)
         if at != NOBODY:
             if report.kind == ReportKind.FILLED:
                 child.gone += report.qty

@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from dhanfast._core.broker cimport Broker, Hold
 from dhanfast._core.execution.jobs cimport NOBODY, Job, JobKind, Jobs, JobState, child_left
-from dhanfast._core.execution.route cimport MarketView, RouteRules
+from dhanfast._core.execution.route cimport MarketView, Router
 from dhanfast._core.execution.schedule cimport Algo, profile_take, rules_take
 from dhanfast._core.risk cimport Approved, Gate
 from dhanfast._core.status cimport Status, check
@@ -21,22 +21,11 @@ from dhanfast._core.types import BAR_DTYPE, REPORT_DTYPE, SESSION_DTYPE, TICK_DT
 from dhanfast.errors import ConfigError, UsageError
 
 
-_ROUTE = {
-    "slab_below": (1_000, 10_000, 50_000, 0), "slab_e4": (500, 300, 200, 100), "future_e4": 50,
-    "wide_e4": 20_000, "stop_e4": 10_000, "tight_ticks": 2, "tight_e6": 200, "loose_e6": 20_000,
-    "share_e4": 5_000, "swing": 1.0, "interval_ns": 1_000_000_000, "reprices_max": 5,
-    "patience_ns": 5_000_000_000, "join_ns": 3_000_000_000, "mid_ns": 3_000_000_000,
-    "cross_ns": 5_000_000_000, "wide_ns": 10_000_000_000, "option": 0, "ioc": 0,
-    "entry_cross": 1, "entry_urgency": 1, "exit_urgency": 1,
+_ROUTE = {                           # where a worker's usual rules are not the router's
+    "future_e4": 50, "tight_e6": 200, "share_e4": 5_000, "swing": 1.0, "reprices_max": 5,
+    "join_ns": 3_000_000_000, "mid_ns": 3_000_000_000, "cross_ns": 5_000_000_000,
+    "wide_ns": 10_000_000_000, "option": 0,
 }
-
-
-cdef RouteRules _route_rules(dict given) except *:
-    unknown = set(given) - set(_ROUTE)
-    if unknown:
-        raise ConfigError(f"execution.route.{min(unknown)}: no such rule; known: "
-                          f"{', '.join(_ROUTE)}")
-    return {**_ROUTE, **given}
 
 
 cdef inline bint _pressing(int flags, int reason) noexcept nogil:
@@ -52,7 +41,7 @@ cdef class Worker(Algos):
         inner: what executes the children: a `Match`, or a `Remote`.
         gate: whose approvals `inner` honours; it seals the children.
         profile: int[1440], volume by minute of the day in IST; VWAP needs it.
-        route: rules of `dhanfast._core.execution.route` that price children, by name.
+        route: rules of `Router` that price children, by name.
         rules: algo (schedule.Algo), remainder (schedule.Remainder), horizon_ns, interval_ns,
             reprice_ns, random_e4, child_lots, least_lots, cap_e4, rate_e4, floor_e4,
             display_lots, limit_e4, seed, entries, exits, urgency: see `schedule.AlgoRules`.
@@ -68,6 +57,7 @@ cdef class Worker(Algos):
 
     def __cinit__(self, Broker inner not None, Gate gate not None, *, profile: object = None,
                   route: dict | None = None, **rules: object):
+        cdef Router router
         if isinstance(inner, Jobs):
             raise ConfigError("execution: a worker's broker cannot be a worker")
         if inner.instruments != 1:
@@ -78,7 +68,8 @@ cdef class Worker(Algos):
         if self.work.algo == Algo.VWAP and not self.profile.known:
             raise ConfigError("execution.algo vwap needs a volume profile (execution.profile): "
                               "learn one from recorded volume with scripts/volume-profile")
-        self.route = _route_rules(route or {})
+        router = Router(**{**_ROUTE, **(route or {})})
+        self.route = router.rules
         self.inner, self.gate, self.instruments = inner, gate, 1
         self.rules = inner.rules
         self.in_parts = True
@@ -94,7 +85,7 @@ cdef class Worker(Algos):
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
         cdef Status taken
-        self.now_ns = max(self.now_ns, now_ns)
+        self.now_ns = now_ns
         if order.order.flags & OrderFlag.WORKED:
             taken = self.begin(order, now_ns)
         elif order.order.flags & OrderFlag.EXIT and self.part_count > 1:
@@ -109,7 +100,7 @@ cdef class Worker(Algos):
         cdef Status taken = Status.UNKNOWN_ORDER
         if at == NOBODY:
             return taken
-        self.now_ns = max(self.now_ns, now_ns)
+        self.now_ns = now_ns
         if self.jobs[at].kind == JobKind.WHOLE:
             taken = self.inner.cancel(order_id, now_ns)
         elif self.jobs[at].kind == JobKind.ALGO:
