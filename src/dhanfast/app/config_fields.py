@@ -7,6 +7,7 @@ these declarations; a test refuses a field without its line.
 from typing import Annotated as A
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables
@@ -322,7 +323,7 @@ class Strategy(Section, frozen=True):
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),
-    ] = {}  # noqa: RUF012 - msgspec copies it
+    ] = msgspec.field(default_factory=dict)
 
 
 class Log(Section, frozen=True):
