@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from dhanfast._core.live.lines import Odd
 from dhanfast._core.live.records import Seen
 from dhanfast.engine.live_engine import (
     DIFFERS,
     FEED,
     LOGIN,
+    ODD_WORDS,
     OPERATOR,
     PANIC,
     RECONCILE,
     UNANSWERED,
     UPDATES,
+    USUAL,
     LivePlan,
 )  # fmt: skip
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated, StrategyError
@@ -385,6 +388,37 @@ def test_a_lost_login_holds_entries_lets_exits_try_and_ends_nothing(tmp_path: Pa
 
     stage.play(act)
     assert stage.position == stage.broker.position == 0
+
+
+def test_each_kind_of_odd_event_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dhanfast.engine")
+    stage = Stage(tmp_path, {1: "buy"}, live=True)
+
+    async def act() -> None:
+        await stage.until(lambda: stage.position == LOT, 90)
+        await stage.wait(1)
+        stop = next(order for order in stage.broker.orders.values() if order.live)
+        stage.broker._say(stop)
+        (told,) = stage.broker.take_said()
+        for _ in range(3):
+            stage.run.loop.use_update(stage.update(told | {"seen": 77}))
+            stage.run.loop.use_update(stage.update(told | {"order": 0, "broker_id": b"X"}))
+        await stage.wait(3)
+        odd = stage.run.remote.odd_events()  # type: ignore[union-attr]
+        assert odd["UNCLEAR"] == 3 and odd["FOREIGN"] == 3
+        assert "UNCLEAR 3" in stage.engine.heartbeat_text()
+        assert "FOREIGN" not in stage.engine.heartbeat_text()
+
+    stage.play(act)
+    told = [(one.levelname, one.message) for one in caplog.records if "desk" in one.message]
+    assert [level for level, words in told if "FOREIGN" in words] == ["INFO"]
+    assert [level for level, words in told if "UNCLEAR" in words] == ["WARNING"]
+
+
+def test_every_kind_of_odd_event_has_words() -> None:
+    assert set(ODD_WORDS) == {kind.name for kind in Odd} >= set(USUAL)
 
 
 def test_a_lost_login_is_asked_for_at_a_growing_distance(tmp_path: Path) -> None:

@@ -231,9 +231,11 @@ def test_what_others_spend_counts_and_the_desk_says_how_long_they_wait() -> None
     assert desk.reports()[0][0] == "REJECTED"
 
 
-@pytest.mark.parametrize(("answer", "seconds"), [({"code": 429}, 1), ({"error": 904}, 1),
-                                                 ({"error": 805}, 5),
-                                                 ({"code": 429, "retry_after_s": 3}, 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [({"code": 429}, 1), ({"error": 904}, 1), ({"error": 805}, 5),
+     ({"code": 429, "retry_after_s": 3}, 3)],
+)  # fmt: skip
 def test_too_fast_makes_all_entries_wait_and_no_exit(answer: dict[str, int], seconds: int) -> None:
     desk = Desk(position=LOT)
     desk.enter()

@@ -1,5 +1,7 @@
-"""What no broker should say, and what comes late: in every state of an order it is survived, counted
-by its kind, and forgotten as soon as the broker says what is so."""
+"""What no broker should say, and what comes late, in every state of an order.
+
+It is survived, counted by its kind, and forgotten as soon as the broker says what is so.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -169,16 +169,20 @@ cdef class Remote(Lines):
             return
         line.unsure = line.state == LineState.WORKING
         line.tries += 1
-        line.next_ns = self.wall_ns + max(
-            pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
         if answer.outcome == Outcome.ABSENT and line.state != LineState.OPENING:
             if line.absents == 0 and line.state == LineState.WORKING:
                 line.doubt_ns = self.wall_ns       # it was there once
             line.absents += 1
+            line.tries = line.absents              # the broker answers: soon it is known
             if line.absents >= <uint32_t>self.limits.absents_min \
                     and self.wall_ns - line.doubt_ns >= self.limits.lost_after_ns:
                 self.lost += 1
                 self._line_refused(line, RejectReason.LOST)
+                return
+        # What protects a position is not left unknown for long: reading has a wide limit.
+        line.next_ns = self.wall_ns + max(
+            pause_ns(min(line.tries, <uint32_t>3) if line.is_exit else line.tries),
+            <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
 
     cdef bint on_update(self, const Update *update) noexcept nogil:
         cdef uint32_t at
