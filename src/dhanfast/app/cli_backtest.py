@@ -9,8 +9,8 @@ from dhanfast.app.run_options import (
     export_place,
     moment,
     one_symbol,
+    run_asked,
     run_options,
-    run_settings,
     show_result,
     slippage_store,
     symbols_option,
@@ -25,9 +25,9 @@ from dhanfast.errors import UsageError
 @click.option(
     "-s",
     "--strategy",
-    required=True,
     metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class.",
+    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
+    "--config].",
 )
 @click.option(
     "--data",
@@ -71,17 +71,17 @@ def backtest(**given: Any) -> None:
         return
     if given["symbols"] is not None:
         raise UsageError("--symbols chooses from a tick archive; a file of bars has one")
-    settings, params = run_settings(given)
+    asked = run_asked(given)
     from dhanfast.engine import runs
 
     export = export_place(given["export"])
     result = runs.backtest(
-        given["strategy"],
+        asked.strategy,
         given["source"],
-        params=params,
+        params=asked.params,
         start=exchange_day(given["start"], "from"),
         end=exchange_day(given["end"], "to"),
-        settings=settings,
+        settings=asked.settings,
         detail=given["detail"],
         trade_data=given["trade_data"],
         slippages=slippage_store(),
@@ -96,7 +96,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
                 f"--{name.replace('_', '-')}: orders meet the ticks of the archive themselves; "
                 "leave it out"
             )
-    settings, params = run_settings(given)
+    asked = run_asked(given)
     start, end = moment(given["start"], "from"), moment(given["end"], "to")
     export = export_place(given["export"])
     from dhanfast.clock import SystemClock
@@ -105,7 +105,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
 
     ticks = recorded([given["source"]], symbol=one_symbol(given["symbols"]), start=start, end=end)
     run = replay_ticks(
-        given["strategy"], ticks, params=params, settings=settings, clock=SystemClock(),
+        asked.strategy, ticks, params=asked.params, settings=asked.settings, clock=SystemClock(),
         slippages=slippage_store(),
     )  # fmt: skip
     show_result(run.run(), export, as_json=given["as_json"])

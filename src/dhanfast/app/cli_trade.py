@@ -145,7 +145,10 @@ async def _serve(
             narrator.begin()
             with _interrupts(live, narrator), _quiet_machine(config):
                 try:
-                    await _beside(live, {"control": control.serve(), "narration": narrator.run()})
+                    beside = {"control": control.serve(), "narration": narrator.run()}
+                    if live.ring is not None:
+                        beside["feed ring"] = live.ring.beat(live.engine.clock)
+                    await _beside(live, beside)
                 except Exception as error:  # told after the day's figures
                     failed = error
         narrator.end()
