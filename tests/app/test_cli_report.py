@@ -133,6 +133,9 @@ def test_a_backtest_on_measured_slippage_and_without_enough_of_it(
     of = found["config"]["slippage"]["measured"]
     assert (of["mode"], of["market_fills"], of["stop_fills"]) == ("live", 45, 29)
     assert any(note.startswith("Slippage is measured") for note in found["warnings"])
+    configured = [*backtest[:-3], "--set", "simulation.slippage=measured:20", "--json"]
+    assert run(configured) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == found["digest"]
     monkeypatch.setenv("DHANFAST_HOME", str(tmp_path / "nobody"))
     assert run(backtest) == 3
     assert "BANKNIFTY has 0 of live days and 0 of paper days" in capsys.readouterr().err

@@ -41,7 +41,8 @@ cdef class LiveLoop(TickSink):
         grace_ns: how long after its end a bar waits for late ticks.
         sync_each: True: a request leaves only when the disk has it.
     Attributes:
-        inputs: used so far. skipped: ticks of other instruments, and impossible ones.
+        inputs: used so far. input_ns: market time of the last. skipped: ticks of other
+        instruments, and impossible ones.
         stopped: nothing is used any more, `error` says why. latency, answered: frame to order bytes
         and request to answer, when a histogram is given. entries_lost: the journal is full, exits
         only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
