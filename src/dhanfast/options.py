@@ -18,14 +18,16 @@ from dhanfast._core.options.chain import (
     stock_implied_volatility,
     stock_price,
 )
+from dhanfast._core.options.forward import forward_from_parity
 from dhanfast._core.options.results import Greeks, Solved
-from dhanfast.market.optiontime import expiry_ns, years_to_expiry
+from dhanfast.market.optiontime import expiry_ns, trading_years, years_to_expiry
 
 __all__ = [
     "Greeks",
     "OptionStatus",
     "Solved",
     "expiry_ns",
+    "forward_from_parity",
     "greeks",
     "implied_volatility",
     "implied_volatility_status",
@@ -34,5 +36,6 @@ __all__ = [
     "stock_greeks",
     "stock_implied_volatility",
     "stock_price",
+    "trading_years",
     "years_to_expiry",
 ]
