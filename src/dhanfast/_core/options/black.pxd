@@ -97,7 +97,7 @@ cdef inline double black_volatility(double price, double forward, double strike,
         status[0] = OptionStatus.BELOW_INTRINSIC
         return NAN
     if rest >= low:
-        if rest - low <= 2e-15 * flat:
+        if rest <= low + 2e-15 * (inner + low):
             status[0] = OptionStatus.AT_BOUND
             return INFINITY
         status[0] = OptionStatus.ABOVE_BOUND
