@@ -82,7 +82,7 @@ def test_refusals() -> None:
         options.forward_from_parity(*good[:2], [1.0], 0.1)
     with pytest.raises(UsageError, match="nearest is 0"):
         options.forward_from_parity(*good, 0.1, nearest=0)
-    with pytest.raises(UsageError, match="years -1.0"):
+    with pytest.raises(UsageError, match=r"years -1\.0"):
         options.forward_from_parity(*good, -1.0)
     with pytest.raises(UsageError, match="call cannot be read"):
         options.forward_from_parity(good[0], ["a", "b"], good[2], 0.1)

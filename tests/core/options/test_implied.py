@@ -129,7 +129,12 @@ def test_a_seed_only_makes_it_sooner() -> None:
     truth = rng.uniform(0.06, 0.6, n)
     price = options.price(truth, 25_000.0, strike, years, right)
     cold = options.solve(price, 25_000.0, strike, years, right)
-    for seed in (truth * (1 + rng.normal(0, 0.02, n)), np.full(n, 3.0), np.zeros(n), truth * np.nan):
+    for seed in (
+        truth * (1 + rng.normal(0, 0.02, n)),
+        np.full(n, 3.0),
+        np.zeros(n),
+        truth * np.nan,
+    ):
         warm = options.solve(price, 25_000.0, strike, years, right, seed=seed)
         told = cold.greeks.vega > 1e-6 * price
         np.testing.assert_allclose(warm.volatility[told], cold.volatility[told], rtol=1e-11)

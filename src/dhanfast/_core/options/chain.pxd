@@ -9,8 +9,8 @@ Who may call what:   any thread. Nothing is allocated; 30 KB of stack.
 
 cdef enum:
     BLOCK = 128
-    COLUMNS = 7             # value (price or volatility), forward or spot, strike, years, rate,
-                            # sign, dividend yield
+    # value (price or volatility), forward or spot, strike, years, rate, sign, dividend yield
+    COLUMNS = 7
     GREEKS = 9              # in the order of black.Greeks
 
 cdef struct Columns:

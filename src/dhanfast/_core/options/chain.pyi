@@ -11,7 +11,7 @@ _Number = float | Sequence[Any] | NDArray[Any]
 _Right = str | Sequence[Any] | NDArray[Any]
 
 @overload
-def implied_volatility(
+def implied_volatility(  # type: ignore[overload-overlap]
     price: float,
     forward: float,
     strike: float,
@@ -29,7 +29,7 @@ def implied_volatility(
     rate: _Number = 0.0,
 ) -> _Floats: ...
 @overload
-def price(
+def price(  # type: ignore[overload-overlap]
     volatility: float,
     forward: float,
     strike: float,
@@ -47,7 +47,7 @@ def price(
     rate: _Number = 0.0,
 ) -> _Floats: ...
 @overload
-def greeks(
+def greeks(  # type: ignore[overload-overlap]
     volatility: float,
     forward: float,
     strike: float,
@@ -65,7 +65,7 @@ def greeks(
     rate: _Number = 0.0,
 ) -> Greeks[_Floats]: ...
 @overload
-def stock_implied_volatility(
+def stock_implied_volatility(  # type: ignore[overload-overlap]
     price: float,
     spot: float,
     strike: float,
@@ -85,7 +85,7 @@ def stock_implied_volatility(
     dividend: _Number = 0.0,
 ) -> _Floats: ...
 @overload
-def stock_price(
+def stock_price(  # type: ignore[overload-overlap]
     volatility: float,
     spot: float,
     strike: float,
@@ -105,7 +105,7 @@ def stock_price(
     dividend: _Number = 0.0,
 ) -> _Floats: ...
 @overload
-def stock_greeks(
+def stock_greeks(  # type: ignore[overload-overlap]
     volatility: float,
     spot: float,
     strike: float,

@@ -343,7 +343,7 @@ cdef tuple _implied(int lanes, list names, list values, object right, object div
     cdef double[::1] out
     cdef signed char[::1] codes
     columns.seed = NULL
-    shape, kept = _gather(&columns, names, values, right, dividend, seed)
+    shape, _kept = _gather(&columns, names, values, right, dividend, seed)
     cdef size_t n = _count(shape)
     found, status = np.empty(n), np.empty(n, np.int8)
     if n:
@@ -359,7 +359,7 @@ cdef tuple _greeks(int lanes, list names, list values, object right, object divi
     cdef double *out[GREEKS]
     cdef int g
     columns.seed = NULL
-    shape, kept = _gather(&columns, names, values, right, dividend, None)
+    shape, _kept = _gather(&columns, names, values, right, dividend, None)
     cdef size_t n = _count(shape)
     found = np.empty((GREEKS if all else 1, n))
     if n:

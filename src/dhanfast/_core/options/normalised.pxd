@@ -107,8 +107,9 @@ cdef inline double mills_apart_near(double h, double t) noexcept nogil:
     cdef double e9 = 8.0 * e7 - h * e8
     cdef double e10 = 9.0 * e8 - h * e9
     cdef double e11 = 10.0 * e9 - h * e10
-    return 2.0 * t * (e1 + w * (e3 * 0.16666666666666666 + w * (e5 * 8.333333333333333e-3 + w * (
-        e7 * 1.984126984126984e-4 + w * (e9 * 2.7557319223985893e-6 + w * (e11 * 2.505210838544172e-8))))))
+    return 2.0 * t * (e1 + w * (e3 * 0.16666666666666666 + w * (
+        e5 * 8.333333333333333e-3 + w * (e7 * 1.984126984126984e-4 + w * (
+            e9 * 2.7557319223985893e-6 + w * (e11 * 2.505210838544172e-8))))))
 
 
 cdef inline double premium(double a, double s) noexcept nogil:
