@@ -213,9 +213,14 @@ FN REAL DF_F(guess)(REAL a, REAL beta, REAL apart) {
     return normal * (1.0 + z * (1.0 / 24.0 + z * (7.0 / 1920.0 + z * (127.0 / 322560.0))));
 }
 
-/* One Householder step of fourth order towards the wanted premium. */
-FN REAL DF_F(stepped)(DF_F(parts) p, REAL half, REAL wanted, REAL s) {
-    REAL newton = -DF_F(excess)(p, half, wanted) / p.density;
+/* Newton's step towards the wanted premium. Its size tells how far the solution is; that of the step
+ * below does not, which falls to nothing where the curvature turns and newton is large. */
+FN REAL DF_F(newton)(DF_F(parts) p, REAL half, REAL wanted) {
+    return -DF_F(excess)(p, half, wanted) / p.density;
+}
+
+/* Householder's step of fourth order from Newton's. */
+FN REAL DF_F(stepped)(DF_F(parts) p, REAL newton, REAL s) {
     REAL steep = p.h * p.over;
     REAL bend = p.h * steep - 0.25 * s;
     REAL twist = bend * bend - 3.0 * steep * steep - 0.25;
@@ -248,16 +253,17 @@ static DF_TARGET void DF_F(df_implied)(size_t n, const double *price, const doub
             s = DF_F(pick)(MASK(last > 0.0), last, s);
         }
         DF_F(parts) p = DF_F(parted)(o.a, s);
-        REAL step = DF_F(stepped)(p, o.half, beta, s);
-        s = s + step;
+        REAL newton = DF_F(newton)(p, o.half, beta);
         /* Of fourth order: from this near the first step ends below the last digit. */
         REAL curve = DF_F(most)(ALL(1.0), p.h * p.h);
-        BITS near = MASK(DF_F(size)(step) * curve < 1e-4 * s);
+        BITS near = MASK(DF_F(size)(newton) * curve < 1e-4 * s);
+        s = s + DF_F(stepped)(p, newton, s);
         if (!DF_F(every)(near)) {
-            DF_F(parts) again = DF_F(parted)(o.a, s);
-            step = DF_F(stepped)(again, o.half, beta, s);
-            s = DF_F(pick)(near, s, s + step);
-            near |= MASK(DF_F(size)(step) * curve < 3e-4 * s);
+            p = DF_F(parted)(o.a, s);
+            newton = DF_F(newton)(p, o.half, beta);
+            s = DF_F(pick)(near, s, s + DF_F(stepped)(p, newton, s));
+            curve = DF_F(most)(ALL(1.0), p.h * p.h);
+            near |= MASK(DF_F(size)(newton) * curve < 3e-4 * s);
         }
         good &= MASK(p.t > 6e-4 * (1.0 + p.h)) & MASK(p.h < 30.0) & near;
         DF_F(store)(volatility + i, s / root_years);

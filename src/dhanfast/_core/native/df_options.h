@@ -38,7 +38,7 @@
 #undef DF_W
 #undef DF_F
 #undef DF_TARGET
-#define DF_TARGET __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
+#define DF_TARGET __attribute__((target("avx512f,avx512dq")))
 #define DF_W 8
 #define DF_F(name) name##_8
 #include "df_lane.h"

@@ -17,6 +17,7 @@ cdef struct Columns:
     const double *at[COLUMNS]
     Py_ssize_t step[COLUMNS]    # 0 for one value for all, 1 for an array
     const double *seed          # volatility to start from, or NULL
+    double own[COLUMNS]         # where a single value may be kept; `at` points to it
     bint spot                   # the second column is the stock's price, not the forward
 
 

@@ -283,7 +283,16 @@ cdef object _floats(str name, object value):
         ) from None
 
 
+# The shape of all together; () when all are single values.
 cdef object _joint_shape(list names, list arrays):
+    cdef object shape = ()
+    cdef bint alike = True
+    for array in arrays:
+        if array.ndim and array.shape != shape:
+            alike = alike and shape == ()
+            shape = array.shape
+    if alike:
+        return shape
     try:
         return np.broadcast_shapes(*[array.shape for array in arrays])
     except ValueError:
@@ -299,10 +308,13 @@ cdef tuple _gather(Columns *columns, list names, list values, object right, obje
                    object seed):
     cdef Py_ssize_t i
     cdef const double[::1] view
-    arrays = [_floats(name, value) for name, value in zip(names, values, strict=True)]
+    arrays = []
     names = [*names, "right"]
+    for i in range(COLUMNS - 2):
+        arrays.append(_floats(names[i], values[i]))
     arrays.append(_signs(right))
     columns.spot = dividend is not None
+    columns.seed = NULL
     for name, value in (("dividend", dividend), ("seed", seed)):
         if value is not None:
             names.append(name)
@@ -311,18 +323,21 @@ cdef tuple _gather(Columns *columns, list names, list values, object right, obje
     kept = []
     for i in range(len(arrays)):
         array = arrays[i]
-        if array.size != 1 or (names[i] == "seed"):
-            array = np.ascontiguousarray(np.broadcast_to(array, shape))
-        flat = array.reshape(-1)
+        if array.size == 1 and names[i] != "seed":
+            columns.own[i] = array.item()
+            columns.at[i], columns.step[i] = &columns.own[i], 0
+            continue
+        if array.shape != shape:
+            array = np.broadcast_to(array, shape)
+        flat = np.ascontiguousarray(array).reshape(-1)
         kept.append(flat)
         if flat.shape[0] == 0:
             continue
         view = flat
         if names[i] == "seed":
             columns.seed = &view[0]
-            continue
-        columns.at[i] = &view[0]
-        columns.step[i] = 0 if arrays[i].size == 1 else 1
+        else:
+            columns.at[i], columns.step[i] = &view[0], 1
     return shape, kept
 
 
@@ -337,38 +352,39 @@ cdef object _shaped(object flat, object shape):
     return flat.reshape(shape) if shape else float(flat[0])
 
 
-cdef tuple _implied(int lanes, list names, list values, object right, object dividend,
-                    object seed):
+cdef tuple _implied(list names, list values, object right, object dividend):
     cdef Columns columns
     cdef double[::1] out
     cdef signed char[::1] codes
-    columns.seed = NULL
-    shape, _kept = _gather(&columns, names, values, right, dividend, seed)
+    shape, _kept = _gather(&columns, names, values, right, dividend, None)
     cdef size_t n = _count(shape)
     found, status = np.empty(n), np.empty(n, np.int8)
     if n:
         out, codes = found, status
         with nogil:
-            implied_many(lanes, n, &columns, &out[0], &codes[0])
+            implied_many(_widest, n, &columns, &out[0], &codes[0])
     return shape, found, status
 
 
-cdef tuple _greeks(int lanes, list names, list values, object right, object dividend, bint all):
-    cdef Columns columns
+cdef object _table_of(size_t n, const Columns *columns, int lanes, bint all):
     cdef double[:, ::1] table
     cdef double *out[GREEKS]
     cdef int g
-    columns.seed = NULL
-    shape, _kept = _gather(&columns, names, values, right, dividend, None)
-    cdef size_t n = _count(shape)
-    found = np.empty((GREEKS if all else 1, n))
+    cdef int wanted = GREEKS if all else 1
+    found = np.empty((wanted, n))
     if n:
         table = found
-        for g in range(GREEKS if all else 1):
+        for g in range(wanted):
             out[g] = &table[g, 0]
         with nogil:
-            greeks_many(lanes, n, &columns, all, out, NULL)
-    return shape, found
+            greeks_many(lanes, n, columns, all, out, NULL)
+    return found
+
+
+cdef tuple _greeks(list names, list values, object right, object dividend, bint all):
+    cdef Columns columns
+    shape, _kept = _gather(&columns, names, values, right, dividend, None)
+    return shape, _table_of(_count(shape), &columns, _widest, all)
 
 
 cdef object _greek_sets(object shape, object table):
@@ -412,8 +428,7 @@ def implied_volatility(price, forward, strike, years, right, rate=0.0):
     if (_number(price) and _number(forward) and _number(strike) and _number(years)
             and _number(rate) and isinstance(right, str)):
         return _one_volatility(price, forward, strike, years, rate, _sign(right))
-    shape, found, _ = _implied(_widest, BLACK_PRICE, [price, forward, strike, years, rate], right,
-                               None, None)
+    shape, found, _ = _implied(BLACK_PRICE, [price, forward, strike, years, rate], right, None)
     return _shaped(found, shape)
 
 
@@ -427,7 +442,7 @@ def implied_volatility_status(price, forward, strike, years, right, rate=0.0):
         UsageError: right is neither CE nor PE; shapes that do not broadcast.
     """
     shape, found, status = _implied(
-        _widest, BLACK_PRICE, [price, forward, strike, years, rate], right, None, None)
+        BLACK_PRICE, [price, forward, strike, years, rate], right, None)
     return found.reshape(shape), status.reshape(shape)
 
 
@@ -455,7 +470,7 @@ def price(volatility, forward, strike, years, right, rate=0.0):
             and _number(rate) and isinstance(right, str)):
         return _one_price(volatility, forward, strike, years, rate, _sign(right))
     shape, table = _greeks(
-        _widest, BLACK_VOLATILITY, [volatility, forward, strike, years, rate], right, None, False)
+        BLACK_VOLATILITY, [volatility, forward, strike, years, rate], right, None, False)
     return _shaped(table[0], shape)
 
 
@@ -481,7 +496,7 @@ def greeks(volatility, forward, strike, years, right, rate=0.0):
         _one_greeks(volatility, forward, strike, years, rate, _sign(right), 0.0, False, &found)
         return _greek_set(&found)
     shape, table = _greeks(
-        _widest, BLACK_VOLATILITY, [volatility, forward, strike, years, rate], right, None, True)
+        BLACK_VOLATILITY, [volatility, forward, strike, years, rate], right, None, True)
     return _greek_sets(shape, table)
 
 
@@ -503,10 +518,19 @@ def solve(price, forward, strike, years, right, rate=0.0, *, seed=None, lanes=No
         UsageError: right is neither CE nor PE; shapes that do not broadcast; no such width.
     """
     cdef int width = _width(lanes)
-    shape, found, status = _implied(
-        width, BLACK_PRICE, [price, forward, strike, years, rate], right, None, seed)
-    _, table = _greeks(width, BLACK_VOLATILITY, [found.reshape(shape), forward, strike, years,
-                                                 rate], right, None, True)
+    cdef Columns columns
+    cdef double[::1] out
+    cdef signed char[::1] codes
+    shape, _kept = _gather(&columns, BLACK_PRICE, [price, forward, strike, years, rate], right,
+                           None, seed)
+    cdef size_t n = _count(shape)
+    found, status = np.empty(n), np.empty(n, np.int8)
+    if n:
+        out, codes = found, status
+        with nogil:
+            implied_many(width, n, &columns, &out[0], &codes[0])
+        columns.at[0], columns.step[0] = &out[0], 1
+    table = _table_of(n, &columns, width, True)
     return Solved(found.reshape(shape), status.reshape(shape),
                   GreekSet(*[row.reshape(shape) for row in table]))
 
@@ -527,7 +551,7 @@ def stock_implied_volatility(price, spot, strike, years, right, rate=0.0, divide
         Merton (1973), "Theory of rational option pricing", Bell J. Economics 4.
     """
     shape, found, _ = _implied(
-        _widest, STOCK_PRICE, [price, spot, strike, years, rate], right, dividend, None)
+        STOCK_PRICE, [price, spot, strike, years, rate], right, dividend)
     return _shaped(found, shape)
 
 
@@ -542,7 +566,7 @@ def stock_price(volatility, spot, strike, years, right, rate=0.0, dividend=0.0):
         UsageError: right is neither CE nor PE; shapes that do not broadcast.
     """
     shape, table = _greeks(
-        _widest, STOCK_VOLATILITY, [volatility, spot, strike, years, rate], right, dividend, False)
+        STOCK_VOLATILITY, [volatility, spot, strike, years, rate], right, dividend, False)
     return _shaped(table[0], shape)
 
 
@@ -567,7 +591,7 @@ def stock_greeks(volatility, spot, strike, years, right, rate=0.0, dividend=0.0)
                     strike, years, rate, _sign(right), dividend, True, &found)
         return _greek_set(&found)
     shape, table = _greeks(
-        _widest, STOCK_VOLATILITY, [volatility, spot, strike, years, rate], right, dividend, True)
+        STOCK_VOLATILITY, [volatility, spot, strike, years, rate], right, dividend, True)
     return _greek_sets(shape, table)
 
 
