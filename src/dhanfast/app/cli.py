@@ -64,6 +64,11 @@ COMMANDS = {
         "generate",
         "Write a seeded, generated market to a file.",
     ),
+    "greeks": (
+        "dhanfast.app.cli_greeks",
+        "greeks",
+        "Show implied volatility and greeks of one option.",
+    ),
     "init": (
         "dhanfast.app.cli_init",
         "init",
