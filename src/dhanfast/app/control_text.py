@@ -127,7 +127,7 @@ def _links(said: EngineStatus) -> list[tuple[str, str]]:
     latency = ", ".join(f"{name} {value:,.1f} us" for name, value in said.latency_us.items())
     name = said.journal.rpartition("/")[2]
     journal = f"{name}, {count_text(said.journal_bytes)}B" if name else ""
-    return [("feed", feed), ("broker", broker), ("orders", counts),
+    return [("feed", feed), ("broker", broker), ("belt", said.belt), ("orders", counts),
             ("latency", f"tick to order {latency}" if latency else ""),
             ("journal", journal)]  # fmt: skip
 

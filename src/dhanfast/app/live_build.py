@@ -21,6 +21,7 @@ from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subs
 from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
+from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
@@ -103,10 +104,12 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             ring = FeedRing(config.feed.ring, about_feed(carried, market))
             stack.callback(ring.close)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
+        notes = _notes(old)
+        belt = belt_of(config, rest, clock, start["capital"], notes) if mode == "live" else None
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
             hosts=hosts, contract=contract, market=market, courier=courier,
-            holds=_operator_holds(old),
+            holds=_operator_holds(notes), belt=belt,
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered, ring)
@@ -187,16 +190,39 @@ def _started(
     }
 
 
-def _operator_holds(old: list[tuple[int, bytes]]) -> tuple[str, ...]:
-    """What an operator had said when the journal ended: a pause, a panic."""
-    held: tuple[str, ...] = ()
+def _notes(old: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+    """The notes of a journal, in order."""
+    found = []
     for kind, payload in old:
         if kind == Kind.NOTE:
             with contextlib.suppress(ValueError):
-                note = json.loads(payload)
-                if "holds" in note:
-                    held = tuple(reason for reason in KEPT if reason in note["holds"])
-    return held
+                found.append(json.loads(payload))
+    return found
+
+
+def _operator_holds(notes: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What an operator had said when the journal ended: a pause, a panic."""
+    held = [note["holds"] for note in notes if "holds" in note]
+    return tuple(reason for reason in KEPT if reason in held[-1]) if held else ()
+
+
+def belt_of(
+    config: Config, rest: Any, clock: Clock, capital: int, notes: list[dict[str, Any]]
+) -> Belt | None:
+    """The broker's own exit on profit or loss, as [risk] says; None: none is wanted."""
+    risk = config.risk
+    loss = risk.broker_loss_exit.paise_of(capital)
+    profit = risk.broker_profit_exit.paise_of(capital)
+    if not loss and not profit:
+        return None
+    plan = BeltPlan(
+        loss,
+        profit,
+        products=("INTRADAY",) if config.broker.product == "INTRADAY" else ("DELIVERY",),
+        kill=risk.broker_exit_kill,
+        holds=risk.without_broker_exit == "hold",
+    )
+    return Belt(rest, clock, plan, was_set=was_set(notes))
 
 
 def _recover(
@@ -275,7 +301,7 @@ def _courier(
 def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
-    courier: "DhanCourier | None", holds: tuple[str, ...],
+    courier: "DhanCourier | None", holds: tuple[str, ...], belt: Belt | None,
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -305,7 +331,7 @@ def _engine(
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
-        holds=holds,
+        holds=holds, belt=belt,
     )  # fmt: skip
     return engine
 

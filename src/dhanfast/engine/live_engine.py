@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
+from dhanfast.engine.belt import Belt
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.reconcile import Account, Reconciler
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
@@ -123,6 +124,7 @@ class LiveEngine:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
         account, updates, courier: of a real broker; None on paper.
         plan: how it behaves. holds: reasons that hold from the start.
+        belt: the broker's own exit on profit or loss; None: none is wanted.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
     """
@@ -138,10 +140,11 @@ class LiveEngine:
         courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
+        belt: Belt | None = None,
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
-        self.plan = plan or LivePlan()
+        self.plan, self.belt = plan or LivePlan(), belt
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -187,6 +190,8 @@ class LiveEngine:
                 group.create_task(self._until_failed(orders))
             if self.account is not None:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
+            if self.belt is not None:
+                tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
             if self.plan.flatten_on_stop:
                 await self._until_failed(self._flatten())
@@ -344,13 +349,23 @@ class LiveEngine:
         else:
             self.let_go(reason)
 
-    def _apply_holds(self) -> None:
-        now_ns = self.clock.now_ns()
-        note = json.dumps({"holds": sorted(self.holds)}).encode()
+    def note(self, **words: Any) -> None:
+        """Into the journal, for people and for the next start."""
+        told = json.dumps(words, sort_keys=True).encode()
         try:
-            self.run.journal.append_record(Kind.NOTE, note, now_ns, vital=True)
+            self.run.journal.append_record(Kind.NOTE, told, self.clock.now_ns(), vital=True)
         except JournalFailed as error:
             self._fail(error)
+
+    def remark(self, words: str, before: str = "") -> None:
+        """Somebody should look at this, instead of at earlier words; nothing: not any more."""
+        self.notes = [note for note in self.notes if note not in (before, words)]
+        if words:
+            self.notes.append(words)
+
+    def _apply_holds(self) -> None:
+        now_ns = self.clock.now_ns()
+        self.note(holds=sorted(self.holds))
         closed = self.stopping or PANIC in self.holds or self.run.loop.error is not None
         if self.holds or closed:
             if self.run.loop.gate_state == 0:

@@ -105,6 +105,7 @@ class LiveView:
             reconciled_ago_s=(now_ns - engine.reconciled_ns) // 10**9
             if engine.reconciled_ns
             else -1,
+            belt="" if engine.belt is None else engine.belt.text,
             journal=str(live.journal.path),
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),

@@ -49,6 +49,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     broker: str = ""  # connected, lost, simulated
     token_minutes: int = -1  # -1 = not known
     reconciled_ago_s: int = -1
+    belt: str = ""  # the broker's own exit on profit or loss; empty = none is wanted
     journal: str = ""
     journal_bytes: int = 0
     latency_us: dict[str, float] = {}  # name of a percentile -> tick to order
