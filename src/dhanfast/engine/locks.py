@@ -1,0 +1,313 @@
+"""Locks of the guards: told once when they change, and kept beyond a day and a crash.
+
+What outlasts a day (a lock of several days, a run of losses, closes of India VIX) is what
+`Guards.carry` gives. It is written twice, in this order, on every change and at the day's end:
+
+    1  the journal: a NOTE behind the input that caused the change
+    2  the file JOURNAL/<run>-<mode>.locks.json, replaced as a whole
+
+A day begins with the newest of both (`carried_over`), and its journal's START record holds what it
+began with: a restart of the day repeats the journal from there and asks no file. So a process may
+be killed between any two of these steps: the day itself is repeated from its inputs, and the next
+day finds the NOTE where the file is older. A lock is lost with the journal and the file together.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from dhanfast._core.live.journal import Kind
+from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast.engine.status import LockLine
+from dhanfast.errors import BadData, DhanfastError
+from dhanfast.storage.durable import replace_file
+
+VERSION: Final = 1
+NEXT_SESSION: Final = 2**63 - 2  # as an end: the next trading day; beyond it: until unlocked
+INPUTS: Final = (Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND)
+IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
+_LOG: Final = logging.getLogger("dhanfast.guards")
+
+
+class Guards(Protocol):
+    """What is asked of `_core.guards.Guards`."""
+
+    def locks(self) -> Sequence[Any]:
+        """(name, since_ns, until_ns, value, limit) of each lock that holds."""
+        ...
+
+    def events(self) -> Sequence[Any]:
+        """What happened since the last call: `what`, `name`, `text`, `time_ns`, `until_ns`."""
+        ...
+
+    def explain(self, reason: Any) -> str:
+        """Why a lock holds."""
+        ...
+
+    def carry(self) -> dict[str, Any]:
+        """What outlasts the day, plain data."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What an earlier day, or an earlier life of this one, left.
+
+    Attributes:
+        day: of what is carried. at_ns: when it was written, UTC ns of the machine.
+        state: as `Guards.carry` gave it. source: where it was found.
+        whole: nothing happened after it that could have changed it.
+    """
+
+    day: dt.date
+    at_ns: int
+    state: dict[str, Any]
+    source: str
+    whole: bool
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+
+class LockFile:
+    """The file of one engine's locks.
+
+    Args:
+        folder: of the journals; it is private. run, mode: of the engine.
+    """
+
+    def __init__(self, folder: Path, run: str, mode: str) -> None:
+        self.path = folder / f"{run}-{mode}.locks.json"
+
+    def write(self, day: dt.date, at_ns: int, state: dict[str, Any]) -> None:
+        """Replace what is there, for good.
+
+        Raises:
+            DhanfastError: the disk refuses.
+        """
+        told = {"version": VERSION, "day": day.isoformat(), "at_ns": at_ns, "state": state,
+                "sha256": _digest(state)}  # fmt: skip
+        replace_file(self.path, (json.dumps(told, sort_keys=True) + "\n").encode())
+
+    def read(self) -> Carried | None:
+        """What was written last; None when nothing was.
+
+        Raises:
+            BadData: it is damaged: nobody knows what was locked.
+        """
+        try:
+            told = json.loads(self.path.read_text())
+            if told["version"] != VERSION or told["sha256"] != _digest(told["state"]):
+                raise ValueError("its digest is of something else")
+            day = dt.date.fromisoformat(told["day"])
+            return Carried(day, int(told["at_ns"]), told["state"], str(self.path), whole=True)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadData(
+                f"{self.path} is damaged ({error}), so nobody knows what was locked: look at the "
+                "last days, then remove it; `dhanfast locks` shows what a journal says"
+            ) from None
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+# ---- recovery ------------------------------------------------------------------------------------
+
+
+def carried_in(records: Iterable[tuple[int, bytes]], day: dt.date, source: str) -> Carried | None:
+    """What a journal says last of locks; before the first change, what its day began with.
+
+    Args:
+        records: (kind, payload) of the whole journal. day: its date. source: its name.
+    """
+    found: Carried | None = None
+    for kind, payload in records:
+        if kind in INPUTS:
+            if found is not None and found.whole:
+                found = Carried(found.day, found.at_ns, found.state, source, whole=False)
+            continue
+        if kind not in (Kind.NOTE, Kind.START):
+            continue
+        with contextlib.suppress(ValueError):
+            told = json.loads(payload)
+            state = told.get("carry" if kind == Kind.NOTE else "carried")
+            if state:
+                found = Carried(day, int(told.get("at_ns", 0)), state, source, whole=True)
+    return found
+
+
+def carried_over(folder: Path, run: str, mode: str, day: dt.date) -> Carried | None:
+    """What a new day begins with: the newer of the file and the last journal before it.
+
+    Args:
+        folder: of the journals. run, mode: of the engine. day: that begins.
+    Raises:
+        BadData: the file is damaged.
+    """
+    kept = LockFile(folder, run, mode).read()
+    journal = last_journal(folder, run, mode, day)
+    noted = None
+    if journal is not None:
+        path, of = journal
+        with JournalReader(str(path)) as reader:
+            records = ((kind, bytes(payload)) for kind, _, _, payload in reader)
+            noted = carried_in(records, of, path.name)
+    if noted is None or kept is None:
+        return noted or kept
+    return noted if (noted.day, noted.at_ns) > (kept.day, kept.at_ns) else kept
+
+
+def last_journal(folder: Path, run: str, mode: str, day: dt.date) -> tuple[Path, dt.date] | None:
+    """The newest journal of an engine that is of an earlier day."""
+    for path in sorted(folder.glob(f"*-{run}-{mode}.dfj"), reverse=True):
+        with contextlib.suppress(ValueError):
+            of = dt.datetime.strptime(path.name[:8], "%Y%m%d").date()
+            if of < day and path.name == f"{of:%Y%m%d}-{run}-{mode}.dfj":
+                return path, of
+    return None
+
+
+# ---- a running day -------------------------------------------------------------------------------
+
+
+class LockKeeper:
+    """Tells of what the guards do, and keeps what must not be forgotten.
+
+    Args:
+        guards: of the gate. day: the market's. file: where it is kept; None: in the journal only.
+        now_ns: the machine's time, UTC ns. note: writes a NOTE record.
+    Attributes:
+        alerts: words of the alerts that stand, oldest first.
+    """
+
+    def __init__(
+        self,
+        guards: Guards,
+        day: dt.date,
+        file: LockFile | None,
+        *,
+        now_ns: Callable[[], int],
+        note: Callable[..., None],
+    ) -> None:
+        self.guards, self._day, self._file = guards, day, file
+        self._now_ns, self._note = now_ns, note
+        self._said: set[str] = set()  # vetoes, since anything changed
+        self._passed = 0
+        self._unsaved: tuple[int, dict[str, Any]] | None = None
+        self._state: dict[str, Any] | None = None
+        self.alerts: list[str] = []
+        for event in guards.events():  # of before a restart: the journal has them
+            if event.what == "alert":
+                self.alerts.append(event.text)
+
+    def look(self, passed: int) -> None:
+        """Tell what is new; cheap when nothing is.
+
+        Args:
+            passed: orders that have passed the gate: a veto after one is a new one.
+        """
+        if passed != self._passed:
+            self._passed = passed
+            self._said.clear()
+        changed = False
+        for event in self.guards.events():
+            if event.what == "veto":
+                if event.name in self._said:
+                    continue
+                self._said.add(event.name)
+            else:
+                changed = True
+                self._said.clear()
+            self._tell(event)
+        if changed:
+            self._keep()
+
+    def _tell(self, event: Any) -> None:
+        """One change, in the log and in the journal."""
+        say = _LOG.info if event.what in ("veto", "unlock") else _LOG.warning
+        say("%s", event.text)
+        if event.what == "alert":
+            self.alerts.append(event.text)
+        self._note(
+            guard=event.what, name=event.name, text=event.text, time_ns=event.time_ns,
+            until_ns=event.until_ns,
+        )  # fmt: skip
+
+    def _keep(self, *, always: bool = False) -> None:
+        state = self.guards.carry()
+        if state == self._state and not always:
+            return
+        at_ns = self._now_ns()
+        self._state = state
+        self._note(carry=state, at_ns=at_ns)
+        self._unsaved = (at_ns, state)
+
+    def trade_closed(self) -> None:
+        """A trade has ended: a run of losses is carried as well."""
+        self._keep()
+
+    def save(self) -> None:
+        """Bring the file to what the journal has; may wait for the disk.
+
+        Raises:
+            DhanfastError: the disk refuses; the journal has it all the same.
+        """
+        unsaved, self._unsaved = self._unsaved, None
+        if unsaved is not None and self._file is not None:
+            try:
+                self._file.write(self._day, *unsaved)
+            except DhanfastError:
+                self._unsaved = self._unsaved or unsaved
+                raise
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the file is older than the journal."""
+        return self._unsaved is not None
+
+    def end(self) -> None:
+        """The day's service is over.
+
+        Raises:
+            DhanfastError: see `save`.
+        """
+        self._keep(always=True)
+        self.save()
+
+    def lines(self) -> list[LockLine]:
+        """The locks that hold now."""
+        return lock_lines(self.guards)
+
+    @property
+    def text(self) -> str:
+        """Their names, for a line of the log; empty when there is none."""
+        return ", ".join(lock[0] for lock in self.guards.locks())
+
+
+def lock_lines(guards: Guards) -> list[LockLine]:
+    """The locks of guards, as faces show them."""
+    return [
+        LockLine(
+            name=name, since_ns=since_ns, until_ns=until_ns, until=until_text(until_ns),
+            value=value, limit=limit, text=guards.explain(name),
+        )
+        for name, since_ns, until_ns, value, limit in guards.locks()
+    ]  # fmt: skip
+
+
+def until_text(until_ns: int) -> str:
+    """When a lock ends: a time in India, the next session, or when somebody unlocks it."""
+    if until_ns > NEXT_SESSION:
+        return "unlocked"
+    if until_ns == NEXT_SESSION:
+        return "next session"
+    return dt.datetime.fromtimestamp(until_ns // 10**9, IST).strftime("%Y-%m-%d %H:%M:%S")
