@@ -33,3 +33,4 @@ class Dealer:
     signals_unready: int
     orders_sent: int
     orders_refused: int
+    quoted: bool

@@ -42,6 +42,7 @@ cdef class Kernel(Dealer):
         interval_ns: of a signal bar. match_interval_ns: of bars that orders meet; 0 = the same.
         on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
+        stop_more: paise that a triggered stop loses beside (or less, at most `slippage`).
         equity_each_bar: True samples equity on every bar, False once a session.
     Attributes:
         bars_seen: shown to the strategy. bars_matched: met by orders. bars_outside: skipped.
@@ -54,7 +55,8 @@ cdef class Kernel(Dealer):
                   Portfolio portfolio not None, Gate gate not None, RunLog log not None,
                   sessions, *, int64_t lots=1, int64_t interval_ns=60_000_000_000,
                   int64_t match_interval_ns=0, int on_opposite=Opposite.KEEP,
-                  int64_t slippage=0, int64_t slippage_ticks=0, bint equity_each_bar=True):
+                  int64_t slippage=0, int64_t slippage_ticks=0, int64_t stop_more=0,
+                  bint equity_each_bar=True):
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
@@ -64,6 +66,9 @@ cdef class Kernel(Dealer):
                              f"was {on_opposite}")
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
+        if stop_more < -slippage:
+            raise ValueError(f"stop_more must not take off more than slippage ({slippage}), "
+                             f"was {stop_more}")
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
         self.gate, self.log = gate, log
         self._take_sessions(sessions)
@@ -71,6 +76,7 @@ cdef class Kernel(Dealer):
         self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
         self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
         self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
+        self.rules.stop_more = stop_more
         self.rules.equity_each_bar = equity_each_bar
         self.status = Status.OK
         self.next_id = 1
@@ -152,6 +158,7 @@ cdef class Kernel(Dealer):
                 self.close_at_last(Reason.EXPIRY_EXIT)
             overdue = self.sessions[self.session_at].square_off_ns != 0
         self.broker.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.broker.rules.stop_more = self.rules.stop_more
         self.forget_wishes()
         self.broker.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
@@ -159,6 +166,7 @@ cdef class Kernel(Dealer):
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at, self.session = at, session
+        self.quote_bid = self.quote_ask = 0    # yesterday's market
         self.gate.new_day()
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
@@ -258,6 +266,7 @@ cdef class Kernel(Dealer):
             self.trade.bars += 1
             view.bars_held = self.trade.bars
         view.session_start = first
+        self.signal_level = bar.close
         self.look(end_ns)
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
@@ -362,11 +371,16 @@ cdef class Kernel(Dealer):
             raise OrderRefused(f"the order that closes {self.position} units at the end of the "
                                "data was refused: see the last rows of the orders")
 
-    def end_day(self):
-        """Bill the day in progress and sample equity after it; nothing is closed for it."""
+    def end_day(self, int64_t now_ns=0):
+        """Bill the day in progress and sample equity after it; nothing is closed for it.
+
+        Args:
+            now_ns: when the run was stopped, UTC ns; 0, or a time before the last event: that
+                event's.
+        """
         if self.session_at != self.session_count:
             self.portfolio.close_day()
-            self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
+            self.log.add_equity(max(self.last_ns, now_ns), self.portfolio.equity(), self.position)
 
     @property
     def equity(self):

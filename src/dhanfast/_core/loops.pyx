@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
+from dhanfast._core.dealer cimport quoted
 from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.tradebook cimport bar_end
@@ -158,6 +159,7 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
     """Tell the exchange the market as it is now. Nothing that works there is near it."""
     if loop.unsaid:
         loop.unsaid = False
+        quoted(kernel, loop.shown.bid, loop.shown.ask)
         kernel.broker.tick(&loop.shown)
         kernel.settle()                  # at most late answers on orders that have ended
 
@@ -247,6 +249,7 @@ cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     _tell(loop, kernel)
     here = tick[0]
     here.instrument = 0                  # the kernel's number of what it trades
+    quoted(kernel, here.bid, here.ask)   # before what it fills or triggers
     kernel.broker.tick(&here)
     kernel.settle()
 
@@ -292,6 +295,8 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         now_ns = max(now_ns, tick.recv_ns)  # nobody decides before the tick has arrived
+        if tick.price > 0:
+            kernel.signal_level = tick.price
         kernel.look(now_ns)
         kernel.strategy.on_tick(tick, &kernel.view, &signal)
         if kernel.strategy.failed:

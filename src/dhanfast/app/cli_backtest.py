@@ -12,6 +12,7 @@ from dhanfast.app.run_options import (
     run_asked,
     run_options,
     show_result,
+    slippage_store,
     symbols_option,
 )
 from dhanfast.app.tick_files import is_archive
@@ -83,6 +84,7 @@ def backtest(**given: Any) -> None:
         settings=asked.settings,
         detail=given["detail"],
         trade_data=given["trade_data"],
+        slippages=slippage_store(),
     )
     show_result(result, export, as_json=given["as_json"])
 
@@ -103,6 +105,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
 
     ticks = recorded([given["source"]], symbol=one_symbol(given["symbols"]), start=start, end=end)
     run = replay_ticks(
-        asked.strategy, ticks, params=asked.params, settings=asked.settings, clock=SystemClock()
-    )
+        asked.strategy, ticks, params=asked.params, settings=asked.settings, clock=SystemClock(),
+        slippages=slippage_store(),
+    )  # fmt: skip
     show_result(run.run(), export, as_json=given["as_json"])

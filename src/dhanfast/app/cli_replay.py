@@ -15,6 +15,7 @@ from dhanfast.app.run_options import (
     run_asked,
     run_options,
     show_result,
+    slippage_store,
     symbols_option,
 )
 from dhanfast.app.tick_files import archives_of, speed_of
@@ -87,6 +88,7 @@ def replay(**given: Any) -> None:
         clock=SystemClock(),
         speed=speed,
         tell=line.say,
+        slippages=slippage_store(),
     )
     line.say(opening(ticks, run))
     result = watched(run, ticks, line)

@@ -125,7 +125,13 @@ async def _serve(
 ) -> int:
     """Build, run, and show the day; the exit code."""
     from dhanfast.app.live_build import live_engine
-    from dhanfast.app.live_report import Narrator, day_text, ends_at, export_day
+    from dhanfast.app.live_report import (
+        Narrator,
+        day_text,
+        ends_at,
+        export_day,
+        store_slippage,
+    )
     from dhanfast.engine.control import ControlServer
     from dhanfast.reports.terminal import print_text
 
@@ -148,6 +154,8 @@ async def _serve(
         narrator.end()
         status = live.view.status()
         result, failed = _finished(live, failed)
+        if result is not None:
+            store_slippage(config, live, result)
         if as_json:
             print_json(_day_json(live, result, status, failed))
         else:

@@ -204,8 +204,12 @@ class Simulation(Section, frozen=True):
 
     capital: A[Rupees, Meta(description="What the paper account starts with.")] = Rupees("1000000")
     slippage: A[
-        Slip, Meta(description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%.")
-    ] = Slip("1tick")  # fmt: skip
+        Slip,
+        Meta(
+            description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%; measured: the "
+            "median of the last 20 days' fills, measured:N of the last N days'."
+        ),
+    ] = Slip("1tick")
     latency: A[Duration, Meta(description="From decision to the exchange.")] = Duration("0ms")
     protection: A[
         Percent,

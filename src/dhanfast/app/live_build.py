@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,7 @@ from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
-from dhanfast.engine.settings import Settings
+from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
 
@@ -89,6 +89,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         stack.callback(journal.close)
         start = _started(old, capital, config, market)
         settings = _settings(config, start["capital"])
+        settings = _slippage(config, settings, start, mode, market)
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if mode == "live":
@@ -128,6 +129,33 @@ def _settings(config: Config, capital: int) -> Settings:
             "day's engine, so nothing is carried; set a time"
         )
     return settings
+
+
+def _slippage(
+    config: Config, settings: Settings, start: dict[str, Any], mode: str, market: Market
+) -> Settings:
+    """A measured slippage is looked up once a day: a restart goes on with the same.
+
+    Raises:
+        ConfigError: it is to be measured, and there are too few fills.
+    """
+    if not settings.slippage.sessions:
+        return settings
+    if mode == "live":  # the fills are real: there is nothing to simulate
+        return replace(settings, slippage=Slippage())
+    if "slippage" not in start:
+        from dhanfast.engine.measured import with_measured
+        from dhanfast.storage.slippage import SlippageStore
+
+        settings = with_measured(
+            settings,
+            config.strategy.underlying,
+            generated=market.generated,
+            ticks=True,
+            store=SlippageStore(config.folders.slippage),
+        )
+        start["slippage"] = settings.slippage.as_dict()
+    return replace(settings, slippage=Slippage.of_dict(start["slippage"]))
 
 
 # ---- the journal of the day ----------------------------------------------------------------------

@@ -24,6 +24,7 @@ from dhanfast.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.reports.result import RunResult
+    from dhanfast.storage.slippage import SlippageStore
 
 # A run without a file: what is not said has the default of [risk] and the others, but no loss ends
 # a day of a backtest.
@@ -54,7 +55,8 @@ _OPTIONS: Final = (
         "--slippage",
         default="1tick",
         show_default=True,
-        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.",
+        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%; measured: the median of the "
+        "last 20 days' fills, measured:N of the last N days'.",
     ),
     click.option(
         "--latency",
@@ -202,6 +204,14 @@ def _said(given: Mapping[str, Any]) -> dict[str, Any]:
         for name, field, convert in fields
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+
+
+def slippage_store() -> "SlippageStore":
+    """The user's measured fills."""
+    from dhanfast.app.config_folders import user_folders
+    from dhanfast.storage.slippage import SlippageStore
+
+    return SlippageStore(user_folders(None, os.environ).slippage)
 
 
 def export_place(directory: str | None) -> Path | None:

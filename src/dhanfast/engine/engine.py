@@ -19,7 +19,7 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
-from dhanfast.errors import BadData, OutOfCalendar
+from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Written:
     orders: NDArray[Any]
     equity: NDArray[Any]
     days: NDArray[Any]
+    passages: NDArray[Any]
 
 
 class Engine:
@@ -68,6 +69,8 @@ class Engine:
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
     ) -> None:
+        if settings.slippage.sessions and settings.slippage.measured is None:
+            raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
         self.broker = (
@@ -102,6 +105,7 @@ class Engine:
             match_interval_ns=match_interval_ns,
             slippage=settings.slippage.paise,
             slippage_ticks=settings.slippage.ticks,
+            stop_more=settings.slippage.stop_more,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
         )
@@ -110,7 +114,7 @@ class Engine:
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
-        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._parts: list[tuple[NDArray[Any], ...]] = []
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
         """Run over more bars (BAR_DTYPE, later than all before).
@@ -172,7 +176,7 @@ class Engine:
 
     def drain(self) -> None:
         """Take away what the run has written so far, so that there is room for more."""
-        rows = self.log.drain()
+        rows = self.log.take()
         if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
             self._parts.append(rows)
         if self._ticks is not None:
@@ -192,19 +196,18 @@ class Engine:
         self.drain()
         if len(self._parts) > 1:
             columns = zip(*self._parts, strict=True)
-            trades, orders, equity = (np.concatenate(rows) for rows in columns)
-            self._parts = [(trades, orders, equity)]
+            self._parts = [tuple(np.concatenate(rows) for rows in columns)]
         return self._parts[0][0], self._parts[0][1]
 
     def written(self) -> Written:
         """Everything written since the last call; nothing is closed for it."""
         self.drain()
-        trades, orders, equity = (
+        trades, orders, passages, equity = (
             rows[0] if len(rows) == 1 else np.concatenate(rows)
             for rows in zip(*self._parts, strict=True)
         )
         self._parts = []
-        return Written(trades, orders, equity, self.portfolio.bills())
+        return Written(trades, orders, equity, self.portfolio.bills(), passages)
 
     def counters(self) -> dict[str, int]:
         """How often what happened: bars, signals, orders, refusals by reason."""

@@ -8,10 +8,10 @@ as an integer. An undefined figure is null.
 import math
 from typing import Any
 
-from dhanfast.reports import figures, groups, metrics
+from dhanfast.reports import figures, groups, metrics, slippage
 from dhanfast.reports.result import RunResult
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def is_generated(result: RunResult) -> bool:
@@ -197,6 +197,8 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["by_hour"] = _groups(groups.by_hour(result))
     out["by_weekday"] = _groups(groups.by_weekday(result))
     out["by_month"] = _months(result)
+    costs = slippage.run_costs(result)
+    out["slippage"] = None if costs is None else slippage.summary_of(costs)
     out["bars"] = bars
     out["kernel_ns"] = result.kernel_ns
     out["kernel_ms"] = _number(result.kernel_ns / 1e6, 6)
