@@ -24,11 +24,13 @@ from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
 from dhanfast.engine.live import LiveRun
+from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.reconcile import Account, Reconciler
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 FEED_LOOK_S: Final = 1.0
+SAVE_S: Final = 1.0  # locks that changed are in their file within this time
 LOOK_AGAIN_S: Final = 1.0  # after a comparison that did not end in agreement
 LOGIN_AGAIN_S: Final = 30.0  # without a login: 1, 2, 4 ... s, at most this
 UNANSWERED_AFTER: Final = 3  # comparisons in a row that failed, until entries wait for it
@@ -127,6 +129,7 @@ class LiveEngine:
         account, updates, courier: of a real broker; None on paper.
         plan: how it behaves. holds: reasons that hold from the start.
         belt: the broker's own exit on profit or loss; None: none is wanted.
+        keeper: of the guards' locks; None: there are no guards.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
     """
@@ -143,10 +146,11 @@ class LiveEngine:
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
         belt: Belt | None = None,
+        keeper: LockKeeper | None = None,
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
-        self.plan, self.belt = plan or LivePlan(), belt
+        self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -192,6 +196,8 @@ class LiveEngine:
                 group.create_task(self._until_failed(orders))
             if self.account is not None:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
+            if self.keeper is not None:
+                tasks.append(group.create_task(self._until_failed(self._keep_locks(self.keeper))))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
@@ -204,6 +210,8 @@ class LiveEngine:
                 await self.updates.close()
             if self.courier is not None:
                 await self.courier.close()  # last: what is in flight is awaited
+            if self.keeper is not None:
+                await self._until_failed(self._end_locks(self.keeper))
         if self._failures:
             raise _together(self._failures)
 
@@ -263,12 +271,31 @@ class LiveEngine:
                     "does not hold; free disk space, then start the engine again"
                 )
             )
+        self._look_at_guards()
         self._hold_while(loop.blind or self._mute, FEED)
         if self.updates is not None:
             away = not self.updates.online
             if away and UPDATES not in self.holds:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
+
+    async def _keep_locks(self, keeper: LockKeeper) -> None:
+        """The file of locks follows the journal; the disk is waited for elsewhere."""
+        while True:
+            await self.clock.sleep(SAVE_S)
+            if keeper.unsaved:
+                try:
+                    await asyncio.to_thread(keeper.save)
+                except DhanfastError as error:
+                    self.remark(f"locks are in the journal alone: {error}")
+
+    async def _end_locks(self, keeper: LockKeeper) -> None:
+        self._look_at_guards()
+        keeper.end()
+
+    def _look_at_guards(self) -> None:
+        if self.keeper is not None:
+            self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""
@@ -287,6 +314,8 @@ class LiveEngine:
         """How it goes, on one line."""
         kernel, books = self.run.kernel, self.run.portfolio.snapshot()
         entries = f"held: {', '.join(sorted(self.holds))}" if self.holds else "open"
+        if self.keeper is not None and self.keeper.text:
+            entries += f", locked: {self.keeper.text}"
         return (
             f"bars {kernel.bars_seen}, orders {kernel.orders_sent}, position {kernel.position}, "
             f"result {(books['equity'] - books['capital']) / 100:.2f} rupees, entries {entries}"
@@ -493,7 +522,25 @@ class LiveEngine:
             if arguments.get("broker_kill"):
                 done["text"] += await self._broker_kill(done["text"])
             return done
+        if name in ("lock", "unlock"):
+            return self._locked(name, arguments)
         raise DhanfastError(f"{name}: no such command")
+
+    def _locked(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Lock entries, or end locks; the journal repeats it.
+
+        Raises:
+            DhanfastError: there are no guards, or no such lock holds.
+        """
+        if self.keeper is None:
+            raise DhanfastError("there are no guards: switch one on in [risk.guards]")
+        told = self.keeper.asked(name, arguments, self.run.loop.market_time(self.clock.now_ns()))
+        self.run.loop.command(
+            Command.LOCK if name == "lock" else Command.UNLOCK,
+            self.clock.now_ns(), units=told.kind, price=told.until_ns,
+        )  # fmt: skip
+        self._look_at_guards()
+        return {"text": told.text, "locks": [lock.name for lock in self.keeper.lines()]}
 
     async def _closed(self, words: str) -> dict[str, Any]:
         """Wait until nothing is open."""

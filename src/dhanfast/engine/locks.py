@@ -22,20 +22,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from dhanfast._core.guardlocks import GuardKind
+from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast.engine.settings import duration_ns
 from dhanfast.engine.status import LockLine
-from dhanfast.errors import BadData, DhanfastError
+from dhanfast.errors import BadData, ConfigError, DhanfastError, UsageError
 from dhanfast.storage.durable import replace_file
+from dhanfast.strategies.params import unknown
 
 VERSION: Final = 1
-NEXT_SESSION: Final = 2**63 - 2  # as an end: the next trading day; beyond it: until unlocked
+NEXT_SESSION: Final = 2**63 - 2  # as an end of a lock: the next trading day
+UNTIL_UNLOCK: Final = 2**63 - 1
 INPUTS: Final = (Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND)
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 _LOG: Final = logging.getLogger("dhanfast.guards")
 
 
-class Guards(Protocol):
+class Locked(Protocol):
     """What is asked of `_core.guards.Guards`."""
 
     def locks(self) -> Sequence[Any]:
@@ -191,7 +196,7 @@ class LockKeeper:
 
     def __init__(
         self,
-        guards: Guards,
+        guards: Locked,
         day: dt.date,
         file: LockFile | None,
         *,
@@ -201,7 +206,7 @@ class LockKeeper:
         self.guards, self._day, self._file = guards, day, file
         self._now_ns, self._note = now_ns, note
         self._said: set[str] = set()  # vetoes, since anything changed
-        self._passed = 0
+        self._passed = self._held = 0
         self._unsaved: tuple[int, dict[str, Any]] | None = None
         self._state: dict[str, Any] | None = None
         self.alerts: list[str] = []
@@ -209,16 +214,18 @@ class LockKeeper:
             if event.what == "alert":
                 self.alerts.append(event.text)
 
-    def look(self, passed: int) -> None:
+    def look(self, passed: int, held: int) -> None:
         """Tell what is new; cheap when nothing is.
 
         Args:
             passed: orders that have passed the gate: a veto after one is a new one.
+            held: units of the position: a trade that ended is carried over as well.
         """
+        changed = held != self._held
+        self._held = held
         if passed != self._passed:
             self._passed = passed
             self._said.clear()
-        changed = False
         for event in self.guards.events():
             if event.what == "veto":
                 if event.name in self._said:
@@ -251,9 +258,28 @@ class LockKeeper:
         self._note(carry=state, at_ns=at_ns)
         self._unsaved = (at_ns, state)
 
-    def trade_closed(self) -> None:
-        """A trade has ended: a run of losses is carried as well."""
-        self._keep()
+    def asked(self, name: str, arguments: dict[str, Any], market_ns: int) -> "Asked":
+        """What a command of an operator means.
+
+        Args:
+            name: lock or unlock. arguments: `lock`, a name or all; `until`, see `end_of`.
+            market_ns: the market's time now.
+        Raises:
+            UsageError: no lock is called so, or it does not hold; an end that is none.
+        """
+        wanted = str(arguments.get("lock") or "").lower().replace("-", "_")
+        held = [lock.name for lock in self.lines()]
+        if name == "lock":
+            kind = _kind(wanted or "operator")
+            until_ns = end_of(str(arguments.get("until") or ""), self._day, market_ns)
+            text = f"{GuardKind(kind).name.lower()} is locked until {until_text(until_ns)}"
+            return Asked(kind, until_ns, text)
+        if wanted == "all":
+            return Asked(-1, 0, f"unlocked: {', '.join(held) or 'nothing was locked'}")
+        kind = _kind(wanted)
+        if wanted not in held:
+            raise UsageError(f"{wanted} is not locked; locked: {', '.join(held) or 'nothing'}")
+        return Asked(kind, 0, f"unlocked: {wanted}")
 
     def save(self) -> None:
         """Bring the file to what the journal has; may wait for the disk.
@@ -293,7 +319,51 @@ class LockKeeper:
         return ", ".join(lock[0] for lock in self.guards.locks())
 
 
-def lock_lines(guards: Guards) -> list[LockLine]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as the loop takes it: the kind of lock, -1 for all; its end; what to answer."""
+
+    kind: int
+    until_ns: int
+    text: str
+
+
+def _kind(name: str) -> int:
+    """The number of a lock."""
+    names = {kind.name.lower(): int(kind) for kind in GuardKind}
+    if name not in names:
+        raise UsageError(unknown("lock", name, names))
+    return names[name]
+
+
+def end_of(text: str, day: dt.date, market_ns: int) -> int:
+    """When a lock ends: empty until unlocked, `session` the next one, `30m`, or a time HH:MM.
+
+    Raises:
+        UsageError: none of these, or a time that has passed.
+    """
+    if not text:
+        return UNTIL_UNLOCK
+    if text == "session":
+        return NEXT_SESSION
+    try:
+        if ":" not in text:
+            length_ns = duration_ns(text, "until")
+            until_ns = market_ns + length_ns
+        else:
+            moment = dt.datetime.combine(day, dt.time.fromisoformat(text), IST)
+            until_ns = int(moment.timestamp()) * 10**9
+    except (ValueError, ConfigError):
+        raise UsageError(
+            f"until {text!r}: write a time of today HH:MM, a length such as 30m, session, or "
+            "nothing: until it is unlocked"
+        ) from None
+    if until_ns <= market_ns:
+        raise UsageError(f"until {text}: that has passed")
+    return until_ns
+
+
+def lock_lines(guards: Locked) -> list[LockLine]:
     """The locks of guards, as faces show them."""
     return [
         LockLine(
@@ -302,6 +372,21 @@ def lock_lines(guards: Guards) -> list[LockLine]:
         )
         for name, since_ns, until_ns, value, limit in guards.locks()
     ]  # fmt: skip
+
+
+def lines_of(carried: Carried, now_ns: int) -> list[LockLine]:
+    """The locks of a day that is over, without those that have ended.
+
+    Args:
+        now_ns: of the market, UTC ns.
+    """
+    guards = Guards(carried=carried.state)
+    today = dt.datetime.fromtimestamp(now_ns // 10**9, IST).date()
+    return [
+        line
+        for line in lock_lines(guards)
+        if line.until_ns > now_ns and (line.until_ns != NEXT_SESSION or carried.day >= today)
+    ]
 
 
 def until_text(until_ns: int) -> str:
