@@ -100,6 +100,7 @@ cdef class Dealer:
     cdef uint8_t leave_reason
     cdef uint8_t leave_flags
     cdef int32_t todo                # Todo bits
+    cdef ns_t last_ns                # of the last event: time never goes back
     cdef ns_t todo_ns                # of the report that asked last
     cdef ns_t cover_ns               # of the one that asked for stop and target
     cdef int32_t turn_side           # 0 = none: the entry of a reversal that waits to be flat

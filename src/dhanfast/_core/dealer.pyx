@@ -3,6 +3,7 @@
 from libc.math cimport INFINITY, NAN, llrint
 from libc.string cimport memset
 
+from dhanfast._core.guardlocks cimport guards_watch
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.risk cimport RiskView
 from dhanfast._core.strategy cimport Action
@@ -213,6 +214,8 @@ cdef class Dealer:
             return 0
         place = &self.working[self.working_count]
         self.set_out(place, &order)
+        if self.gate.guards is not None:
+            self.gate.guards.state.data_ns = self.last_ns
         verdict = self.gate.approve(&order, &view, self.session, &approved)
         if verdict != RejectReason.NONE:
             place.row.status, place.row.refused = ReportKind.REJECTED, verdict
@@ -354,6 +357,10 @@ cdef class Dealer:
             self.book_exit(report, &bill)
         else:
             self.book_entry(report, &bill)
+        if self.gate.guards is not None:
+            # What is held is worth what was just paid: the mark may be older.
+            guards_watch(self.gate.guards, report.time_ns, portfolio_equity(self.portfolio)
+                         + self.position * (report.price - self.portfolio.positions[0].mark))
         self.view.now_ns = report.time_ns
         self.strategy.on_fill(report, &self.view)
         return True
@@ -390,6 +397,8 @@ cdef class Dealer:
         cdef paise_t tick = self.session.tick
         cdef paise_t distance
         trade[0] = _NO_TRADE
+        if self.gate.guards is not None:
+            self.gate.guards.entered(report.time_ns)
         trade.entry_ns, trade.side = report.time_ns, report.side
         trade.entry_reason, trade.contract = report.why, self.session.contract
         self.group = report.order_id
@@ -417,6 +426,8 @@ cdef class Dealer:
         if self.position != 0:
             return
         trade.gross = trade.side * (trade.exit_value - trade.entry_value)
+        if self.gate.guards is not None:
+            self.gate.guards.trade_closed(trade)
         self.log.add_trade(trade)
         trade.qty = 0
         self.stop_price = self.target_price = 0

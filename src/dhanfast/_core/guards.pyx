@@ -96,6 +96,7 @@ cdef class Guards(GuardLocks):
                               paise_t mark, ns_t now_ns, const Session *session) noexcept nogil:
         cdef const GuardRules *rules = &self.rules
         cdef RejectReason found
+        self.state.now_ns = max(self.state.now_ns, now_ns)
         if self.state.locked:
             found = self._locked(order.side, now_ns)
             if found != RejectReason.NONE:

@@ -56,7 +56,6 @@ cdef class Kernel(Dealer):
     cdef size_t session_at           # session in force; == session_count before the first
     cdef KernelRules rules
 
-    cdef ns_t last_ns                # end of the last event: time never goes back
     cdef Bar last_bar
     cdef uint8_t fresh               # the next bar made from ticks is its session's first
 

@@ -4,6 +4,7 @@ cimport cython
 from libc.math cimport NAN
 
 from dhanfast._core.broker cimport Broker, bar_is_quiet
+from dhanfast._core.guardlocks cimport guards_watch
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.status cimport check
@@ -71,6 +72,8 @@ cdef class Kernel(Dealer):
                              f"was {stop_more}")
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
         self.gate, self.log = gate, log
+        if gate.guards is not None:
+            gate.guards.attach(portfolio)
         self._take_sessions(sessions)
         self.session_at = self.session_count
         self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
@@ -168,6 +171,9 @@ cdef class Kernel(Dealer):
         self.session_at, self.session = at, session
         self.quote_bid = self.quote_ask = 0    # yesterday's market
         self.gate.new_day()
+        if self.gate.guards is not None:
+            self.gate.guards.instrument(0, session.contract, session.lot)
+            self.gate.guards.new_day(session.date, portfolio_equity(self.portfolio), now_ns)
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
             if overdue:
@@ -232,6 +238,8 @@ cdef class Kernel(Dealer):
         """Equity now: its peak, the deepest fall from it, and a row when every bar is kept."""
         cdef paise_t equity = portfolio_equity(self.portfolio)
         cdef EquityRow *row
+        if self.gate.guards is not None:
+            guards_watch(self.gate.guards, now_ns, equity)
         if equity > self.equity_peak:
             self.equity_peak = equity
         elif self.equity_peak - equity > self.drawdown_max:
@@ -247,6 +255,10 @@ cdef class Kernel(Dealer):
         cdef const Session *session = self.session
         if self.leaving and self.position != 0 and self.exit_id == 0:
             self.close_out(self.leave_reason, self.leave_flags, now_ns)   # its exit was refused
+            self.settle()
+        if self.gate.guards is not None and self.gate.guards.state.wish_flat:
+            self.gate.guards.state.wish_flat = 0
+            self.leave(Reason.RISK_EXIT, 0, now_ns)
             self.settle()
         if session.square_off_ns == 0 or now_ns < session.square_off_ns:
             return

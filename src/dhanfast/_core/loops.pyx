@@ -5,7 +5,9 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
 from dhanfast._core.dealer cimport quoted
+from dhanfast._core.guardlocks cimport guards_calm, guards_watch
 from dhanfast._core.kernel cimport CHUNK, Selection
+from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.strategy cimport Action, Signal
 from dhanfast._core.tradebook cimport bar_end
 from dhanfast._core.types cimport Session, paise_t
@@ -176,6 +178,8 @@ cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noex
         square_off = kernel.session.square_off_ns
         if kernel.leaving and kernel.exit_id == 0:
             return 0
+        if kernel.gate.guards is not None and kernel.gate.guards.state.wish_flat:
+            return 0
         if square_off:
             if loop.last_ns >= square_off:
                 return 0
@@ -189,7 +193,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     cdef ns_t start = state.bar.start_ns
     cdef ns_t until = _quiet_until(loop, kernel, state)
     cdef uint64_t span = <uint64_t>(until - start)
-    cdef paise_t floor = 0, quote_floor = INT64_MIN, ceiling = INT64_MAX
+    cdef paise_t floor = 0, ceiling = INT64_MAX
+    cdef paise_t quote_floor = INT64_MIN, quote_ceiling = INT64_MAX
     cdef paise_t low = INT64_MAX, high = 0
     cdef uint64_t seen = state.volume_seen
     cdef uint64_t back = 0, late = 0
@@ -203,7 +208,10 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     if kernel.broker.live:
         if not kernel.broker.calm(&floor, &ceiling):
             return 0
-        quote_floor = floor
+        quote_floor, quote_ceiling = floor, ceiling
+    if kernel.gate.guards is not None and kernel.position != 0:
+        guards_calm(kernel.gate.guards, kernel.position, kernel.portfolio.positions[0].mark,
+                    portfolio_equity(kernel.portfolio), &floor, &ceiling)
     while i < n:
         tick = &ticks[i]
         if (<uint64_t>(tick.exch_ns - start) >= span or tick.price <= floor
@@ -211,7 +219,7 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
             break
         if tick.bid | tick.ask:
             if (tick.bid <= quote_floor or tick.ask <= quote_floor
-                    or tick.bid >= ceiling or tick.ask >= ceiling):
+                    or tick.bid >= quote_ceiling or tick.ask >= quote_ceiling):
                 break
             quote = tick
         low = tick.price if tick.price < low else low
@@ -290,6 +298,8 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if tick.price > 0:                   # 3 mark
         kernel.mark_price(tick.price, tick.price, tick.price)
         kernel.last_bar.close = tick.price
+        if kernel.gate.guards is not None:
+            guards_watch(kernel.gate.guards, now_ns, portfolio_equity(kernel.portfolio))
     kernel.time_rules(now_ns)
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide

@@ -2,7 +2,8 @@
 
 The order of the checks is part of the contract, because the first reason found is the one reported:
     1. shape      MALFORMED, QTY_LOT, PRICE_TICK           entries and exits
-    2. state      STATE_HALTED, STATE_REDUCING, LIMIT_LOSS entries only, from here on
+    2. state      STATE_HALTED, STATE_REDUCING, LIMIT_LOSS, then the guards' GUARD_...
+                  entries only, from here on
     3. size       QTY_FREEZE, LIMIT_QTY, NO_MARKET, LIMIT_NOTIONAL, LIMIT_POSITION
     4. price      LIMIT_BAND
     5. money      LIMIT_MARGIN
@@ -138,9 +139,10 @@ cdef class Gate:
             exits, carry a stamp in (t - 1 s, t]. Refused orders do not count.
         margin_check: True: the exposure an entry adds, at the session's margin rate, must be free.
         instruments: indexes at or above this are unknown; 0 = do not check.
+        guards: rules that keep entries out for a while; None = none.
 
     Attributes:
-        day_locked: the daily loss limit has been hit today.
+        day_locked: the daily loss limit has been hit today. guards: as given.
 
     Units:
         Prices and cash in paise, quantities in units (never lots), times in UTC ns.
@@ -152,7 +154,8 @@ cdef class Gate:
     def __cinit__(self, *, qty_max: object = 0, notional_max: object = 0,
                   position_max: object = 0, loss_day_max: object = 0, band_e4: object = 0,
                   orders_per_s_max: object = 0, margin_check: bool = False,
-                  instruments: object = 0):
+                  instruments: object = 0, Guards guards=None):
+        self.guards = guards
         self.limits.qty_max = _limit("qty_max", qty_max, QTY_LARGEST)
         self.limits.notional_max = _limit("notional_max", notional_max, 1 << 62)
         self.limits.position_max = _limit("position_max", position_max, QTY_LARGEST)
@@ -216,6 +219,7 @@ cdef class Gate:
         # Working entries may or may not fill; the worst of both counts.
         cdef int64_t worst = _larger(after, after + view.pending)
         cdef int64_t added = worst - _larger(view.position, 0)
+        cdef RejectReason waits
         if self.limits.loss_day_max and view.day_pnl <= -self.limits.loss_day_max:
             self.day_locked = True
         if self.state == RiskState.HALTED:
@@ -224,6 +228,11 @@ cdef class Gate:
             return RejectReason.STATE_REDUCING
         if self.day_locked:
             return RejectReason.LIMIT_LOSS
+        if self.guards is not None:
+            waits = self.guards.verdict(order, view.position, view.pending, view.mark,
+                                        view.now_ns, session)
+            if waits != RejectReason.NONE:
+                return waits
         if session.freeze and order.qty > session.freeze:
             return RejectReason.QTY_FREEZE
         if self.limits.qty_max and order.qty > self.limits.qty_max:

@@ -27,6 +27,7 @@ from dhanfast.app.config_fields import (
     Tree,
 )
 from dhanfast.app.config_folders import Folders, user_folders
+from dhanfast.app.config_guards import guard_settings
 from dhanfast.app.config_layers import (
     Flat,
     Layers,
@@ -209,6 +210,7 @@ class Config:
                 orders_per_s_max=risk.orders_per_second,
                 margin_check=risk.margin_check,
             ),
+            guards=guard_settings(risk.guards, money),
         )
         return checked(made)
 

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_guards import GuardTables
+from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import (
     Amount,
     Duration,
@@ -31,10 +33,6 @@ LIKE: Final = "https://127.0.0.1:8080/v2"
 NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 RING: Final = r"^$|^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 INSTRUMENT: Final = r"^[A-Z]+_[A-Z]+:[0-9]+$"
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file."""
 
 
 class Hosts(Section, frozen=True):
@@ -197,6 +195,9 @@ class Risk(Section, frozen=True):
         Literal["hold", "trade"],
         Meta(description="While the broker's exit is wanted and not set: no entries, or trade on."),
     ] = "hold"
+    guards: A[
+        GuardTables, Meta(description="Rules that keep entries out for a while.")
+    ] = GuardTables()  # fmt: skip
 
 
 class Simulation(Section, frozen=True):

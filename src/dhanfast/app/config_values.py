@@ -82,6 +82,23 @@ class Span(Duration):
             raise ConfigError(f"{text!r} must be longer than nothing")
 
 
+class Pause(Written):
+    """`30m`, or `session`: until the next session.
+
+    Units:
+        ns: nanoseconds; -1 = until the next session.
+    """
+
+    __slots__ = ("ns",)
+    pattern = r"^\s*(session|[0-9]+(\.[0-9]+)?\s*(ns|us|ms|s|m|h|d))\s*$"
+    example = "30m"
+    ns: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.ns = -1 if self.text == "session" else Span(text).ns
+
+
 class Sync(Written):
     """`50ms`: the journal reaches the disk at least so often; `each`: before every order.
 
@@ -155,6 +172,24 @@ class Rupees(Written):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.paise = _paise(self.text)
+
+
+class Signed(Written):
+    """`500` or `-1500.50`: an amount of money, or of a loss.
+
+    Units:
+        paise: hundredths of a rupee, whole; below zero for a loss.
+    """
+
+    __slots__ = ("paise",)
+    pattern = rf"^\s*-?{_AMOUNT}\s*$"
+    example = "-1500"
+    paise: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        paise = _paise(self.text.removeprefix("-"))
+        self.paise = -paise if self.text.startswith("-") else paise
 
 
 class Amount(Written):
@@ -294,7 +329,7 @@ def decode(kind: type, value: Any) -> Any:
     if not issubclass(kind, Written):
         raise ConfigError(f"no setting is of type {kind.__name__}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and issubclass(kind, Rupees | Amount | MaybeNamed):
+    if number and issubclass(kind, Rupees | Signed | Amount | MaybeNamed):
         return kind(str(value))
     if not isinstance(value, str):
         hint = f', for example "{kind.example}"' if kind.example else ""

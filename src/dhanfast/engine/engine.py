@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
+from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
 from dhanfast._core.match import Match
@@ -18,6 +19,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
@@ -51,6 +53,7 @@ class Engine:
             beyond; gives (all sessions, the new until_ns), or raises.
         singly: see `TickLoop`.
         broker_of: given the gate, makes what executes its orders; None simulates an exchange.
+        guards: of the gate; None makes those of the settings, which see India VIX one by one.
     """
 
     def __init__(
@@ -68,11 +71,13 @@ class Engine:
         more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
+        guards: Guards | None = None,
     ) -> None:
         if settings.slippage.sessions and settings.slippage.measured is None:
             raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
-        self.gate = Gate(instruments=1, **risk)
+        self.guards = guards if guards is not None else guards_of(settings.guards)
+        self.gate = Gate(instruments=1, guards=self.guards, **risk)
         self.broker = (
             broker_of(self.gate)
             if broker_of is not None
@@ -232,4 +237,14 @@ class Engine:
             }
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
+        if self.guards is not None:
+            found |= {"guard_locks": self.guards.locks_made,
+                      "guard_alerts": self.guards.alerts_made}  # fmt: skip
         return found
+
+    def guard_log(self) -> list[tuple[int, str]]:
+        """Locks, alerts and unlocks of the guards since the last call: (UTC ns, text)."""
+        if self.guards is None:
+            return []
+        return [(one.time_ns, f"guards: {one.text}") for one in self.guards.events()
+                if one.what != "veto"]  # fmt: skip

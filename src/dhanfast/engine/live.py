@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.loop import Command, LiveLoop
@@ -24,6 +25,7 @@ from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import TickRun
 from dhanfast.errors import BadData, UsageError
 from dhanfast.reports.result import RunResult
+from dhanfast.storage.bars import BarSet
 
 GRACE_NS: Final = 300_000_000
 
@@ -56,6 +58,7 @@ class LiveRun(TickRun):
         sync_each: a request leaves only when the disk has it.
         generated: the market is generated.
         notes: what a reader of the result must know.
+        guards: of the gate, with what earlier days left; None makes those of the settings.
     Raises:
         As `TickRun`; UsageError: remote_of without courier, or the other way round.
         BadData: the journal is of another day.
@@ -80,6 +83,7 @@ class LiveRun(TickRun):
         sync_each: bool = False,
         generated: bool = False,
         notes: tuple[str, ...] = (),
+        guards: Guards | None = None,
     ) -> None:
         super().__init__(
             strategy,
@@ -89,6 +93,7 @@ class LiveRun(TickRun):
             interval=interval,
             generated=generated,
             notes=notes,
+            guards=guards,
         )
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
@@ -118,6 +123,10 @@ class LiveRun(TickRun):
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
         return self._live_engine.rows_so_far()
+
+    def _recorded_vix(self) -> BarSet | None:
+        """None: India VIX comes by the feed, and its history with the guards."""
+        return None
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.guard_build import guards_of, recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
@@ -69,6 +70,7 @@ def backtest(
     _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
+    vix = recorded_vix(settings.guards)
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(
@@ -78,6 +80,7 @@ def backtest(
         interval_ns=interval_ns,
         match_interval_ns=meets.interval_ns if meets else 0,
         bars=len((meets or signals).bars),
+        guards=guards_of(settings.guards, vix=None if vix is None else vix_values(vix)),
     )
     engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
     written = engine.finish()
@@ -91,8 +94,9 @@ def backtest(
         notes=(
             *_notes(signals, meets, trade_data is not None),
             *measured_notes(settings, int(f"{signals.first:%Y%m%d}")),
+            *(() if vix is None else (vix_note(vix),)),
         ),
-        log=tuple(messages),
+        log=tuple(sorted([*messages, *engine.guard_log()], key=lambda line: line[0])),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
@@ -209,10 +210,11 @@ class Settings:
     limit_through: bool = False
     protection_e4: int = 500
     risk: RiskSettings = field(default_factory=RiskSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, in a fixed order."""
-        return {
+        """JSON-able, in a fixed order; guards are left out while all of them are off."""
+        plain = {
             "capital_paise": self.capital,
             "lots": self.lots,
             "timeframe": timeframe_text(self.timeframe_ns) if self.timeframe_ns else "data",
@@ -227,6 +229,9 @@ class Settings:
             "protection_e4": self.protection_e4,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
         }
+        if self.guards.any_on:
+            plain["guards"] = self.guards.as_dict()
+        return plain
 
 
 LIMIT_MAX = 10**15
@@ -290,4 +295,5 @@ def checked(settings: Settings) -> Settings:
         )
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
+    checked_guards(settings.guards)
     return settings
