@@ -369,6 +369,7 @@ cdef class GuardLocks:
         """
         cdef GuardState *state = &self.state
         cdef VixState *vix = &self.vix_state
+        cdef ClosedTrade trade
         cdef uint64_t kept = min(vix.close_count, <uint64_t>self.rules.vix.rank_days)
         locks, closed = [], []
         for kind in range(KINDS):

@@ -17,14 +17,16 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
-from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed
+from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.belt import Belt, BeltPlan, was_set
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
+from dhanfast.engine.locks import LockFile, LockKeeper, carried_over, opening
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
+DECIDING: Final[tuple[str, ...]] = ("strategy", "risk", "simulation", "execution")
+# What the broker does by itself: another belt goes on with the same journal.
+NOT_DECIDING: Final = (
+    "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
+)  # fmt: skip
 CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
 
 
@@ -74,7 +81,9 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     market = await market_of(config, clock)
     master = master_of(hosts, config.folders, market, clock)
     contract = contract_of(master, config.strategy.underlying, market.day)
-    carried = subscribed(config, master, contract)
+    needs_vix = config.settings().guards.needs_vix
+    vix = [vix_of(master)] if needs_vix else []
+    carried = subscribed(config, master, contract, vix)
     async with contextlib.AsyncExitStack() as stack:
         web = AioWeb()
         stack.push_async_callback(web.close)
@@ -87,14 +96,17 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         capital = (await rest.funds()).available if mode == "live" else None
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
-        start = _started(old, capital, config, market)
+        start = _started(old, capital, config, market, mode)
         settings = _settings(config, start["capital"])
         settings = _slippage(config, settings, start, mode, market)
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if mode == "live":
             courier = _courier(config, hosts, tokens, clock, journal, contract)
-        run = _run(config, settings, market, journal, courier, start)
+        run = _run(
+            config, settings, market, journal, courier, start,
+            vix=carried.index(vix[0]) if vix else None,
+        )  # fmt: skip
         if courier is not None:
             courier.on_update = run.loop.use_update
         run.loop.latency = LatencyHistogram()
@@ -110,7 +122,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
             hosts=hosts, contract=contract, market=market, courier=courier,
-            holds=_operator_holds(notes), belt=belt,
+            holds=_operator_holds(notes), belt=belt, mode=mode,
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered, ring)
@@ -164,7 +176,8 @@ def _slippage(
 def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
     """SHA-256 of everything that decisions depend on: only the same goes on with a journal."""
     plain = config.as_dict()
-    parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
+    parts: dict[str, Any] = {name: plain[name] for name in DECIDING if name in plain}
+    parts["risk"] = {key: told for key, told in plain["risk"].items() if key not in NOT_DECIDING}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
@@ -205,16 +218,27 @@ def _journal(
 
 
 def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market
+    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market, mode: str
 ) -> dict[str, Any]:
-    """What the day was started with; the first start decides."""
+    """What the day was started with; the first start decides.
+
+    Raises:
+        BadData: what an earlier day left is damaged.
+    """
     for kind, payload in old:
         if kind == Kind.START:
             found: dict[str, Any] = json.loads(payload)
-            return {"grace_ns": GRACE_NS} | found
+            return {"grace_ns": GRACE_NS, "carried": None} | found
+    begun = config.simulation.capital.paise if capital is None else capital
+    guards = config.settings(begun).guards
+    carried = None
+    if guards.any_on:
+        left = carried_over(config.folders.journal, config.engine.run, mode, market.day)
+        carried = opening(guards, left, market.day)
     return {
-        "capital": config.simulation.capital.paise if capital is None else capital,
+        "capital": begun,
         "grace_ns": round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
+        "carried": carried,
     }
 
 
@@ -283,7 +307,7 @@ def _recover(
 
 def _run(
     config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
-    start: dict[str, Any],
+    start: dict[str, Any], *, vix: int | None,
 ) -> LiveRun:  # fmt: skip
     strategy = config.strategy
 
@@ -309,6 +333,8 @@ def _run(
         sync_each=config.engine.journal_sync.ns == 0,
         generated=market.generated,
         notes=market.notes,
+        guards=guards_of(settings.guards, carried=start.get("carried")),
+        vix=vix,
     )
 
 
@@ -330,6 +356,7 @@ def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
     courier: "DhanCourier | None", holds: tuple[str, ...], belt: Belt | None,
+    mode: str,
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -351,6 +378,13 @@ def _engine(
             on_connected=lambda: engine.reread(),
             probe=rest.profile,
         )
+    keeper = None
+    if run.guards is not None:
+        keeper = LockKeeper(
+            run.guards, market.day,
+            LockFile(config.folders.journal, config.engine.run, mode),
+            now_ns=clock.now_ns, note=lambda **words: engine.note(**words), tell=run.tell,
+        )  # fmt: skip
     plan = LivePlan(
         heartbeat_s=config.engine.heartbeat.seconds,
         reconcile_s=config.engine.reconcile_every.seconds,
@@ -359,7 +393,7 @@ def _engine(
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
-        holds=holds, belt=belt,
+        holds=holds, belt=belt, keeper=keeper,
     )  # fmt: skip
     return engine
 

@@ -285,7 +285,7 @@ class LiveEngine:
             await self.clock.sleep(SAVE_S)
             if keeper.unsaved:
                 try:
-                    await asyncio.to_thread(keeper.save)
+                    await keeper.save_aside()
                 except DhanfastError as error:
                     self.remark(f"locks are in the journal alone: {error}")
 

@@ -12,12 +12,13 @@ be killed between any two of these steps: the day itself is repeated from its in
 day finds the NOTE where the file is older. A lock is lost with the journal and the file together.
 """
 
+import asyncio
 import contextlib
 import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -26,9 +27,12 @@ from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast.engine.guard_build import guards_of, recorded_vix, vix_values
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import duration_ns
 from dhanfast.engine.status import LockLine
 from dhanfast.errors import BadData, ConfigError, DhanfastError, UsageError
+from dhanfast.market.calendar import midnight_ns
 from dhanfast.storage.durable import replace_file
 from dhanfast.strategies.params import unknown
 
@@ -181,6 +185,36 @@ def last_journal(folder: Path, run: str, mode: str, day: dt.date) -> tuple[Path,
     return None
 
 
+def opening(
+    settings: GuardSettings, carried: Carried | None, day: dt.date
+) -> dict[str, Any] | None:
+    """What the guards of a new day begin with: what was carried, and the history of India VIX.
+
+    Args:
+        settings: of the guards. carried: of earlier days. day: that begins.
+    Raises:
+        BadData, UsageError: the history that the settings name cannot be read.
+    """
+    state = None if carried is None else carried.state
+    if not settings.needs_vix or not settings.vix_data:
+        return state
+    bars = recorded_vix(settings)
+    assert bars is not None
+    times, values = vix_values(bars)
+    begins_ns = midnight_ns(day)
+    known = times < begins_ns  # the day itself comes by the feed
+    guards = guards_of(settings, vix=(times[known], values[known]))
+    plain = guards_of(settings)
+    assert guards is not None and plain is not None
+    guards.start_day(int(f"{day:%Y%m%d}"), 0, begins_ns)
+    seen = guards.carry()
+    if state is None:
+        state = plain.carry()
+    if seen["vix"][1] <= state["vix"][1]:
+        return state
+    return {**state, "vix": seen["vix"], "closes": seen["closes"]}
+
+
 # ---- a running day -------------------------------------------------------------------------------
 
 
@@ -189,7 +223,8 @@ class LockKeeper:
 
     Args:
         guards: of the gate. day: the market's. file: where it is kept; None: in the journal only.
-        now_ns: the machine's time, UTC ns. note: writes a NOTE record.
+        now_ns: the machine's time, UTC ns. note: writes a NOTE record. tell: takes lines of the
+            day's result, (market's time, text). aside: does what waits for the disk elsewhere.
     Attributes:
         alerts: words of the alerts that stand, oldest first.
     """
@@ -202,9 +237,11 @@ class LockKeeper:
         *,
         now_ns: Callable[[], int],
         note: Callable[..., None],
+        tell: Callable[[int, str], None] = lambda at_ns, text: None,
+        aside: Callable[[Callable[[], None]], Awaitable[None]] = asyncio.to_thread,
     ) -> None:
         self.guards, self._day, self._file = guards, day, file
-        self._now_ns, self._note = now_ns, note
+        self._now_ns, self._note, self._line, self._aside = now_ns, note, tell, aside
         self._said: set[str] = set()  # vetoes, since anything changed
         self._passed = self._held = 0
         self._unsaved: tuple[int, dict[str, Any]] | None = None
@@ -242,6 +279,8 @@ class LockKeeper:
         """One change, in the log and in the journal."""
         say = _LOG.info if event.what in ("veto", "unlock") else _LOG.warning
         say("%s", event.text)
+        if event.what != "veto":
+            self._line(event.time_ns, f"guards: {event.text}")
         if event.what == "alert":
             self.alerts.append(event.text)
         self._note(
@@ -299,6 +338,14 @@ class LockKeeper:
     def unsaved(self) -> bool:
         """Whether the file is older than the journal."""
         return self._unsaved is not None
+
+    async def save_aside(self) -> None:
+        """As `save`, while the engine goes on.
+
+        Raises:
+            DhanfastError: see `save`.
+        """
+        await self._aside(self.save)
 
     def end(self) -> None:
         """The day's service is over.
