@@ -80,6 +80,7 @@ _CARRIED: Final[dict[str, int | None]] = {
     "date": None,
     "open": None,
     "peak": None,
+    "equity": None,
     "loss_base": None,
     "profit_steps": None,
     "trades": None,

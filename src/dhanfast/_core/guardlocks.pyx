@@ -371,17 +371,21 @@ cdef class GuardLocks:
         cdef VixState *vix = &self.vix_state
         cdef ClosedTrade trade
         cdef uint64_t kept = min(vix.close_count, <uint64_t>self.rules.vix.rank_days)
+        cdef const GuardLock *lock
+        cdef const ClosedTrade *trade
+        cdef uint64_t at
+        cdef int kind
         locks, closed = [], []
         for kind in range(KINDS):
-            lock = self.locks_of[kind]
+            lock = &self.locks_of[kind]
             locks += [lock.since_ns, lock.until_ns, lock.value, lock.limit, lock.part_of]
         for at in range(self.ring.count - min(self.ring.count, TRADES_KEPT), self.ring.count):
-            trade = self.ring.trades[at % TRADES_KEPT]
+            trade = &self.ring.trades[at % TRADES_KEPT]
             closed += [trade.exit_ns, trade.net, trade.side, trade.stopped]
         return {
             "version": CARRY_VERSION, "date": state.date, "open": state.open, "peak": state.peak,
-            "loss_base": state.loss_base, "profit_steps": state.profit_steps,
-            "trades": state.trades, "streak": state.streak, "alerted": state.alerted,
+            "equity": state.equity if self.portfolio is None else self.portfolio.equity(),
+            "loss_base": state.loss_base, "profit_steps": state.profit_steps, "trades": state.trades, "streak": state.streak, "alerted": state.alerted,
             "wish_flat": state.wish_flat, "locked": state.locked, "locks": locks,
             "forgotten": [state.forgotten[kind] for kind in range(KINDS)], "closed": closed,
             "vix": [vix.value, vix.value_ns, vix.day, vix.bands],
@@ -398,7 +402,7 @@ cdef class GuardLocks:
         state.loss_base, state.profit_steps = carried["loss_base"], carried["profit_steps"]
         state.trades, state.streak = carried["trades"], carried["streak"]
         state.alerted, state.wish_flat = carried["alerted"], carried["wish_flat"]
-        state.locked, state.equity = carried["locked"], carried["peak"]
+        state.locked, state.equity = carried["locked"], carried["equity"]
         for kind in range(KINDS):
             state.forgotten[kind] = carried["forgotten"][kind]
             lock = &self.locks_of[kind]

@@ -253,7 +253,7 @@ class Strategy(Section, frozen=True):
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
 
 class Log(Section, frozen=True):

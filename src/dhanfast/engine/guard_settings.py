@@ -20,7 +20,7 @@ class GuardSettings:
             share counts first). drawdown_flat: also close what is open.
         day_loss: paise below the day's opening equity. day_loss_flat: as above.
         alert_e4: share of either limit at which there is an alert.
-        profit_arm, profit_floor, profit_step: paise of profit of the day: armed at, kept, raised by.
+        profit_arm, profit_floor, profit_step: the day's profit: armed at, kept, raised by; paise.
         profit_flat: also close what is open.
         trades_max: positions opened a day.
         losses_max, losses_pause: losing trades in a row, and how long entries then wait.
