@@ -369,7 +369,6 @@ cdef class GuardLocks:
         """
         cdef GuardState *state = &self.state
         cdef VixState *vix = &self.vix_state
-        cdef ClosedTrade trade
         cdef uint64_t kept = min(vix.close_count, <uint64_t>self.rules.vix.rank_days)
         cdef const GuardLock *lock
         cdef const ClosedTrade *trade

@@ -7,6 +7,7 @@ these declarations; a test refuses a field without its line.
 from typing import Annotated as A
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables

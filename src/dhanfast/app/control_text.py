@@ -24,6 +24,13 @@ def status_text(said: EngineStatus) -> str:
     lines += _columns(_money(said), _holding(said))
     lines.append("")
     lines += [f"  {name:<10}{text}" for name, text in _links(said) if text]
+    if said.locks or said.alerts:
+        lines.append("")
+        lines += [
+            wrapped(f"LOCKED until {lock.until}: {lock.text}", "  # ", "    ")
+            for lock in said.locks
+        ]
+        lines += [wrapped(f"near a limit: {alert}", "  ~ ", "    ") for alert in said.alerts]
     if said.notes:
         lines.append("")
         lines += [wrapped(note, "  ! ", "    ") for note in said.notes]

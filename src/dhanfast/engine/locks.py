@@ -425,7 +425,7 @@ def lines_of(carried: Carried, now_ns: int) -> list[LockLine]:
     """The locks of a day that is over, without those that have ended.
 
     Args:
-        now_ns: of the market, UTC ns.
+        now_ns: of the market, UTC ns; 0: as they were left.
     """
     guards = Guards(carried=carried.state)
     today = dt.datetime.fromtimestamp(now_ns // 10**9, IST).date()
