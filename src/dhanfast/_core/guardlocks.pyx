@@ -384,7 +384,8 @@ cdef class GuardLocks:
         return {
             "version": CARRY_VERSION, "date": state.date, "open": state.open, "peak": state.peak,
             "equity": state.equity if self.portfolio is None else self.portfolio.equity(),
-            "loss_base": state.loss_base, "profit_steps": state.profit_steps, "trades": state.trades, "streak": state.streak, "alerted": state.alerted,
+            "loss_base": state.loss_base, "profit_steps": state.profit_steps,
+            "trades": state.trades, "streak": state.streak, "alerted": state.alerted,
             "wish_flat": state.wish_flat, "locked": state.locked, "locks": locks,
             "forgotten": [state.forgotten[kind] for kind in range(KINDS)], "closed": closed,
             "vix": [vix.value, vix.value_ns, vix.day, vix.bands],
