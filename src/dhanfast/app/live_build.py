@@ -26,7 +26,7 @@ from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
-from dhanfast.engine.locks import LockFile, LockKeeper, carried_over, opening
+from dhanfast.engine.locks import LockFile, LockKeeper, opening
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
-DECIDING: Final[tuple[str, ...]] = ("strategy", "risk", "simulation", "execution")
+DECIDING: Final = ("strategy", "risk", "simulation")
 # What the broker does by itself: another belt goes on with the same journal.
 NOT_DECIDING: Final = (
     "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
@@ -97,13 +97,12 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
-        settings = _settings(config, start["capital"])
-        settings = _slippage(config, settings, start, mode, market)
+        settings = settings_of_day(config, start, mode, generated=market.generated)
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if mode == "live":
             courier = _courier(config, hosts, tokens, clock, journal, contract)
-        run = _run(
+        run = run_of(
             config, settings, market, journal, courier, start,
             vix=carried.index(vix[0]) if vix else None,
         )  # fmt: skip
@@ -143,8 +142,19 @@ def _settings(config: Config, capital: int) -> Settings:
     return settings
 
 
+def settings_of_day(
+    config: Config, start: dict[str, Any], mode: str, *, generated: bool = False
+) -> Settings:
+    """What a day's engine takes, by the configuration and what the day was started with.
+
+    Raises:
+        ConfigError: it cannot be traded with.
+    """
+    return _slippage(config, _settings(config, start["capital"]), start, mode, generated)
+
+
 def _slippage(
-    config: Config, settings: Settings, start: dict[str, Any], mode: str, market: Market
+    config: Config, settings: Settings, start: dict[str, Any], mode: str, generated: bool
 ) -> Settings:
     """A measured slippage is looked up once a day: a restart goes on with the same.
 
@@ -162,7 +172,7 @@ def _slippage(
         settings = with_measured(
             settings,
             config.strategy.underlying,
-            generated=market.generated,
+            generated=generated,
             ticks=True,
             store=SlippageStore(config.folders.slippage),
         )
@@ -173,16 +183,25 @@ def _slippage(
 # ---- the journal of the day ----------------------------------------------------------------------
 
 
-def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
-    """SHA-256 of everything that decisions depend on: only the same goes on with a journal."""
+def contract_words(contract: "Contract") -> list[Any]:
+    """What decisions depend on of a contract."""
+    return [contract.segment, contract.security_id, contract.lot, contract.tick]
+
+
+def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
+    """SHA-256 of everything that decisions depend on: only the same goes on with a journal.
+
+    Args:
+        contract: see `contract_words`.
+    """
     plain = config.as_dict()
-    parts: dict[str, Any] = {name: plain[name] for name in DECIDING if name in plain}
+    parts: dict[str, Any] = {name: plain[name] for name in DECIDING}
     parts["risk"] = {key: told for key, told in plain["risk"].items() if key not in NOT_DECIDING}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    parts |= {"contract": [contract.segment, contract.security_id, contract.lot, contract.tick]}
+    parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 
 
@@ -193,7 +212,7 @@ def _journal(
     folder = config.folders.journal
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{market.day:%Y%m%d}-{config.engine.run}-{mode}.dfj"
-    digest = deciding_digest(config, mode, contract)
+    digest = deciding_digest(config, mode, contract_words(contract))
     old: list[tuple[int, bytes]] = []
     sync = config.engine.journal_sync
     if path.exists() and path.stat().st_size:
@@ -212,7 +231,10 @@ def _journal(
         run=config.engine.run,
         config_digest=digest,
         created_ns=market.wall_ns,
-        text=json.dumps({"mode": mode, "config": config.as_dict()}, default=str),
+        text=json.dumps(
+            {"mode": mode, "config": config.as_dict(), "contract": contract_words(contract)},
+            default=str,
+        ),
     )
     return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
 
@@ -225,21 +247,30 @@ def _started(
     Raises:
         BadData: what an earlier day left is damaged.
     """
-    for kind, payload in old:
-        if kind == Kind.START:
-            found: dict[str, Any] = json.loads(payload)
-            return {"grace_ns": GRACE_NS, "carried": None} | found
+    found = begun_with(old)
+    if found is not None:
+        return found
     begun = config.simulation.capital.paise if capital is None else capital
     guards = config.settings(begun).guards
     carried = None
     if guards.any_on:
-        left = carried_over(config.folders.journal, config.engine.run, mode, market.day)
-        carried = opening(guards, left, market.day)
+        from dhanfast.app.live_settle import left_over
+
+        carried = opening(guards, left_over(config, mode, market.day), market.day)
     return {
         "capital": begun,
         "grace_ns": round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
         "carried": carried,
     }
+
+
+def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
+    """What a journal says its day was started with; None: it has not begun."""
+    for kind, payload in records:
+        if kind == Kind.START:
+            found: dict[str, Any] = json.loads(payload)
+            return {"grace_ns": GRACE_NS, "carried": None} | found
+    return None
 
 
 def _notes(old: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
@@ -305,10 +336,16 @@ def _recover(
 # ---- the parts ----------------------------------------------------------------------------------
 
 
-def _run(
+def run_of(
     config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
     start: dict[str, Any], *, vix: int | None,
 ) -> LiveRun:  # fmt: skip
+    """One day's run, before its first input or the repeating of its journal.
+
+    Args:
+        courier: of real orders; None: they are simulated. start: what the day was started with.
+        vix: the feed's number of India VIX.
+    """
     strategy = config.strategy
 
     def remote(gate: Gate) -> Remote:

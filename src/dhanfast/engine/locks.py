@@ -7,9 +7,10 @@ What outlasts a day (a lock of several days, a run of losses, closes of India VI
     2  the file JOURNAL/<run>-<mode>.locks.json, replaced as a whole
 
 A day begins with the newest of both (`carried_over`), and its journal's START record holds what it
-began with: a restart of the day repeats the journal from there and asks no file. So a process may
-be killed between any two of these steps: the day itself is repeated from its inputs, and the next
-day finds the NOTE where the file is older. A lock is lost with the journal and the file together.
+began with: a restart of the day repeats the journal from there and asks no file. A process may be
+killed between any two of these steps: the next day finds the NOTE where the file is older, and
+where inputs stand behind the NOTE the day is repeated (`app.live_settle`). A lock is lost with the
+journal and the file together.
 """
 
 import asyncio
@@ -172,7 +173,8 @@ def carried_over(folder: Path, run: str, mode: str, day: dt.date) -> Carried | N
             noted = carried_in(records, of, path.name)
     if noted is None or kept is None:
         return noted or kept
-    return noted if (noted.day, noted.at_ns) > (kept.day, kept.at_ns) else kept
+    # Of the same change the journal is asked: it knows whether anything came after it.
+    return noted if (noted.day, noted.at_ns) >= (kept.day, kept.at_ns) else kept
 
 
 def last_journal(folder: Path, run: str, mode: str, day: dt.date) -> tuple[Path, dt.date] | None:
