@@ -326,6 +326,13 @@ def test_no_entries_just_before_the_square_off(before: int, want: str) -> None:
         )
 
 
+@pytest.mark.parametrize(("age", "want"), [(5 * 10**9, "NONE"), (5 * 10**9 + 1, "GUARD_STALE")])
+def test_no_entries_on_data_that_is_old(age: int, want: str) -> None:
+    _, gate = began(stale_ns=5 * 10**9)
+    assert ask(gate, now=MONDAY + MINUTE, data_ns=MONDAY + MINUTE - age) == want
+    assert ask(gate, now=MONDAY + MINUTE) == "NONE"
+
+
 def test_vix_history_is_known_no_earlier_than_it_was() -> None:
     """The value of a minute counts from the next minute on, and not one event earlier."""
     times = np.array([MONDAY + MINUTE, MONDAY + 2 * MINUTE], np.int64)

@@ -47,6 +47,7 @@ class Gate:
         margin_free: int = 0,
         now_ns: int = 0,
         session: Any = None,
+        data_ns: int = 0,
     ) -> Approved: ...
     def check_many(
         self,

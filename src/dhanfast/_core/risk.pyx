@@ -258,7 +258,8 @@ cdef class Gate:
         self.day_locked = False
 
     def check(self, order: object, *, position: int = 0, pending: int = 0, mark: int = 0,
-              day_pnl: int = 0, margin_free: int = 0, now_ns: int = 0, session: object = None):
+              day_pnl: int = 0, margin_free: int = 0, now_ns: int = 0, session: object = None,
+              data_ns: int = 0):
         """Pass one order or say why not.
 
         Args:
@@ -270,6 +271,7 @@ cdef class Gate:
             margin_free: what an entry may use.
             now_ns: time of the decision.
             session: a SESSION_DTYPE record or mapping; None: any quantity on any paisa.
+            data_ns: when the last market data came, for guards; 0 = now.
 
         Units:
             paise, units, UTC ns.
@@ -286,6 +288,8 @@ cdef class Gate:
                                           SESSION_DTYPE, "session").view(np.uint8)
         cdef RiskView view = RiskView(position, pending, mark, day_pnl, margin_free, now_ns)
         cdef Approved approved = Approved.__new__(Approved, _MINT)
+        if self.guards is not None:
+            self.guards.state.data_ns = data_ns or now_ns
         cdef RejectReason verdict = self.approve(
             <const Order *>&raw[0], &view, <const Session *>&day[0], &approved.value)
         if verdict != RejectReason.NONE:
@@ -300,7 +304,7 @@ cdef class Gate:
                    day_pnl: int = 0, margin_free: int = 0, session: object = None):
         """Verdicts on many orders against one view of the world, in one native loop.
 
-        Each order is judged at its own `created_ns`. For benches, tests and what-if questions: the
+        Each order is judged at its own `created_ns`, on market data of then. For benches, tests and what-if questions: the
         approvals themselves are discarded.
 
         Args:
@@ -328,6 +332,8 @@ cdef class Gate:
         with nogil:
             for at in range(count):
                 view.now_ns = order[at].created_ns
+                if self.guards is not None:
+                    self.guards.state.data_ns = view.now_ns
                 out[at] = <uint8_t>self.approve(&order[at], &view, <const Session *>&day[0],
                                                 &approved)
         return verdicts

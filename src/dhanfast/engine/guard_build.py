@@ -1,6 +1,6 @@
 """Guards as an engine takes them: from settings, with India VIX from recorded bars."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ DAY_NS: Final = 86_400 * 10**9
 _IST_NS: Final = 19_800 * 10**9
 
 Vix = tuple[NDArray[np.int64], NDArray[np.int64]]
+Line = tuple[int, str]
 
 
 def guards_of(
@@ -34,6 +35,18 @@ def guards_of(
     if not settings.any_on:
         return None
     return Guards(vix=vix, carried=carried, **settings.rules())
+
+
+def recorded_guards(settings: GuardSettings) -> tuple[Guards | None, tuple[str, ...]]:
+    """The guards of a run over recorded data, and what a reader must know of the VIX they see.
+
+    Raises:
+        ConfigError, BadData, UsageError: see `recorded_vix`.
+    """
+    bars = recorded_vix(settings)
+    if bars is None:
+        return guards_of(settings), ()
+    return guards_of(settings, vix=vix_values(bars)), (vix_note(bars),)
 
 
 def recorded_vix(settings: GuardSettings) -> BarSet | None:
@@ -79,3 +92,8 @@ def vix_note(bars: BarSet) -> str:
         f"Guards saw India VIX of {bars.first:%Y-%m-%d} to {bars.last:%Y-%m-%d}, {bars.timeframe}, "
         f"{seen}: {source}."
     )
+
+
+def in_order(*logs: Sequence[Line]) -> tuple[Line, ...]:
+    """Lines (UTC ns, text) of several logs by their time."""
+    return tuple(sorted((line for log in logs for line in log), key=lambda line: line[0]))

@@ -21,11 +21,11 @@ from dhanfast._core.live.loop import Command, LiveLoop
 from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import TickRun
 from dhanfast.errors import BadData, UsageError
 from dhanfast.reports.result import RunResult
-from dhanfast.storage.bars import BarSet
 
 GRACE_NS: Final = 300_000_000
 
@@ -128,9 +128,9 @@ class LiveRun(TickRun):
         """Trades and orders that have ended, rows of the run log."""
         return self._live_engine.rows_so_far()
 
-    def _recorded_vix(self) -> BarSet | None:
-        """None: India VIX comes by the feed, and its history with the guards."""
-        return None
+    def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
+        """India VIX comes by the feed, and its history with guards that are handed in."""
+        return guards_of(self._settings.guards), ()
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:

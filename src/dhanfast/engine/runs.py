@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.engine.engine import Engine, Written
-from dhanfast.engine.guard_build import guards_of, recorded_vix, vix_note, vix_values
+from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
@@ -62,15 +62,13 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
-    settings = with_measured(
-        settings, signals.symbol, generated=signals.generated, ticks=False, store=slippages
-    )
+    settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     meets = _meets(detail, trade_data, start, end)
     _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
-    vix = recorded_vix(settings.guards)
+    guards, seen = recorded_guards(settings.guards)
     messages: list[tuple[int, str]] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(
@@ -80,10 +78,9 @@ def backtest(
         interval_ns=interval_ns,
         match_interval_ns=meets.interval_ns if meets else 0,
         bars=len((meets or signals).bars),
-        guards=guards_of(settings.guards, vix=None if vix is None else vix_values(vix)),
+        guards=guards,
     )
-    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
-    written = engine.finish()
+    written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(
         _result(found, settings, signals, meets, engine, written),
@@ -91,13 +88,15 @@ def backtest(
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=(
-            *_notes(signals, meets, trade_data is not None),
-            *measured_notes(settings, int(f"{signals.first:%Y%m%d}")),
-            *(() if vix is None else (vix_note(vix),)),
-        ),
-        log=tuple(sorted([*messages, *engine.guard_log()], key=lambda line: line[0])),
+        notes=_notes(signals, meets, settings, trade_data is not None) + seen,
+        log=in_order(messages, engine.guard_log()),
     )
+
+
+def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
+    """Run the engine from the first bar to the end."""
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
+    return engine.finish()
 
 
 def _result(
@@ -309,7 +308,9 @@ def _at_timeframe(
     return bars, outside
 
 
-def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tuple[str, ...]:
+def _notes(
+    signals: BarSet, meets: BarSet | None, settings: Settings, recorded_future: bool
+) -> tuple[str, ...]:
     notes = []
     if signals.generated or (meets is not None and meets.generated):
         notes.append(GENERATED)
@@ -318,6 +319,7 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     for bars in (signals, meets):
         if bars is not None and not bars.generated:
             notes += [f"{bars.symbol} {bars.timeframe}: {note}" for note in bars.notes]
+    notes += measured_notes(settings, int(f"{signals.first:%Y%m%d}"))
     notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 

@@ -13,7 +13,7 @@ from dhanfast._core.guards import Guards
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
-from dhanfast.engine.guard_build import guards_of, recorded_vix, vix_note, vix_values
+from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
 from dhanfast.engine.runs import GENERATED, IST, MODELLED, config_of, sessions_between
@@ -21,7 +21,7 @@ from dhanfast.engine.settings import Settings, checked, duration_ns, timeframe_t
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
 from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
-from dhanfast.storage.bars import BarSet, Source
+from dhanfast.storage.bars import Source
 from dhanfast.storage.slippage import SlippageStore
 from dhanfast.strategies.plugins import find_strategy
 
@@ -127,8 +127,7 @@ class TickRun:
         self._symbol, self._kind, self._generated = symbol, kind, generated
         self._sources, self._given_notes = tuple(sources), tuple(notes)
         self._each_bar = equity_each_bar
-        self._guards = guards
-        self._vix = None if guards is not None else self._recorded_vix()
+        self._guards, self._seen = (guards, ()) if guards is not None else self._own_guards()
         self._messages: list[tuple[int, str]] = []
         self._runner = self._found.runner(
             lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
@@ -194,19 +193,16 @@ class TickRun:
             until_ns=until_ns,
             more_sessions=self._more,
             broker_of=self._broker_of(),
-            guards=self._guards
-            or guards_of(
-                self._settings.guards, vix=None if self._vix is None else vix_values(self._vix)
-            ),
+            guards=self._guards,
         )
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         """What executes the orders; None simulates an exchange."""
         return None
 
-    def _recorded_vix(self) -> BarSet | None:
-        """India VIX for guards that ask for it."""
-        return recorded_vix(self._settings.guards)
+    def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
+        """Guards of the settings, and what a reader must know of what they see."""
+        return recorded_guards(self._settings.guards)
 
     def _more(self, at_ns: int) -> tuple[NDArray[Any], int]:
         """All sessions to the end of the month of `at_ns`, and the time they are known until."""
@@ -265,7 +261,7 @@ class TickRun:
             digest=digest.hexdigest(),
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
-            log=tuple(sorted([*self._messages, *engine.guard_log()], key=lambda line: line[0])),
+            log=in_order(self._messages, engine.guard_log()),
         )
 
     def _data(self, count: int) -> dict[str, Any]:
@@ -290,7 +286,7 @@ class TickRun:
         notes += [MODELLED] if self._kind == "IDX" else []
         notes += self._given_notes
         first, last = (_date(int(bar["start_ns"])) for bar in (self._edges[0], self._edges[-1]))
-        notes += [] if self._vix is None else [vix_note(self._vix)]
+        notes += self._seen
         notes += measured_notes(self._settings, int(f"{first:%Y%m%d}"), quoted=quoted)
         return (*notes, *session_notes(self._symbol, "FUT", first, last))
 
