@@ -131,7 +131,8 @@ def test_a_lock_outlives_kills_and_the_day(
     vix = [int(tick["price"]) for tick in ticks if tick["instrument"] == 1]
     assert len(vix) > 20 and 1_000 < min(vix) <= max(vix) < 2_000, "the day's India VIX"
 
-    with exchange("--seed", "6", "--date", FOLLOWING, "--start", "09:12", "--speed", "60x") as next_:
+    words = ("--seed", "6", "--date", FOLLOWING, "--start", "09:12", "--speed", "60x")
+    with exchange(*words) as next_:
         after = Trader(trader.folder, next_, **sets)
         with after.running() as fourth:
             status = fourth.until(lambda status: status["orders_refused"] >= 1)

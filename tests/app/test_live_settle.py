@@ -1,4 +1,4 @@
-"""A day that a kill -9 ended between a lock and its note: the next day repeats it from its inputs."""
+"""A day that a kill -9 ended between a lock and its note is repeated from its inputs."""
 
 import datetime as dt
 import json

@@ -294,7 +294,8 @@ def test_a_day_leaves_its_locks_in_a_file(tmp_path: Path) -> None:
     stage.play(act)
     left = stage.lock_file.read()
     assert left is not None and left.day == DAY and left.whole
-    assert left.state == json.loads(json.dumps(stage.run.guards.carry()))  # type: ignore[union-attr]
+    assert stage.run.guards is not None
+    assert left.state == json.loads(json.dumps(stage.run.guards.carry()))
     following = Guards(trades_max=1, carried=left.state)
     following.start_day(20261123, 100, at("09:15") + 3 * 86_400 * SECOND)
     assert [lock.name for lock in following.locks()] == ["operator"]
