@@ -21,7 +21,6 @@ from dhanfast.app.config_fields import (
     Feed,
     Log,
     Risk,
-    Section,
     Simulation,
     Strategy,
     Tree,
@@ -38,6 +37,7 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Written
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
