@@ -287,8 +287,8 @@ class Stage:
         self.lock_file = LockFile(folder, "main", "paper")
         if guards is not None:
             self.engine.keeper = LockKeeper(
-                guards, DAY, self.lock_file, now_ns=self.clock.now_ns, note=self.engine.note,
-                tell=self.run.tell, aside=at_once,
+                guards, DAY, self.lock_file, now_ns=self.clock.now_ns,
+                note=self.engine.note_if_room, tell=self.run.tell, aside=at_once,
             )  # fmt: skip
 
     # ---- the world ------------------------------------------------------------------------------

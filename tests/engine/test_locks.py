@@ -118,6 +118,7 @@ def test_an_alert_is_told_before_the_lock(tmp_path: Path) -> None:
         fall[0] = 3_300
         await stage.wait(10)
         assert names(stage) == ["drawdown"] and stage.position, "exits are the trader's own"
+        assert keeper.alerts == [], "the lock says it now"
 
     stage.play(act)
     assert [note["guard"] for note in notes_of(stage.path, "guard")][:2] == ["alert", "lock"]
@@ -383,3 +384,22 @@ def test_a_day_begins_with_the_history_of_vix(tmp_path: Path) -> None:
 
 def test_every_lock_has_a_name_to_unlock() -> None:
     assert {kind.name.lower() for kind in GuardKind} >= {"operator", "day_loss", "drawdown"}
+
+
+def test_a_disk_that_refuses_the_file_is_told_of_and_tried_again(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {}, guards=Guards(trades_max=1))
+    place = stage.lock_file.path
+
+    async def act() -> None:
+        place.mkdir()  # a folder where the file should be
+        await stage.engine.command("lock")
+        await stage.wait(2)
+        assert any("locks are in the journal alone" in note for note in stage.engine.notes)
+        assert notes_of(stage.path, "carry")
+        place.rmdir()
+        await stage.wait(2)
+        left = stage.lock_file.read()
+        assert left is not None and left.state["locked"] == 1
+        assert stage.engine.notes == []
+
+    stage.play(act)

@@ -420,7 +420,7 @@ def _engine(
         keeper = LockKeeper(
             run.guards, market.day,
             LockFile(config.folders.journal, config.engine.run, mode),
-            now_ns=clock.now_ns, note=lambda **words: engine.note(**words), tell=run.tell,
+            now_ns=clock.now_ns, note=lambda **words: engine.note_if_room(**words), tell=run.tell,
         )  # fmt: skip
     plan = LivePlan(
         heartbeat_s=config.engine.heartbeat.seconds,

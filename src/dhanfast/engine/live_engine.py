@@ -13,6 +13,7 @@ An end is an orderly one whatever ends it: entries stop, what is open is closed,
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Coroutine, Sequence
@@ -30,7 +31,6 @@ from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 FEED_LOOK_S: Final = 1.0
-SAVE_S: Final = 1.0  # locks that changed are in their file within this time
 LOOK_AGAIN_S: Final = 1.0  # after a comparison that did not end in agreement
 LOGIN_AGAIN_S: Final = 30.0  # without a login: 1, 2, 4 ... s, at most this
 UNANSWERED_AFTER: Final = 3  # comparisons in a row that failed, until entries wait for it
@@ -197,7 +197,7 @@ class LiveEngine:
             if self.account is not None:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
             if self.keeper is not None:
-                tasks.append(group.create_task(self._until_failed(self._keep_locks(self.keeper))))
+                tasks.append(group.create_task(self._until_failed(self.keeper.keep(self))))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
@@ -278,16 +278,6 @@ class LiveEngine:
             if away and UPDATES not in self.holds:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
-
-    async def _keep_locks(self, keeper: LockKeeper) -> None:
-        """The file of locks follows the journal; the disk is waited for elsewhere."""
-        while True:
-            await self.clock.sleep(SAVE_S)
-            if keeper.unsaved:
-                try:
-                    await keeper.save_aside()
-                except DhanfastError as error:
-                    self.remark(f"locks are in the journal alone: {error}")
 
     async def _end_locks(self, keeper: LockKeeper) -> None:
         self._look_at_guards()
@@ -387,6 +377,12 @@ class LiveEngine:
             self.run.journal.append_record(Kind.NOTE, told, self.clock.now_ns(), vital=True)
         except JournalFailed as error:
             self._fail(error)
+
+    def note_if_room(self, **words: Any) -> None:
+        """As `note`, but of what exits need no room is taken; what is full is told elsewhere."""
+        told = json.dumps(words, sort_keys=True).encode()
+        with contextlib.suppress(JournalFailed):
+            self.run.journal.append_record(Kind.NOTE, told, self.clock.now_ns())
 
     def remark(self, words: str, before: str = "") -> None:
         """Somebody should look at this, instead of at earlier words; nothing: not any more."""

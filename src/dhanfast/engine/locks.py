@@ -28,6 +28,7 @@ from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast.clock import Clock
 from dhanfast.engine.guard_build import guards_of, recorded_vix, vix_values
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import duration_ns
@@ -40,6 +41,7 @@ from dhanfast.strategies.params import unknown
 VERSION: Final = 1
 NEXT_SESSION: Final = 2**63 - 2  # as an end of a lock: the next trading day
 UNTIL_UNLOCK: Final = 2**63 - 1
+SAVE_S: Final = 1.0  # what changed is in the file within this time
 INPUTS: Final = (Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND)
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 _LOG: Final = logging.getLogger("dhanfast.guards")
@@ -62,6 +64,16 @@ class Locked(Protocol):
 
     def carry(self) -> dict[str, Any]:
         """What outlasts the day, plain data."""
+        ...
+
+
+class Watched(Protocol):
+    """The engine, as far as the file of locks is its business."""
+
+    clock: Clock
+
+    def remark(self, words: str, before: str = "") -> None:
+        """Tell somebody."""
         ...
 
 
@@ -227,8 +239,6 @@ class LockKeeper:
         guards: of the gate. day: the market's. file: where it is kept; None: in the journal only.
         now_ns: the machine's time, UTC ns. note: writes a NOTE record. tell: takes lines of the
             day's result, (market's time, text). aside: does what waits for the disk elsewhere.
-    Attributes:
-        alerts: words of the alerts that stand, oldest first.
     """
 
     def __init__(
@@ -248,10 +258,9 @@ class LockKeeper:
         self._passed = self._held = 0
         self._unsaved: tuple[int, dict[str, Any]] | None = None
         self._state: dict[str, Any] | None = None
-        self.alerts: list[str] = []
+        self._alerts: dict[str, str] = {}  # words by guard
         for event in guards.events():  # of before a restart: the journal has them
-            if event.what == "alert":
-                self.alerts.append(event.text)
+            self._remember(event)
 
     def look(self, passed: int, held: int) -> None:
         """Tell what is new; cheap when nothing is.
@@ -283,12 +292,23 @@ class LockKeeper:
         say("%s", event.text)
         if event.what != "veto":
             self._line(event.time_ns, f"guards: {event.text}")
-        if event.what == "alert":
-            self.alerts.append(event.text)
+        self._remember(event)
         self._note(
             guard=event.what, name=event.name, text=event.text, time_ns=event.time_ns,
             until_ns=event.until_ns,
         )  # fmt: skip
+
+    def _remember(self, event: Any) -> None:
+        """An alert stands until its guard locks, or is unlocked."""
+        if event.what == "alert":
+            self._alerts[event.name] = event.text
+        elif event.what != "veto":
+            self._alerts.pop(event.name, None)
+
+    @property
+    def alerts(self) -> list[str]:
+        """Words of the alerts that stand, oldest first."""
+        return list(self._alerts.values())
 
     def _keep(self, *, always: bool = False) -> None:
         state = self.guards.carry()
@@ -336,18 +356,19 @@ class LockKeeper:
                 self._unsaved = self._unsaved or unsaved
                 raise
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether the file is older than the journal."""
-        return self._unsaved is not None
-
-    async def save_aside(self) -> None:
-        """As `save`, while the engine goes on.
-
-        Raises:
-            DhanfastError: see `save`.
-        """
-        await self._aside(self.save)
+    async def keep(self, engine: Watched) -> None:
+        """The file follows the journal, and the disk is waited for elsewhere; until cancelled."""
+        said = ""
+        while True:
+            await engine.clock.sleep(SAVE_S)
+            if self._unsaved is None:
+                continue
+            before, said = said, ""
+            try:
+                await self._aside(self.save)
+            except DhanfastError as error:
+                said = f"locks are in the journal alone: {error}"
+            engine.remark(said, before)
 
     def end(self) -> None:
         """The day's service is over.
