@@ -117,10 +117,11 @@ class Model:
         if fall >= limit:
             self.lock(name, now, NEXT_SESSION, fall, limit)
             self.wish_flat |= bool(self.rule(flat))
-        elif self.rule("alert_e4") and name not in self.alerted:
-            if Fraction(fall) >= Fraction(limit * self.rule("alert_e4"), 10_000):
-                self.alerted.add(name)
-                self.alerts += 1
+            return
+        near = Fraction(limit * self.rule("alert_e4"), 10_000)
+        if near and name not in self.alerted and fall >= near:
+            self.alerted.add(name)
+            self.alerts += 1
 
     # ---- trades -------------------------------------------------------------------------------
 

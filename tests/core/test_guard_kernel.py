@@ -1,4 +1,4 @@
-"""Guards inside the kernel: on bars, on ticks in one pass and one by one, and closing what is open."""
+"""Guards inside the kernel: on bars, on ticks in one pass and one by one, and closing positions."""
 
 from itertools import pairwise
 from typing import Any
@@ -62,9 +62,7 @@ tight = st.fixed_dictionaries(
 def test_ticks_in_one_pass_are_guarded_as_one_by_one(
     seed: int, count: int, rules: dict[str, int], cuts: list[int]
 ) -> None:
-    assert told(seed, count, rules, cuts, singly=False) == told(
-        seed, count, rules, [], singly=True
-    )
+    assert told(seed, count, rules, cuts, singly=False) == told(seed, count, rules, [], singly=True)
 
 
 prices = st.lists(st.integers(-60, 60), min_size=40, max_size=120)
@@ -109,8 +107,10 @@ def test_each_refused_entry_of_a_run_is_one_that_the_model_refuses(
         if kind == 2:
             model.enter(now)
         elif kind == 1:
-            charges = sum(int(row[name]) for name in
-                          ("brokerage", "exchange", "sebi", "ipft", "stamp", "stt", "gst"))
+            charges = sum(
+                int(row[name])
+                for name in ("brokerage", "exchange", "sebi", "ipft", "stamp", "stt", "gst")
+            )
             net = int(row["gross"]) - (charges + 500_000) // 1_000_000
             stopped = int(row["exit_reason"]) == int(Reason.STOP_LOSS)
             model.close_trade(now, net, int(row["side"]), stopped)
@@ -156,7 +156,7 @@ def test_a_stop_is_kept_and_an_exit_leaves_under_every_lock() -> None:
     assert stand.kernel.position == 0
     stand.tick(9_985, qty=500, wish=("long", 1.0, 0.0))
     assert stand.kernel.gate.verdicts["GUARD_LOCKED"] == 1
-    trades, orders = stand.finish()
+    _, orders = stand.finish()
     assert RejectReason(int(orders["refused"][-1])) is RejectReason.GUARD_LOCKED
 
 

@@ -227,9 +227,7 @@ def test_between_the_lines_nothing_changes(rules: dict[str, int], marks: list[in
 # ---- each rule at its edge -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("equity", "want"), [(95_000_001, "NONE"), (95_000_000, "GUARD_DRAWDOWN")]
-)
+@pytest.mark.parametrize(("equity", "want"), [(95_000_001, "NONE"), (95_000_000, "GUARD_DRAWDOWN")])
 def test_drawdown_locks_at_its_limit(equity: int, want: str) -> None:
     guards, gate = began(drawdown_e4=500)
     guards.mark(MONDAY + MINUTE, equity)
@@ -457,27 +455,27 @@ def test_events_that_nobody_takes_are_counted() -> None:
     ("rules", "does", "name", "text"),
     [
         ({"day_loss": 500_000}, lambda g: g.mark(MONDAY, CAPITAL - 500_000), "day_loss",
-         "loss 5,000.00 from the equity 1,000,000.00 is at or over the limit 5,000.00: entries wait "
-         "for the next session or `dhanfast unlock day_loss`"),
+         "loss 5,000.00 from the equity 1,000,000.00 is at or over the limit 5,000.00: entries "
+         "wait for the next session or `dhanfast unlock day_loss`"),
         ({"trades_max": 1}, lambda g: g.enter(MONDAY), "max_trades",
-         "1 positions opened today, the limit is 1: entries wait for the next session or `dhanfast "
+         "1 position opened today, the limit is 1: entries wait for the next session or `dhanfast "
          "unlock max_trades`"),
         ({"losses_max": 1, "losses_pause": MINUTE}, lambda g: g.close_trade(MONDAY, -5, 1, False),
          "consecutive_losses",
-         "1 losing trades in a row, the limit is 1: entries wait until 2022-01-03 09:16:00 IST or "
+         "1 losing trade in a row, the limit is 1: entries wait until 2022-01-03 09:16:00 IST or "
          "`dhanfast unlock consecutive_losses`"),
         ({"stops_limit": 1, "stops_lookback": HOUR, "stops_pause": -1, "stops_per_side": 1},
          lambda g: g.close_trade(MONDAY, -5, 1, True), "stoploss_long",
-         "1 stops of long positions within 1h, the limit is 1: entries wait for the next session or "
-         "`dhanfast unlock stoploss_long`"),
+         "1 stop of long positions within 1h, the limit is 1: entries wait for the next session "
+         "or `dhanfast unlock stoploss_long`"),
         ({"low_limit": 1, "low_lookback": HOUR, "low_pause": -1},
          lambda g: g.close_trade(MONDAY, -12_345, 1, True), "low_profit",
-         "1 trades of the window brought -123.45, less than 0.00: entries wait for the next session "
-         "or `dhanfast unlock low_profit`"),
+         "the window's 1 trade brought -123.45, less than 0.00: entries wait for the next "
+         "session or `dhanfast unlock low_profit`"),
         ({"fall_allowed": 100, "fall_lookback": HOUR, "fall_pause": -1},
          lambda g: g.close_trade(MONDAY, -250, 1, True), "max_drawdown",
-         "results of the window's 1 trades fell by 2.50, the limit is 1.00: entries wait for the "
-         "next session or `dhanfast unlock max_drawdown`"),
+         "the results of the window's 1 trade fell by 2.50, the limit is 1.00: entries wait for "
+         "the next session or `dhanfast unlock max_drawdown`"),
         ({}, lambda g: g.lock("operator", now_ns=MONDAY), "operator",
          "operator locked by command: entries wait for `dhanfast unlock operator`"),
     ],
@@ -539,7 +537,7 @@ def test_what_is_carried_is_checked(change: dict[str, Any], words: str) -> None:
 
 def test_other_refusals() -> None:
     guards = Guards(instruments=2)
-    with pytest.raises(UsageError, match="instrument must be in 0..1, was 2"):
+    with pytest.raises(UsageError, match=r"instrument must be in 0\.\.1, was 2"):
         guards.describe(2, 0, 0, 1)
     with pytest.raises(UsageError, match="2 instruments, but the portfolio has 1"):
         guards.attach(Portfolio(1, 1))

@@ -67,6 +67,10 @@ def _percent(part: int, whole: int) -> str:
     return f"{_short(100 * part / whole)} %" if whole > 0 else "all"
 
 
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def until_text(until_ns: int, name: str) -> str:
     """What entries wait for."""
     if until_ns == NEXT_SESSION:
@@ -101,18 +105,19 @@ def found(name: str, value: int, limit: int, part_of: int, *, over: bool = True)
         "operator": "locked by the operator",
         "profit_lock": f"profit of the day {rupees(value)} is at or under its floor "
         f"{rupees(limit)}",
-        "max_trades": f"{value} positions opened today, the limit is {limit}",
-        "consecutive_losses": f"{value} losing trades in a row, the limit is {limit}",
+        "max_trades": f"{_some(value, 'position')} opened today, the limit is {limit}",
+        "consecutive_losses": f"{_some(value, 'losing trade')} in a row, the limit is {limit}",
         "cooldown_period": f"a position was closed with {rupees(value)}",
-        "low_profit": f"{part_of} trades of the window brought {rupees(value)}, less than "
+        "low_profit": f"the window's {_some(part_of, 'trade')} brought {rupees(value)}, less than "
         f"{rupees(limit)}",
-        "max_drawdown": f"results of the window's {part_of} trades fell by {rupees(value)}, the "
-        f"limit is {rupees(limit)}",
+        "max_drawdown": f"the results of the window's {_some(part_of, 'trade')} fell by "
+        f"{rupees(value)}, the limit is {rupees(limit)}",
     }
     if name in texts:
         return texts[name]
     side = {"stoploss_long": " of long positions", "stoploss_short": " of short positions"}
-    return f"{value} stops{side.get(name, '')} within {length(part_of)}, the limit is {limit}"
+    stops = _some(value, "stop")
+    return f"{stops}{side.get(name, '')} within {length(part_of)}, the limit is {limit}"
 
 
 def told(what: str, name: str, value: int, limit: int, part_of: int, until_ns: int) -> str:

@@ -78,15 +78,15 @@ cdef struct GuardRules:
     int64_t fall_limit       # trades in the window at least
     int64_t fall_lookback
     int64_t fall_pause
-    int64_t underlying_paise # sum of |units| * mark over an underlying's instruments
+    int64_t underlying_paise  # sum of |units| * mark over an underlying's instruments
     int64_t underlying_lots
     int64_t expiry_paise     # the same over one of its expiries
     int64_t expiry_lots
-    int64_t correlated_paise # |sum over instruments of correlation * signed units * mark|
+    int64_t correlated_paise  # |sum over instruments of correlation * signed units * mark|
     VixRules vix
     int64_t stale_ns         # oldest last tick at a decision
     int64_t expiry_day_off   # 1: no entries on the day a contract ends
-    int64_t expiry_day_until # ns of the day, IST: no entries at or after it on that day
+    int64_t expiry_day_until  # ns of the day, IST: no entries at or after it on that day
     int64_t before_flat      # ns before the square-off time
 
 
@@ -125,7 +125,7 @@ cdef struct GuardState:
     int64_t trades           # opened today, or since max_trades was unlocked
     int64_t streak           # losses in a row
     int64_t alerted          # bits by GuardKind
-    int64_t forgotten[KINDS] # trades that closed up to here do not count for it
+    int64_t forgotten[KINDS]  # trades that closed up to here do not count for it
     int64_t wish_flat        # 1: a rule asks to close what is open
     uint32_t locked          # bits by GuardKind
 

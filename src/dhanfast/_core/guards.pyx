@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MAX, uint64_t
 from libc.stdlib cimport calloc, free
 
 from dhanfast._core.guardlocks cimport (
-    EVENTS_KEPT, KINDS, VETOES_KEPT, GuardKind, GuardLock, GuardNews, GuardNote, GuardRules, GuardState,
+    EVENTS_KEPT, KINDS, VETOES_KEPT, GuardKind, GuardLock, GuardNews, GuardNote, GuardRules,
 )
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.tradebook cimport units
@@ -158,23 +158,23 @@ cdef class Guards(GuardLocks):
     cdef RejectReason _volatility(self, ns_t now_ns) noexcept nogil:
         cdef const VixRules *rules = &self.rules.vix
         cdef const VixState *state = &self.vix_state
-        cdef RejectReason why = RejectReason.GUARD_VIX
+        cdef RejectReason vix = RejectReason.GUARD_VIX
         self._catch_up(now_ns)
         if state.value == 0 or (rules.vix_age and now_ns - state.value_ns > rules.vix_age):
-            return self._veto(why, now_ns, 0, state.value, state.value_ns, VixBand.UNKNOWN)
+            return self._veto(vix, now_ns, 0, state.value, state.value_ns, VixBand.UNKNOWN)
         if state.bands & VixBand.HIGH:
-            return self._veto(why, now_ns, 0, state.value, rules.vix_high_leave, VixBand.HIGH)
+            return self._veto(vix, now_ns, 0, state.value, rules.vix_high_leave, VixBand.HIGH)
         if state.bands & VixBand.LOW:
-            return self._veto(why, now_ns, 0, state.value, rules.vix_low_leave, VixBand.LOW)
+            return self._veto(vix, now_ns, 0, state.value, rules.vix_low_leave, VixBand.LOW)
         if rules.rank_high_e4 == 0 and rules.rank_low_e4 == 0:
             return RejectReason.NONE
         if state.rank_e4 < 0:
-            return self._veto(why, now_ns, 0, state.value, state.value_ns, VixBand.UNKNOWN)
+            return self._veto(vix, now_ns, 0, state.value, state.value_ns, VixBand.UNKNOWN)
         if state.bands & VixBand.RANK_HIGH:
-            return self._veto(why, now_ns, 0, state.rank_e4, rules.rank_high_leave_e4,
+            return self._veto(vix, now_ns, 0, state.rank_e4, rules.rank_high_leave_e4,
                               VixBand.RANK_HIGH)
         if state.bands & VixBand.RANK_LOW:
-            return self._veto(why, now_ns, 0, state.rank_e4, rules.rank_low_leave_e4,
+            return self._veto(vix, now_ns, 0, state.rank_e4, rules.rank_low_leave_e4,
                               VixBand.RANK_LOW)
         return RejectReason.NONE
 

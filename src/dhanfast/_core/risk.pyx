@@ -304,8 +304,8 @@ cdef class Gate:
                    day_pnl: int = 0, margin_free: int = 0, session: object = None):
         """Verdicts on many orders against one view of the world, in one native loop.
 
-        Each order is judged at its own `created_ns`, on market data of then. For benches, tests and what-if questions: the
-        approvals themselves are discarded.
+        Each order is judged at its own `created_ns`, on market data of then. For benches,
+        tests and what-if questions: the approvals themselves are discarded.
 
         Args:
             orders: ORDER_DTYPE[n], C-contiguous; the rest as in `check`.

@@ -91,7 +91,8 @@ cdef inline void vix_bands(const VixRules *rules, VixState *state) noexcept nogi
                             state.rank_e4 > rules.rank_low_leave_e4)
 
 
-cdef inline void vix_add_close(const VixRules *rules, VixState *state, int64_t close) noexcept nogil:
+cdef inline void vix_add_close(const VixRules *rules, VixState *state,
+                               int64_t close) noexcept nogil:
     cdef size_t most = <size_t>rules.rank_days
     cdef size_t kept, at = 0
     if most == 0:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables
-from dhanfast.app.config_section import Section
+from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
     Duration,
