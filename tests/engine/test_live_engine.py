@@ -11,15 +11,14 @@ from dhanfast.engine.live_engine import (
     DIFFERS,
     FEED,
     LOGIN,
-    ODD_WORDS,
     OPERATOR,
     PANIC,
     RECONCILE,
     UNANSWERED,
     UPDATES,
-    USUAL,
     LivePlan,
 )  # fmt: skip
+from dhanfast.engine.odd_events import ODD_WORDS, USUAL
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated, StrategyError
 from tests.core.live.plain_broker import Held, PlainBroker
 from tests.engine.live_stage import MINUTE, PRICE, Stage, commands_of, holds_of

@@ -197,6 +197,20 @@ class Risk(Section, frozen=True):
     flat_by: A[
         TimeOrNone, Meta(description="Positions are closed at this time; none carries them.")
     ] = TimeOrNone("15:15")  # fmt: skip
+    broker_loss_exit: A[
+        Amount,
+        Meta(description="Live: the broker itself closes everything at this loss of the day."),
+    ] = Amount("0")
+    broker_profit_exit: A[
+        Amount, Meta(description="Live: the same at this profit of the day.")
+    ] = Amount("0")  # fmt: skip
+    broker_exit_kill: A[
+        bool, Meta(description="The broker then bars the account for the rest of the day.")
+    ] = False
+    without_broker_exit: A[
+        Literal["hold", "trade"],
+        Meta(description="While the broker's exit is wanted and not set: no entries, or trade on."),
+    ] = "hold"
     guards: A[
         GuardTables, Meta(description="Rules that keep entries out for a while.")
     ] = GuardTables()  # fmt: skip

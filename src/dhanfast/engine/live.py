@@ -60,6 +60,7 @@ class LiveRun(TickRun):
         generated: the market is generated.
         notes: what a reader of the result must know.
         guards: of the gate, with what earlier days left; None makes those of the settings.
+        vix: the feed's number of India VIX, whose ticks the guards see; None: it has none.
     Raises:
         As `TickRun`; UsageError: remote_of without courier, or the other way round.
         BadData: the journal is of another day.
@@ -85,6 +86,7 @@ class LiveRun(TickRun):
         generated: bool = False,
         notes: tuple[str, ...] = (),
         guards: Guards | None = None,
+        vix: int | None = None,
     ) -> None:
         super().__init__(
             strategy,
@@ -116,6 +118,8 @@ class LiveRun(TickRun):
             courier=courier,
             grace_ns=grace_ns,
             sync_each=sync_each,
+            guards=self._live_engine.guards,
+            vix=vix,
         )
         if courier is not None:
             courier.on_answer = self.loop.use_answer
@@ -139,6 +143,19 @@ class LiveRun(TickRun):
             return self.remote
 
         return broker
+
+    @property
+    def guards(self) -> Guards | None:
+        """The rules that keep entries out for a while; None: there are none."""
+        return self._live_engine.guards
+
+    def tell(self, at_ns: int, text: str) -> None:
+        """A line of the result's log.
+
+        Args:
+            at_ns: the market's time, UTC ns.
+        """
+        self._messages.append((at_ns, text))
 
     @property
     def kernel(self) -> Any:

@@ -106,9 +106,12 @@ class LiveView:
             reconciled_ago_s=(now_ns - engine.reconciled_ns) // 10**9
             if engine.reconciled_ns
             else -1,
+            belt="" if engine.belt is None else engine.belt.text,
             journal=str(live.journal.path),
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
+            locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
+            alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
@@ -170,6 +173,11 @@ class LiveView:
             )
             lines.append(msgspec.to_builtins(line))
         return lines
+
+    def locks(self) -> list[dict[str, Any]]:
+        """`LockLine`s as plain data."""
+        keeper = self.engine.keeper
+        return [] if keeper is None else [msgspec.to_builtins(one) for one in keeper.lines()]
 
     def positions(self) -> list[dict[str, Any]]:
         """`PositionLine` as plain data; empty before the first trade."""
