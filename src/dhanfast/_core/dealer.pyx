@@ -3,8 +3,13 @@
 from libc.math cimport INFINITY, NAN, llrint
 from libc.string cimport memset
 
-from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.portfolio cimport bill_fill, bill_total, portfolio_equity
 from dhanfast._core.risk cimport RiskView
+from dhanfast._core.sizing cimport SizeMethod, size_entry, size_trade
+from dhanfast._core.stops cimport (
+    session_open, stop_tighter, stops_best, stops_cost, stops_known, stops_level, stops_open,
+    stops_set, stops_step, stops_touched,
+)
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
 from dhanfast._core.types cimport (
@@ -33,6 +38,7 @@ cdef class Dealer:
         portfolio: the books. log: where trades, orders and equity are written.
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
+            signals_unsized: sizing left no lot. stops_moved: by a trail or to cost.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
             work for it, 0 = none. stop_price, target_price: what they are at, paise, 0 = none.
@@ -85,9 +91,23 @@ cdef class Dealer:
                     int reason) noexcept nogil:
         cdef int64_t qty = self.lots * self.session.lot
         cdef uint64_t order_id
+        cdef paise_t mark = self.portfolio.positions[0].mark
+        cdef paise_t equity
+        if self.stop_rules.sets or self.stop_rules.moves:
+            self.entry_atr = self.atr.value
+            stops_set(&self.stop_rules, 0.01 * mark, self.entry_atr, &stop, &target)
+            if not stops_known(&self.stop_rules, 0.01 * mark, self.entry_atr):
+                stop = NAN
         if not (0.0 <= stop < INFINITY and 0.0 <= target < INFINITY):
             self.signals_unready += 1      # never in without the stop that was asked for
             return
+        if self.size_rules.active:
+            equity = portfolio_equity(self.portfolio)
+            qty = size_entry(&self.size_rules, &self.size_state, &self.gate.limits, side, stop,
+                             mark, self.session, equity, equity - self.portfolio.margin_used())
+            if qty == 0:
+                self.signals_unsized += 1
+                return
         self.stop_points, self.target_points = stop, target
         order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
         if order_id:
@@ -131,6 +151,9 @@ cdef class Dealer:
         cdef int64_t qty = units(self.position)
         cdef int side = Side.SELL if self.position > 0 else Side.BUY
         if self.stop_price:
+            if self.stop_id == 0 and self.stop_rules.moves:      # a new order: it may move again
+                self.stop_price = stop_tighter(-side, self.stop_price, self.stop_state.local)
+                self.stop_state.local = self.stop_state.changes = 0
             if self.stop_id:
                 self.resize(self.stop_id, 0, self.stop_price, now_ns)
             else:
@@ -144,6 +167,86 @@ cdef class Dealer:
                 self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
                                            OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
                                            self.group, now_ns)
+
+    # ---- a stop that moves, a position that is old --------------------------------------------
+
+    cdef void watch_price(self, paise_t low, paise_t high, paise_t last, ns_t now_ns,
+                          ns_t at_ns) noexcept nogil:
+        """The market was between these prices: leave when it has touched the stop that is watched
+        here, else move the stop where it should be by now. `at_ns`: when orders can be sent."""
+        cdef StopState *state = &self.stop_state
+        cdef paise_t price
+        cdef bint touched = stops_touched(state, low, high)
+        stops_best(state, low, high)
+        if self.leaving or self.exit_id:
+            return
+        if not session_open(self.session, at_ns + self.broker.rules.latency_ns):
+            return                     # an order would find the exchange closed
+        if touched:
+            self.leave(Reason.STOP_LOSS, 0, at_ns)
+            self.settle()
+            return
+        price = stops_step(&self.stop_rules, state,
+                           stop_tighter(state.side, self.stop_price, state.local), last, now_ns,
+                           self.session.tick)
+        if price:
+            self.move_stop(price, now_ns, at_ns)
+            self.settle()
+
+    cdef void move_stop(self, paise_t price, ns_t now_ns, ns_t at_ns) noexcept nogil:
+        """At the exchange while its order may be changed, then here."""
+        cdef Working *order
+        cdef Status taken
+        self.stop_state.next_ns = now_ns + self.stop_rules.every_ns
+        self.stops_moved += 1
+        if not self.stop_rules.rest or (
+                self.stop_id and self.stop_state.changes >= self.stop_rules.changes_max):
+            self.stop_state.local = price
+            return
+        self.stop_price = price
+        if self.stop_id == 0:
+            self.protect(at_ns)
+            return
+        order = &self.working[self.find(self.stop_id)]
+        taken = self.broker.modify(self.stop_id, 0, price, 0, at_ns)
+        if taken != Status.OK:
+            self.status = taken
+            return
+        order.row.trigger = price
+        order.unanswered += 1
+        self.stop_state.changes += 1
+
+    cdef bint is_time_over(self, ns_t now_ns) noexcept nogil:
+        cdef const StopRules *rules = &self.stop_rules
+        return ((rules.bars_max and self.trade.bars >= rules.bars_max)
+                or (rules.time_max_ns and now_ns - self.trade.entry_ns >= rules.time_max_ns))
+
+    cdef paise_t result_at(self, paise_t price) noexcept nogil:
+        """The open trade's result before charges if what is left were closed at a price."""
+        return self.trade.side * (self.trade.exit_value + price * units(self.position)
+                                  - self.trade.entry_value)
+
+    cdef void time_stop(self, ns_t now_ns) noexcept nogil:
+        """Leave a position that has been held for long enough."""
+        if self.position == 0 or self.leaving or self.exit_id or not self.is_time_over(now_ns):
+            return
+        if self.stop_rules.only_losing and self.result_at(self.portfolio.positions[0].mark) > 0:
+            return
+        if session_open(self.session, now_ns + self.broker.rules.latency_ns):
+            self.leave(Reason.TIME_STOP, 0, now_ns)
+            self.settle()
+
+    cdef paise_t cost_price(self) noexcept nogil:
+        """Where move-to-cost puts the stop: what the entry has paid, and what both sides cost."""
+        cdef Trade *trade = &self.trade
+        cdef Bill bill
+        cdef int64_t charges = 0
+        if self.stop_rules.cost_charges:
+            bill_fill(&self.portfolio.rates[0], -trade.side, trade.entry_value, 0, &bill)
+            charges = (bill_total(&bill) + trade.brokerage + trade.exchange + trade.sebi
+                       + trade.ipft + trade.stamp + trade.stt + trade.gst)
+        return stops_cost(&self.stop_state, trade.entry_value, trade.qty, charges,
+                          self.session.tick)
 
     cdef void resize(self, uint64_t order_id, paise_t price, paise_t trigger,
                      ns_t now_ns) noexcept nogil:
@@ -318,6 +421,8 @@ cdef class Dealer:
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
         trade_charge(trade, bill)
+        if self.stop_rules.cost_at.unit:
+            self.stop_state.cost = self.cost_price()
         self.position += report.side * report.qty
         self.entering -= report.side * report.qty
         self.view.position = self.position
@@ -341,7 +446,15 @@ cdef class Dealer:
         if self.target_points > 0:
             distance = max(llrint(self.target_points * 100.0), tick)
             self.target_price = price_on_tick(report.price + report.side * distance, tick)
+        if self.stop_rules.watched:
+            stops_open(&self.stop_rules, &self.stop_state, report.side, report.price,
+                       self.entry_atr, tick)
+            # A trail that begins at once may be nearer than the first stop, or all there is.
+            self.stop_price = stop_tighter(report.side, self.stop_price,
+                                           stops_level(&self.stop_state, tick))
         trade.stop, trade.target = self.stop_price, self.target_price
+        if not self.stop_rules.rest:
+            self.stop_state.local, self.stop_price = self.stop_price, 0
 
     cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
         cdef Trade *trade = &self.trade
@@ -359,7 +472,12 @@ cdef class Dealer:
             return
         trade.gross = trade.side * (trade.exit_value - trade.entry_value)
         self.log.add_trade(trade)
+        if self.size_rules.method == SizeMethod.KELLY:
+            size_trade(&self.size_state, (trade.gross - 1e-6 * (
+                trade.brokerage + trade.exchange + trade.sebi + trade.ipft + trade.stamp
+                + trade.stt + trade.gst)) / trade.qty)
         trade.qty = 0
+        self.stop_state.local = 0
         self.stop_price = self.target_price = 0
         self.view.entry_price, self.view.bars_held = NAN, 0
         if self.entry_id == self.group and self.entering != 0:

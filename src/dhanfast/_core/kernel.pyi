@@ -7,6 +7,8 @@ from dhanfast._core.dealer import Dealer
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
+from dhanfast._core.sizing import Sizing
+from dhanfast._core.stops import Stops
 from dhanfast._core.strategy import NativeStrategy
 
 @final
@@ -32,6 +34,8 @@ class Kernel(Dealer):
         slippage: int = 0,
         slippage_ticks: int = 0,
         equity_each_bar: bool = True,
+        sizing: Sizing | None = None,
+        stops: Stops | None = None,
     ) -> Self: ...
     def extend(self, sessions: NDArray[Any]) -> None: ...
     def run(self, bars: NDArray[Any]) -> bool: ...
@@ -39,3 +43,8 @@ class Kernel(Dealer):
     def end_day(self) -> None: ...
     @property
     def equity(self) -> int: ...
+    @property
+    def stop_local(self) -> int: ...
+    def size_explained(self) -> dict[str, Any]: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...

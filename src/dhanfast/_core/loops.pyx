@@ -5,8 +5,9 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
 from dhanfast._core.kernel cimport CHUNK, Selection
+from dhanfast._core.stops cimport stop_tighter, stops_best, stops_quiet
 from dhanfast._core.strategy cimport Action, Signal
-from dhanfast._core.tradebook cimport bar_end
+from dhanfast._core.tradebook cimport bar_end, units
 from dhanfast._core.types cimport Session, paise_t
 
 import numpy as np
@@ -167,13 +168,17 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
 cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noexcept nogil:
     """The first time that a tick must be looked at alone; 0 = the next one must."""
     cdef ns_t until = state.bar.start_ns + <ns_t>state.span
-    cdef ns_t square_off
+    cdef ns_t square_off, over_ns
     if state.span == 0 or loop.singly or kernel.strategy.wants_ticks:
         return 0
     if kernel.position != 0 or kernel.entering != 0:
         square_off = kernel.session.square_off_ns
         if kernel.leaving and kernel.exit_id == 0:
             return 0
+        if kernel.stop_rules.time_max_ns and kernel.position != 0:
+            over_ns = kernel.trade.entry_ns + kernel.stop_rules.time_max_ns
+            if loop.last_ns < over_ns:
+                until = min(until, over_ns)
         if square_off:
             if loop.last_ns >= square_off:
                 return 0
@@ -181,13 +186,38 @@ cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noex
     return until
 
 
+cdef void _quiet_stops(TickLoop loop, Kernel kernel, ns_t *until, paise_t *floor,
+                       paise_t *ceiling) noexcept nogil:
+    """Narrow a quiet run to where no stop moves or is touched, and no time runs out."""
+    cdef paise_t paid
+    cdef int64_t held
+    if kernel.stop_rules.watched:
+        stops_quiet(&kernel.stop_rules, &kernel.stop_state,
+                    stop_tighter(kernel.stop_state.side, kernel.stop_price,
+                                 kernel.stop_state.local),
+                    kernel.session.tick, loop.last_ns, until, floor, ceiling)
+    if not kernel.stop_rules.timed or not kernel.is_time_over(loop.last_ns):
+        return
+    if not kernel.stop_rules.only_losing or kernel.leaving:
+        until[0] = 0
+        return
+    # Held for long enough, and kept while it has a profit: the prices at which it has none.
+    held = units(kernel.position)
+    paid = kernel.trade.entry_value - kernel.trade.exit_value
+    if kernel.trade.side > 0:
+        floor[0] = max(floor[0], paid // held if paid > 0 else 0)
+    else:
+        ceiling[0] = min(ceiling[0], (paid + held - 1) // held if paid > 0 else 0)
+
+
 cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick *ticks,
                        size_t n) noexcept nogil:
     """How many leading ticks are quiet; they are marked and merged. Prices live in registers."""
     cdef ns_t start = state.bar.start_ns
     cdef ns_t until = _quiet_until(loop, kernel, state)
-    cdef uint64_t span = <uint64_t>(until - start)
+    cdef uint64_t span
     cdef paise_t floor = 0, quote_floor = INT64_MIN, ceiling = INT64_MAX
+    cdef paise_t quote_ceiling = INT64_MAX
     cdef paise_t low = INT64_MAX, high = 0
     cdef uint64_t seen = state.volume_seen
     cdef uint64_t back = 0, late = 0
@@ -201,7 +231,12 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     if kernel.broker.live:
         if not kernel.broker.calm(&floor, &ceiling):
             return 0
-        quote_floor = floor
+        quote_floor, quote_ceiling = floor, ceiling
+    if kernel.position != 0 and (kernel.stop_rules.watched or kernel.stop_rules.timed):
+        _quiet_stops(loop, kernel, &until, &floor, &ceiling)
+        if until <= start:
+            return 0
+    span = <uint64_t>(until - start)
     while i < n:
         tick = &ticks[i]
         if (<uint64_t>(tick.exch_ns - start) >= span or tick.price <= floor
@@ -209,7 +244,7 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
             break
         if tick.bid | tick.ask:
             if (tick.bid <= quote_floor or tick.ask <= quote_floor
-                    or tick.bid >= ceiling or tick.ask >= ceiling):
+                    or tick.bid >= quote_ceiling or tick.ask >= quote_ceiling):
                 break
             quote = tick
         low = tick.price if tick.price < low else low
@@ -232,6 +267,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     loop.ticks_late += late
     loop.last_ns = kernel.last_ns = newest
     kernel.mark_price(low, high, tick.price)
+    if kernel.stop_rules.watched and kernel.position != 0:
+        stops_best(&kernel.stop_state, low, high)
     kernel.last_bar.close = tick.price
     _show(loop, tick, quote)
     return i
@@ -287,6 +324,10 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if tick.price > 0:                   # 3 mark
         kernel.mark_price(tick.price, tick.price, tick.price)
         kernel.last_bar.close = tick.price
+        if kernel.stop_rules.watched and kernel.position != 0:
+            # Nobody decides before the tick has arrived.
+            kernel.watch_price(tick.price, tick.price, tick.price, now_ns,
+                               max(now_ns, tick.recv_ns))
     kernel.time_rules(now_ns)
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
@@ -349,6 +390,9 @@ cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil:
     if (kernel.position != 0 or kernel.entering != 0) and kernel.session.square_off_ns:
         if kernel.session.square_off_ns > loop.last_ns:
             due_ns = min(due_ns, kernel.session.square_off_ns)
+    if kernel.stop_rules.time_max_ns and kernel.position != 0:
+        if kernel.trade.entry_ns + kernel.stop_rules.time_max_ns > loop.last_ns:
+            due_ns = min(due_ns, kernel.trade.entry_ns + kernel.stop_rules.time_max_ns)
     if kernel.leaving and kernel.position != 0 and kernel.exit_id == 0:
         due_ns = min(due_ns, loop.last_ns + 100_000_000)     # its exit was refused: again
     return due_ns

@@ -37,6 +37,7 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_risk import sizing_settings, stop_settings
 from dhanfast.app.config_values import Written
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
@@ -209,6 +210,8 @@ class Config:
                 orders_per_s_max=risk.orders_per_second,
                 margin_check=risk.margin_check,
             ),
+            sizing=sizing_settings(risk.sizing),
+            stops=stop_settings(risk.stops),
         )
         return checked(made)
 

@@ -19,6 +19,8 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, OutOfCalendar
 
 
@@ -104,7 +106,11 @@ class Engine:
             slippage_ticks=settings.slippage.ticks,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
+            sizing=settings.sizing.native(settings.lots, interval_ns),
+            stops=settings.stops.native(),
         )
+        self._sizes = settings.sizing != SizingSettings()
+        self._stops = settings.stops != StopSettings()
         self.kernel_ns = 0
         self._sessions, self._interval_ns = sessions, interval_ns
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
@@ -221,6 +227,11 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self._sizes:
+            found["signals_without_size"] = kernel.signals_unsized
+            found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
+        if self._stops:
+            found["stops_moved"] = kernel.stops_moved
         if self._ticks is not None:
             found |= {
                 "ticks": self._ticks.ticks_seen,

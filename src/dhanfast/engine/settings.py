@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
@@ -140,6 +142,7 @@ class Settings:
         closed at this time; None carries them over night. on_opposite: keep, close or reverse.
         limit_through: a limit order fills only when the price trades through it.
         protection_e4: how far from the market a market order may fill, 1e-4.
+        sizing: what an entry's size follows from. stops: rules of stops and targets.
     """
 
     capital: int = 100_000_000
@@ -155,9 +158,14 @@ class Settings:
     limit_through: bool = False
     protection_e4: int = 500
     risk: RiskSettings = field(default_factory=RiskSettings)
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    stops: StopSettings = field(default_factory=StopSettings)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, in a fixed order."""
+        """JSON-able, in a fixed order; what is not in use is left out."""
+        used = {
+            name: getattr(self, name) for name, usual in _UNUSED if getattr(self, name) != usual
+        }
         return {
             "capital_paise": self.capital,
             "lots": self.lots,
@@ -176,9 +184,11 @@ class Settings:
             "limit_through": self.limit_through,
             "protection_e4": self.protection_e4,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
+            **{name: each.as_dict() for name, each in used.items()},
         }
 
 
+_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()))
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -240,4 +250,6 @@ def checked(settings: Settings) -> Settings:
         )
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
+    settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
+    settings.stops.native()
     return settings
