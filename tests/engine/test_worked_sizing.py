@@ -74,7 +74,8 @@ def example_bars() -> list[tuple[int, int, int, int]]:
     found = re.findall(r"^\| (\d) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \|", text,
                        flags=re.M)  # fmt: skip
     assert [int(row[0]) for row in found] == list(range(1, 10))
-    return [tuple(round(100 * float(cell)) for cell in row[1:]) for row in found]  # type: ignore[misc]
+    paise = [[round(100 * float(cell)) for cell in row[1:]] for row in found]
+    return [(row[0], row[1], row[2], row[3]) for row in paise]
 
 
 def example_stops(tmp_path: Path) -> StopSettings:
@@ -98,7 +99,7 @@ def test_the_day_of_stops(tmp_path: Path) -> None:
         kernel = make(Wisher(wishes), sessions(1, 375), interval_ns=minute,
                       stops=example_stops(tmp_path).native())  # fmt: skip
         made = bars_of(bars[:count], 375)
-        made["start_ns"] = OPEN + minute * (made["start_ns"] - OPEN) // 60_000_000_000
+        made["start_ns"] = OPEN + 5 * (made["start_ns"] - OPEN)
         assert kernel.run(made.view("u1"))
         if count < 9:
             assert kernel.stop_price == want[f"after bar {count}"]

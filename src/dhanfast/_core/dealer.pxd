@@ -73,7 +73,7 @@ cdef class Dealer:
     cdef SizeState size_state
     cdef StopRules stop_rules
     cdef StopState stop_state        # of the open position
-    cdef AtrState atr                # of the signal bars, rupees; only when a stop rule counts in it
+    cdef AtrState atr                # of the signal bars, rupees; when a stop rule counts in it
     cdef double entry_atr            # when the entry on its way was decided
     cdef int32_t on_opposite         # Opposite
     cdef uint8_t in_parts            # orders may fill in parts (ticks)

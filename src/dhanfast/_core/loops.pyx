@@ -186,7 +186,7 @@ cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noex
     return until
 
 
-cdef void _quiet_stops(TickLoop loop, Kernel kernel, ns_t *until, paise_t *floor,
+cdef ns_t _quiet_stops(TickLoop loop, Kernel kernel, ns_t until, paise_t *floor,
                        paise_t *ceiling) noexcept nogil:
     """Narrow a quiet run to where no stop moves or is touched, and no time runs out."""
     cdef paise_t paid
@@ -195,12 +195,11 @@ cdef void _quiet_stops(TickLoop loop, Kernel kernel, ns_t *until, paise_t *floor
         stops_quiet(&kernel.stop_rules, &kernel.stop_state,
                     stop_tighter(kernel.stop_state.side, kernel.stop_price,
                                  kernel.stop_state.local),
-                    kernel.session.tick, loop.last_ns, until, floor, ceiling)
+                    kernel.session.tick, loop.last_ns, &until, floor, ceiling)
     if not kernel.stop_rules.timed or not kernel.is_time_over(loop.last_ns):
-        return
+        return until
     if not kernel.stop_rules.only_losing or kernel.leaving:
-        until[0] = 0
-        return
+        return 0
     # Held for long enough, and kept while it has a profit: the prices at which it has none.
     held = units(kernel.position)
     paid = kernel.trade.entry_value - kernel.trade.exit_value
@@ -208,6 +207,7 @@ cdef void _quiet_stops(TickLoop loop, Kernel kernel, ns_t *until, paise_t *floor
         floor[0] = max(floor[0], paid // held if paid > 0 else 0)
     else:
         ceiling[0] = min(ceiling[0], (paid + held - 1) // held if paid > 0 else 0)
+    return until
 
 
 cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick *ticks,
@@ -216,8 +216,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     cdef ns_t start = state.bar.start_ns
     cdef ns_t until = _quiet_until(loop, kernel, state)
     cdef uint64_t span
-    cdef paise_t floor = 0, quote_floor = INT64_MIN, ceiling = INT64_MAX
-    cdef paise_t quote_ceiling = INT64_MAX
+    cdef paise_t floor = 0, ceiling = INT64_MAX
+    cdef paise_t quote_floor = INT64_MIN, quote_ceiling = INT64_MAX
     cdef paise_t low = INT64_MAX, high = 0
     cdef uint64_t seen = state.volume_seen
     cdef uint64_t back = 0, late = 0
@@ -233,10 +233,8 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
             return 0
         quote_floor, quote_ceiling = floor, ceiling
     if kernel.position != 0 and (kernel.stop_rules.watched or kernel.stop_rules.timed):
-        _quiet_stops(loop, kernel, &until, &floor, &ceiling)
-        if until <= start:
-            return 0
-    span = <uint64_t>(until - start)
+        until = _quiet_stops(loop, kernel, until, &floor, &ceiling)
+    span = <uint64_t>max(until - start, <ns_t>0)
     while i < n:
         tick = &ticks[i]
         if (<uint64_t>(tick.exch_ns - start) >= span or tick.price <= floor

@@ -172,8 +172,8 @@ class Sizing(Section, frozen=True):
         Amount, Meta(description="risk: what the stop may lose; a percentage is of equity.")
     ] = Amount("0")
     kelly_fraction: A[
-        float, Meta(description="kelly: part of the shrunk Kelly fraction.", gt=0, le=1)
-    ] = 0.5
+        Percent, Meta(description="kelly: part of the shrunk Kelly fraction that is used.")
+    ] = Percent("50%")
     kelly_cap: A[Percent, Meta(description="kelly: most of equity at stake in one trade.")] = (
         Percent("2%")
     )

@@ -32,7 +32,7 @@ def sizing_settings(told: Sizing) -> SizingSettings:
         method=told.method,
         risk=told.risk.paise_of(0) if told.risk.rupees else 0,
         risk_e6=told.risk.share_e6,
-        kelly_fraction=told.kelly_fraction,
+        kelly_fraction=told.kelly_fraction.e4 / 10_000,
         kelly_cap_e6=told.kelly_cap.e4 * 100,
         kelly_trades_min=told.kelly_trades_min,
         kelly_fall_back=told.kelly_fall_back == "lots",
