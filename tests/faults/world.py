@@ -232,8 +232,13 @@ class World:
             journal=journal,
             instrument=1,
             first_ns=int(self.ticks["recv_ns"][0]),
-            settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk,
-                              stops=self.stops),
+            settings=Settings(
+                capital=10**12,
+                lots=plan.lots,
+                on_opposite=plan.opposite,
+                risk=risk,
+                stops=self.stops,
+            ),
             interval="5s",
             remote_of=lambda gate: Remote(
                 gate, modifies_max=plan.modifies_max, **self.remote_rules

@@ -108,9 +108,8 @@ class Engine:
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
-        self._settings = settings
         self.kernel_ns = 0
-        self._sessions, self._interval_ns = sessions, interval_ns
+        self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
