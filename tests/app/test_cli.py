@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, messages, files, and never a traceback."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import io
 import json
@@ -133,7 +134,7 @@ def test_every_option_of_backtest_reaches_the_run(say: Say, market: Path) -> Non
         *("--slippage", "3bps", "--latency", "250ms", "--seed", "4"),
         *("--entry-from", "09:45", "--last-entry", "14:00", "--square-off", "14:30"),
         *("--on-opposite", "reverse", "--limit-through", "--set", "ema=12"),
-        *("--set", "rsi_long=55", "--set", "risk.loss_day_max=9000000"),
+        *("--set", "rsi_long=55", "--set", "risk.day_loss=90000"),
         *("--set", "risk.margin_check=false"),
     )
     expected = backtest(
@@ -160,6 +161,75 @@ def test_every_option_of_backtest_reaches_the_run(say: Say, market: Path) -> Non
     )
     assert said.code == 0 and strict_json(said.out)["digest"] == expected.digest
     assert len(expected.trades) > 0
+
+
+FILE = """
+version = 2
+[risk]
+day_loss = "2%"
+entry_from = "09:45"
+[simulation]
+capital = "2000000"
+slippage = "3bps"
+latency = "250ms"
+[[strategy]]
+name = "mine"
+use = "momentum"
+timeframe = "5m"
+lots = 2
+on_opposite = "reverse"
+params = { ema = 12 }
+"""
+
+
+def test_a_file_says_what_the_options_do_not(
+    say: Say, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.toml").write_text(FILE)
+    settings = Settings(
+        capital=200_000_000, lots=2, timeframe_ns=300_000_000_000, slippage=Slippage(rate_e6=300),
+        latency_ns=250_000_000, entry_from=dt.time(9, 45), on_opposite="reverse",
+        risk=RiskSettings(loss_day_max=4_000_000),
+    )  # fmt: skip
+    words = ("backtest", "--data", "bars.parquet", "--json", "-c", "mine.toml")
+
+    def same(expected: Settings, ema: int, *more: str) -> None:
+        figures = strict_json(say(*words, *more).out)
+        result = backtest("momentum", market, params={"ema": ema}, settings=expected)
+        assert figures["digest"] == result.digest and len(result.trades) > 0
+        assert figures["config"]["risk"]["loss_day_max"] == expected.risk.loss_day_max
+
+    same(settings, 12)
+    same(settings, 12, "-s", "mine")
+    same(dataclasses.replace(settings, lots=1), 9, "--lots", "1", "--set", "ema=9")
+    half = RiskSettings(loss_day_max=2_000_000)
+    same(dataclasses.replace(settings, capital=100_000_000, risk=half), 12, "--capital", "1000000")
+    monkeypatch.setenv("DHANFAST__STRATEGY__LOTS", "1")
+    same(dataclasses.replace(settings, lots=1), 12)
+
+
+def test_of_a_files_strategy_another_one_takes_nothing(say: Say, market: Path) -> None:
+    Path("mine.toml").write_text(FILE)
+    figures = strict_json(
+        say("backtest", "--data", "bars.parquet", "--json", "-c", "mine.toml", "-s", "v1").out
+    )
+    settings = Settings(
+        capital=200_000_000, slippage=Slippage(rate_e6=300), latency_ns=250_000_000,
+        entry_from=dt.time(9, 45), risk=RiskSettings(loss_day_max=4_000_000),
+    )  # fmt: skip
+    assert figures["digest"] == backtest("v1", market, settings=settings).digest
+
+
+def test_without_a_file_nothing_that_lies_about_changes_a_run(
+    say: Say, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's own config.toml and variables are for trading."""
+    Path("home").mkdir()
+    Path("home/config.toml").write_text(FILE)
+    monkeypatch.setenv("DHANFAST_HOME", "home")
+    monkeypatch.setenv("DHANFAST__RISK__DAY_LOSS", "1")
+    figures = strict_json(say("backtest", "-s", "momentum", "--data", "bars.parquet", "--json").out)
+    assert figures["digest"] == backtest("momentum", market).digest
 
 
 def test_trade_data_changes_the_fills(say: Say) -> None:
@@ -305,10 +375,12 @@ REFUSED: list[tuple[str, int, str]] = [
     ("--set ema=1000", 2, "parameter ema must be in 2..200, was 1000"),
     ("--set macd_fast=50", 2, "macd: fast must be below slow, was 50 and 26"),
     ("--set risk.qty_maks=1", 3, "did you mean qty_max?"),
-    ("--set risk.qty_max=few", 3, "risk.qty_max must be a whole number, was 'few'"),
-    ("--set risk.qty_max=-1", 3, "risk.qty_max must be 0 (off) or more"),
-    ("--set risk.qty_max=9999999999999999999999", 3, "risk.qty_max must be in 0.."),
-    ("--set risk.margin_check=maybe", 3, "risk.margin_check must be true or false"),
+    ("--set risk.qty_max=few", 3, "risk.qty_max: must be of type int"),
+    ("--set risk.qty_max=-1", 3, "risk.qty_max: must be a whole number >= 0"),
+    ("--set risk.qty_max=9999999999999999999999", 3, "risk.qty_max: must be a whole number <="),
+    ("--set risk.margin_check=maybe", 3, "risk.margin_check: must be of type bool"),
+    ("--set risk.loss_day_max=5", 3, "no setting is called 'loss_day_max'"),
+    ("--set riks.day_loss=5", 3, "did you mean risk?"),
     ("--seed x", 2, "'x' is not a valid integer"),
     ("--slipage 1tick", 2, "Did you mean '--slippage'?"),
     ("extra", 2, "unexpected extra argument"),
@@ -385,8 +457,9 @@ def test_ctrl_c_is_130(say: Say) -> None:
         ("bactest", 2, "no command is called 'bactest'; did you mean backtest?"),
         ("sing", 2, "no command is called 'sing'"),
         ("--versoin", 2, "Did you mean '--version'?"),
-        ("backtest", 2, "Missing option '-s'"),
-        ("backtest -s momentum", 2, "Missing option '--data'"),
+        ("backtest", 2, "Missing option '--data'"),
+        ("backtest --data bars.parquet", 2, "no strategy: name one with -s"),
+        ("backtest -c absent.toml --data bars.parquet", 3, "absent.toml: cannot be read"),
         ("data lst", 2, "Did you mean 'list'?"),
         ("data import absent.csv", 2, "absent.csv: cannot be read"),
         ("generate", 2, "Missing argument 'SYMBOL'"),

@@ -60,8 +60,8 @@ def test_a_killed_engine_goes_on_where_it_was(
     trader = Trader(tmp_path / "home", told)
     with trader.running() as first:
         before = first.until(lambda status: status["held"])
-        assert before["mode"] == "paper" and before["feed"] == "connected"
-        assert before["broker"] == "simulated" and 0 <= before["feed_age_ms"] < 60_000
+        assert before["mode"] == "paper" and before["broker"] == "simulated"
+        first.until(lambda status: status["feed"] == "connected" and status["feed_age_ms"] >= 0)
         first.kill()
     records = examine(journal_of(trader.folder))
     assert records.whole and not records.closed
@@ -84,7 +84,8 @@ def test_a_killed_engine_goes_on_where_it_was(
         assert commanded(trader, monkeypatch, capsys, "pause")[0] == 0
         assert second.status()["state"] == "paused"
         code, done = commanded(trader, monkeypatch, capsys, "resume")
-        assert code == 0 and done["text"] == "entries are allowed again"
+        assert code == 0 and "operator" not in done["text"], "only the operator's hold is lifted"
+        second.until(lambda status: status["state"] == "trading")
         code, done = commanded(trader, monkeypatch, capsys, "flatten")
         assert (code, done["left"]) == (0, 0) and second.status()["held"] == 0
         assert second.status()["state"] == "paused" and second.status()["trades"] == 1
@@ -140,7 +141,8 @@ def test_panic_ends_the_day_also_after_a_restart(
     with trader.running() as second:
         second.until(lambda status: status["state"] == "closed" and status["feed_age_ms"] >= 0)
         code, done = commanded(trader, monkeypatch, capsys, "resume")
-        assert "still held: panic" in done["text"] and second.status()["held"] == 0
+        assert code == 0 and "still held: " in done["text"], "the feed may hold as well"
+        assert "panic: the day is over" in done["text"] and second.status()["held"] == 0
         assert second.interrupt() == 0
 
 
@@ -164,7 +166,8 @@ def test_real_orders_survive_a_kill(told: dict[str, Any], tmp_path: Path) -> Non
     live = ("--live", "--confirm-live", client)
     with trader.running(*live) as first:
         before = first.until(lambda status: status["held"] and status["orders_working"])
-        assert before["mode"] == "live" and before["broker"] == "connected"
+        assert before["mode"] == "live"
+        first.until(lambda status: status["broker"] == "connected")
         assert held(told) == before["held"]
         first.kill()
     entries = [one for one in books(told, "orders") if one["transactionType"] == "BUY"]

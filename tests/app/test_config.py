@@ -160,6 +160,8 @@ def test_user_folder_is_where_the_catalog_is(tmp_path: Path) -> None:
         ('[broker]\nexchange = "http://10.0.0.1:80"\n', "must be of the form http://127.0.0.1"),
         ('[broker]\nproduct = "CNC"\n', "broker.product: must be one of INTRADAY, MARGIN"),
         ('[feed]\ninstruments = ["NIFTY"]\n', "feed.instruments: must be of the form"),
+        ('[feed]\ninstruments = ["NSE_FNO:1"]\n', "only feed.ring publishes them"),
+        ('[feed]\nring = "../x"\n', "feed.ring: must be of the form"),
         ('preset = "moon"\n', "preset: must be one of scalper, momentum"),
         ("[risk\n", "standard input: is not TOML"),
         ("[[[[[\n", "standard input: is not TOML"),
@@ -190,7 +192,7 @@ def test_wrong_overrides_are_named(
 def test_overrides_are_text_of_their_fields_type(tmp_path: Path) -> None:
     env = {"DHANFAST__ENGINE__BUSY_POLL": "true", "DHANFAST__STRATEGY__PARAMS__EMA": "21",
            "DHANFAST__FEED__INSTRUMENTS": "NSE_FNO:1, BSE_FNO:2", "DHANFAST_HOME": "kept",
-           "OTHER": "1"}  # fmt: skip
+           "DHANFAST__FEED__RING": "live", "OTHER": "1"}  # fmt: skip
     config = load(tmp_path, WHOLE, "strategy.mine.lots=7", "engine.pin_core=-1", env=env)
     assert config.engine.busy_poll is True and config.engine.pin_core == -1
     assert config.feed.instruments == ("NSE_FNO:1", "BSE_FNO:2")

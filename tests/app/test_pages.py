@@ -1,7 +1,7 @@
 """The tutorial and the how-to pages do what they say: every command is run, in order.
 
-A Python block that begins with `# NAME.py` is a file. A `text` block after commands is what they
-print: each of its lines must be among theirs.
+A block that begins with `# NAME.py` or `# NAME.toml` is a file. A `text` block after commands is
+what they print: each of its lines must be among theirs.
 """
 
 import re
@@ -71,8 +71,8 @@ def test_every_command_of_the_page_works(
     (tmp_path / "old.csv").write_text(OLD_CSV)
     reader, printed = Reader(tmp_path, monkeypatch), ""
     for language, block in BLOCK.findall(page.read_text()):
-        name = re.match(r"# (\w+\.py)\n", block)
-        if language == "python" and name:
+        name = re.match(r"# (\w+\.(?:py|toml))\n", block)
+        if language in ("python", "toml") and name:
             (tmp_path / name[1]).write_text(block)
         elif language == "sh":
             printed = "".join(reader.command(line, capsys) for line in lines_of(block))

@@ -156,8 +156,8 @@ class Account:
 
     def __init__(self, stage: "Stage") -> None:
         self.stage = stage
-        self.stray = 0  # units that others hold, or have closed
-        self.price = 0
+        self.stray = 0  # units in the broker's list of positions that no trade explains
+        self.others: list[tuple[int, int, int, int]] = []  # trades: side, units, price, market ns
         self.error: DhanfastError | None = None
         self.kill_error: DhanfastError | None = None
         self.asked = 0
@@ -178,11 +178,22 @@ class Account:
 
     async def position(self) -> int:
         await self.stage.clock.sleep(0.01)
-        return self.stage.broker.position + self.stray
+        theirs = sum(side * units for side, units, _, _ in self.others)
+        return self.stage.broker.position + self.stray + theirs
+
+    def trade(self, side: int, units: int, price: int, *, ago_s: float = 0.0) -> None:
+        """Somebody else trades the contract in this account."""
+        market_ns = self.stage.run.loop.market_time(self.stage.clock.now_ns())
+        self.others.append((side, units, price, market_ns - int(ago_s * SECOND)))
 
     async def closed_elsewhere(self, side: int, since_ns: int) -> tuple[int, int]:
-        units = abs(self.stray) if self.price else 0
-        return units, units * self.price
+        await self.stage.clock.sleep(0.01)
+        found = [
+            (units, price)
+            for of, units, price, at_ns in self.others
+            if of == side and at_ns >= since_ns
+        ]
+        return sum(units for units, _ in found), sum(units * price for units, price in found)
 
     async def kill_switch(self, on: bool) -> str:
         if self.kill_error is not None:

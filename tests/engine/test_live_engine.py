@@ -9,6 +9,7 @@ from dhanfast._core.live.records import Seen
 from dhanfast.engine.live_engine import (
     DIFFERS,
     FEED,
+    LOGIN,
     OPERATOR,
     PANIC,
     RECONCILE,
@@ -251,7 +252,7 @@ def test_units_closed_elsewhere_are_booked_at_their_price(tmp_path: Path) -> Non
     async def act() -> None:
         await stage.until(lambda: stage.position == LOT, 90)
         await stage.wait(3)
-        stage.account.stray, stage.account.price = -LOT, PRICE + 2_000
+        stage.account.trade(-1, LOT, PRICE + 2_000)
         await stage.engine.reconcile()
         assert stage.position == LOT, "one look is not believed"
         await stage.engine.reconcile()
@@ -262,6 +263,51 @@ def test_units_closed_elsewhere_are_booked_at_their_price(tmp_path: Path) -> Non
     stage.play(act)
     (trade,) = stage.run.rows_so_far()[0]
     assert trade["exit_value"] == LOT * (PRICE + 2_000)
+
+
+@pytest.mark.parametrize(
+    ("trades", "stray"),
+    [([(1, LOT, 0)], -2 * LOT),  # bought, which closes no long position
+     ([(-1, LOT, 60)], 0),  # sold before the books last agreed
+     ([(-1, 2 * LOT, 0)], LOT),  # more than what is missing
+     ([(-1, LOT, 0), (-1, LOT, 0)], LOT)],
+)  # fmt: skip
+def test_trades_of_others_that_do_not_explain_the_difference_are_not_booked(
+    tmp_path: Path, trades: list[tuple[int, int, float]], stray: int
+) -> None:
+    stage = Stage(tmp_path, {1: "buy"}, live=True)
+
+    async def act() -> None:
+        await stage.until(lambda: stage.position == LOT, 90)
+        await stage.wait(3)
+        for side, units, ago_s in trades:
+            stage.account.trade(side, units, PRICE + 2_000, ago_s=ago_s)
+        stage.account.stray = stray
+        assert await stage.account.position() == 0
+        for _ in range(3):
+            assert not await stage.engine.reconcile()
+        assert stage.position == LOT and DIFFERS in stage.engine.holds
+        stage.account.others, stage.account.stray = [], 0
+
+    stage.play(act)
+
+
+def test_what_closed_a_short_position_elsewhere_was_bought(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {1: "sell"}, live=True)
+
+    async def act() -> None:
+        await stage.until(lambda: stage.position == -LOT, 90)
+        await stage.wait(3)
+        stage.account.trade(1, LOT - 10, PRICE - 1_000)
+        stage.account.trade(1, 10, PRICE - 2_000)
+        await stage.engine.reconcile()
+        await stage.engine.reconcile()
+        assert stage.position == 0
+
+    stage.play(act)
+    (trade,) = stage.run.rows_so_far()[0]
+    price = ((LOT - 10) * (PRICE - 1_000) + 10 * (PRICE - 2_000)) // LOT
+    assert trade["exit_value"] == LOT * price
 
 
 @pytest.mark.parametrize("stray", [LOT, -LOT, -2 * LOT])
@@ -317,16 +363,46 @@ def test_a_silent_broker_holds_entries_and_does_not_end_the_engine(tmp_path: Pat
     stage.play(act)
 
 
-def test_a_dead_token_ends_the_engine_with_its_exit_code(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, {}, live=True)
+def test_a_lost_login_holds_entries_lets_exits_try_and_ends_nothing(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {1: "buy", 3: "exit"}, live=True, plan=LivePlan(reconcile_s=5))
 
     async def act() -> None:
+        await stage.until(lambda: stage.position == LOT, 90)
         stage.account.error = NotAuthenticated("token refused")
-        await stage.wait(90)
-        assert stage.engine.stopping
+        await stage.until(lambda: LOGIN in stage.engine.holds, 10)
+        assert stage.engine.notes == ["no login at the broker: token refused"]
+        await stage.until(lambda: stage.position == 0, 180)  # the script's exit went its way
+        asked = stage.account.asked
+        await stage.wait(120)
+        assert 4 <= stage.account.asked - asked <= 5, "every 30 s by now"
+        assert not stage.engine.stopping and stage.run.loop.gate_state != 0
+        stage.account.error = NotAuthenticated("another token refused")
+        await stage.wait(40)
+        assert stage.engine.notes == ["no login at the broker: another token refused"]
+        stage.account.error = None  # somebody has logged in
+        await stage.until(lambda: not stage.engine.holds, 31)
+        assert stage.engine.notes == [] and stage.run.loop.gate_state == 0
 
-    with pytest.raises(NotAuthenticated, match="token refused"):
-        stage.play(act)
+    stage.play(act)
+    assert stage.position == stage.broker.position == 0
+
+
+def test_a_lost_login_is_asked_for_at_a_growing_distance(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {}, live=True, plan=LivePlan(reconcile_s=5))
+
+    async def act() -> None:
+        await stage.until(lambda: not stage.engine.holds, 10)
+        stage.account.error = NotAuthenticated("token refused")
+        await stage.until(lambda: LOGIN in stage.engine.holds, 10)
+        tries = []
+        for _ in range(6):
+            asked, began = stage.account.asked, stage.clock.now_ns()
+            await stage.until(lambda asked=asked: stage.account.asked > asked, 40)
+            tries.append(round((stage.clock.now_ns() - began) / 1e9))
+        assert tries == [1, 2, 4, 8, 16, 30]
+        stage.account.error = None
+
+    stage.play(act)
 
 
 def test_updates_that_are_away_hold_entries_and_quicken_the_comparison(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ KINDS = (  # what the table shows: title, and the counts it takes
     ("broker", ("http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset",
                 "reset-after", "slow", "partial", "limit met")),
     ("order updates", ("update-drop", "update-delay", "update-duplicate", "update-reorder")),
-    ("clock and token", ("clock-step", "token-expiry", "token renewed")),
+    ("clock and token", ("clock-step", "token-expiry", "no-login", "token renewed")),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ class Event:
     """Something that happens once. at_s: from the beginning; for_s: how long, where it lasts."""
 
     at_s: float
-    kind: str  # token-expiry, clock-step, mute, cut, gap, fill-and-reject
+    kind: str  # token-expiry, no-login, clock-step, mute, cut, gap
     for_s: float = 0.0
     step_s: float = 0.0
 
@@ -32,6 +32,7 @@ class Plan:
         latency_ns: of the exchange. slow_part: of messages that take long.
         lose_part: requests or answers lost on the way; refuse_part: that never left.
         faults: the exchange's own menu. events: single ones.
+        logins: more such events, of tokens alone.
         kills: journal records at which the engine dies, each counted from its start.
     """
 
@@ -56,6 +57,7 @@ class Plan:
     events: tuple[Event, ...]
     kills: tuple[int, ...]
     down_s: tuple[float, ...] = field(default=(1.0,))
+    logins: tuple[Event, ...] = ()
 
     @classmethod
     def of(cls, seed: int) -> "Plan":
@@ -88,6 +90,7 @@ class Plan:
             events=_events(rng, scale, busy_s),
             kills=tuple(kills),
             down_s=tuple(rng.uniform(0.1, 6.0) for _ in kills),
+            logins=_logins(seed, scale, busy_s),
         )
 
 
@@ -122,3 +125,17 @@ def _events(rng: random.Random, scale: float, busy_s: float) -> tuple[Event, ...
         for kind, part in chances.items()
         if rng.random() < part
     )  # fmt: skip
+
+
+def _logins(seed: int, scale: float, busy_s: float) -> tuple[Event, ...]:
+    """Now and then tokens die one after the other, or nobody can log in for a while."""
+    rng = random.Random(f"logins {seed}")
+    if not scale or rng.random() >= 0.15:
+        return ()
+    at_s = rng.uniform(1, busy_s)
+    if rng.random() < 0.5:
+        return (Event(at_s, "no-login", for_s=rng.uniform(1.0, 15.0)),)
+    return tuple(
+        Event(at_s + gap_s, "token-expiry")
+        for gap_s in (0.0, *(rng.uniform(0.2, 3.0) for _ in range(rng.randint(1, 3))))
+    )

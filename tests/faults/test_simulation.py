@@ -38,9 +38,34 @@ def test_no_promise_is_broken_by_many_more(first: int, tmp_path: Path) -> None:
     require_none(range(first, min(first + 2 * BLOCK, ALL)), tmp_path)
 
 
+class Forgetful(SimCourier):
+    """Takes a late refusal of the token before for one of the token in force."""
+
+    def is_of(self, token: str) -> bool:
+        return True
+
+
+class Forgetting(World):
+    courier_type = Forgetful
+
+
+def without_logins(plan: Plan) -> Plan:
+    """As a seed was drawn when it broke a promise."""
+    return replace(plan, logins=())
+
+
+@pytest.mark.parametrize(
+    ("seed", "world"),
+    [(302_155, Forgetting),  # a token renewed twice while one question was asked ended the engine
+     (200_085, World)],
+)  # fmt: skip
+def test_what_broke_a_promise_once(seed: int, world: type[World], tmp_path: Path) -> None:
+    assert run_seed(seed, tmp_path, without_logins, world).violations == []
+
+
 def quiet(plan: Plan, *kills: int) -> Plan:
     """Nothing breaks but the engine."""
-    return replace(plan, mood=CALM, faults=(), events=(), slow_part=0.0, lose_part=0.0,
+    return replace(plan, mood=CALM, faults=(), events=(), logins=(), slow_part=0.0, lose_part=0.0,
                    refuse_part=0.0, kills=kills, down_s=(0.7,), busy_s=20.0, act_part=0.4,
                    strategy="wisher", latency_ns=0)  # fmt: skip
 

@@ -23,6 +23,7 @@ from dhanfast.brokers.dhan.answers import order_seen, update_from
 from dhanfast.brokers.dhan.caller import judged
 from dhanfast.brokers.dhan.updates import Broken
 from dhanfast.brokers.dhan.web import NoReply, NotSent, WebReply, WebRequest
+from dhanfast.errors import NotAuthenticated
 from dhanfast.exchange.answers import Fate, Reply
 from dhanfast.security.tokens import Token
 
@@ -72,12 +73,17 @@ class Net:
 
 
 class SimTokens:
-    """The token of the account; a refused one is renewed once, a second later."""
+    """The token of the account; a refused one is renewed once, a second later.
+
+    Attributes:
+        away_until_s: until this time of the loop there is no login, so that nobody renews.
+    """
 
     def __init__(self, client_id: str, mint: Callable[[], str]) -> None:
         self._client_id, self._mint = client_id, mint
         self.value = mint()
         self.renewed = 0
+        self.away_until_s = 0.0
 
     async def token(self) -> Token:
         return Token.of_jwt(self.value, self._client_id)
@@ -85,6 +91,8 @@ class SimTokens:
     async def refused(self, token: Token) -> Token:
         await asyncio.sleep(1.0)
         if token.reveal() == self.value:
+            if asyncio.get_running_loop().time() < self.away_until_s:
+                raise NotAuthenticated("no other token; log in again")
             self.value = self._mint()
             self.renewed += 1
         return await self.token()
@@ -208,9 +216,9 @@ class SimCourier(Courier):
         if reply.fate is Fate.RESET:
             loop.call_later(delay_s, self._answer, intent, Outcome.UNKNOWN, -errno.ECONNRESET)
         else:
-            loop.call_later(delay_s, self._read, intent, reply)
+            loop.call_later(delay_s, self._read, intent, reply, headers["access-token"])
 
-    def _read(self, intent: Any, reply: Reply) -> None:
+    def _read(self, intent: Any, reply: Reply, token: str) -> None:
         """What the answer means, by the rules of every order call."""
         if int(intent["id"]) not in self.waiting or self.is_dead():
             return
@@ -227,7 +235,7 @@ class SimCourier(Courier):
             absent = is_query and reply.status == 404
             self._answer(intent, Outcome.ABSENT if absent else Outcome.REFUSED, reply.status,
                          error=outcome.number, retry_after_s=outcome.retry_after_s)  # fmt: skip
-            if reply.status == 401 and not self._renewing:
+            if reply.status == 401 and not self._renewing and self.is_of(token):
                 self._renewing = True
                 self._renewal = asyncio.ensure_future(self._renew())
         else:
@@ -242,9 +250,16 @@ class SimCourier(Courier):
             self.on_update(update)
         self._answer(intent, Outcome.TAKEN, reply.status)
 
+    def is_of(self, token: str) -> bool:
+        """Whether a refusal of this token is news."""
+        return token == self._token
+
     async def _renew(self) -> None:
-        self._token = (await self._tokens.refused(Token.of_jwt(self._token))).reveal()
-        self._book.set_token(self._token)
+        try:
+            self._token = (await self._tokens.refused(Token.of_jwt(self._token))).reveal()
+            self._book.set_token(self._token)
+        except NotAuthenticated:
+            pass  # the next refusal asks again
         self._renewing = False
 
     def _answer(self, intent: Any, outcome: Outcome, code: int, *, broker_id: str = "",

@@ -324,8 +324,10 @@ class World:
 
     def _strike(self, event: Event) -> None:
         self.outcome.counts[event.kind] += 1
-        if event.kind == "token-expiry":
+        if event.kind in ("token-expiry", "no-login"):
             self.core.tokens.expire(self.clock.true_ns())
+            if event.kind == "no-login":
+                self.tokens.away_until_s = self.loop.time() + event.for_s
         elif event.kind == "clock-step":
             self.clock.skew_ns += round(event.step_s * 1e9)
         elif event.kind == "gap":
@@ -346,10 +348,11 @@ class World:
         self.begin_life()
         first_ns = int(self.ticks["recv_ns"][0])
         self.loop.call_later((first_ns - self.clock.true_ns()) / 1e9, self._tick, 0)
-        for event in self.plan.events:
+        for event in (*self.plan.events, *self.plan.logins):
             self.loop.call_at(event.at_s, self._strike, event)
         await asyncio.sleep(self.plan.busy_s)
         self.net.healed = True
+        self.tokens.away_until_s = 0.0
         self.core.faults.replace([])
         self.deaths.clear()
         await asyncio.sleep(QUIET_S)

@@ -14,6 +14,14 @@ from dhanfast._core.types cimport ApprovedOrder, Bar, Report, Session, Tick, ns_
 from dhanfast._core.venue cimport MatchRules, Quiet
 
 
+# How an order left, and the market it left into.
+cdef struct Departure:
+    ns_t at_ns               # 0 = it has not left yet
+    paise_t price            # limit it left with
+    paise_t bid              # 0 = unknown
+    paise_t ask
+
+
 cdef class Broker:
     cdef MatchRules rules
     cdef Gate gate                   # whose seals are honoured
@@ -45,6 +53,9 @@ cdef class Broker:
     # True when a tick of instrument 0 whose prices, trade and both quotes, all lie strictly between
     # floor and ceiling changes no order.
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil
+    # For brokers that send an order later, or with another price, than it was submitted: how it
+    # left. False: it left as it was submitted.
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil
     # Copy up to `limit` reports, oldest first; returns how many.
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil
 

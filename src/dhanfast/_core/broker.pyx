@@ -42,5 +42,8 @@ cdef class Broker:
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
         return False
 
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil:
+        return False
+
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
         return 0

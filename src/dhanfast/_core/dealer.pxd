@@ -20,16 +20,16 @@ Orders are sent only when nothing the exchange has said is unheard, so their siz
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from dhanfast._core.broker cimport Broker
+from dhanfast._core.broker cimport Broker, Departure
 from dhanfast._core.indicators.atr cimport AtrState
 from dhanfast._core.portfolio cimport Bill, Portfolio
 from dhanfast._core.risk cimport Gate
-from dhanfast._core.runlog cimport OrderRow, RunLog, Trade
+from dhanfast._core.runlog cimport OrderRow, Passage, RunLog, Trade
 from dhanfast._core.sizing cimport SizeRules, SizeState
 from dhanfast._core.status cimport Status
 from dhanfast._core.stops cimport StopRules, StopState
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
-from dhanfast._core.types cimport Report, Session, ns_t, paise_t
+from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
 cdef enum:
     WORKING_MAX = 32         # orders in flight at once for one instrument
@@ -53,10 +53,19 @@ cdef enum Todo:              # bits: what reports ask for, done when all of them
 # request is answered; `left` is what the exchange last said.
 cdef struct Working:
     OrderRow row
+    Passage passage
     int64_t asked            # whole quantity last asked for, what has gone included
     int64_t gone             # of it filled, or taken off by a fill in its group
     int64_t left             # units, by the last report
     int64_t unanswered       # requests that the exchange has not answered yet
+    uint8_t away             # how it left is known
+
+
+# What was known when something was decided: an order's cost is counted from here.
+cdef struct Decision:
+    ns_t at_ns
+    paise_t price            # the mark; of a stop its trigger, of a target its limit
+    paise_t signal           # last level of what gives the signals
 
 
 cdef class Dealer:
@@ -106,6 +115,15 @@ cdef class Dealer:
     cdef double turn_stop
     cdef double turn_target
 
+    cdef paise_t quote_bid           # the market as last quoted this session, 0 = unknown
+    cdef paise_t quote_ask
+    cdef readonly bint quoted        # a quote was seen in this run
+    cdef paise_t signal_level        # close of the last signal bar, or price of the last tick
+    cdef Decision decision           # of the order that is sent next; at_ns 0 = as it is sent
+    cdef Decision leave_decision     # of the wish to be flat
+    cdef Decision turn_decision      # of the reversal that waits
+    cdef uint8_t route               # of the order that is sent next: a router's reason
+
     cdef readonly uint64_t signals
     cdef readonly uint64_t signals_late      # outside the entry window
     cdef readonly uint64_t signals_unready   # stop or target not a number: no entry
@@ -116,6 +134,7 @@ cdef class Dealer:
     cdef readonly uint64_t orders_refused
 
     cdef void look(self, ns_t now_ns) noexcept nogil
+    cdef void decide(self, Decision *out, ns_t now_ns) noexcept nogil
     cdef void act(self, const Signal *signal, ns_t now_ns) noexcept nogil
     cdef void reverse(self, int side, const Signal *signal, ns_t now_ns) noexcept nogil
     cdef void enter(self, int side, double stop, double target, ns_t now_ns,
@@ -126,17 +145,13 @@ cdef class Dealer:
     cdef void cancel_entry(self, ns_t now_ns) noexcept nogil
     cdef void forget_wishes(self) noexcept nogil
     cdef void protect(self, ns_t now_ns) noexcept nogil
-    cdef void watch_price(self, paise_t low, paise_t high, paise_t last, ns_t now_ns,
-                          ns_t at_ns) noexcept nogil
-    cdef void move_stop(self, paise_t price, ns_t now_ns, ns_t at_ns) noexcept nogil
-    cdef void time_stop(self, ns_t now_ns) noexcept nogil
-    cdef bint is_time_over(self, ns_t now_ns) noexcept nogil
-    cdef paise_t result_at(self, paise_t price) noexcept nogil
     cdef paise_t cost_price(self) noexcept nogil
     cdef void resize(self, uint64_t order_id, paise_t price, paise_t trigger,
                      ns_t now_ns) noexcept nogil
     cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
                        int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil
+    cdef void set_out(self, Working *place, const Order *order) noexcept nogil
+    cdef void note_departure(self, Working *order) noexcept nogil
     cdef void settle(self) noexcept nogil
     cdef void mend(self) noexcept nogil
     cdef size_t find(self, uint64_t order_id) noexcept nogil
@@ -147,3 +162,9 @@ cdef class Dealer:
     cdef void open_trade(self, const Report *report) noexcept nogil
     cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil
     cdef void order_done(self, size_t at, const Report *report) noexcept nogil
+
+
+# The market's best prices, as a tick brings them.
+cdef inline void quoted(Dealer dealer, paise_t bid, paise_t ask) noexcept nogil:
+    if bid > 0 or ask > 0:
+        dealer.quote_bid, dealer.quote_ask, dealer.quoted = bid, ask, True

@@ -35,3 +35,4 @@ class Dealer:
     stops_moved: int
     orders_sent: int
     orders_refused: int
+    quoted: bool

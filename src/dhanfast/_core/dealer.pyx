@@ -7,8 +7,7 @@ from dhanfast._core.portfolio cimport bill_fill, bill_total, portfolio_equity
 from dhanfast._core.risk cimport RiskView
 from dhanfast._core.sizing cimport SizeMethod, size_entry, size_trade
 from dhanfast._core.stops cimport (
-    session_open, stop_tighter, stops_best, stops_cost, stops_known, stops_level, stops_open,
-    stops_set, stops_step, stops_touched,
+    stop_tighter, stops_cost, stops_known, stops_level, stops_open, stops_set,
 )
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
@@ -39,6 +38,7 @@ cdef class Dealer:
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
             signals_unsized: sizing left no lot. stops_moved: by a trail or to cost.
+        quoted: a quote was seen in this run.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
             work for it, 0 = none. stop_price, target_price: what they are at, paise, 0 = none.
@@ -53,6 +53,11 @@ cdef class Dealer:
         self.view.can_enter = (session.flags == 0 and session.entry_from_ns <= now_ns
                                and now_ns < session.entry_until_ns
                                and (session.square_off_ns == 0 or now_ns < session.square_off_ns))
+
+    cdef void decide(self, Decision *out, ns_t now_ns) noexcept nogil:
+        """The market that a decision is taken in."""
+        out.at_ns, out.price = now_ns, self.portfolio.positions[0].mark
+        out.signal = self.signal_level
 
     cdef void act(self, const Signal *signal, ns_t now_ns) noexcept nogil:
         """Make orders of a wish; `look` has been called for the same instant."""
@@ -69,6 +74,7 @@ cdef class Dealer:
         elif self.position != 0 or self.entering != 0:
             self.signals_held += 1
         else:
+            self.decide(&self.decision, now_ns)
             self.enter(side, signal.stop, signal.target, now_ns, Reason.SIGNAL)
 
     cdef void reverse(self, int side, const Signal *signal, ns_t now_ns) noexcept nogil:
@@ -84,7 +90,9 @@ cdef class Dealer:
         elif self.in_parts or self.entering != 0:
             # Its entry waits for flat: a part of it could fill before the exit has.
             self.turn_side, self.turn_stop, self.turn_target = side, signal.stop, signal.target
+            self.decide(&self.turn_decision, now_ns)
         else:
+            self.decide(&self.decision, now_ns)
             self.enter(side, signal.stop, signal.target, now_ns, Reason.REVERSAL)
 
     cdef void enter(self, int side, double stop, double target, ns_t now_ns,
@@ -100,6 +108,7 @@ cdef class Dealer:
                 stop = NAN
         if not (0.0 <= stop < INFINITY and 0.0 <= target < INFINITY):
             self.signals_unready += 1      # never in without the stop that was asked for
+            self.decision.at_ns = 0
             return
         if self.size_rules.active:
             equity = portfolio_equity(self.portfolio)
@@ -107,6 +116,7 @@ cdef class Dealer:
                              mark, self.session, equity, equity - self.portfolio.margin_used())
             if qty == 0:
                 self.signals_unsized += 1
+                self.decision.at_ns = 0
                 return
         self.stop_points, self.target_points = stop, target
         order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
@@ -124,15 +134,20 @@ cdef class Dealer:
             self.cancel_entry(now_ns)
         if (self.position == 0 and self.entering == 0) or self.exit_id != 0:
             return
+        if not self.leaving:
+            self.decide(&self.leave_decision, now_ns)   # asked for again, it is the same wish
         self.leaving, self.leave_reason, self.leave_flags = 1, reason, flags
         if self.position == 0:
             return
+        self.decision = self.leave_decision
         self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
                                  units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
                                  self.group, now_ns)
 
     cdef void wish_flat(self, int reason, ns_t now_ns) noexcept nogil:
         """As `leave`, when there may be more to hear before the order can be sized."""
+        if not self.leaving:
+            self.decide(&self.leave_decision, now_ns)
         self.leaving, self.leave_reason, self.leave_flags = 1, reason, 0
         self.todo |= Todo.LEAVE
         self.todo_ns = now_ns
@@ -157,6 +172,8 @@ cdef class Dealer:
             if self.stop_id:
                 self.resize(self.stop_id, 0, self.stop_price, now_ns)
             else:
+                self.decide(&self.decision, now_ns)
+                self.decision.price = self.stop_price
                 self.stop_id = self.send(side, OrderKind.SLM, qty, self.stop_price, 0,
                                          OrderFlag.EXIT | OrderFlag.STOP, Reason.STOP_LOSS,
                                          self.group, now_ns)
@@ -164,77 +181,11 @@ cdef class Dealer:
             if self.target_id:
                 self.resize(self.target_id, self.target_price, 0, now_ns)
             else:
+                self.decide(&self.decision, now_ns)
+                self.decision.price = self.target_price
                 self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
                                            OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
                                            self.group, now_ns)
-
-    # ---- a stop that moves, a position that is old --------------------------------------------
-
-    cdef void watch_price(self, paise_t low, paise_t high, paise_t last, ns_t now_ns,
-                          ns_t at_ns) noexcept nogil:
-        """The market was between these prices: leave when it has touched the stop that is watched
-        here, else move the stop where it should be by now. `at_ns`: when orders can be sent."""
-        cdef StopState *state = &self.stop_state
-        cdef paise_t price
-        cdef bint touched = stops_touched(state, low, high)
-        stops_best(state, low, high)
-        if self.leaving or self.exit_id:
-            return
-        if not session_open(self.session, at_ns + self.broker.rules.latency_ns):
-            return                     # an order would find the exchange closed
-        if touched:
-            self.leave(Reason.STOP_LOSS, 0, at_ns)
-            self.settle()
-            return
-        price = stops_step(&self.stop_rules, state,
-                           stop_tighter(state.side, self.stop_price, state.local), last, now_ns,
-                           self.session.tick)
-        if price:
-            self.move_stop(price, now_ns, at_ns)
-            self.settle()
-
-    cdef void move_stop(self, paise_t price, ns_t now_ns, ns_t at_ns) noexcept nogil:
-        """At the exchange while its order may be changed, then here."""
-        cdef Working *order
-        cdef Status taken
-        self.stop_state.next_ns = now_ns + self.stop_rules.every_ns
-        self.stops_moved += 1
-        if not self.stop_rules.rest or (
-                self.stop_id and self.stop_state.changes >= self.stop_rules.changes_max):
-            self.stop_state.local = price
-            return
-        self.stop_price = price
-        if self.stop_id == 0:
-            self.protect(at_ns)
-            return
-        order = &self.working[self.find(self.stop_id)]
-        taken = self.broker.modify(self.stop_id, 0, price, 0, at_ns)
-        if taken != Status.OK:
-            self.status = taken
-            return
-        order.row.trigger = price
-        order.unanswered += 1
-        self.stop_state.changes += 1
-
-    cdef bint is_time_over(self, ns_t now_ns) noexcept nogil:
-        cdef const StopRules *rules = &self.stop_rules
-        return ((rules.bars_max and self.trade.bars >= rules.bars_max)
-                or (rules.time_max_ns and now_ns - self.trade.entry_ns >= rules.time_max_ns))
-
-    cdef paise_t result_at(self, paise_t price) noexcept nogil:
-        """The open trade's result before charges if what is left were closed at a price."""
-        return self.trade.side * (self.trade.exit_value + price * units(self.position)
-                                  - self.trade.entry_value)
-
-    cdef void time_stop(self, ns_t now_ns) noexcept nogil:
-        """Leave a position that has been held for long enough."""
-        if self.position == 0 or self.leaving or self.exit_id or not self.is_time_over(now_ns):
-            return
-        if self.stop_rules.only_losing and self.result_at(self.portfolio.positions[0].mark) > 0:
-            return
-        if session_open(self.session, now_ns + self.broker.rules.latency_ns):
-            self.leave(Reason.TIME_STOP, 0, now_ns)
-            self.settle()
 
     cdef paise_t cost_price(self) noexcept nogil:
         """Where move-to-cost puts the stop: what the entry has paid, and what both sides cost."""
@@ -254,6 +205,7 @@ cdef class Dealer:
         from it, also what a fill in its group took off: only reports tell how much that is."""
         cdef Working *order = &self.working[self.find(order_id)]
         cdef int64_t whole = units(self.position) + order.gone
+        cdef paise_t at = trigger if trigger else price
         cdef Status taken
         DF_ASSERT(order.unanswered != 0 or order.left == order.asked - order.gone)
         if order.asked == whole:
@@ -264,6 +216,9 @@ cdef class Dealer:
             return
         order.asked = order.row.qty = whole
         order.unanswered += 1
+        order.passage.changes += 1
+        if at != order.passage.decision:
+            order.passage.decided_ns, order.passage.decision = now_ns, at
 
     cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,
                        int flags, int reason, uint64_t group, ns_t now_ns) noexcept nogil:
@@ -272,7 +227,6 @@ cdef class Dealer:
         cdef ApprovedOrder approved
         cdef RiskView view
         cdef Working *place
-        cdef OrderRow *row
         cdef RejectReason verdict
         cdef Status taken
         cdef paise_t equity
@@ -293,17 +247,12 @@ cdef class Dealer:
             self.status = Status.POOL_FULL
             return 0
         place = &self.working[self.working_count]
-        place[0] = _NO_WORKING
-        place.asked = place.left = qty
-        place.unanswered = 1
-        row = &place.row
-        row.id, row.created_ns, row.done_ns = order.id, now_ns, now_ns
-        row.price, row.trigger, row.qty = price, trigger, qty
-        row.side, row.kind, row.flags, row.reason = side, kind, flags, reason
+        self.set_out(place, &order)
         verdict = self.gate.approve(&order, &view, self.session, &approved)
         if verdict != RejectReason.NONE:
-            row.status, row.refused = ReportKind.REJECTED, verdict
-            self.log.add_order(row)
+            place.row.status, place.row.refused = ReportKind.REJECTED, verdict
+            place.passage.end_mark = view.mark
+            self.log.add_order(&place.row, &place.passage)
             self.orders_refused += 1
             return 0
         if flags & (OrderFlag.STOP | OrderFlag.TARGET):
@@ -313,9 +262,42 @@ cdef class Dealer:
         if taken != Status.OK:
             self.status = taken
             return 0
+        self.note_departure(place)
         self.working_count += 1
         self.orders_sent += 1
         return order.id
+
+    cdef void set_out(self, Working *place, const Order *order) noexcept nogil:
+        """What is written down of an order, as it is before anybody has seen it."""
+        cdef OrderRow *row = &place.row
+        cdef Passage *passage = &place.passage
+        place[0] = _NO_WORKING
+        place.asked = place.left = order.qty
+        place.unanswered = 1
+        row.id, row.created_ns, row.done_ns = order.id, order.created_ns, order.created_ns
+        row.price, row.trigger, row.qty = order.price, order.trigger, order.qty
+        row.side, row.kind = order.side, order.kind
+        row.flags, row.reason = order.flags, order.reason
+        if self.decision.at_ns == 0:
+            self.decide(&self.decision, order.created_ns)
+        passage.id, passage.route = order.id, self.route
+        passage.decided_ns, passage.decision = self.decision.at_ns, self.decision.price
+        passage.signal = self.decision.signal
+        self.route, self.decision.at_ns = 0, 0
+
+    cdef void note_departure(self, Working *order) noexcept nogil:
+        """How it left, once it has; a stop meets its market later, when it triggers."""
+        cdef Departure left
+        cdef Passage *passage = &order.passage
+        if not self.broker.departure(order.row.id, &left):
+            left.at_ns, left.price = order.row.created_ns, order.row.price
+            left.bid, left.ask = self.quote_bid, self.quote_ask
+        if left.at_ns == 0:
+            return
+        order.away = 1
+        passage.sent_ns, passage.sent_price = left.at_ns, left.price
+        if not order.row.flags & (OrderFlag.STOP | OrderFlag.TARGET):
+            passage.bid, passage.ask = left.bid, left.ask
 
     # ---- what the exchange says ---------------------------------------------------------------
 
@@ -347,6 +329,7 @@ cdef class Dealer:
             self.turn_side = 0
             self.look(self.todo_ns)
             if self.view.can_enter:
+                self.decision = self.turn_decision
                 self.enter(side, self.turn_stop, self.turn_target, self.todo_ns, Reason.REVERSAL)
             else:
                 self.signals_late += 1
@@ -368,7 +351,11 @@ cdef class Dealer:
                 self.status = Status.UNKNOWN_ORDER
             return
         order.left = report.left
+        if not order.away:
+            self.note_departure(order)
         if report.kind == ReportKind.TRIGGERED:
+            if order.row.flags & OrderFlag.STOP:
+                order.passage.bid, order.passage.ask = self.quote_bid, self.quote_ask
             return
         if report.kind == ReportKind.ACCEPTED:
             if order.unanswered:
@@ -390,6 +377,10 @@ cdef class Dealer:
         cdef Bill bill
         order.row.filled += report.qty
         order.row.value += report.price * report.qty
+        if order.passage.fills == 0:
+            order.passage.first_fill_ns = report.time_ns
+        order.passage.fills += 1
+        order.passage.last_fill_ns = report.time_ns
         order.gone += report.qty
         if self.portfolio.apply(report, &bill) != Status.OK:
             self.status = Status.BAD_PRICE
@@ -495,7 +486,8 @@ cdef class Dealer:
         row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
         if report.kind == ReportKind.REJECTED:
             self.orders_refused += 1
-        self.log.add_order(row)
+        self.working[at].passage.end_mark = self.portfolio.positions[0].mark
+        self.log.add_order(row, &self.working[at].passage)
         self.working_count -= 1
         self.working[at] = self.working[self.working_count]
         if order_id == self.entry_id:

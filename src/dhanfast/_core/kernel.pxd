@@ -34,6 +34,7 @@ cdef struct KernelRules:
     ns_t match_interval_ns   # of the bars that orders meet
     paise_t slippage         # paise on market fills and triggered stops, beside
     int64_t slippage_ticks   # so many ticks of the session in force
+    paise_t stop_more        # in addition (or less) on triggered stops
     int32_t equity_each_bar  # 1: one sample a bar; 0: one a session
 
 

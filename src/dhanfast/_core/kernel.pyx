@@ -4,6 +4,7 @@ cimport cython
 from libc.math cimport NAN
 
 from dhanfast._core.broker cimport Broker, bar_is_quiet
+from dhanfast._core.holding cimport time_stop, watch_price
 from dhanfast._core.indicators.atr cimport atr_init, atr_step
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
@@ -45,6 +46,7 @@ cdef class Kernel(Dealer):
         interval_ns: of a signal bar. match_interval_ns: of bars that orders meet; 0 = the same.
         on_opposite: an entry signal against the open position: Opposite.KEEP, CLOSE or REVERSE.
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
+        stop_more: paise that a triggered stop loses beside (or less, at most `slippage`).
         equity_each_bar: True samples equity on every bar, False once a session.
         sizing: how large an entry is; None: `lots`. stops: rules of stops; None: the strategy's.
     Attributes:
@@ -58,8 +60,8 @@ cdef class Kernel(Dealer):
                   Portfolio portfolio not None, Gate gate not None, RunLog log not None,
                   sessions, *, int64_t lots=1, int64_t interval_ns=60_000_000_000,
                   int64_t match_interval_ns=0, int on_opposite=Opposite.KEEP,
-                  int64_t slippage=0, int64_t slippage_ticks=0, bint equity_each_bar=True,
-                  Sizing sizing=None, Stops stops=None):
+                  int64_t slippage=0, int64_t slippage_ticks=0, int64_t stop_more=0,
+                  bint equity_each_bar=True, Sizing sizing=None, Stops stops=None):
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
@@ -69,6 +71,9 @@ cdef class Kernel(Dealer):
                              f"was {on_opposite}")
         if slippage < 0 or slippage_ticks < 0:
             raise ValueError(f"slippage must not be negative, was {slippage}, {slippage_ticks}")
+        if stop_more < -slippage:
+            raise ValueError(f"stop_more must not take off more than slippage ({slippage}), "
+                             f"was {stop_more}")
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
         self.gate, self.log = gate, log
         self._take_sessions(sessions)
@@ -76,6 +81,7 @@ cdef class Kernel(Dealer):
         self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
         self.rules.match_interval_ns = match_interval_ns if match_interval_ns else interval_ns
         self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
+        self.rules.stop_more = stop_more
         self.rules.equity_each_bar = equity_each_bar
         self._take_rules(sizing, stops)
         self.status = Status.OK
@@ -169,6 +175,7 @@ cdef class Kernel(Dealer):
                 self.close_at_last(Reason.EXPIRY_EXIT)
             overdue = self.sessions[self.session_at].square_off_ns != 0
         self.broker.rules.slippage = self.rules.slippage + self.rules.slippage_ticks * session.tick
+        self.broker.rules.stop_more = self.rules.stop_more
         self.forget_wishes()
         self.broker.session(0, session)
         self.settle()                      # DAY orders of the day before have expired
@@ -176,6 +183,7 @@ cdef class Kernel(Dealer):
         if not self.rules.equity_each_bar and self.session_at != self.session_count:
             self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
         self.session_at, self.session = at, session
+        self.quote_bid = self.quote_ask = 0    # yesterday's market
         self.gate.new_day()
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
@@ -223,9 +231,9 @@ cdef class Kernel(Dealer):
         if self.stop_rules.watched and self.position != 0:
             # A bar that began before the entry filled: its extremes may have been before, too.
             if self.trade.entry_ns <= bar.start_ns:
-                self.watch_price(bar.low, bar.high, bar.close, end_ns, end_ns)
+                watch_price(self, bar.low, bar.high, bar.close, end_ns, end_ns)
             else:
-                self.watch_price(bar.close, bar.close, bar.close, end_ns, end_ns)
+                watch_price(self, bar.close, bar.close, bar.close, end_ns, end_ns)
         self.sample(end_ns)
         self.time_rules(end_ns)
 
@@ -265,7 +273,7 @@ cdef class Kernel(Dealer):
             self.settle()
         if session.square_off_ns == 0 or now_ns < session.square_off_ns:
             if self.stop_rules.timed:
-                self.time_stop(now_ns)
+                time_stop(self, now_ns)
             return
         if self.position == 0 and self.entering == 0:
             return
@@ -290,10 +298,11 @@ cdef class Kernel(Dealer):
             self.trade.bars += 1
             view.bars_held = self.trade.bars
             if self.stop_rules.timed:
-                self.time_stop(end_ns)
+                time_stop(self, end_ns)
         if self.measures:
             self.measure(bar, first)
         view.session_start = first
+        self.signal_level = bar.close
         self.look(end_ns)
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
@@ -398,11 +407,16 @@ cdef class Kernel(Dealer):
             raise OrderRefused(f"the order that closes {self.position} units at the end of the "
                                "data was refused: see the last rows of the orders")
 
-    def end_day(self):
-        """Bill the day in progress and sample equity after it; nothing is closed for it."""
+    def end_day(self, int64_t now_ns=0):
+        """Bill the day in progress and sample equity after it; nothing is closed for it.
+
+        Args:
+            now_ns: when the run was stopped, UTC ns; 0, or a time before the last event: that
+                event's.
+        """
         if self.session_at != self.session_count:
             self.portfolio.close_day()
-            self.log.add_equity(self.last_ns, self.portfolio.equity(), self.position)
+            self.log.add_equity(max(self.last_ns, now_ns), self.portfolio.equity(), self.position)
 
     @property
     def equity(self):

@@ -4,6 +4,8 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
+from dhanfast._core.dealer cimport quoted
+from dhanfast._core.holding cimport is_time_over, watch_price
 from dhanfast._core.kernel cimport CHUNK, Selection
 from dhanfast._core.stops cimport stop_tighter, stops_best, stops_quiet
 from dhanfast._core.strategy cimport Action, Signal
@@ -159,6 +161,7 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
     """Tell the exchange the market as it is now. Nothing that works there is near it."""
     if loop.unsaid:
         loop.unsaid = False
+        quoted(kernel, loop.shown.bid, loop.shown.ask)
         kernel.broker.tick(&loop.shown)
         kernel.settle()                  # at most late answers on orders that have ended
 
@@ -196,7 +199,7 @@ cdef ns_t _quiet_stops(TickLoop loop, Kernel kernel, ns_t until, paise_t *floor,
                     stop_tighter(kernel.stop_state.side, kernel.stop_price,
                                  kernel.stop_state.local),
                     kernel.session.tick, loop.last_ns, &until, floor, ceiling)
-    if not kernel.stop_rules.timed or not kernel.is_time_over(loop.last_ns):
+    if not kernel.stop_rules.timed or not is_time_over(kernel, loop.last_ns):
         return until
     if not kernel.stop_rules.only_losing or kernel.leaving:
         return 0
@@ -282,6 +285,7 @@ cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     _tell(loop, kernel)
     here = tick[0]
     here.instrument = 0                  # the kernel's number of what it trades
+    quoted(kernel, here.bid, here.ask)   # before what it fills or triggers
     kernel.broker.tick(&here)
     kernel.settle()
 
@@ -324,13 +328,15 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
         kernel.last_bar.close = tick.price
         if kernel.stop_rules.watched and kernel.position != 0:
             # Nobody decides before the tick has arrived.
-            kernel.watch_price(tick.price, tick.price, tick.price, now_ns,
-                               max(now_ns, tick.recv_ns))
+            watch_price(kernel, tick.price, tick.price, tick.price, now_ns,
+                        max(now_ns, tick.recv_ns))
     kernel.time_rules(now_ns)
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
         signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         now_ns = max(now_ns, tick.recv_ns)  # nobody decides before the tick has arrived
+        if tick.price > 0:
+            kernel.signal_level = tick.price
         kernel.look(now_ns)
         kernel.strategy.on_tick(tick, &kernel.view, &signal)
         if kernel.strategy.failed:

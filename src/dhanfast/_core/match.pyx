@@ -111,7 +111,7 @@ cdef class Match(Broker):
                 raise ConfigError(f"match.{name}: no such rule; known: {', '.join(_RULES)}")
         values = {name: _number(name, rules.get(name, 0), 0, most)
                   for name, most in _RULES.items()}
-        self.rules = values
+        self.rules = values | {"stop_more": 0}
         if self.rules.protection_e4 and \
                 self.rules.slippage_e6 > self.rules.protection_e4 * 100:
             raise ConfigError(f"match.slippage_e6: {self.rules.slippage_e6} is beyond the "

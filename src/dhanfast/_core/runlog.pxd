@@ -1,4 +1,4 @@
-"""What a run writes down: trades, orders and equity, in fixed native buffers.
+"""What a run writes down: trades, orders and how they went, equity, in fixed native buffers.
 
 Owner thread:  the engine thread only.
 Memory:        one allocation at construction. When a buffer is nearly full the kernel stops with
@@ -57,6 +57,32 @@ cdef packed struct OrderRow:  # 80 bytes: one order as it ended
     uint8_t spare[6]
 
 
+# How an order went, from its decision to its end: one for each OrderRow, in the same place. It
+# stands beside it and not in it, so that what was written before there were any can be read, and
+# the digest of a run covers what it always did.
+#
+# What an order costs is measured against `decision`: of an entry or exit the mark when it was
+# decided; of a stop its trigger, of a target its limit, for that is the price they were set for.
+# Arrival (`bid`, `ask`) is the market when the order left, of a stop the market when it triggered;
+# a target has none: it waits for its own price. Bars know no quotes: there it is unknown.
+cdef packed struct Passage:   # 104 bytes
+    uint64_t id              # of the order
+    ns_t decided_ns          # of a stop or target: when its price was set last
+    ns_t sent_ns             # when it left; 0 = it never did
+    ns_t first_fill_ns       # 0 = none
+    ns_t last_fill_ns
+    paise_t decision         # 0 = no price was known
+    paise_t signal           # what gave the signal stood here when it was decided; 0 = unknown
+    paise_t bid              # 0 = unknown
+    paise_t ask
+    paise_t sent_price       # limit it left with; 0 = none (simulated market orders and stops)
+    paise_t end_mark         # mark when it ended
+    uint32_t changes         # of price or quantity, asked for while it worked
+    uint32_t fills
+    uint8_t route            # why this kind and price were chosen; 0 = by no router
+    uint8_t spare[7]
+
+
 cdef packed struct EquityRow:  # 24 bytes
     ns_t time_ns
     paise_t equity
@@ -71,9 +97,11 @@ cdef enum:
 cdef class RunLog:
     cdef Trade *trades
     cdef OrderRow *orders
+    cdef Passage *passages           # of the order in the same place
     cdef EquityRow *equity
-    cdef object _trade_rows          # the arrays that own the three
+    cdef object _trade_rows          # the arrays that own the four
     cdef object _order_rows
+    cdef object _passage_rows
     cdef object _equity_rows
     cdef size_t trade_count, order_count, equity_count
     cdef readonly size_t trades_max, orders_max, equity_max
@@ -84,5 +112,5 @@ cdef class RunLog:
     # True when `bars` more events might not fit.
     cdef bint nearly_full(self, size_t bars) noexcept nogil
     cdef void add_trade(self, const Trade *row) noexcept nogil
-    cdef void add_order(self, const OrderRow *row) noexcept nogil
+    cdef void add_order(self, const OrderRow *row, const Passage *passage) noexcept nogil
     cdef void add_equity(self, ns_t time_ns, paise_t equity, int64_t position) noexcept nogil

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 TRADE_DTYPE: Final[np.dtype[Any]]
 ORDER_ROW_DTYPE: Final[np.dtype[Any]]
+PASSAGE_DTYPE: Final[np.dtype[Any]]
 EQUITY_DTYPE: Final[np.dtype[Any]]
 
 @final
@@ -19,3 +20,4 @@ class RunLog:
         equity_max: int = 131072,
     ) -> Self: ...
     def drain(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+    def take(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]: ...

@@ -24,11 +24,18 @@ ORDER_ROW_DTYPE = np.dtype([
     ("kind", "u1"), ("flags", "u1"), ("reason", "u1"), ("status", "u1"), ("refused", "u1"),
     ("spare", "u1", 6),
 ])
+PASSAGE_DTYPE = np.dtype([
+    ("id", "<u8"), ("decided_ns", "<i8"), ("sent_ns", "<i8"), ("first_fill_ns", "<i8"),
+    ("last_fill_ns", "<i8"), ("decision", "<i8"), ("signal", "<i8"), ("bid", "<i8"),
+    ("ask", "<i8"), ("sent_price", "<i8"), ("end_mark", "<i8"), ("changes", "<u4"),
+    ("fills", "<u4"), ("route", "u1"), ("spare", "u1", 7),
+])
 EQUITY_DTYPE = np.dtype([("time_ns", "<i8"), ("equity", "<i8"), ("position", "<i8")])
 
 for _name, _dtype, _size in (
     ("Trade", TRADE_DTYPE, sizeof(Trade)),
     ("OrderRow", ORDER_ROW_DTYPE, sizeof(OrderRow)),
+    ("Passage", PASSAGE_DTYPE, sizeof(Passage)),
     ("EquityRow", EQUITY_DTYPE, sizeof(EquityRow)),
 ):
     if _dtype.itemsize != _size:
@@ -77,6 +84,8 @@ cdef class RunLog:
     cdef object _make_orders(self):
         self._order_rows = np.empty(self.orders_max, ORDER_ROW_DTYPE)
         self.orders = <OrderRow *>_memory(self._order_rows)
+        self._passage_rows = np.empty(self.orders_max, PASSAGE_DTYPE)
+        self.passages = <Passage *>_memory(self._passage_rows)
         self.order_count = 0
 
     cdef object _make_equity(self):
@@ -94,9 +103,10 @@ cdef class RunLog:
         self.trades[self.trade_count] = row[0]
         self.trade_count += 1
 
-    cdef void add_order(self, const OrderRow *row) noexcept nogil:
-        DF_ASSERT(self.order_count < self.orders_max)
+    cdef void add_order(self, const OrderRow *row, const Passage *passage) noexcept nogil:
+        DF_ASSERT(self.order_count < self.orders_max and row.id == passage.id)
         self.orders[self.order_count] = row[0]
+        self.passages[self.order_count] = passage[0]
         self.order_count += 1
 
     cdef void add_equity(self, ns_t time_ns, paise_t equity, int64_t position) noexcept nogil:
@@ -106,17 +116,31 @@ cdef class RunLog:
         self.equity_count += 1
 
     def drain(self):
-        """Return (trades, orders, equity) as arrays of their dtypes, and empty the buffers."""
+        """As `take`, without the passages of the orders.
+
+        Returns:
+            (trades, orders, equity).
+        """
+        trades, orders, _, equity = self.take()
+        return trades, orders, equity
+
+    def take(self):
+        """Hand over everything written since the last time, and empty the buffers.
+
+        Returns:
+            (trades, orders, passages, equity), arrays of their dtypes; passage i is of order i.
+        """
         rows = (
             _taken(self._trade_rows, self.trade_count),
             _taken(self._order_rows, self.order_count),
+            _taken(self._passage_rows, self.order_count),
             _taken(self._equity_rows, self.equity_count),
         )
         if rows[0].base is self._trade_rows:
             self._make_trades()
         if rows[1].base is self._order_rows:
             self._make_orders()
-        if rows[2].base is self._equity_rows:
+        if rows[3].base is self._equity_rows:
             self._make_equity()
         self.trade_count = self.order_count = self.equity_count = 0
         return rows

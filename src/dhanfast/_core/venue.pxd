@@ -20,6 +20,7 @@ cdef struct MatchRules:
     ns_t latency_ns          # from submit to working at the exchange
     paise_t slippage         # paise, against the order, on market fills and triggered stops
     int64_t slippage_e6      # in addition, 1e-6 of the price
+    paise_t stop_more        # in addition (or less) on triggered stops, paise
     int64_t protection_e4    # a MARKET order's limit: market price +- this, 1e-4
     int64_t volume_share_e4  # share of a bar's or tick's quantity one order may take; 0 = all
     int32_t limit_through    # 1: a limit fills only when the price trades through it; 0: at touch

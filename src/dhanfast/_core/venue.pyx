@@ -580,9 +580,11 @@ cdef void venue_end_ioc(Venue *venue, Desk *desk, ns_t time_ns) noexcept nogil:
 cdef paise_t venue_slipped(Venue *venue, const Desk *desk, const Place *place,
                            paise_t price) noexcept nogil:
     cdef int side = place.order.side
+    cdef paise_t away = venue.rules.slippage
     if place.taker and place.order.kind != OrderKind.LIMIT:
-        price = price_slipped(price, venue.rules.slippage, venue.rules.slippage_e6,
-                              desk.session.tick, side)
+        if place.order.kind != OrderKind.MARKET:
+            away = max(<paise_t>0, away + venue.rules.stop_more)
+        price = price_slipped(price, away, venue.rules.slippage_e6, desk.session.tick, side)
     else:
         price = price_against(price, desk.session.tick, side)
     return price_better(price, place.limit, side)

@@ -119,6 +119,11 @@ COMMANDS = {
         "trade",
         "Run the live engine, on paper or for real.",
     ),
+    "report": (
+        "dhanfast.app.cli_report",
+        "report",
+        "Report on runs and days: what orders cost.",
+    ),
     "resume": (
         "dhanfast.app.cli_control",
         "resume",

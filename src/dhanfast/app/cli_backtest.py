@@ -9,9 +9,10 @@ from dhanfast.app.run_options import (
     export_place,
     moment,
     one_symbol,
+    run_asked,
     run_options,
-    run_settings,
     show_result,
+    slippage_store,
     symbols_option,
 )
 from dhanfast.app.tick_files import is_archive
@@ -24,9 +25,9 @@ from dhanfast.errors import UsageError
 @click.option(
     "-s",
     "--strategy",
-    required=True,
     metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class.",
+    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
+    "--config].",
 )
 @click.option(
     "--data",
@@ -70,19 +71,20 @@ def backtest(**given: Any) -> None:
         return
     if given["symbols"] is not None:
         raise UsageError("--symbols chooses from a tick archive; a file of bars has one")
-    settings, params = run_settings(given)
+    asked = run_asked(given)
     from dhanfast.engine import runs
 
     export = export_place(given["export"])
     result = runs.backtest(
-        given["strategy"],
+        asked.strategy,
         given["source"],
-        params=params,
+        params=asked.params,
         start=exchange_day(given["start"], "from"),
         end=exchange_day(given["end"], "to"),
-        settings=settings,
+        settings=asked.settings,
         detail=given["detail"],
         trade_data=given["trade_data"],
+        slippages=slippage_store(),
     )
     show_result(result, export, as_json=given["as_json"])
 
@@ -94,7 +96,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
                 f"--{name.replace('_', '-')}: orders meet the ticks of the archive themselves; "
                 "leave it out"
             )
-    settings, params = run_settings(given)
+    asked = run_asked(given)
     start, end = moment(given["start"], "from"), moment(given["end"], "to")
     export = export_place(given["export"])
     from dhanfast.clock import SystemClock
@@ -103,6 +105,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
 
     ticks = recorded([given["source"]], symbol=one_symbol(given["symbols"]), start=start, end=end)
     run = replay_ticks(
-        given["strategy"], ticks, params=params, settings=settings, clock=SystemClock()
-    )
+        asked.strategy, ticks, params=asked.params, settings=asked.settings, clock=SystemClock(),
+        slippages=slippage_store(),
+    )  # fmt: skip
     show_result(run.run(), export, as_json=given["as_json"])

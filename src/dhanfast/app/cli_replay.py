@@ -12,9 +12,10 @@ from dhanfast.app.run_options import (
     export_place,
     moment,
     one_symbol,
+    run_asked,
     run_options,
-    run_settings,
     show_result,
+    slippage_store,
     symbols_option,
 )
 from dhanfast.app.tick_files import archives_of, speed_of
@@ -35,9 +36,9 @@ MINUTE_NS: Final = 60_000_000_000
 @click.option(
     "-s",
     "--strategy",
-    required=True,
     metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class.",
+    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
+    "--config].",
 )
 @click.option(
     "--speed",
@@ -66,7 +67,7 @@ def replay(**given: Any) -> None:
     goes a minute ahead, q stops with the result so far, as Ctrl-C does.
     """
     speed = speed_of(given["speed"])
-    settings, params = run_settings(given)
+    asked = run_asked(given)
     start, end = moment(given["start"], "from"), moment(given["end"], "to")
     export = export_place(given["export"])
     from dhanfast.engine.recorded import recorded
@@ -80,13 +81,14 @@ def replay(**given: Any) -> None:
     )
     line = ProgressLine()
     run = replay_ticks(
-        given["strategy"],
+        asked.strategy,
         ticks,
-        params=params,
-        settings=settings,
+        params=asked.params,
+        settings=asked.settings,
         clock=SystemClock(),
         speed=speed,
         tell=line.say,
+        slippages=slippage_store(),
     )
     line.say(opening(ticks, run))
     result = watched(run, ticks, line)

@@ -125,7 +125,13 @@ async def _serve(
 ) -> int:
     """Build, run, and show the day; the exit code."""
     from dhanfast.app.live_build import live_engine
-    from dhanfast.app.live_report import Narrator, day_text, ends_at, export_day
+    from dhanfast.app.live_report import (
+        Narrator,
+        day_text,
+        ends_at,
+        export_day,
+        store_slippage,
+    )
     from dhanfast.engine.control import ControlServer
     from dhanfast.reports.terminal import print_text
 
@@ -139,12 +145,17 @@ async def _serve(
             narrator.begin()
             with _interrupts(live, narrator), _quiet_machine(config):
                 try:
-                    await _beside(live, {"control": control.serve(), "narration": narrator.run()})
+                    beside = {"control": control.serve(), "narration": narrator.run()}
+                    if live.ring is not None:
+                        beside["feed ring"] = live.ring.beat(live.engine.clock)
+                    await _beside(live, beside)
                 except Exception as error:  # told after the day's figures
                     failed = error
         narrator.end()
         status = live.view.status()
         result, failed = _finished(live, failed)
+        if result is not None:
+            store_slippage(config, live, result)
         if as_json:
             print_json(_day_json(live, result, status, failed))
         else:

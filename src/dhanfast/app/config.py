@@ -245,6 +245,8 @@ def load_config(
     environ: Mapping[str, str],
     *,
     stdin: TextIO | None = None,
+    beneath: Mapping[str, Any] | None = None,
+    named_only: bool = False,
 ) -> Config:
     """Read all layers.
 
@@ -255,6 +257,8 @@ def load_config(
         sets: texts `section.key=value` of --set.
         environ: variables of the process.
         stdin: read for `-`; the process's own when not given.
+        beneath: a table beneath all others.
+        named_only: no file is read that is not in `files`, and no variable.
 
     Raises:
         ConfigError: an unknown key, a wrong value, a file that cannot be read; the message says
@@ -262,26 +266,23 @@ def load_config(
     """
     folders = user_folders(user_dir, environ)
     names = list(files)
-    if not names and folders.config.exists():
+    if not names and not named_only and folders.config.exists():
         names = [str(folders.config)]
     read = [read_toml(name, stdin or sys.stdin) for name in names]
-    dotenv = read_dotenv(folders.dotenv)
+    dotenv = {} if named_only else read_dotenv(folders.dotenv)
+    environ = {} if named_only else environ
 
     def stacked(preset: str) -> Layers:
         layers = Layers()
+        if beneath:
+            layers.table(beneath, DEFAULT)
         if preset:
             layers.table(read_preset(preset), f"preset {preset}")
         for table, source in read:
             layers.table(table, source)
         variables(layers, dotenv, str(folders.dotenv))
         variables(layers, environ, "environment")
-        for text in sets:
-            key, equals, value = text.partition("=")
-            if not equals or not key.strip():
-                raise ConfigError(
-                    f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
-                )
-            layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
+        _take_sets(layers, sets)
         return layers
 
     layers = stacked("")  # the preset lies beneath all others, and they choose it
@@ -296,6 +297,16 @@ def load_config(
     return _consistent(
         Config(tree, folders, tuple(source for _, source in read), sources, Environ(together))
     )
+
+
+def _take_sets(layers: Layers, sets: Sequence[str]) -> None:
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
+            )
+        layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
 
 
 def _keyed(text: str) -> str:
@@ -361,6 +372,8 @@ def _consistent(config: Config) -> Config:
         refuse("clock.source", "exchange needs broker.exchange, the address of `dhanfast exchange`")
     if config.feed.reconnect_first.ns > config.feed.reconnect_max.ns:
         refuse("feed.reconnect_first", "must not be longer than feed.reconnect_max")
+    if config.feed.instruments and not config.feed.ring:
+        refuse("feed.instruments", "only feed.ring publishes them: give it a name, or leave both")
     if config.simulation.capital.paise < 100:
         refuse("simulation.capital", "must be at least 1 rupee")
     if config.hosts():

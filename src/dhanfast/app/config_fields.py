@@ -30,6 +30,7 @@ HOST: Final = r"^$|^(https?|wss?)://[^\s@?#]+$"  # no user, password, query: the
 WEB: Final = r"^$|^env:[A-Za-z_][A-Za-z0-9_]*$|^https?://[^\s@?#]+$"
 LIKE: Final = "https://127.0.0.1:8080/v2"
 NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
+RING: Final = r"^$|^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 INSTRUMENT: Final = r"^[A-Z]+_[A-Z]+:[0-9]+$"
 
 
@@ -103,10 +104,19 @@ class Feed(Section, frozen=True):
     instruments: A[
         tuple[A[str, Meta(pattern=INSTRUMENT)], ...],
         Meta(
-            description='Subscribed besides the strategy\'s own, as "NSE_FNO:12345".',
+            description='Published besides the strategy\'s own, as "NSE_FNO:12345".',
             examples=[["NSE_FNO:12345"]],
         ),
     ] = ()
+    ring: A[
+        str,
+        Meta(
+            description="Ring that the feed's ticks are published to, for `dhanfast record --ring`;"
+            " empty = none.",
+            pattern=RING,
+            examples=["live"],
+        ),
+    ] = ""
 
 
 class ClockSource(Section, frozen=True):
@@ -283,8 +293,12 @@ class Simulation(Section, frozen=True):
 
     capital: A[Rupees, Meta(description="What the paper account starts with.")] = Rupees("1000000")
     slippage: A[
-        Slip, Meta(description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%.")
-    ] = Slip("1tick")  # fmt: skip
+        Slip,
+        Meta(
+            description="What a market fill or stop loses: 1tick, 2pts, 3bps, 0.02%; measured: the "
+            "median of the last 20 days' fills, measured:N of the last N days'."
+        ),
+    ] = Slip("1tick")
     latency: A[Duration, Meta(description="From decision to the exchange.")] = Duration("0ms")
     protection: A[
         Percent,

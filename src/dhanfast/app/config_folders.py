@@ -60,6 +60,11 @@ class Folders:
         return self.root / "instruments"
 
     @property
+    def slippage(self) -> Path:
+        """What orders of paper and live days cost."""
+        return self.root / "slippage.sqlite"
+
+    @property
     def strategies(self) -> Path:
         """The user's own strategies."""
         return self.root / "strategies"

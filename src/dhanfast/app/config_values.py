@@ -239,14 +239,17 @@ class Far(Written):
 
 
 class Slip(Written):
-    """`1tick`, `2pts`, `3bps`, `0.02%`, `0`: what a market fill loses.
+    """`1tick`, `2pts`, `3bps`, `0.02%`, `0`, `measured`: what a market fill loses.
 
     Attributes:
         slippage: as the simulated exchange takes it.
     """
 
     __slots__ = ("slippage",)
-    pattern = r"^\s*(0|none|[0-9]+(\.[0-9]+)?\s*(ticks?|pts?|points?|bps|%))\s*$"
+    pattern = (
+        r"^\s*(0|none|measured(:[0-9]{1,3})?|"
+        r"[0-9]+(\.[0-9]+)?\s*(ticks?|pts?|points?|bps|%))\s*$"
+    )
     example = "1tick"
     slippage: Slippage
 

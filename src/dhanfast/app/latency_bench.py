@@ -115,14 +115,14 @@ def measure(
     """
     import uvloop
 
-    with _peer(rate, traded, seconds) as ports, tempfile.TemporaryDirectory() as folder:
+    with _peer(rate, traded, seconds) as peer, tempfile.TemporaryDirectory() as folder:
         if pin_core >= 0:
             os.sched_setaffinity(0, {pin_core})
-        return uvloop.run(_measured(ports, Path(folder), traded, seconds, watch))
+        return uvloop.run(_measured(peer, Path(folder), traded, seconds, watch))
 
 
 @contextlib.contextmanager
-def _peer(rate: int, traded: int, seconds: float) -> Iterator[dict[str, int]]:
+def _peer(rate: int, traded: int, seconds: float) -> Iterator["_Peer"]:
     command = [sys.executable, "-m", "dhanfast.app.latency_peer"]
     command += [str(rate), str(traded), str(seconds), str(FIRST_S)]
     process = subprocess.Popen(
@@ -133,10 +133,44 @@ def _peer(rate: int, traded: int, seconds: float) -> Iterator[dict[str, int]]:
         line = process.stdout.readline()
         if not line:
             raise DhanfastError(f"the bench's other side: {process.communicate()[1].strip()}")
-        yield json.loads(line)
+        yield _Peer(process.stdout.fileno(), json.loads(line))
     finally:
         process.kill()
         process.communicate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """The other side: where its words come from, and its ports."""
+
+    words: int
+    ports: dict[str, int]
+
+    async def said(self) -> dict[str, Any]:
+        """What it saw: its last line, read on the loop so that no thread disturbs the measurement.
+
+        Raises:
+            DhanfastError: it ended without a word.
+        """
+        loop = asyncio.get_running_loop()
+        whole: asyncio.Future[bytes] = loop.create_future()
+        parts: list[bytes] = []
+
+        def more() -> None:
+            part = os.read(self.words, 1 << 16)
+            parts.append(part)
+            if (not part or part.endswith(b"\n")) and not whole.done():
+                whole.set_result(b"".join(parts))
+
+        loop.add_reader(self.words, more)
+        try:
+            line = await whole
+        finally:
+            loop.remove_reader(self.words)
+        if not line:
+            raise DhanfastError("the bench's other side ended before it said what it saw")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
 
 async def _watched(watch: Watch, run: LiveRun, feed: DhanFeed, clock: SystemClock) -> None:
@@ -146,8 +180,9 @@ async def _watched(watch: Watch, run: LiveRun, feed: DhanFeed, clock: SystemCloc
 
 
 async def _measured(
-    ports: dict[str, int], folder: Path, traded: int, seconds: float, watch: Watch | None
+    peer: _Peer, folder: Path, traded: int, seconds: float, watch: Watch | None
 ) -> Measured:
+    ports = peer.ports
     await _echo(ports["feed"])
     clock = SystemClock()
     hosts = Hosts(
@@ -179,8 +214,7 @@ async def _measured(
     )
     run.loop.latency, run.loop.answered = LatencyHistogram(), LatencyHistogram()
     run.loop.set_market(clock.now_ns(), FIRST_S * 10**9, float(traded))
-    told = asyncio.get_running_loop().create_future()
-    feed = _feed(hosts, tokens, clock, run, told)
+    feed = _feed(hosts, tokens, clock, run)
     gc.collect()
     gc.disable()
     try:
@@ -190,7 +224,7 @@ async def _measured(
             group.create_task(feed.run())
             looking = group.create_task(_watched(watch or _nothing, run, feed, clock))
             async with asyncio.timeout(seconds + 30):
-                seen = json.loads(await told)
+                seen = await peer.said()
             looking.cancel()
             await feed.close()
             await courier.close()
@@ -228,22 +262,16 @@ def _settings() -> Settings:
     return Settings(capital=10**12, risk=far, timeframe_ns=10**9)
 
 
-def _feed(
-    hosts: Hosts, tokens: FixedToken, clock: SystemClock, run: LiveRun, told: Any
-) -> DhanFeed:
+def _feed(hosts: Hosts, tokens: FixedToken, clock: SystemClock, run: LiveRun) -> DhanFeed:
     rng = random.Random(1)
     table = [(SEGMENT, TRADED_ID, 0, 20)]
     table += [(SEGMENT, 2_000 + n, n + 1, 5) for n in range(FILLERS)]
     intake = FeedIntake(DhanDecoder(table), run.loop, clock=clock)
 
-    async def connect(address: str, line: Any) -> Any:
-        line._on_text = lambda text: told.done() or told.set_result(text)
-        return await picows_connect(address, line)
-
     feed = DhanFeed(
         hosts.feed,
         intake,
-        World(clock, rng, tokens, Door(clock, rng), connect),
+        World(clock, rng, tokens, Door(clock, rng), picows_connect),
         hours=Hours(Calendar.load()),
         settings=FeedSettings(connections=1),
     )

@@ -3,11 +3,9 @@
 import contextlib
 import hashlib
 import json
-import logging
 import os
-import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +17,14 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
-from dhanfast.app.live_market import Market, contract_of, market_of, sessions_of_day
+from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed
+from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
-from dhanfast.engine.settings import Settings
+from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
 
@@ -34,9 +33,7 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
-TRADED: Final = 0  # the feed's number of what is traded
 CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
-_LOG: Final = logging.getLogger("dhanfast.trade")
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Live:
     Attributes:
         mode: paper or live. market: its time and day. contract: what is traded.
         recovered: what a journal of the same day brought back; None when the day is new.
+        ring: what the feed is published to; None: nothing.
     """
 
     engine: LiveEngine
@@ -55,6 +53,7 @@ class Live:
     market: Market
     contract: "Contract"
     recovered: Recovered | None
+    ring: FeedRing | None
 
 
 @contextlib.asynccontextmanager
@@ -66,12 +65,15 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     Raises:
         ConfigError, UsageError, NotAuthenticated, BadData: what is missing or does not fit.
     """
+    from dhanfast.brokers.dhan.rest import DhanRest
     from dhanfast.brokers.dhan.web import AioWeb
     from dhanfast.security.owner import TokenOwner
 
     clock, hosts = SystemClock(), broker_hosts(config)
     market = await market_of(config, clock)
-    contract = contract_of(config, hosts, market, clock)
+    master = master_of(hosts, config.folders, market, clock)
+    contract = contract_of(master, config.strategy.underlying, market.day)
+    carried = subscribed(config, master, contract)
     async with contextlib.AsyncExitStack() as stack:
         web = AioWeb()
         stack.push_async_callback(web.close)
@@ -79,35 +81,36 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             config.folders.secrets / "owner.lock", f"engine {config.engine.run}", clock
         )
         tokens = token_source(config, clock, web, owner=owner)
-        capital = None
-        rest = None
-        if mode == "live":
-            from dhanfast.brokers.dhan.rest import DhanRest
-
-            client = DhanRest(hosts, tokens, clock, order_proxy=config.order_proxy())
-            rest = await stack.enter_async_context(client)
-            capital = (await rest.funds()).available
+        client = DhanRest(hosts, tokens, clock, order_proxy=config.order_proxy())
+        rest = await stack.enter_async_context(client)
+        capital = (await rest.funds()).available if mode == "live" else None
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
-        start = _started(old, capital, config)
+        start = _started(old, capital, config, market)
         settings = _settings(config, start["capital"])
+        settings = _slippage(config, settings, start, mode, market)
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
-        if rest is not None:
+        if mode == "live":
             courier = _courier(config, hosts, tokens, clock, journal, contract)
-        run = _run(config, settings, market, journal, courier)
+        run = _run(config, settings, market, journal, courier, start)
         if courier is not None:
             courier.on_update = run.loop.use_update
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
-        feed = _feed(config, hosts, tokens, clock, run, market, contract)
+        ring = None
+        if config.feed.ring:
+            ring = FeedRing(config.feed.ring, about_feed(carried, market))
+            stack.callback(ring.close)
+        feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
         engine = _engine(
-            config, run, clock, feed, rest=rest, tokens=tokens, hosts=hosts, contract=contract,
-            market=market, courier=courier, holds=_operator_holds(old),
+            config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
+            hosts=hosts, contract=contract, market=market, courier=courier,
+            holds=_operator_holds(old),
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
-        yield Live(engine, view, feed, mode, market, contract, recovered)
+        yield Live(engine, view, feed, mode, market, contract, recovered, ring)
 
 
 def _settings(config: Config, capital: int) -> Settings:
@@ -125,21 +128,34 @@ def _settings(config: Config, capital: int) -> Settings:
     return settings
 
 
+def _slippage(
+    config: Config, settings: Settings, start: dict[str, Any], mode: str, market: Market
+) -> Settings:
+    """A measured slippage is looked up once a day: a restart goes on with the same.
+
+    Raises:
+        ConfigError: it is to be measured, and there are too few fills.
+    """
+    if not settings.slippage.sessions:
+        return settings
+    if mode == "live":  # the fills are real: there is nothing to simulate
+        return replace(settings, slippage=Slippage())
+    if "slippage" not in start:
+        from dhanfast.engine.measured import with_measured
+        from dhanfast.storage.slippage import SlippageStore
+
+        settings = with_measured(
+            settings,
+            config.strategy.underlying,
+            generated=market.generated,
+            ticks=True,
+            store=SlippageStore(config.folders.slippage),
+        )
+        start["slippage"] = settings.slippage.as_dict()
+    return replace(settings, slippage=Slippage.of_dict(start["slippage"]))
+
+
 # ---- the journal of the day ----------------------------------------------------------------------
-
-
-def _view(
-    config: Config, engine: LiveEngine, mode: str, contract: "Contract", settings: Settings
-) -> LiveView:
-    return LiveView(
-        engine,
-        run=config.engine.run,
-        mode=mode,
-        strategy=config.strategy.name,
-        instrument=contract.symbol,
-        timeframe=str(config.strategy.timeframe),
-        day_loss_max=settings.risk.loss_day_max,
-    )
 
 
 def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
@@ -185,13 +201,18 @@ def _journal(
     return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
 
 
-def _started(old: list[tuple[int, bytes]], capital: int | None, config: Config) -> dict[str, Any]:
+def _started(
+    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market
+) -> dict[str, Any]:
     """What the day was started with; the first start decides."""
     for kind, payload in old:
         if kind == Kind.START:
             found: dict[str, Any] = json.loads(payload)
-            return found
-    return {"capital": config.simulation.capital.paise if capital is None else capital}
+            return {"grace_ns": GRACE_NS} | found
+    return {
+        "capital": config.simulation.capital.paise if capital is None else capital,
+        "grace_ns": round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
+    }
 
 
 def _operator_holds(old: list[tuple[int, bytes]]) -> tuple[str, ...]:
@@ -235,8 +256,9 @@ def _recover(
 
 
 def _run(
-    config: Config, settings: Settings, market: Market, journal: Journal, courier: Any
-) -> LiveRun:
+    config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
+    start: dict[str, Any],
+) -> LiveRun:  # fmt: skip
     strategy = config.strategy
 
     def remote(gate: Gate) -> Remote:
@@ -257,53 +279,11 @@ def _run(
         interval=str(strategy.timeframe),
         remote_of=remote if courier is not None else None,
         courier=courier,
-        grace_ns=round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
+        grace_ns=start["grace_ns"],
         sync_each=config.engine.journal_sync.ns == 0,
         generated=market.generated,
         notes=market.notes,
     )
-
-
-def _feed(
-    config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, run: LiveRun,
-    market: Market, contract: "Contract",
-) -> "DhanFeed":  # fmt: skip
-    from dhanfast._core.live.intake import FeedIntake
-    from dhanfast._core.wire.dhan import DhanDecoder
-    from dhanfast.brokers.dhan.feed import DhanFeed, FeedSettings
-    from dhanfast.brokers.dhan.feed_connection import World
-    from dhanfast.brokers.dhan.feed_door import Door
-    from dhanfast.brokers.dhan.feed_requests import Mode, Security
-    from dhanfast.brokers.dhan.feed_socket import picows_connect
-    from dhanfast.brokers.dhan.feed_watch import Hours, WatchSettings
-    from dhanfast.brokers.link import Backoff
-    from dhanfast.market.calendar import Calendar
-
-    rng = random.Random(clock.now_ns())
-    wanted = Security.of(contract.segment, contract.security_id)
-    others = [Security.of(*text.split(":", 1)) for text in config.feed.instruments]
-    table = [(wanted.segment, wanted.security_id, TRADED, contract.tick)]
-    table += [
-        (each.segment, each.security_id, place, 5)
-        for place, each in enumerate((each for each in others if each != wanted), TRADED + 1)
-    ]
-    intake = FeedIntake(DhanDecoder(table, depth=False, stats=False), run.loop, clock=clock)
-    backoff = Backoff(
-        first_s=config.feed.reconnect_first.seconds, most_s=config.feed.reconnect_max.seconds
-    )
-    world = World(clock, rng, tokens, Door(clock, rng), picows_connect, backoff=backoff)
-    watch = WatchSettings(stale_s=max(1.0, config.feed.stale_after.seconds))
-    feed = DhanFeed(
-        hosts.feed,
-        intake,
-        world,
-        hours=Hours(Calendar.load()),
-        settings=FeedSettings(connections=1, watch=watch),
-        market_clock=market,
-    )
-    mode = Mode[config.feed.mode.upper()]
-    feed.subscribe([wanted, *(each for each in others if each != wanted)], mode)
-    return feed
 
 
 def _courier(
@@ -356,6 +336,20 @@ def _engine(
         holds=holds,
     )  # fmt: skip
     return engine
+
+
+def _view(
+    config: Config, engine: LiveEngine, mode: str, contract: "Contract", settings: Settings
+) -> LiveView:
+    return LiveView(
+        engine,
+        run=config.engine.run,
+        mode=mode,
+        strategy=config.strategy.name,
+        instrument=contract.symbol,
+        timeframe=str(config.strategy.timeframe),
+        day_loss_max=settings.risk.loss_day_max,
+    )
 
 
 def require_live_extra() -> None:

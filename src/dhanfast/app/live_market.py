@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast.app.config import Config
+from dhanfast.app.config_folders import Folders
 from dhanfast.clock import Clock
 from dhanfast.engine.live import trading_day
 from dhanfast.engine.settings import Settings
@@ -14,7 +15,7 @@ from dhanfast.errors import BadData, ConfigError, DhanfastError
 
 if TYPE_CHECKING:
     from dhanfast.brokers.dhan.hosts import Hosts
-    from dhanfast.market.master import Contract
+    from dhanfast.market.master import Contract, Master
 
 SEGMENT: Final = "NSE_FNO"
 MINUTE_NS: Final = 60_000_000_000
@@ -100,17 +101,17 @@ async def _asked(url: str) -> Any:
         ) from None
 
 
-def contract_of(config: Config, hosts: "Hosts", market: Market, clock: Clock) -> "Contract":
-    """The front-month future of the strategy's underlying, from the broker's list of the day.
+def master_of(hosts: "Hosts", folders: Folders, market: Market, clock: Clock) -> "Master":
+    """The broker's list of the day: what it calls every instrument.
 
     Raises:
-        BadData, UsageError, DhanfastError: the list cannot be had, or has no such future.
+        BadData, DhanfastError: the list cannot be had, or is not to be believed.
     """
     from dhanfast.brokers.dhan_instruments import DEFAULT_FORM, ROWS_MIN, from_address
     from dhanfast.brokers.download import Limits
     from dhanfast.storage.masters import MasterStore, UpdateOptions
 
-    folder: Path = config.folders.instruments
+    folder: Path = folders.instruments
     address = f"{hosts.instruments}/api-scrip-master-detailed.csv"
     limits = Limits(plain_http=False)
     rows_min = ROWS_MIN
@@ -120,17 +121,24 @@ def contract_of(config: Config, hosts: "Hosts", market: Market, clock: Clock) ->
     store = MasterStore(folder)
     options = UpdateOptions(DEFAULT_FORM, market.day, rows_min, 0.01, hosts.is_loopback, 730)
     store.update(from_address(address, limits, clock, fresh=hosts.is_loopback), options, clock)
-    master = store.load(store.newest())
-    name = config.strategy.underlying
-    rows = master.pick(name, segment=SEGMENT, kind="FUT")
+    return store.load(store.newest())
+
+
+def contract_of(master: "Master", underlying: str, day: dt.date) -> "Contract":
+    """The front-month future of an underlying.
+
+    Raises:
+        BadData, UsageError: the list has no such future.
+    """
+    rows = master.pick(underlying, segment=SEGMENT, kind="FUT")
     listed = [master.contract(int(row)) for row in rows]
     coming = sorted(
-        (each for each in listed if each.expiry is not None and each.expiry >= market.day),
+        (each for each in listed if each.expiry is not None and each.expiry >= day),
         key=lambda each: each.expiry or dt.date.max,
     )
     if not coming:
         raise BadData(
-            f"the instrument list of {market.day} has no future of {name} in {SEGMENT}: choose an "
+            f"the instrument list of {day} has no future of {underlying} in {SEGMENT}: choose an "
             "underlying that `dhanfast instruments find` shows with one"
         )
     return coming[0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,11 +11,12 @@ from dhanfast._core.types import OrderFlag, Reason, RejectReason, ReportKind
 from dhanfast.engine.live_engine import KEPT, LivePlan
 from dhanfast.engine.live_view import percentiles_us
 from dhanfast.engine.settings import clock_time
-from dhanfast.errors import UsageError
+from dhanfast.errors import DhanfastError, UsageError
 from dhanfast.reports.figures import rupees
 from dhanfast.reports.metrics import trade_net
 
 if TYPE_CHECKING:
+    from dhanfast.app.config import Config
     from dhanfast.app.live_build import Live
     from dhanfast.reports.result import RunResult
 
@@ -22,6 +24,7 @@ IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 LOOK_S: Final = 0.2
 UPAISE: Final = 1_000_000  # micro-paise in a paisa
 INDENT: Final = " " * 10  # as wide as a time and its gap
+_LOG: Final = logging.getLogger("dhanfast.trade")
 _WHY: Final = {
     Reason.SIGNAL: "entry",
     Reason.REVERSAL: "reversal",
@@ -223,6 +226,25 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
     if result is not None:
         facts["digest"] = result.digest
     return "\n".join([*lines, "", *(f"{name:<15}{text}" for name, text in facts.items())])
+
+
+def store_slippage(config: "Config", live: "Live", result: "RunResult") -> None:
+    """Add what the day's orders cost to the user's store. A day goes on without it: what cannot be
+    stored is told, and is stored when the same day is ended again."""
+    from dhanfast.engine.measured import session_of, store_day
+    from dhanfast.storage.slippage import SlippageStore
+
+    session = session_of(
+        result,
+        date=live.engine.run.journal.header.date,
+        run=config.engine.run,
+        mode=live.mode,
+        tag=live.engine.run.journal.tag,
+    )
+    try:
+        store_day(SlippageStore(config.folders.slippage), result, session)
+    except DhanfastError as error:
+        _LOG.error("the day's slippage was not stored: %s", error)
 
 
 def export_day(result: "RunResult", folder: str) -> Path:

@@ -1,29 +1,48 @@
 """Options that every run over market data takes, and what they mean.
 
-`backtest` and `replay` share them, so that the same words give the same run.
+`backtest` and `replay` share them, so that the same words give the same run. Settings are made by
+`Config.settings`, as for `trade`: of a file that is named and of nothing else the user has lying
+about, so that a run depends on its words alone. What an option says wins.
 """
 
+import dataclasses
 import datetime as dt
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+import msgspec
+from click.core import ParameterSource
 
-from dhanfast.engine.settings import RiskSettings, Settings, Slippage, clock_time, duration_ns
+from dhanfast.app.config import Config, load_config
+from dhanfast.engine.settings import Settings, Slippage, clock_time, duration_ns
 from dhanfast.errors import ConfigError, UsageError
-from dhanfast.strategies.params import unknown
 
 if TYPE_CHECKING:
     from dhanfast.reports.result import RunResult
+    from dhanfast.storage.slippage import SlippageStore
 
-RISK_KEYS = {name: f"risk.{name}" for name in RiskSettings.__slots__}
+# A run without a file: what is not said has the default of [risk] and the others, but no loss ends
+# a day of a backtest.
+BENEATH: Final = {"risk": {"day_loss": "0"}}
+UNNAMED: Final = "run"  # the [[strategy]] of a run whose file has none
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
+    click.option(
+        "-c",
+        "--config",
+        "config_files",
+        multiple=True,
+        metavar="FILE",
+        help="Take [risk], [execution], [simulation] and [[strategy]] of this configuration, as "
+        "`trade` does; options win. May be given many times, later ones win.",
+    ),
     click.option(
         "--capital",
         default="1000000",
@@ -36,7 +55,8 @@ _OPTIONS: Final = (
         "--slippage",
         default="1tick",
         show_default=True,
-        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%.",
+        help="On market fills and stops: 1tick, 2pts, 3bps, 0.02%; measured: the median of the "
+        "last 20 days' fills, measured:N of the last N days'.",
     ),
     click.option(
         "--latency",
@@ -88,7 +108,8 @@ _OPTIONS: Final = (
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
-        help="A strategy parameter, or risk.LIMIT; may be given many times.",
+        help="A strategy parameter, or a setting as section.key (risk.day_loss=2%); may be given "
+        "many times.",
     ),
     click.option(
         "--export", metavar="DIR", help="Write the run directory (report.html and tables)."
@@ -113,28 +134,84 @@ def symbols_option(command: Command) -> Command:
     )(command)
 
 
-def run_settings(given: Mapping[str, Any]) -> tuple[Settings, dict[str, object]]:
-    """What the options say: settings, and the strategy's parameters as text.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command asks to be run.
+
+    Attributes:
+        strategy: as `find_strategy` takes it. params: its parameters, as they were written.
+    """
+
+    strategy: str
+    params: dict[str, object]
+    settings: Settings
+
+
+def run_asked(given: Mapping[str, Any]) -> Asked:
+    """What the options, and the files they name, say.
 
     Raises:
-        ConfigError, UsageError: an option is not understood; the message names it.
+        ConfigError, UsageError: something is not understood; the message names it.
     """
-    params, risk = _split(given["sets"])
-    settings = Settings(
-        capital=_rupees(given["capital"]),
-        lots=given["lots"],
-        timeframe_ns=_timeframe(given["timeframe"]),
-        slippage=Slippage.parse(given["slippage"]),
-        latency_ns=duration_ns(given["latency"], "latency"),
-        seed=given["seed"],
-        entry_from=_time(given["entry_from"], "entry-from"),
-        entry_until=_time(given["last_entry"], "last-entry"),
-        square_off=clock_time(given["square_off"], "square-off"),
-        on_opposite=given["on_opposite"],
-        limit_through=given["limit_through"],
-        risk=RiskSettings(**risk),
+    texts = [key_and_value(text) for text in given["sets"]]
+    params: dict[str, object] = {key: value for key, value in texts if "." not in key}
+    config = _config(given, [f"{key}={value}" for key, value in texts if "." in key])
+    said = _said(given)
+    mine = config.strategy
+    strategy = given["strategy"]
+    if mine.name == UNNAMED and strategy is None:
+        raise UsageError("no strategy: name one with -s, or a file with a [[strategy]] with -c")
+    if strategy in (None, mine.name, mine.use):
+        strategy, params = config.strategy_place(), {**mine.params, **params}
+    else:  # not the file's: nothing of its [[strategy]] is of this one
+        mine = type(mine)(name=UNNAMED, use=strategy)
+        tree = msgspec.structs.replace(config.tree, strategy=(mine,))
+        config = dataclasses.replace(config, tree=tree)
+    settings = config.settings(said.pop("capital", None))
+    if mine.name == UNNAMED and not any(key == "strategy.timeframe" for key, _ in texts):
+        said.setdefault("timeframe_ns", 0)
+    return Asked(strategy, params, dataclasses.replace(settings, **said))
+
+
+def _config(given: Mapping[str, Any], sets: list[str]) -> Config:
+    """The configuration of a run: of the files that are named, else of none."""
+    files = given["config_files"]
+    named: dict[str, Any] = {
+        "strategy": [{"name": UNNAMED, "use": given["strategy"] or UNNAMED}],
+        **({} if files else BENEATH),
+    }
+    return load_config(files, None, sets, os.environ, beneath=named, named_only=not files)
+
+
+def _said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Settings` that options say; what has its default is left to the configuration."""
+    context = click.get_current_context()
+    fields: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+        ("capital", "capital", _rupees),
+        ("lots", "lots", int),
+        ("timeframe", "timeframe_ns", _timeframe),
+        ("slippage", "slippage", Slippage.parse),
+        ("latency", "latency_ns", lambda text: duration_ns(text, "latency")),
+        ("seed", "seed", int),
+        ("entry_from", "entry_from", lambda text: _time(text, "entry-from")),
+        ("last_entry", "entry_until", lambda text: _time(text, "last-entry")),
+        ("square_off", "square_off", lambda text: clock_time(text, "square-off")),
+        ("on_opposite", "on_opposite", str),
+        ("limit_through", "limit_through", bool),
     )
-    return settings, params
+    return {
+        field: convert(given[name])
+        for name, field, convert in fields
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
+def slippage_store() -> "SlippageStore":
+    """The user's measured fills."""
+    from dhanfast.app.config_folders import user_folders
+    from dhanfast.storage.slippage import SlippageStore
+
+    return SlippageStore(user_folders(None, os.environ).slippage)
 
 
 def export_place(directory: str | None) -> Path | None:
@@ -182,42 +259,12 @@ def show_result(
         click.echo(summary_text(result))
 
 
-def _split(sets: tuple[str, ...]) -> tuple[dict[str, object], dict[str, Any]]:
-    """--set texts as (strategy parameters, risk limits)."""
-    params: dict[str, object] = {}
-    risk: dict[str, Any] = {}
-    for text in sets:
-        key, value = key_and_value(text)
-        if not key.startswith("risk."):
-            params[key] = value
-            continue
-        name = key.removeprefix("risk.")
-        if name not in RISK_KEYS:
-            raise ConfigError(unknown("risk limit", name, RISK_KEYS))
-        risk[name] = _limit(name, value)
-    return params, risk
-
-
 def key_and_value(text: str) -> tuple[str, str]:
     """`KEY=VALUE` of a --set."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {text!r}: write KEY=VALUE, for example --set ema=12")
     return key.strip(), value.strip()
-
-
-def _limit(name: str, text: str) -> int | bool:
-    if name == "margin_check":
-        if text.lower() not in ("true", "false"):
-            raise ConfigError(f"risk.margin_check must be true or false, was {text!r}")
-        return text.lower() == "true"
-    try:
-        number = int(text)
-    except ValueError:
-        raise ConfigError(f"risk.{name} must be a whole number, was {text!r}") from None
-    if number < 0:
-        raise ConfigError(f"risk.{name} must be 0 (off) or more, was {number}")
-    return number
 
 
 def _rupees(text: str) -> int:
@@ -228,10 +275,8 @@ def _rupees(text: str) -> int:
         raise ConfigError(f"capital must be an amount in rupees, was {text!r}") from None
 
 
-def _timeframe(text: str | None) -> int:
-    """Nanoseconds; 0 when not given: the data's own."""
-    if text is None:
-        return 0
+def _timeframe(text: str) -> int:
+    """Nanoseconds."""
     length_ns = duration_ns(text, "timeframe")
     if length_ns == 0:
         raise ConfigError(f"timeframe must be longer than nothing, was {text!r}")

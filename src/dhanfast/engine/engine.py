@@ -21,7 +21,7 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
-from dhanfast.errors import BadData, OutOfCalendar
+from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Written:
     orders: NDArray[Any]
     equity: NDArray[Any]
     days: NDArray[Any]
+    passages: NDArray[Any]
 
 
 class Engine:
@@ -73,17 +74,7 @@ class Engine:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
         self.broker = (
-            broker_of(self.gate)
-            if broker_of is not None
-            else Match(
-                self.gate,
-                instruments=1,
-                latency_ns=settings.latency_ns,
-                slippage_e6=settings.slippage.rate_e6,
-                protection_e4=settings.protection_e4,
-                limit_through=settings.limit_through,
-                stop_market_ok=True,
-            )
+            broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         )
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
@@ -104,6 +95,7 @@ class Engine:
             match_interval_ns=match_interval_ns,
             slippage=settings.slippage.paise,
             slippage_ticks=settings.slippage.ticks,
+            stop_more=settings.slippage.stop_more,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
@@ -113,7 +105,7 @@ class Engine:
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
-        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._parts: list[tuple[NDArray[Any], ...]] = []
 
     @staticmethod
     def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
@@ -183,7 +175,7 @@ class Engine:
 
     def drain(self) -> None:
         """Take away what the run has written so far, so that there is room for more."""
-        rows = self.log.drain()
+        rows = self.log.take()
         if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
             self._parts.append(rows)
         if self._ticks is not None:
@@ -203,19 +195,18 @@ class Engine:
         self.drain()
         if len(self._parts) > 1:
             columns = zip(*self._parts, strict=True)
-            trades, orders, equity = (np.concatenate(rows) for rows in columns)
-            self._parts = [(trades, orders, equity)]
+            self._parts = [tuple(np.concatenate(rows) for rows in columns)]
         return self._parts[0][0], self._parts[0][1]
 
     def written(self) -> Written:
         """Everything written since the last call; nothing is closed for it."""
         self.drain()
-        trades, orders, equity = (
+        trades, orders, passages, equity = (
             rows[0] if len(rows) == 1 else np.concatenate(rows)
             for rows in zip(*self._parts, strict=True)
         )
         self._parts = []
-        return Written(trades, orders, equity, self.portfolio.bills())
+        return Written(trades, orders, equity, self.portfolio.bills(), passages)
 
     def counters(self) -> dict[str, int]:
         """How often what happened: bars, signals, orders, refusals by reason."""
@@ -246,3 +237,22 @@ class Engine:
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
         return found
+
+
+def _simulated(gate: Gate, settings: Settings) -> Match:
+    """The exchange of a run without a broker.
+
+    Raises:
+        ConfigError: the slippage is to be measured, and was not.
+    """
+    if settings.slippage.sessions and settings.slippage.measured is None:
+        raise ConfigError("slippage: measured, and nothing was: see `engine.measured`")
+    return Match(
+        gate,
+        instruments=1,
+        latency_ns=settings.latency_ns,
+        slippage_e6=settings.slippage.rate_e6,
+        protection_e4=settings.protection_e4,
+        limit_through=settings.limit_through,
+        stop_market_ok=True,
+    )

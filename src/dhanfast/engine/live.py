@@ -203,7 +203,7 @@ class LiveRun(TickRun):
             BadData: no tick with a price came inside a session.
         """
         self._found.stopped(self._runner)
-        self.kernel.end_day()
+        self.kernel.end_day(self.loop.input_ns)
         result = self.so_far()
         if result is None:
             raise BadData(f"{self._symbol}: no tick with a price lies inside a session")

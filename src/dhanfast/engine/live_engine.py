@@ -29,6 +29,7 @@ from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 FEED_LOOK_S: Final = 1.0
 LOOK_AGAIN_S: Final = 1.0  # after a comparison that did not end in agreement
+LOGIN_AGAIN_S: Final = 30.0  # without a login: 1, 2, 4 ... s, at most this
 UNANSWERED_AFTER: Final = 3  # comparisons in a row that failed, until entries wait for it
 TOLD_AGAIN: Final = 30  # of those, the log has the first and then every so many
 FLAT_S: Final = 20.0  # how long a stop waits for the position to be closed
@@ -39,6 +40,7 @@ PANIC: Final = "panic: the day is over"
 RECONCILE: Final = "not compared with the broker yet"
 DIFFERS: Final = "the broker's books differ"
 UNANSWERED: Final = "the broker does not answer"
+LOGIN: Final = "no login at the broker"
 FEED: Final = "no market data"
 UPDATES: Final = "no order updates"
 KEPT: Final = (OPERATOR, PANIC)  # said by a person: a restart does not lift them
@@ -155,7 +157,7 @@ class LiveEngine:
         self._wake = asyncio.Event()  # compare now
         self._at_once = False
         self._mute = False
-        self._unanswered = 0
+        self._unanswered = self._shut_out = 0  # comparisons in a row that failed, and why
         self._failures: list[Exception] = []
 
     @property
@@ -365,6 +367,8 @@ class LiveEngine:
             agreed = await self._compared()
             heard = self.updates is None or self.updates.online
             pause_s = self.plan.reconcile_s if agreed and heard else LOOK_AGAIN_S
+            if self._shut_out:
+                pause_s = min(LOGIN_AGAIN_S, LOOK_AGAIN_S * 2 ** min(self._shut_out - 1, 10))
             self._wake.clear()
             try:
                 async with asyncio.timeout(pause_s):
@@ -373,11 +377,21 @@ class LiveEngine:
                 continue
 
     async def _compared(self) -> bool:
-        """Compare, and bear a broker that does not answer."""
+        """Compare, and bear a broker that does not answer or does not let us in.
+
+        Without a login an end would leave what is open to itself. So it goes on: entries wait,
+        exits are tried all the same, and a token that somebody brings is found by the next try.
+        """
         try:
             agreed = await self.reconcile()
-        except NotAuthenticated:
-            raise
+        except NotAuthenticated as error:
+            self._shut_out += 1
+            note = f"{LOGIN}: {error}"
+            if note not in self.notes:
+                self.notes = [*self._notes_without_login(), note]
+                _LOG.error("%s", note)
+            self.hold(LOGIN)
+            return False
         except DhanfastError as error:
             if self._unanswered % TOLD_AGAIN == 0:
                 _LOG.warning("could not compare with the broker: %s", error)
@@ -385,9 +399,14 @@ class LiveEngine:
             if self._unanswered >= UNANSWERED_AFTER:
                 self.hold(UNANSWERED)
             return False
-        self._unanswered = 0
+        self._unanswered = self._shut_out = 0
+        self.notes = self._notes_without_login()
         self.let_go(UNANSWERED)
+        self.let_go(LOGIN)
         return agreed
+
+    def _notes_without_login(self) -> list[str]:
+        return [note for note in self.notes if not note.startswith(LOGIN)]
 
     async def reconcile(self) -> bool:
         """Compare orders and position with the broker's; doing it twice changes nothing more.

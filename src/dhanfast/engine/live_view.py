@@ -10,6 +10,7 @@ from dhanfast._core.types import OrderFlag, OrderKind, ReportKind
 from dhanfast.engine.live_engine import (
     FEED,
     KEPT,
+    LOGIN,
     OPERATOR,
     PANIC,
     RECONCILE,
@@ -146,7 +147,7 @@ class LiveView:
         if engine.run.remote is None:
             return "simulated"
         heard = engine.updates is None or engine.updates.online
-        return "connected" if heard and UNANSWERED not in engine.holds else "lost"
+        return "connected" if heard and not engine.holds & {UNANSWERED, LOGIN} else "lost"
 
     def orders(self) -> list[dict[str, Any]]:
         """The latest orders of today, oldest first: `OrderLine` as plain data."""

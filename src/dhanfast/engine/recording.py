@@ -7,6 +7,7 @@
 A publisher says beside its ring, in `dhanfast-NAME.about.json`, what the records are.
 """
 
+import functools
 import json
 import os
 import signal
@@ -169,10 +170,12 @@ def record(
             written.
     """
     what = _what(ring, folder, seal, block_rows)
+    again = functools.partial(_what, ring, folder, seal, block_rows)
     told = _progress_ring(ring, folder)
     paths: list[Path] = []
     try:
-        recorder = RingRecorder(ring, root, clock=clock, what=what, ring_folder=folder)
+        recorder = RingRecorder(ring, root, clock=clock, what=what, told=again,
+                                ring_folder=folder)  # fmt: skip
         row = np.zeros(1, PROGRESS_DTYPE)
 
         def tell() -> None:
@@ -184,7 +187,7 @@ def record(
         complete = seal and recorder.ring_state == "closed" and recorder.behind == 0
         if recorder.writer is not None and not complete:
             recorder.writer.close()  # so that `close` does not seal it
-        elif recorder.writer is not None and not what.seal:
+        elif recorder.writer is not None and not again().seal:
             recorder.writer.seal()
         recorder.close()
         tell()

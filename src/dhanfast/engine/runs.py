@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars, require_days
+from dhanfast.storage.slippage import SlippageStore
 from dhanfast.strategies.plugins import Found, find_strategy
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
@@ -36,6 +38,7 @@ def backtest(
     settings: Settings | None = None,
     detail: str | Path | BarSet | None = None,
     trade_data: str | Path | BarSet | None = None,
+    slippages: SlippageStore | None = None,
 ) -> RunResult:
     """Run a strategy over recorded or generated bars with the rules and charges of each date.
 
@@ -47,6 +50,7 @@ def backtest(
         settings: capital, lots, slippage and so on; None = the defaults of `Settings`.
         detail: finer bars of the same symbol, on which stops and targets are resolved.
         trade_data: bars of the traded future itself; fills then use its recorded prices.
+        slippages: measured fills, for a slippage that is to be measured.
     Returns:
         The complete result; money in paise.
     Raises:
@@ -57,6 +61,7 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
+    settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     meets = _meets(detail, trade_data, start, end)
     _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
@@ -72,8 +77,7 @@ def backtest(
         match_interval_ns=meets.interval_ns if meets else 0,
         bars=len((meets or signals).bars),
     )
-    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
-    written = engine.finish()
+    written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(
         _result(found, settings, signals, meets, engine, written),
@@ -81,9 +85,15 @@ def backtest(
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=_notes(signals, meets, trade_data is not None),
+        notes=_notes(signals, meets, settings, trade_data is not None),
         log=tuple(messages),
     )
+
+
+def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
+    """Run the engine from the first bar to the end."""
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
+    return engine.finish()
 
 
 def _result(
@@ -105,6 +115,7 @@ def _result(
         orders=written.orders,
         equity=written.equity,
         days=written.days,
+        passages=written.passages,
         bars=None,
         counters={},
         config={},
@@ -294,7 +305,9 @@ def _at_timeframe(
     return bars, outside
 
 
-def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tuple[str, ...]:
+def _notes(
+    signals: BarSet, meets: BarSet | None, settings: Settings, recorded_future: bool
+) -> tuple[str, ...]:
     notes = []
     if signals.generated or (meets is not None and meets.generated):
         notes.append(GENERATED)
@@ -303,6 +316,7 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     for bars in (signals, meets):
         if bars is not None and not bars.generated:
             notes += [f"{bars.symbol} {bars.timeframe}: {note}" for note in bars.notes]
+    notes += measured_notes(settings, int(f"{signals.first:%Y%m%d}"))
     notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 

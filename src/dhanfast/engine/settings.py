@@ -2,7 +2,8 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -21,6 +22,9 @@ _UNIT_NS = {
     "h": 3600 * NS_PER_S,
     "d": 86_400 * NS_PER_S,
 }
+_MEASURED = re.compile(r"^\s*measured(?::(\d{1,3}))?\s*$")
+SESSIONS = 20  # of the last, that a measured slippage is of when nothing else is said
+SESSIONS_MAX = 250
 _SLIPPAGE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ticks?|pts?|points?|bps|%)\s*$")
 
 
@@ -51,31 +55,62 @@ def timeframe_text(interval_ns: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a measured slippage is the median of.
+
+    Attributes:
+        mode: live or paper. days: exchange days, from `first` to `last` (YYYYMMDD).
+        market_fills, stop_fills: orders that filled. apart: stops have a median of their own.
+    """
+
+    symbol: str
+    mode: str
+    days: int
+    first: int
+    last: int
+    market_fills: int
+    stop_fills: int
+    apart: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Slippage:
     """What a market fill loses against the price it is taken at.
 
     Attributes:
         ticks: in ticks of the contract on the day. paise: absolute. rate_e6: 1e-6 of the price.
+        stop_more: paise that a triggered stop loses beside (or less).
+        sessions: to be measured over so many of the last days; 0 = a figure that was given.
+        measured: what it was measured of; None until then.
     """
 
     ticks: int = 0
     paise: int = 0
     rate_e6: int = 0
+    stop_more: int = 0
+    sessions: int = 0
+    measured: Measured | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Slippage":
-        """`1tick`, `2ticks`, `1.5pts`, `3bps`, `0.02%`, `0`.
+        """`1tick`, `2ticks`, `1.5pts`, `3bps`, `0.02%`, `0`, `measured`, `measured:10`.
 
         Raises:
             ConfigError: none of these.
         """
         if text.strip() in ("0", "none"):
             return cls()
+        measured = _MEASURED.match(text)
+        if measured:
+            days = int(measured[1] or SESSIONS)
+            if not 1 <= days <= SESSIONS_MAX:
+                raise ConfigError(f"slippage: {text!r} must be of 1..{SESSIONS_MAX} days")
+            return cls(sessions=days)
         found = _SLIPPAGE.match(text)
         if not found:
             raise ConfigError(
                 f"slippage: {text!r} is not understood; write for example 1tick, 2pts, "
-                "3bps or 0.02%"
+                "3bps, 0.02% or measured"
             )
         amount, unit = float(found[1]), found[2]
         if unit.startswith("tick"):
@@ -85,6 +120,25 @@ class Slippage:
         if unit.startswith("p"):
             return cls(paise=round(amount * 100))
         return cls(rate_e6=round(amount * (100 if unit == "bps" else 10_000)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; of a measured one also what it is of."""
+        plain: dict[str, Any] = {
+            "ticks": self.ticks,
+            "paise": self.paise,
+            "rate_e6": self.rate_e6,
+        }
+        if self.sessions:
+            plain |= {"stop_more": self.stop_more, "sessions": self.sessions}
+            plain["measured"] = None if self.measured is None else asdict(self.measured)
+        return plain
+
+    @classmethod
+    def of_dict(cls, plain: Mapping[str, Any]) -> "Slippage":
+        """Back from `as_dict`."""
+        values = dict(plain)
+        found = values.pop("measured", None)
+        return cls(**values, measured=None if found is None else Measured(**found))
 
 
 def clock_time(text: str | dt.time | None, name: str) -> dt.time | None:
@@ -170,11 +224,7 @@ class Settings:
             "capital_paise": self.capital,
             "lots": self.lots,
             "timeframe": timeframe_text(self.timeframe_ns) if self.timeframe_ns else "data",
-            "slippage": {
-                "ticks": self.slippage.ticks,
-                "paise": self.slippage.paise,
-                "rate_e6": self.slippage.rate_e6,
-            },
+            "slippage": self.slippage.as_dict(),
             "latency_ns": self.latency_ns,
             "seed": self.seed,
             "entry_from": _time_text(self.entry_from),

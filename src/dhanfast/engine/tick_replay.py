@@ -14,6 +14,7 @@ from dhanfast.market.expiries import front_month
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.archive.listing import Listed
 from dhanfast.storage.bars import Source
+from dhanfast.storage.slippage import SlippageStore
 
 
 def replay_ticks(
@@ -27,6 +28,7 @@ def replay_ticks(
     interval: str = "1m",
     tell: Callable[[str], None] = lambda text: None,
     threads: int = THREADS,
+    slippages: SlippageStore | None = None,
 ) -> Replay[RunResult]:
     """A replay of recorded ticks; `run` gives the result of `backtest_ticks` on them.
 
@@ -39,6 +41,7 @@ def replay_ticks(
         interval: length of the signal bars, unless the settings have a timeframe.
         tell: gets a sentence when something happens that a user should know.
         threads: how many decompress ahead.
+        slippages: measured fills, for a slippage that is to be measured.
 
     Raises:
         UsageError, ConfigError: unknown strategy or parameter, impossible settings or speed, an
@@ -58,6 +61,7 @@ def replay_ticks(
                 sources=[Source(*source) for source in ticks.sources],
                 notes=(*ticks.gaps, *_later_month(ticks)),
                 generated=ticks.generated,
+                slippages=slippages,
             ),
             ticks,
         )

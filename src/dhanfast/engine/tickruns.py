@@ -12,6 +12,7 @@ from dhanfast._core.broker import Broker
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
 from dhanfast.engine.runs import GENERATED, IST, MODELLED, config_of, sessions_between
 from dhanfast.engine.settings import Settings, checked, duration_ns, timeframe_text
@@ -19,6 +20,7 @@ from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
 from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import Source
+from dhanfast.storage.slippage import SlippageStore
 from dhanfast.strategies.plugins import find_strategy
 
 MINUTE_NS = 60_000_000_000
@@ -39,6 +41,7 @@ def backtest_ticks(
     notes: Sequence[str] = (),
     generated: bool = False,
     equity_each_bar: bool = True,
+    slippages: SlippageStore | None = None,
 ) -> RunResult:
     """Run a strategy over ticks of one instrument with the rules and charges of each date.
 
@@ -55,6 +58,7 @@ def backtest_ticks(
         notes: what a reader must know about the ticks.
         generated: True when they are not recorded.
         equity_each_bar: False samples equity once a session and keeps no bars for the chart.
+        slippages: measured fills, for a slippage that is to be measured.
     Returns:
         The complete result. Its digest depends on the ticks' bars and on every decision, not on
         how the ticks were cut into batches.
@@ -75,6 +79,7 @@ def backtest_ticks(
         notes=notes,
         generated=generated,
         equity_each_bar=equity_each_bar,
+        slippages=slippages,
     )
     for batch in ticks:
         run.feed(batch)
@@ -103,10 +108,14 @@ class TickRun:
         notes: Sequence[str] = (),
         generated: bool = False,
         equity_each_bar: bool = True,
+        slippages: SlippageStore | None = None,
     ) -> None:
         if kind not in KINDS:
             raise UsageError(f"kind must be one of {', '.join(KINDS)}, was {kind!r}")
-        self._settings = checked(settings or Settings())
+        self._settings = with_measured(
+            checked(settings or Settings()), symbol, generated=generated, ticks=True,
+            store=slippages,
+        )  # fmt: skip
         self._interval_ns = self._settings.timeframe_ns or duration_ns(interval, "interval")
         if not 0 < self._interval_ns <= 7 * DAY_NS:
             raise ConfigError(f"interval must be above 0 and at most 7d, was {interval}")
@@ -233,11 +242,12 @@ class TickRun:
             orders=written.orders,
             equity=written.equity,
             days=written.days,
+            passages=written.passages,
             bars=bars,
             counters=counters,
             config=config_of(self._found, self._settings, None, None),
             data=self._data(counters["ticks"]),
-            notes=self._notes(),
+            notes=self._notes(engine.kernel.quoted),
             digest=digest.hexdigest(),
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
@@ -261,11 +271,12 @@ class TickRun:
             "ticks": {"kind": self._kind, "rows": count},
         }
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, quoted: bool) -> tuple[str, ...]:
         notes = [GENERATED] if self._generated else []
         notes += [MODELLED] if self._kind == "IDX" else []
         notes += self._given_notes
         first, last = (_date(int(bar["start_ns"])) for bar in (self._edges[0], self._edges[-1]))
+        notes += measured_notes(self._settings, int(f"{first:%Y%m%d}"), quoted=quoted)
         return (*notes, *session_notes(self._symbol, "FUT", first, last))
 
 

@@ -15,12 +15,19 @@ from numpy.typing import NDArray
 from dhanfast._core.types import OrderKind, ReportKind
 from dhanfast.errors import BadData
 from dhanfast.reports import figures, metrics
-from dhanfast.reports.result import DAY_DTYPE, EQUITY_DTYPE, ORDER_ROW_DTYPE, TRADE_DTYPE
+from dhanfast.reports.result import (
+    DAY_DTYPE,
+    EQUITY_DTYPE,
+    ORDER_ROW_DTYPE,
+    PASSAGE_DTYPE,
+    TRADE_DTYPE,
+)
 
 ROWS_PER_GROUP = 65_536
 MONEY = {
     "trades": ("entry_value", "exit_value", "gross", "mae", "mfe", "stop", "target"),
     "orders": ("price", "trigger", "value"),
+    "passages": ("decision", "signal", "bid", "ask", "sent_price", "end_mark"),
     "equity": ("equity",),
     "days": ("gross", *metrics.COMPONENTS, "charges", "equity"),
 }
@@ -28,6 +35,7 @@ MICRO = {"trades": metrics.COMPONENTS}
 DTYPES = {
     "trades": TRADE_DTYPE,
     "orders": ORDER_ROW_DTYPE,
+    "passages": PASSAGE_DTYPE,
     "equity": EQUITY_DTYPE,
     "days": DAY_DTYPE,
 }
@@ -68,6 +76,8 @@ def _readable(kind: str, rows: NDArray[Any]) -> list[Column]:
             ("price_rupees", rows["price"] / 100.0),
             ("value_rupees", rows["value"] / 100.0),
         ]
+    if kind == "passages":
+        return [("decision_rupees", rows["decision"] / 100.0)]
     if kind == "equity":
         return [("equity_rupees", rows["equity"] / 100.0)]
     return [(f"{name}_rupees", rows[name] / 100.0) for name in MONEY["days"]]
@@ -86,7 +96,7 @@ def arrow_table(kind: str, rows: NDArray[Any]) -> Any:
     """Make the Arrow table of one kind of rows.
 
     Args:
-        kind: "trades", "orders", "equity" or "days".
+        kind: "trades", "orders", "passages", "equity" or "days".
         rows: array of the dtype of that kind.
 
     Units:

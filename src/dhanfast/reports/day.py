@@ -2,11 +2,11 @@
 
 import textwrap
 
-from dhanfast.reports import figures, metrics
+from dhanfast.reports import figures, metrics, slippage
 from dhanfast.reports.figures import ist, percent, reason_name, rupees
 from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import is_generated, warnings
-from dhanfast.reports.terminal import CHARGE_NAMES
+from dhanfast.reports.terminal import CHARGE_NAMES, slippage_lines
 
 WIDTH = 80
 TRADES_SHOWN = 25
@@ -27,6 +27,7 @@ def day_text(result: RunResult, *, title: str = "", trades_max: int = TRADES_SHO
     if is_generated(result):
         lines += [f"! {told.pop(0)}"]
     lines += ["", *_figures(result, got), "", *_trades(result, trades_max), *_charges(got)]
+    lines += _slippage(result)
     for note in told:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in lines)
@@ -113,6 +114,14 @@ def _charges(got: metrics.Metrics) -> list[str]:
         return []
     words = f"charges {rupees(got.charges_total)}: {', '.join(parts)}"
     return [*textwrap.wrap(words, WIDTH, subsequent_indent="  "), ""]
+
+
+def _slippage(result: RunResult) -> list[str]:
+    """What orders cost against the prices they were decided on."""
+    costs = slippage.run_costs(result)
+    if costs is None or len(costs.measured) == 0:
+        return []
+    return slippage_lines(costs, WIDTH, ("reason",))
 
 
 def _clock(at_ns: int) -> str:

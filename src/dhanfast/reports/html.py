@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dhanfast.reports import figures, groups, metrics, series
+from dhanfast.reports import figures, groups, metrics, series, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, span
 from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import warnings
@@ -310,6 +310,50 @@ def _charges(got: metrics.Metrics) -> str:
     )
 
 
+def _slippage(result: RunResult) -> str:
+    costs = slippage.run_costs(result)
+    if costs is None or len(costs.measured) == 0:
+        return ""
+    whole, lines = slippage.measure(costs), []
+    for name, slips in slippage.tables(costs).items():
+        lines.append(f'<tr><th scope="rowgroup" colspan="9" class="text">By {name}</th></tr>')
+        lines += [_slip_row(slip) for slip in slips]
+    head = (
+        "", "Orders", "Cost", "Points a unit", "Median", "95 %", "Basis points", "Delay",
+        "Execution",
+    )  # fmt: skip
+    table = _table("Slippage", head, lines, _slip_row(whole))
+    missed = ""
+    if whole.unfilled:
+        missed = (
+            f" {whole.unfilled:,} entries did not fill wholly; at the mark when they ended that "
+            f"cost {money(whole.opportunity)} more, which is not in the table."
+        )
+    return (
+        '<section id="slippage"><h2>Slippage</h2><p class="sub">What orders cost against the '
+        "price they were decided on; positive is a cost. Delay: until the order was in the market; "
+        "execution: what the market then took. The market at arrival is known of "
+        f"{whole.arrived:,} of {whole.orders:,} orders; of the others all is execution.{missed}"
+        f"</p>{table}</section>"
+    )
+
+
+def _slip_row(slip: slippage.Slip) -> str:
+    points = "".join(
+        f"<td>{_plain(value)}</td>" for value in (slip.weighted, slip.median, slip.p95, slip.bps)
+    )
+    return (
+        f'<tr><th scope="row">{html.escape(slip.name.replace("_", " "))}</th>'
+        f"<td>{slip.orders:,}</td>{_cost(slip.total)}{points}{_cost(slip.delay)}"
+        f"{_cost(slip.execution)}</tr>"
+    )
+
+
+def _cost(paise: float) -> str:
+    """A cell of money where more is worse."""
+    return f'<td class="{_tone(-paise)}">{money(paise)}</td>'
+
+
 def _days(got: metrics.Metrics) -> str:
     days, trades = got.days, got.trades
     pairs = [
@@ -400,7 +444,7 @@ def report_page(result: RunResult, *, risk_free: float = 0.0) -> str:
         + _charges(got) + '</div></div><div class="split">'
         + _group_table("Hour of entry", "Indian time", groups.by_hour(result))
         + _group_table("Weekday of entry", "Indian time", groups.by_weekday(result))
-        + "</div>" + _trade_list(result) + _origin(result)
+        + "</div>" + _slippage(result) + _trade_list(result) + _origin(result)
     )  # fmt: skip
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -6,13 +6,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dhanfast._core.portfolio import DAY_BILL_DTYPE as DAY_DTYPE
-from dhanfast._core.runlog import EQUITY_DTYPE, ORDER_ROW_DTYPE, TRADE_DTYPE
+from dhanfast._core.runlog import EQUITY_DTYPE, ORDER_ROW_DTYPE, PASSAGE_DTYPE, TRADE_DTYPE
 
 # Rows as the native floor writes them; the meaning and unit of each field stand beside the structs
 # in `_core/runlog.pxd` and `_core/portfolio.pxd`. One trade is a position from flat to flat: money
 # in paise, its charges in micro-paise, unrounded. One day is one exchange day's bill in paise,
 # rounded as brokers round: STT and stamp duty to the rupee.
-__all__ = ["DAY_DTYPE", "EQUITY_DTYPE", "ORDER_ROW_DTYPE", "TRADE_DTYPE", "RunResult"]
+__all__ = [
+    "DAY_DTYPE",
+    "EQUITY_DTYPE",
+    "ORDER_ROW_DTYPE",
+    "PASSAGE_DTYPE",
+    "TRADE_DTYPE",
+    "RunResult",
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class RunResult:
     kernel_ns: int  # time inside the kernel
     versions: dict[str, str] = field(default_factory=dict)
     log: tuple[tuple[int, str], ...] = ()  # the strategy's own lines: (UTC ns, text)
+    passages: NDArray[Any] | None = None  # PASSAGE_DTYPE, one an order; None: not kept then
 
     def __str__(self) -> str:
         """The report as text, 80 columns wide: what `dhanfast backtest` prints."""

@@ -3,6 +3,7 @@
     result.json      every figure (see `summary`), and size and SHA-256 of each other file
     trades.parquet   closed trades        orders.parquet   orders as they ended
     equity.parquet   equity of each bar   days.parquet     bills and equity of each day
+    passages.parquet how each order went  slippage.csv     what each order cost
     config.json      every setting of the run
     report.html      one page that opens offline
 
@@ -24,10 +25,12 @@ from dhanfast.errors import BadData, UsageError
 from dhanfast.reports import columns
 from dhanfast.reports.html import report_page
 from dhanfast.reports.result import RunResult
+from dhanfast.reports.slippage_rows import write_costs
 from dhanfast.reports.summary import summary
 
 ROWS = ("trades", "orders", "equity", "days")
-FILES = (*(f"{kind}.parquet" for kind in ROWS), "config.json", "report.html")
+WAYS = ("passages.parquet", "slippage.csv")  # absent when the run had no passages
+FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, "config.json", "report.html")
 
 
 def _staging(target: Path) -> Path:
@@ -57,12 +60,15 @@ def _free(target: Path) -> None:
 def _fill(result: RunResult, place: Path, risk_free: float) -> None:
     for kind in ROWS:
         columns.write(kind, getattr(result, kind), place / f"{kind}.parquet")
+    if result.passages is not None:
+        columns.write("passages", result.passages, place / "passages.parquet")
+        write_costs(result, place / "slippage.csv")
     (place / "config.json").write_text(json.dumps(result.config, indent=2) + "\n", "utf-8")
     (place / "report.html").write_text(report_page(result, risk_free=risk_free), "utf-8")
     out = summary(result, risk_free=risk_free)
     out["log"] = [list(line) for line in result.log]
     out["files"] = {}
-    for name in FILES:
+    for name in FILES if result.passages is not None else [n for n in FILES if n not in WAYS]:
         data = (place / name).read_bytes()
         out["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(out, indent=1, allow_nan=False)
@@ -138,6 +144,8 @@ def read_run(directory: str | Path) -> RunResult:
                 f"{folder / name}: changed since the run wrote it; run the backtest again"
             )
     rows: dict[str, Any] = {kind: columns.read(kind, folder / f"{kind}.parquet") for kind in ROWS}
+    if "passages.parquet" in out["files"]:
+        rows["passages"] = columns.read("passages", folder / "passages.parquet")
     texts: dict[str, Any] = {
         name: out[name] for name in ("strategy", "symbol", "traded", "timeframe", "digest")
     }

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from dhanfast.reports import figures, groups, metrics
+from dhanfast.reports import figures, groups, metrics, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, rupees, span
 from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import warnings
@@ -192,6 +192,50 @@ def _execution(result: RunResult, width: int) -> list[str]:
     return _pairs("ORDERS AND SLIPPAGE", pairs, width)
 
 
+def slip_table(title: str, slips: Sequence[slippage.Slip], width: int) -> list[str]:
+    """Lay out what orders cost; positive = cost, points a unit of what filled."""
+    cells = [
+        (
+            slip.name.replace("_", " "),
+            f"{slip.orders:,}",
+            rupees(slip.total),
+            *("n/a" if value is None else f"{value:.2f}" for value in (
+                slip.weighted, slip.median, slip.p95, slip.bps)),
+            rupees(slip.delay),
+            rupees(slip.execution),
+        )
+        for slip in slips
+    ]  # fmt: skip
+    head = ("", "Orders", "Cost ₹", "Points", "Median", "p95", "Bps", "Delay ₹", "Exec ₹")
+    return _table(title, head, cells, width)
+
+
+def slippage_lines(costs: slippage.Costs, width: int, names: Sequence[str] = ()) -> list[str]:
+    """What orders cost against their decisions, in all and taken apart.
+
+    Args:
+        costs: of one run or several. width: columns. names: dimensions.
+    """
+    whole = slippage.measure(costs)
+    lines = slip_table("SLIPPAGE (against the decision's price; + is a cost)", [whole], width)
+    for name in names:
+        lines += slip_table(f"SLIPPAGE BY {name.upper()}", slippage.by(costs, name), width)
+    pairs = []
+    if whole.orders:
+        pairs.append(("Market at arrival known", f"{whole.arrived:,} of {whole.orders:,} orders"))
+    if whole.unfilled:
+        words = f"{whole.unfilled:,}, {rupees(whole.opportunity)}"
+        pairs.append(("Entries not wholly filled, opportunity", words))
+    return [*lines[:-1], *_pairs("", pairs, width)[1:]] if pairs else lines
+
+
+def _slippage(result: RunResult, width: int) -> list[str]:
+    costs = slippage.run_costs(result)
+    if costs is None or len(costs.rows) == 0:
+        return []
+    return slippage_lines(costs, width, ("type", "reason"))
+
+
 def _run(result: RunResult, width: int) -> list[str]:
     bars = result.counters.get("bars", 0)
     pairs = [(name.replace("_", " "), f"{count:,}") for name, count in result.counters.items()]
@@ -224,7 +268,8 @@ def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) 
     lines += _months(result, width)
     lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
     lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
-    lines += _charges(got, width) + _execution(result, width) + _run(result, width)
+    lines += _charges(got, width) + _execution(result, width) + _slippage(result, width)
+    lines += _run(result, width)
     return "\n".join(lines)
 
 

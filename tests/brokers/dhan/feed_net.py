@@ -19,14 +19,17 @@ from dhanfast.brokers.dhan.feed_connection import World
 from dhanfast.brokers.dhan.feed_depth import DepthSettings, DhanDepth
 from dhanfast.brokers.dhan.feed_door import Door
 from dhanfast.brokers.dhan.feed_endings import Cause, Ending
+from dhanfast.brokers.dhan.feed_pool import FeedPool
 from dhanfast.brokers.dhan.feed_requests import Security
 from dhanfast.brokers.dhan.feed_socket import ConnectFailed, Line, Socket
 from dhanfast.brokers.dhan.feed_watch import Hours
 from dhanfast.errors import NotAuthenticated
 from dhanfast.market.calendar import Calendar
-from tests.brokers.dhan.virtual_time import VirtualClock, VirtualLoop
+from tests.brokers.dhan.feed_server import ticker
+from tests.brokers.dhan.virtual_time import VirtualClock, VirtualLoop, run_virtually
 
 IST = timezone(timedelta(hours=5, minutes=30))
+LTT = 1_784_700_000
 SECRET = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXNlY3JldA.c2lnbmF0dXJl"
 
 
@@ -207,3 +210,25 @@ class Stage:
 
     def _event(self, event: int, at_ns: int) -> None:
         self.events.append((event, round(self.loop.time(), 1)))
+
+
+async def during(feed: FeedPool, act: Callable[[], Awaitable[None]]) -> None:
+    """Run a feed while something happens, then close it."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(feed.run())
+        await asyncio.sleep(0)
+        await act()
+        await feed.close()
+
+
+def talk(socket: FakeSocket, every_s: float = 1.0) -> None:
+    """A socket that ticks for ever."""
+    loop = asyncio.get_running_loop()
+    socket.say(ticker(0, 13, 24_000.0 + loop.time(), LTT + int(loop.time())))
+    if socket.open:
+        loop.call_later(every_s, talk, socket, every_s)
+
+
+def play(stage: Stage, main: Callable[[], Awaitable[None]]) -> None:
+    """Run in the stage's virtual time."""
+    run_virtually(main(), stage.loop)  # type: ignore[arg-type]

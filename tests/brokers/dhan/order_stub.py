@@ -51,6 +51,7 @@ class Stub:
         self.orders: dict[str, dict[str, Any]] = {}
         self.lines: set[_Line] = set()
         self.held: list[tuple[_Line, Request]] = []
+        self.late: list[_Line] = []  # of a dead token
         self.pings = 0
         self.headers = ""
         self.token = ""
@@ -74,7 +75,10 @@ class Stub:
         await self.server.wait_closed()
 
     def release(self) -> None:
-        """Do and answer all that hang."""
+        """Do and answer all that hang; refuse what is to be refused late."""
+        late, self.late = self.late, []
+        for line in late:
+            line.reply(*error(401, "DH-901"))
         held, self.held = self.held, []
         for line, request in held:
             line.reply(*self.act(request))
@@ -137,7 +141,11 @@ class _Line(asyncio.Protocol):
         else:
             stub.seen.append(request)
         if stub.token and token != stub.token:
-            self.reply(*error(401, "DH-901"))
+            if stub.faults and stub.faults[0] == "late":
+                stub.faults.popleft()
+                stub.late.append(self)
+            else:
+                self.reply(*error(401, "DH-901"))
         elif path.endswith("/profile"):
             self.reply(200, b'{"dhanClientId":"1000000001"}')
         else:

@@ -350,6 +350,25 @@ def test_a_refused_token_is_renewed_and_later_requests_carry_it() -> None:
     asyncio.run(work())
 
 
+def test_a_late_refusal_of_the_token_before_does_not_end_the_one_in_force() -> None:
+    async def work() -> None:
+        tokens = Renewing("token-one", "token-two", "token-three")
+        async with opened(tokens=tokens, connections=2) as desk:
+            desk.stub.token = "token-two"
+            desk.stub.faults.append("late")
+            desk.courier.carry_intent(intent(1))  # its refusal comes when all is well again
+            desk.courier.carry_intent(intent(2))
+            assert (await desk.answer(2))["outcome"] == Outcome.REFUSED
+            await desk.until(lambda: tokens.asked == 1)
+            desk.stub.release()
+            assert (await desk.answer(1))["error"] == 901
+            desk.courier.carry_intent(intent(3))
+            assert (await desk.answer(3))["outcome"] == Outcome.TAKEN
+            assert tokens.asked == 1 and tokens.values == ["token-two", "token-three"]
+
+    asyncio.run(work())
+
+
 def test_a_ping_finds_a_dead_token_before_an_order_does() -> None:
     async def work() -> None:
         tokens = Renewing("token-one", "token-two")

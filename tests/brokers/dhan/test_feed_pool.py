@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any
 
@@ -14,40 +13,25 @@ from dhanfast._core.wire.records import TickFlag
 from dhanfast.brokers.dhan.feed import DhanFeed, FeedSettings
 from dhanfast.brokers.dhan.feed_depth import DepthSettings
 from dhanfast.brokers.dhan.feed_endings import Cause, Ending
-from dhanfast.brokers.dhan.feed_pool import FeedPool
 from dhanfast.brokers.dhan.feed_requests import Mode, Security
 from dhanfast.brokers.dhan.feed_watch import WatchSettings
 from dhanfast.errors import DhanfastError, NotAuthenticated, UsageError
-from tests.brokers.dhan.feed_net import SECRET, FakeSocket, Stage, http, ist_ns
+from tests.brokers.dhan.feed_net import (
+    LTT,
+    SECRET,
+    FakeSocket,
+    Stage,
+    during,
+    http,
+    ist_ns,
+    play,
+    talk,
+)
 from tests.brokers.dhan.feed_server import disconnect_packet, ticker
-from tests.brokers.dhan.virtual_time import run_virtually
 
 NIFTY = Security(0, 13)
 OPTIONS = [Security(2, 40_000 + number) for number in range(500)]
-LTT = 1_784_700_000
 NIGHT = ist_ns(2026, 7, 22, 20)  # nobody is expected to speak
-
-
-async def during(feed: FeedPool, act: Callable[[], Awaitable[None]]) -> None:
-    """Run a feed while something happens, then close it."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(feed.run())
-        await asyncio.sleep(0)
-        await act()
-        await feed.close()
-
-
-def talk(socket: FakeSocket, every_s: float = 1.0) -> None:
-    """A socket that ticks for ever."""
-    loop = asyncio.get_running_loop()
-    socket.say(ticker(0, 13, 24_000.0 + loop.time(), LTT + int(loop.time())))
-    if socket.open:
-        loop.call_later(every_s, talk, socket, every_s)
-
-
-def play(stage: Stage, main: Callable[[], Awaitable[None]]) -> None:
-    """Run in the stage's virtual time."""
-    run_virtually(main(), stage.loop)  # type: ignore[arg-type]
 
 
 def test_asks_for_what_is_wanted_in_order_and_again_on_every_socket() -> None:
@@ -144,55 +128,6 @@ def test_fatal_reasons_stop_and_say_why(reason: int, error: type, word: str) -> 
 
     play(stage, main)
     assert len(stage.net.tries) == 1 and stage.net.sockets[0].aborted
-
-
-@pytest.mark.parametrize("reason", [807, 809])
-def test_an_expired_token_is_replaced_and_the_next_socket_has_the_new_one(reason: int) -> None:
-    stage = Stage.made()
-    feed = stage.live([NIFTY])
-    feed.subscribe([NIFTY], Mode.TICKER)
-
-    async def act() -> None:
-        await asyncio.sleep(100)
-        stage.net.sockets[0].say(disconnect_packet(reason))
-        await asyncio.sleep(3)
-
-    stage.net.on_socket = talk
-    play(stage, lambda: during(feed, act))
-    assert stage.tokens.refused_numbers == [1]
-    assert [s.query["token"][-1] for s in stage.net.sockets] == ["1", "2"]
-    assert stage.net.sockets[1].query == {
-        "version": "2", "token": SECRET + "2", "clientId": "1000000001", "authType": "2",
-    }  # fmt: skip
-
-
-def test_tokens_are_not_renewed_for_ever() -> None:
-    stage = Stage.made()
-    feed = stage.live([NIFTY])
-    feed.subscribe([NIFTY], Mode.TICKER)
-    stage.net.on_socket = lambda socket: socket.say(disconnect_packet(807))
-
-    async def main() -> None:
-        with pytest.raises(NotAuthenticated, match="3 tokens"):
-            await feed.run()
-
-    play(stage, main)
-    assert stage.tokens.refused_numbers == [1, 2, 3]
-
-
-def test_a_source_without_another_token_stops_the_feed() -> None:
-    stage = Stage.made()
-    stage.tokens.renewals = 0
-    feed = stage.live([NIFTY])
-    feed.subscribe([NIFTY], Mode.TICKER)
-    stage.net.refuse_always = http(401)
-
-    async def main() -> None:
-        with pytest.raises(NotAuthenticated, match="log in again"):
-            await feed.run()
-
-    play(stage, main)
-    assert len(stage.net.tries) == 1
 
 
 def test_too_many_connections_backs_off_for_minutes() -> None:

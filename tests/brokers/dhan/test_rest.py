@@ -278,6 +278,51 @@ def test_a_dead_token_is_renewed_once() -> None:
     assert tokens.refusals == 1
 
 
+def test_a_token_that_ends_again_on_the_way_is_followed_when_somebody_has_made_the_next() -> None:
+    """The renewed one is refused because a third is there by now: no reason to stop."""
+
+    class Racing(Tokens):
+        async def refused(self, token: Token) -> Token:
+            renewed = await super().refused(token)
+            self.current = Token(CLIENT, "THIRD.TOKEN.VALUE")
+            return renewed
+
+        async def token(self) -> Token:
+            self.given = getattr(self, "given", 0) + 1
+            return NEW if self.given == 2 else self.current
+
+    tokens = Racing(NEW)
+    found, web, _ = read_of(DEAD, DEAD, json_reply([]), call=lambda r: r.orders(), tokens=tokens)
+    assert found == [] and tokens.refusals == 1
+    assert [r.headers["access-token"] for r in web.asked] == [
+        VALUE, "NEW.TOKEN.VALUE", "THIRD.TOKEN.VALUE",
+    ]  # fmt: skip
+
+    outcome, web = outcome_of(DEAD, DEAD, PLACED, tokens=Turning())
+    assert isinstance(outcome, Accepted) and len(web.asked) == 3
+
+
+class Turning(Tokens):
+    """Each time it is asked it has another token."""
+
+    async def token(self) -> Token:
+        self.asked = getattr(self, "asked", 0) + 1
+        return Token(CLIENT, f"TOKEN.NUMBER.{self.asked}")
+
+    async def refused(self, token: Token) -> Token:
+        self.refusals += 1
+        return await self.token()
+
+
+def test_however_often_tokens_turn_a_call_ends() -> None:
+    tokens = Turning()
+    with pytest.raises(NotAuthenticated):
+        read_of(DEAD, call=lambda r: r.orders(), tokens=tokens)
+    assert tokens.refusals == 1
+    outcome, web = outcome_of(DEAD, tokens=Turning())
+    assert isinstance(outcome, Refused) and len(web.asked) == 3
+
+
 def test_no_data_is_empty_where_lists_are_asked_for() -> None:
     nothing = json_reply({"errorCode": "DH-907", "errorMessage": "No data"}, 400)
     for call in (lambda r: r.holdings(), lambda r: r.orders(), lambda r: r.trades()):

@@ -229,11 +229,30 @@ def test_without_a_token_it_ends_and_says_so() -> None:
     with pytest.raises(NotAuthenticated, match="log in"):
         Stage(Script(), tokens=Nobody()).run()
 
-    async def refuse() -> None:
-        raise NotAuthenticated("dead for good")
 
-    with pytest.raises(NotAuthenticated, match="dead for good"):
-        Stage(Script(ends=False), on_connected=refuse).run()
+def test_a_token_that_is_lost_on_the_way_is_waited_for() -> None:
+    """Whoever has logged in is in: an end would leave the engine deaf until it is restarted."""
+    tries: list[int] = []
+
+    async def read() -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise NotAuthenticated("refused, and not renewed")
+
+    lines = [Script(ends=False) for _ in range(3)]
+    stage = Stage(*lines, Script(ALERTS[0]), on_connected=read).run()
+    assert len(tries) == 4 and len(stage.got) == 1
+    assert stage.pauses_s[:3] == [1, 2, 4]
+
+    class Ending(Tokens):
+        async def token(self) -> Token:
+            self.asked = getattr(self, "asked", 0) + 1
+            if 2 <= self.asked <= 3:
+                raise NotAuthenticated("it has ended and was not renewed")
+            return await super().token()
+
+    stage = Stage(Script(), Script(ALERTS[0]), tokens=Ending()).run()
+    assert len(stage.got) == 1
 
 
 def test_a_read_that_fails_breaks_the_connection_which_comes_back() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dhanfast._core.broadcast import BroadcastWriter
+from dhanfast._core.broadcast import BroadcastReader, BroadcastWriter
 from dhanfast._core.live.intake import DepthIntake, FeedIntake
 from dhanfast._core.live.sink import DepthCall, DepthSink, FeedEvent, TickCall
 from dhanfast._core.timing import UtcClock
@@ -178,6 +178,28 @@ def test_the_machines_clock_is_read_natively(clock: Any) -> None:
     intake.receive(ticker(1, 7, 10.0, LTT))
     assert abs(got.times[0] - before) < S and got.times[0] == intake.seen_ns(0)
     assert abs(intake.calibrate()) < S
+
+
+def test_a_broadcast_carries_the_time_of_a_market_on_its_own_clock(tmp_path: Path) -> None:
+    """The engine's sink sees the machine's time; readers of the ring the market's."""
+    writer = BroadcastWriter("own", record_bytes=TICK_DTYPE.itemsize, slots=8, tag="tick",
+                             folder=str(tmp_path))  # fmt: skip
+    reader = BroadcastReader("own", dtype=TICK_DTYPE, tag="tick", oldest=True, folder=str(tmp_path))
+    got, clock = Got(), ManualClock(NOW)
+    intake = FeedIntake(DhanDecoder([(1, 7, 0, 5)], depth=False, stats=False),
+                        TickCall(got.rows, got.event), writer=writer, clock=clock)  # fmt: skip
+    intake.receive(ticker(1, 7, 10.0, LTT))
+    intake.set_market(NOW, NOW - 86_400 * S, 40.0)
+    clock.advance(3)
+    intake.receive(ticker(1, 7, 10.5, LTT + 1))
+    rows, _ = reader.read()
+    assert list(rows["recv_ns"]) == [NOW, NOW - 86_400 * S + 120 * S]
+    assert list(np.concatenate(got.batches)["recv_ns"]) == [NOW, NOW + 3 * S]
+    assert list(rows["price"]) == [1_000, 1_050]
+    for speed in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="speed must be above 0"):
+            intake.set_market(NOW, NOW, speed)
+    writer.close()
 
 
 def test_refuses_a_broadcast_of_other_records(tmp_path: Path) -> None:

@@ -285,6 +285,40 @@ def test_a_cancel_that_nobody_confirms_is_read_and_asked_again() -> None:
     desk.one(CANCEL)
 
 
+def test_a_cancel_that_takes_long_is_asked_about_less_and_less() -> None:
+    desk = Desk()
+    order = desk.order(1, LOT, OrderKind.LIMIT, price=9_500)
+    made = desk.one(PLACE)
+    desk.resting(made)
+    desk.cancel(order)
+    asked: list[tuple[str, int]] = []
+    began = desk.now
+    while desk.now - began < 30 * SECOND:
+        while requests := desk.sent():
+            (request,) = requests
+            tenths = (desk.now - began) // (100 * MS)
+            asked.append((IntentKind(request["kind"]).name, tenths))
+            if request["kind"] == QUERY:
+                desk.update(made, origin=Origin.REST)  # it works on
+            desk.answer(request)
+        desk.wait(100 * MS)
+    assert [kind for kind, _ in asked[:4]] == ["CANCEL", "QUERY", "CANCEL", "QUERY"]
+    assert [tenths for kind, tenths in asked if kind == "CANCEL"] == [
+        0,
+        2,
+        6,
+        14,
+        30,
+        62,
+        126,
+        190,
+        254,
+    ]
+    desk.update(made, Seen.CANCELLED)  # the socket tells it at once
+    assert desk.reports() == [("CANCELLED", order, 0, 0, 0)]
+    assert desk.there() == []
+
+
 def test_a_cancel_before_the_answer_waits_for_it() -> None:
     desk = Desk()
     order = desk.enter()

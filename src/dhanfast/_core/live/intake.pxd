@@ -63,8 +63,12 @@ cdef class FeedIntake(Intake):
     cdef Ring _ring
     cdef BroadcastWriter _writer
     cdef Tick _ticks[512]
+    cdef ns_t _wall_ns               # of the broadcast's times: see `set_market`
+    cdef ns_t _market_ns
+    cdef double _speed               # 0: they are the clock's own
 
     cdef void _hand_over(self, ns_t recv_ns, ns_t seen_ns) noexcept
+    cdef void _publish(self, const Tick *tick, size_t count) noexcept
     cdef void _to_ring(self, size_t count) noexcept
 
 

@@ -222,17 +222,41 @@ cdef class FeedIntake(Intake):
         if self._sink is not None:
             self._sink.take(tick, count, recv_ns)
         if self._writer is not None:
-            while tick != end:
-                self._writer.publish(tick)
-                tick += 1
+            self._publish(tick, count)
         if self._ring is not None:
             self._to_ring(count)
-        tick = &self._ticks[0]
         while tick != end:
             self._seen_ns[self.table.state.slot_of[tick.instrument]] = seen_ns
             if tick.price and not tick.flags & (TickFlag.SEED | TickFlag.TIME_RECEIVED):
                 latency_record(&self.lag.state, recv_ns - tick.exch_ns)
             tick += 1
+
+    cdef void _publish(self, const Tick *ticks, size_t count) noexcept:
+        cdef Tick tick
+        cdef size_t at
+        for at in range(count):
+            if self._speed == 0.0:
+                self._writer.publish(&ticks[at])
+                continue
+            tick = ticks[at]
+            tick.recv_ns = self._market_ns + <ns_t>((tick.recv_ns - self._wall_ns) * self._speed)
+            if tick.flags & TickFlag.TIME_RECEIVED:
+                tick.exch_ns = tick.recv_ns
+            self._writer.publish(&tick)
+
+    def set_market(self, wall_ns: int, market_ns: int, speed: float = 1.0):
+        """The broadcast's records carry the time of a market that runs on a clock of its own.
+
+        Args:
+            wall_ns, market_ns: one moment by the clock and by the market, UTC ns.
+            speed: market seconds a second, above 0.
+        Raises:
+            UsageError: a speed that is none.
+        """
+        if not speed > 0:
+            raise UsageError(f"speed must be above 0, was {speed}")
+        self._wall_ns, self._market_ns = wall_ns, market_ns
+        self._speed = 0.0 if wall_ns == market_ns and speed == 1.0 else speed
 
     cdef void _to_ring(self, size_t count) noexcept:
         cdef Event event

@@ -30,7 +30,7 @@ limit the line is changed into a marketable one.
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from dhanfast._core.broker cimport Broker
+from dhanfast._core.broker cimport Broker, Departure
 from dhanfast._core.live.records cimport Intent
 from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
@@ -68,6 +68,7 @@ cdef struct Leg:
     uint8_t live
     uint8_t cancelling
     uint8_t chased           # a stop that the market has jumped past: marketable from now on
+    Departure left           # how it was first asked for at the broker
 
 
 cdef struct Line:
@@ -186,6 +187,7 @@ cdef class Lines(Broker):
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil
     cdef void _cover_legs(self) noexcept nogil
     cdef int32_t _new_line(self, const Leg *leg) noexcept nogil
+    cdef void _note_departure(self, const Line *line, Leg *leg) noexcept nogil
     cdef void _held_legs(self, const Line *line) noexcept nogil
     cdef void _shrink(self, uint64_t group, int32_t filled, int64_t qty) noexcept nogil
     cdef void _line_refused(self, Line *line, int reason) noexcept nogil

@@ -157,6 +157,15 @@ cdef class Lines(Broker):
     cdef bint calm(self, paise_t *floor, paise_t *ceiling) noexcept nogil:
         return False                 # while an order is live every tick is looked at
 
+    cdef bint departure(self, uint64_t order_id, Departure *out) noexcept nogil:
+        """Also of a leg that has ended, as long as its place is not another's."""
+        cdef uint32_t at
+        memset(out, 0, sizeof(Departure))
+        for at in range(self.leg_top):
+            if self.legs[at].order.id == order_id:
+                out[0] = self.legs[at].left
+        return True
+
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
         cdef size_t count = 0
         while count < limit and self.report_tail != self.report_head:
@@ -537,6 +546,7 @@ cdef class Lines(Broker):
             return
         if line.state == LineState.DRAFT:
             line.sent, line.state = want[0], LineState.OPENING
+            self._note_departure(line, leg)
             self._ask(line, IntentKind.PLACE, leg)
         elif line.replacing or line.modifies >= <uint32_t>self.limits.modifies_max:
             line.replacing = 1
@@ -544,7 +554,14 @@ cdef class Lines(Broker):
         else:
             line.sent = want[0]
             line.modifies += 1
+            self._note_departure(line, leg)
             self._ask(line, IntentKind.MODIFY, leg)
+
+    cdef void _note_departure(self, const Line *line, Leg *leg) noexcept nogil:
+        """A leg's terms leave for the first time, in an order of its own or as a change."""
+        if leg.left.at_ns == 0:
+            leg.left.at_ns, leg.left.price = self.now_ns, line.sent.price
+            leg.left.bid, leg.left.ask = self.bid, self.ask
 
     cdef void _held_legs(self, const Line *line) noexcept nogil:
         """Legs of a group that wait behind its line have what they asked for: it is held here."""

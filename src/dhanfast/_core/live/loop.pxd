@@ -70,6 +70,7 @@ cdef class LiveLoop(TickSink):
     cdef list _later                     # answers that came inside an input
     cdef list _made                      # replay: intents made and not yet met in the journal
     cdef readonly uint64_t inputs
+    cdef readonly ns_t input_ns          # the market's, of the last input
     cdef readonly uint64_t skipped       # ticks of others, impossible ones, or after the end
     cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
     cdef readonly ns_t used_ns           # time spent on inputs, those of a replay left out

@@ -35,6 +35,7 @@ class LiveLoop(TickSink):
     error: Exception | None
     on_drain: Callable[[], None] | None
     inputs: Final[int]
+    input_ns: Final[int]
     skipped: Final[int]
     unjournaled: Final[int]
     used_ns: Final[int]

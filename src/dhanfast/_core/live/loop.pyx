@@ -208,6 +208,7 @@ cdef class LiveLoop(TickSink):
     cdef void _end(self, Status status, ns_t now_ns) noexcept:
         """Hear what came of it, let requests out, and see whether the engine may go on."""
         self.inputs += 1
+        self.input_ns = max(self.input_ns, now_ns)
         if status == Status.OK:
             self.kernel.settle()
             status = self.kernel.status

@@ -111,12 +111,13 @@ cdef class Remote(Lines):
 
     cdef void _change_answered(self, Line *line, const Answer *answer) noexcept nogil:
         if answer.outcome == Outcome.TAKEN:
-            line.tries = 0
             if line.asked_kind == IntentKind.MODIFY:
+                line.tries = 0
                 line.have = line.sent
             else:
                 line.unsure = 1                # a cancel may race a fill: its end must be seen
-                line.next_ns = self.wall_ns + pause_ns(0)
+                line.next_ns = self.wall_ns + pause_ns(line.tries)
+                line.tries += 1                # an update tells it sooner; asking costs requests
             return
         if answer.outcome == Outcome.REFUSED and _unheard(answer):
             line.next_ns = self.wall_ns + max(

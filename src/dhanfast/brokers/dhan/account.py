@@ -80,10 +80,6 @@ class DhanAccount:
             and not order_of(order.correlation, self._tag)
         )
 
-    async def funds(self) -> int:
-        """Rupees that may be used, in paise."""
-        return (await self._rest.funds()).available
-
     async def kill_switch(self, on: bool) -> str:
         """Turn the broker's kill switch; what the broker said.
 

@@ -34,6 +34,7 @@ from dhanfast.security.tokens import Token, TokenSource
 LOG: Final = logger("dhanfast.brokers.dhan.rest")
 FLOOD: Final = 805  # going on may get the user blocked
 FLOOD_PAUSE_S: Final = 5.0
+ROUNDS: Final = 3  # of one call, each with another token
 LIMITED: Final = "LIMIT"  # code of an error of ours: the limit is used up
 
 
@@ -136,7 +137,7 @@ class Caller:
             BrokerError: the broker refused, or nothing helped.
             NotAuthenticated: it refuses the token, and the renewed one as well.
         """
-        failures, renewed = 0, False
+        failures = renewals = 0
         while True:
             token = await self._tokens.token()
             await self._place(kind, key)
@@ -154,10 +155,10 @@ class Caller:
             if error is None:
                 return said
             if error.kind is ErrorKind.AUTH:
-                if renewed or not error.renews:
+                if not error.renews or renewals + 1 >= ROUNDS:
                     raise NotAuthenticated(str(error))
-                renewed = True
-                await self._tokens.refused(token)
+                await self._another(token, renewals, str(error))
+                renewals += 1
                 continue
             if error.kind is ErrorKind.NO_DATA and empty_on_no_data:
                 return None
@@ -173,8 +174,8 @@ class Caller:
     ) -> Outcome:  # fmt: skip
         """Change something at the broker, once.
 
-        It is sent a second time only when the broker has proved that it did not act on the first,
-        because of the token, and the token could be renewed.
+        It is sent again only when the broker has proved that it did not act on it, because of the
+        token, and there is another token.
 
         Args:
             makes_order: without an order id in the answer its fate is unknown.
@@ -184,7 +185,7 @@ class Caller:
             NotAuthenticated: there is no token; nothing was sent.
         """
         token = await self._tokens.token()
-        for is_last in (False, True):
+        for renewals in range(ROUNDS):
             wait_ns = await self.limits.taken(
                 kind, urgent=urgent, patience_s=self.settings.order_patience_s
             )
@@ -212,16 +213,30 @@ class Caller:
             self._log(method, path, body, outcome)
             if kind_of is ErrorKind.RATE and isinstance(outcome, Refused):
                 self.limits.penalise(kind, outcome.retry_after_s)
-            if kind_of is not ErrorKind.AUTH or is_last or not isinstance(outcome, Refused):
+            if kind_of is not ErrorKind.AUTH or not isinstance(outcome, Refused):
                 return outcome
-            if outcome.number in NO_RENEWAL:
+            if outcome.number in NO_RENEWAL or renewals + 1 >= ROUNDS:
                 return outcome
             try:
-                token = await self._tokens.refused(token)
+                token = await self._another(token, renewals, outcome.text)
             except NotAuthenticated as error:
                 LOG.warning("token refused and not renewed: %s", error)
                 return outcome
-        raise AssertionError("the second round always returns")
+        raise AssertionError("the last round always returns")
+
+    async def _another(self, token: Token, renewals: int, words: str) -> Token:
+        """The token after one that was refused. It is renewed once; when the new one is refused as
+        well, only one that somebody has made meanwhile is worth a try.
+
+        Raises:
+            NotAuthenticated: there is no other.
+        """
+        if renewals == 0:
+            return await self._tokens.refused(token)
+        newer = await self._tokens.token()
+        if newer == token:
+            raise NotAuthenticated(words)
+        return newer
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """The address of a call."""

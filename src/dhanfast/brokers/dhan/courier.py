@@ -310,6 +310,8 @@ class DhanCourier(OrderDesk):
         _LOG.warning("%s of order %d: %s", kind, int(intent["order"]), redacted(text))
 
     def _look_at_token(self, number: int, status: int) -> None:
+        if self.outdated:
+            return  # of the token before: that one is known to be dead
         if number in DEAD_TOKEN or status == 401:
             self._refused.set()
 

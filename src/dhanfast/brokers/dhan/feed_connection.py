@@ -6,6 +6,9 @@
 
 One task runs it; nobody else opens its socket. What each end means is in feed_endings.py; this file
 only does it. It knows nothing of instruments: what to say on a new socket is its plan's business.
+
+A connection that never brought a message ends for want of a token: somebody is there to be told.
+One that did waits for another token instead, and does not knock with one that was refused.
 """
 
 import logging
@@ -28,7 +31,7 @@ from dhanfast.errors import DhanfastError, NotAuthenticated
 
 NS_PER_S: Final = 1_000_000_000
 TEXTS_TOLD: Final = 20  # text messages that are logged; the feeds send none today
-RENEWALS_MAX: Final = 3  # in a row, without a message between them
+RENEWALS_MAX: Final = 3  # in a row, without a message between them; then at a slow pace
 BUSY: Final = Backoff(first_s=120.0, most_s=900.0)  # after 805: others are connected
 log = logging.getLogger("dhanfast.feed")
 
@@ -142,6 +145,8 @@ class Connection:
         self._socket: Socket | None = None
         self._line: Line | None = None
         self._token: Any = None
+        self._dead: Any = None  # a token that was refused, while there is no other
+        self._proven = False  # it has brought messages
         self._closing = False
         self._running = False
         self._renewals = self._unheard = 0
@@ -181,7 +186,7 @@ class Connection:
         """Keep it until `close`. Only once.
 
         Raises:
-            NotAuthenticated: no token, or none that the broker takes.
+            NotAuthenticated: no token, or none that the broker takes, and so from the beginning.
             DhanfastError: an end after which trying again cannot help.
             RuntimeError: it runs already.
         """
@@ -223,10 +228,10 @@ class Connection:
         self.state = State.WAITING
         await self._world.door.enter()
         try:
-            self._token = await self._world.tokens.token()
-        except NotAuthenticated:
-            raise
+            self._token = await self._live_token()
         except DhanfastError as error:
+            if isinstance(error, NotAuthenticated) and not self._proven:
+                raise
             return Ending(Cause.UNREACHABLE, text=f"no token: {words(str(error))}"), 0
         if self._closing:
             return Ending(Cause.ASKED), 0
@@ -240,6 +245,18 @@ class Connection:
         finally:
             del address
         return await self._live(socket, line)
+
+    async def _live_token(self) -> Any:
+        """A token that the broker is not known to refuse.
+
+        Raises:
+            DhanfastError: there is none now.
+        """
+        token = await self._world.tokens.token()
+        if self._dead is not None and token == self._dead:
+            token = await self._world.tokens.refused(token)
+        self._dead = None
+        return token
 
     async def _live(self, socket: Socket, line: Line) -> tuple[Ending, int]:
         """An open socket, to its end."""
@@ -262,7 +279,7 @@ class Connection:
             self._socket = self._line = None
             self._plan.down()
         if line.heard:
-            self._renewals = 0
+            self._renewals, self._proven = 0, True
         return line.ending, self._world.clock.now_ns() - began
 
     async def _after(self, ending: Ending) -> None:
@@ -275,7 +292,7 @@ class Connection:
             world.door.refused()
             return
         if then is Then.RENEW or (then is Then.CHECK and await self._token_is_dead()):
-            await self._renew(ending)
+            then = await self._renew(ending)
         backoff = world.busy if then is Then.LATER else world.backoff
         await world.clock.sleep(backoff.pause_s(self.failures, world.rng))
 
@@ -293,20 +310,27 @@ class Connection:
             log.warning("%s: the token could not be checked: %s", self.name, words(str(error)))
             return False
 
-    async def _renew(self, ending: Ending) -> None:
-        """Have the token replaced; not for ever."""
+    async def _renew(self, ending: Ending) -> Then:
+        """Have the token replaced; not for ever, and never one after the other."""
         self._renewals += 1
         if self._renewals > RENEWALS_MAX:
-            raise NotAuthenticated(
+            error = NotAuthenticated(
                 f"{self.name}: {ending}, and so it went with {RENEWALS_MAX} tokens; the broker "
                 "takes none of this account. Log in again with `dhanfast auth login`"
             )
+            if not self._proven:
+                raise error
+            log.error("%s", error)
+            return Then.LATER
         try:
             await self._world.tokens.refused(self._token)
-        except NotAuthenticated:
-            raise
         except DhanfastError as error:  # the broker cannot be reached: asked again next time
+            if isinstance(error, NotAuthenticated):
+                if not self._proven:
+                    raise
+                self._dead = self._token
             log.warning("%s: no other token yet: %s", self.name, words(str(error)))
+        return Then.AGAIN
 
     def _text(self, text: str) -> None:
         self.texts += 1

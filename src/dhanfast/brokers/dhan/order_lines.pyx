@@ -74,6 +74,7 @@ cdef class OrderLine:
     cdef bint _retired       # takes nothing more, whatever is still awaited
     cdef double _deadline
     cdef double _since       # when it last was used
+    cdef int64_t _era        # of the token that the request in flight carries
     cdef readonly object gone
     cdef readonly int number
     cdef readonly int64_t requests
@@ -125,6 +126,7 @@ cdef class OrderLine:
         self._reader.reset()
         self._ready = False
         self._busy = True
+        self._era = self._desk._era
         self.requests += 1
         if taken < size:
             try:
@@ -183,6 +185,7 @@ cdef class OrderLine:
             &intent, reader.status, reader._buffer + reader._body_at, reader._body_size, &answer)
         body = None if plain else reader.body
         cdef int status = reader.status, retry_after_s = reader.retry_after_s
+        cdef int64_t era = self._era
         self._busy = self._pinging = False
         if reader.keep_s:
             self.keep_s = reader.keep_s
@@ -193,6 +196,7 @@ cdef class OrderLine:
         try:
             self._desk._pump()       # the next request leaves before anybody hears of this one
         finally:
+            self._desk._heard_era = era
             if plain:
                 self._desk._tell(&answer)
             elif pinged:
@@ -317,6 +321,8 @@ cdef class OrderDesk(Courier):
     cdef int _queued
     cdef int _flying
     cdef bint _shut
+    cdef int64_t _era        # counts tokens
+    cdef int64_t _heard_era  # of the request whose answer is being judged
     cdef list _lines
     cdef list _queues        # by rank, of (deadline, bytes of Intent)
     cdef object _expiry
@@ -355,9 +361,10 @@ cdef class OrderDesk(Courier):
         """Say how requests are written; before this they wait.
 
         Args:
-            book: with a token.
+            book: with a token. Called again when the token is another one.
         """
         self._book = book
+        self._era += 1
 
     cdef void carry(self, const Intent *intent) noexcept:
         cdef int rank = rank_of(intent)
@@ -564,6 +571,11 @@ cdef class OrderDesk(Courier):
     def ready_lines(self):
         """How many would take a request now."""
         return sum(1 for line in self._lines if line.ready)
+
+    @property
+    def outdated(self):
+        """Whether the answer that is being judged is to a request with an earlier token."""
+        return self._heard_era != self._era
 
     @property
     def queued(self):

@@ -27,7 +27,7 @@ from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.web import aiohttp_module
 from dhanfast.brokers.link import Backoff, Randomness
 from dhanfast.clock import Clock
-from dhanfast.errors import BadData, DhanfastError, UsageError
+from dhanfast.errors import BadData, DhanfastError, NotAuthenticated, UsageError
 from dhanfast.security.redact import logger, redacted
 from dhanfast.security.tokens import Token, TokenSource
 
@@ -52,8 +52,9 @@ class Broken(DhanfastError):
         self.status = status
 
 
-# What ends one connection and not the whole: all else is a failure of the engine's own.
-PASSING: Final = (Broken, BrokerError, BadData)
+# What ends one connection and not the whole: all else is a failure of the engine's own. A token
+# that is refused, too: the next one is asked for at the next login.
+PASSING: Final = (Broken, BrokerError, BadData, NotAuthenticated)
 
 
 class Line(Protocol):
@@ -121,9 +122,9 @@ class OrderUpdates:
         tag: of this journal's correlation ids.
         instruments: of the run, by (segment, security id).
         on_update: takes one record of UPDATE_DTYPE and the broker's words; called on the loop.
-        on_connected: runs after every login: read by REST what was missed. A BrokerError or
-            BadData of it breaks the connection, which comes back after a pause; anything else
-            that it or `on_update` raises ends the run.
+        on_connected: runs after every login: read by REST what was missed. A BrokerError, BadData
+            or NotAuthenticated of it breaks the connection, which comes back after a pause;
+            anything else that it or `on_update` raises ends the run.
         probe: asked before coming back when a young connection died in silence, which is how the
             broker shows a dead token: `DhanRest.profile` renews it on the way.
         dial: makes connections; None means aiohttp.
@@ -131,7 +132,7 @@ class OrderUpdates:
 
     Raises:
         UsageError: from `run`: it runs already, or has run; aiohttp is not installed.
-        NotAuthenticated: from `run`: there is no token.
+        NotAuthenticated: from `run`: there is no token to begin with.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class OrderUpdates:
         self._told: dict[Told, None] = {}
         self._reread = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = self._had_token = False
 
     @property
     def online(self) -> bool:
@@ -253,7 +254,8 @@ class OrderUpdates:
         """Live through one connection; why it ended.
 
         Raises:
-            DhanfastError: coming back cannot help: there is no token, or the engine itself failed.
+            DhanfastError: coming back cannot help: there never was a token, or the engine itself
+                failed.
         """
         try:
             await self._live()
@@ -264,7 +266,7 @@ class OrderUpdates:
             if any(not isinstance(error, DhanfastError) for error in found):
                 raise
         for error in found:
-            if not isinstance(error, PASSING) or _is_final(error):
+            if not isinstance(error, PASSING) or self._is_final(error):
                 raise error
         errors = [error for error in found if isinstance(error, DhanfastError)]
         self.counts.broken += 1
@@ -275,6 +277,7 @@ class OrderUpdates:
     async def _live(self) -> None:
         """One connection, from dial to its end."""
         token = await self._tokens.token()
+        self._had_token = True
         line = await self._dial(self._hosts.order_updates)
         try:
             await line.send(self._login(token))
@@ -322,9 +325,16 @@ class OrderUpdates:
         try:
             await probe()
         except DhanfastError as error:
-            if _is_final(error):
+            if self._is_final(error):
                 raise
             LOG.warning("the token could not be checked: %s", error)
+
+    def _is_final(self, error: BaseException) -> bool:
+        """Whether coming back cannot help: a missing library, no token to begin with. One that is
+        lost on the way is waited for: somebody may bring another."""
+        if isinstance(error, NotAuthenticated):
+            return not self._had_token
+        return isinstance(error, DhanfastError) and error.exit_code in (2, 3)
 
     def _login(self, token: Token) -> str:
         """The login message. It holds the token: never log it."""
@@ -376,11 +386,6 @@ def leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-def _is_final(error: BaseException) -> bool:
-    """Whether coming back cannot help: no token, a missing library."""
-    return isinstance(error, DhanfastError) and error.exit_code in (2, 3, 4)
 
 
 class AioLine:

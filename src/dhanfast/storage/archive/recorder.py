@@ -70,6 +70,7 @@ class Recorder:
         root: the archive's folder; no other recorder may write into it.
         clock: dates files, times flushes.
         what: what is written and how.
+        told: asked for that again when a ring is found, as its publisher may have come later.
         ring_folder: where rings lie.
         status: file that tells others how it goes; default beside the ring, in memory, where a
             full disk cannot silence it.
@@ -95,12 +96,13 @@ class Recorder:
         *,
         clock: Clock,
         what: Recording | None = None,
+        told: Callable[[], Recording] | None = None,
         ring_folder: str = FOLDER,
         status: str | os.PathLike[str] | None = None,
         disk: Disk | None = None,
     ) -> None:
         self._name, self._clock, self._what = ring_name, clock, what or Recording()
-        self._ring_folder, self._disk = ring_folder, disk
+        self._ring_folder, self._disk, self._told = ring_folder, disk, told
         self._folder = ArchiveFolder(root)
         beside = Path(ring_folder) / f"dhanfast-{ring_name}.recorder.json"
         self._status = Path(status) if status is not None else beside
@@ -143,6 +145,9 @@ class Recorder:
             self._ring = Ring(self._name, folder=self._ring_folder)
         except FileNotFoundError:
             return
+        if self._told is not None:
+            self._what = self._told()
+            self.add_instruments(self._what.instruments)
         self._epoch = self._ring.reader.epoch
         self._expected = self._ring.reader.position
         self._base = (self.writer.next_seq if self.writer else 0) - self._expected
@@ -428,6 +433,7 @@ def record_ring(
         ring_name: of the ring; it need not be there yet.
         root: the archive's folder.
         what: what is written and how.
+        told: asked for that again when a ring is found, as its publisher may have come later.
         clock: the machine's by default.
         ring_folder: where rings lie.
         status: file that tells others how it goes.
