@@ -35,22 +35,21 @@ cdef void _move_stop(Dealer dealer, paise_t price, ns_t now_ns, ns_t at_ns) noex
     """At the exchange while its order may be changed, then here."""
     cdef StopState *state = &dealer.stop_state
     cdef Working *order
-    cdef Status taken
     state.next_ns = now_ns + dealer.stop_rules.every_ns
     dealer.stops_moved += 1
     if not dealer.stop_rules.rest or (
             dealer.stop_id and state.changes >= dealer.stop_rules.changes_max):
         state.local = price
         return
-    dealer.stop_price = price
     if dealer.stop_id == 0:
+        dealer.stop_price = price
         dealer.protect(at_ns)
         return
     order = &dealer.working[dealer.find(dealer.stop_id)]
-    taken = dealer.broker.modify(dealer.stop_id, 0, price, 0, at_ns)
-    if taken != Status.OK:
-        dealer.status = taken
+    if dealer.broker.modify(dealer.stop_id, 0, price, 0, at_ns) != Status.OK:
+        state.local = price              # what executes it cannot change it: it goes on here
         return
+    dealer.stop_price = price
     order.row.trigger = price
     order.unanswered += 1
     order.passage.changes += 1
