@@ -164,10 +164,10 @@ class SlowStopsModel(SlowModel):
                 self.changes += trade.stop != 0
                 trade.stop = self.moving.stop
 
-    def decide(self, day: Day, end: int, wish: Wish) -> None:
-        super().decide(day, end, ("", 0.0, 0.0))
+    def decide(self, day: Day, end: int, wish: Wish, close: int) -> None:
+        super().decide(day, end, ("", 0.0, 0.0), close)
         assert self.bar is not None
-        trade, rules, close = self.open, self.rules, self.bar[4]
+        trade, rules = self.open, self.rules
         if trade is not None:
             over = rules.time_max_ns and end - trade.entry_ns >= rules.time_max_ns
             self.held += 1
@@ -179,7 +179,7 @@ class SlowStopsModel(SlowModel):
             self.atr = Atr(rules.atr_period)
         self.atr_now = self.atr.update(0.01 * self.bar[2], 0.01 * self.bar[3], 0.01 * close)
         waits = self.entering
-        super().decide(day, end, self.ruled(wish, close))
+        super().decide(day, end, self.ruled(wish, close), close)
         if self.entering is not waits and self.entering is not None:
             self.entry_atr = self.atr_now
             if any(value != value for value in self.entering):

@@ -10,7 +10,7 @@ from dhanfast._core.stops import Stops, StopWatch
 from dhanfast._core.types import Reason
 from dhanfast.errors import ConfigError
 
-from .slow_model import Day
+from .slow_model import days_of
 from .slow_stops import SlowRules, SlowStop, SlowStopsModel
 from .stand import DAY, MINUTE, OPEN, TICK, Wisher, bars_of, make, run, sessions
 from .test_kernel import MINUTES, WHY, markets
@@ -153,9 +153,8 @@ def test_trades_on_bars_agree_with_the_slow_model(
     )
     bars = bars_of(rows, MINUTES)
     trades, _, _ = run(kernel, bars)
-    names = ("open_ns", "close_ns", "entry_from_ns", "entry_until_ns", "square_off_ns")
     model = SlowStopsModel(
-        [Day(*(int(row[n]) for n in names)) for row in table],
+        days_of(table),
         tick=TICK,
         qty=25,
         slippage=slip * TICK,
