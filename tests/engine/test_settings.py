@@ -17,6 +17,8 @@ from dhanfast.engine.settings import (
     duration_ns,
     timeframe_text,
 )
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
 
 S = 1_000_000_000
@@ -166,6 +168,8 @@ def test_settings_as_they_stand_in_a_result() -> None:
 
 
 def test_every_setting_stands_in_the_result() -> None:
-    names = set(Settings().as_dict())
+    in_use = Settings(sizing=SizingSettings(fit=True), stops=StopSettings(bars_max=1))
+    names = set(in_use.as_dict())
+    assert names - set(Settings().as_dict()) == {"sizing", "stops"}, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

@@ -36,6 +36,7 @@ from dhanfast.engine import live_engine
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
 from dhanfast.engine.settings import RiskSettings, Settings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import DhanfastError
 from dhanfast.exchange import core
 from dhanfast.exchange.answers import Reply
@@ -115,6 +116,7 @@ class World:
 
     courier_type: type[SimCourier] = SimCourier
     remote_rules: ClassVar[dict[str, int]] = {}
+    stops: ClassVar[StopSettings] = StopSettings()
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
@@ -230,7 +232,13 @@ class World:
             journal=journal,
             instrument=1,
             first_ns=int(self.ticks["recv_ns"][0]),
-            settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk),
+            settings=Settings(
+                capital=10**12,
+                lots=plan.lots,
+                on_opposite=plan.opposite,
+                risk=risk,
+                stops=self.stops,
+            ),
             interval="5s",
             remote_of=lambda gate: Remote(
                 gate, modifies_max=plan.modifies_max, **self.remote_rules

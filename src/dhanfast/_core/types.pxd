@@ -59,6 +59,7 @@ cpdef enum Reason:           # why an order was sent: Order.reason
     END_OF_DATA = 7
     RISK_EXIT = 8
     OPERATOR = 9
+    TIME_STOP = 10           # held for as long as a stop rule allows
 
 
 cpdef enum ReportKind:

@@ -45,6 +45,7 @@ class Reason(IntEnum):
     END_OF_DATA = 7
     RISK_EXIT = 8
     OPERATOR = 9
+    TIME_STOP = 10
 
 class ReportKind(IntEnum):
     ACCEPTED = 0

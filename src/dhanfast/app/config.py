@@ -37,6 +37,7 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_risk import sizing_settings, stop_settings
 from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
@@ -214,6 +215,8 @@ class Config:
             ),
             guards=guard_settings(risk.guards, money),
             execution=self._execution(),
+            sizing=sizing_settings(risk.sizing),
+            stops=stop_settings(risk.stops),
         )
         return checked(made)
 

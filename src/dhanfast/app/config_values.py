@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final
 
 from dhanfast.engine.settings import Slippage, clock_time, duration_ns
+from dhanfast.engine.stop_settings import Distance
 from dhanfast.errors import ConfigError
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -217,6 +218,11 @@ class Amount(Written):
         """Whether it is an absolute amount rather than a share of the capital."""
         return self._percent is None
 
+    @property
+    def share_e6(self) -> int:
+        """The percentage as 1e-6; 0 of an absolute amount."""
+        return 0 if self._percent is None else int(self._percent * 10_000)
+
     def paise_of(self, capital: int) -> int:
         """The amount in paise.
 
@@ -266,6 +272,23 @@ class Protection(Percent):
         super().__init__("5%" if self.slab else text)
         if self.slab:
             self.text = "slab"
+
+
+class Far(Written):
+    """`20pts`, `0.5%`, `1.5atr`, or `none`: a distance of prices.
+
+    Attributes:
+        distance: as the stop rules take it; None for none.
+    """
+
+    __slots__ = ("distance",)
+    pattern = r"^\s*(none|0|[0-9]+(\.[0-9]+)?\s*(atr|pts?|points?|%))\s*$"
+    example = "1.5atr"
+    distance: Distance | None
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.distance = Distance.parse(text)
 
 
 class Slip(Written):

@@ -32,6 +32,7 @@ _WHY: Final = {
     Reason.TAKE_PROFIT: "target",
     Reason.EXIT_SIGNAL: "exit",
     Reason.TIME_EXIT: "square-off",
+    Reason.TIME_STOP: "time stop",
     Reason.EXPIRY_EXIT: "expiry",
     Reason.RISK_EXIT: "risk",
     Reason.OPERATOR: "operator",

@@ -23,6 +23,8 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.execution_settings import worker_of
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
 
@@ -102,13 +104,22 @@ class Engine:
             stop_more=settings.slippage.stop_more,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
+            **self._rules(settings, interval_ns),
         )
         self.kernel_ns = 0
-        self._sessions, self._interval_ns = sessions, interval_ns
+        self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    @staticmethod
+    def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
+        """What sizes entries and moves stops."""
+        return {
+            "sizing": settings.sizing.native(settings.lots, interval_ns),
+            "stops": settings.stops.native(),
+        }
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
         """Run over more bars (BAR_DTYPE, later than all before).
@@ -218,6 +229,11 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self._settings.sizing != SizingSettings():
+            found["signals_without_size"] = kernel.signals_unsized
+            found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
+        if self._settings.stops != StopSettings():
+            found["stops_moved"] = kernel.stops_moved
         if self._ticks is not None:
             found |= {
                 "ticks": self._ticks.ticks_seen,

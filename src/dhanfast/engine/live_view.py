@@ -190,7 +190,7 @@ class LiveView:
             qty=place["qty"],
             average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
             last=place["mark"],
-            stop=live.kernel.stop_price,
+            stop=live.kernel.stop_local or live.kernel.stop_price,
             target=live.kernel.target_price,
             realised=place["realised"],
             unrealised=place["qty"] * place["mark"] - place["cost"],

@@ -8,6 +8,8 @@ from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
@@ -198,6 +200,7 @@ class Settings:
         protection_e4: how far from the market a market order may fill, 1e-4.
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
+        sizing: what an entry's size follows from. stops: rules of stops and targets.
     """
 
     capital: int = 100_000_000
@@ -216,10 +219,15 @@ class Settings:
     risk: RiskSettings = field(default_factory=RiskSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    stops: StopSettings = field(default_factory=StopSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
         slab = {"protection_slab": True} if self.protection_slab else {}
+        used = {
+            name: getattr(self, name) for name, usual in _UNUSED if getattr(self, name) != usual
+        }
         plain = {
             "capital_paise": self.capital,
             "lots": self.lots,
@@ -235,6 +243,7 @@ class Settings:
             "protection_e4": self.protection_e4,
             **slab,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
+            **{name: each.as_dict() for name, each in used.items()},
         }
         if self.guards.any_on:
             plain["guards"] = self.guards.as_dict()
@@ -243,6 +252,7 @@ class Settings:
         return plain
 
 
+_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()))
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -307,4 +317,6 @@ def checked(settings: Settings) -> Settings:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
     checked_execution(settings.execution, settings.lots)
+    settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
+    settings.stops.native()
     return settings

@@ -114,6 +114,9 @@ cdef class Lines(Broker):
 
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil:
+        cdef int32_t at = self._find_leg(order_id)
+        if qty == 0 and at != NOBODY:
+            qty = self.legs[at].order.qty        # as it is
         return self.resize(order_id, price, trigger, qty, now_ns)
 
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil:
