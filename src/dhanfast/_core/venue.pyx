@@ -9,28 +9,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from dhanfast._core.fillprice cimport (
-    far_limit,
-    price_against,
-    price_better,
-    price_slipped,
-    price_within,
+    far_limit, price_against, price_better, price_slipped, price_within,
 )
 from dhanfast._core.resting cimport (
-    BUY_LIMIT,
-    BUY_STOP,
-    NOWHERE,
-    QUEUE_UNKNOWN,
-    SELL_LIMIT,
-    SELL_STOP,
-    PlaceState,
-    list_insert,
-    list_remove,
-    pool_close,
-    pool_find,
-    pool_open,
-    pool_release,
-    pool_room,
-    pool_take,
+    BUY_LIMIT, BUY_STOP, NOWHERE, QUEUE_UNKNOWN, SELL_LIMIT, SELL_STOP, PlaceState, list_insert,
+    list_remove, pool_close, pool_find, pool_open, pool_release, pool_room, pool_take,
     report_order,
 )
 from dhanfast._core.slabs cimport slab_limit
