@@ -1,4 +1,4 @@
-"""LiveEngine beside the broker's books: what agrees, what differs, and a broker that is not there."""
+"""LiveEngine beside the broker's books: what agrees, what differs, a broker that is away."""
 
 from pathlib import Path
 
