@@ -69,22 +69,10 @@ class Engine:
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
     ) -> None:
-        if settings.slippage.sessions and settings.slippage.measured is None:
-            raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
         self.broker = (
-            broker_of(self.gate)
-            if broker_of is not None
-            else Match(
-                self.gate,
-                instruments=1,
-                latency_ns=settings.latency_ns,
-                slippage_e6=settings.slippage.rate_e6,
-                protection_e4=settings.protection_e4,
-                limit_through=settings.limit_through,
-                stop_market_ok=True,
-            )
+            broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         )
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
@@ -233,3 +221,22 @@ class Engine:
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
         return found
+
+
+def _simulated(gate: Gate, settings: Settings) -> Match:
+    """The exchange of a run without a broker.
+
+    Raises:
+        ConfigError: the slippage is to be measured, and was not.
+    """
+    if settings.slippage.sessions and settings.slippage.measured is None:
+        raise ConfigError("slippage: measured, and nothing was: see `engine.measured`")
+    return Match(
+        gate,
+        instruments=1,
+        latency_ns=settings.latency_ns,
+        slippage_e6=settings.slippage.rate_e6,
+        protection_e4=settings.protection_e4,
+        limit_through=settings.limit_through,
+        stop_market_ok=True,
+    )
