@@ -41,7 +41,7 @@ cpdef enum Command:
     HALT = 4                 # exits only, and close what is open
     READ_ALL = 5             # ask the broker for the state of every order
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
-    SPENT = 9                # so many requests went another way: the broker's limits count them
+    SPENT = 12               # so many requests went another way: the broker's limits count them
 
 
 cdef class LiveLoop(TickSink):

@@ -20,7 +20,7 @@ class Command(IntEnum):
     HALT = 4
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
-    SPENT = 9
+    SPENT = 12
 
 @disjoint_base
 class LiveLoop(TickSink):
