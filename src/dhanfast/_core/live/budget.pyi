@@ -1,7 +1,10 @@
 from typing import Final
 
+from typing_extensions import disjoint_base
+
 BUDGET_LIMITS: Final[dict[str, tuple[int, int, int]]]
 
+@disjoint_base
 class OrderBudget:
     def __new__(
         cls,

@@ -46,10 +46,10 @@ cpdef enum Command:
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
     UNLOCK = 7               # end a lock of the guards: units is its GuardKind, -1 ends all
     LOCK = 8                 # lock entries: units is a GuardKind, price the end, market's UTC ns
-    SPENT = 9                # so many requests went another way: the broker's limits count them
-    PAUSE_ORDERS = 10        # algorithms send nothing more, entries' children are taken back
-    RESUME_ORDERS = 11       # algorithms go on
-    CANCEL_ORDERS = 12       # entries end with what has filled, exits leave at once
+    PAUSE_ORDERS = 9         # algorithms send nothing more, entries' children are taken back
+    RESUME_ORDERS = 10       # algorithms go on
+    CANCEL_ORDERS = 11       # entries end with what has filled, exits leave at once
+    SPENT = 12               # so many requests went another way: the broker's limits count them
 
 
 cdef enum:

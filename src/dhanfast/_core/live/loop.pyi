@@ -23,10 +23,10 @@ class Command(IntEnum):
     CLOSED_ELSEWHERE = 6
     UNLOCK = 7
     LOCK = 8
-    SPENT = 9
-    PAUSE_ORDERS = 10
-    RESUME_ORDERS = 11
-    CANCEL_ORDERS = 12
+    PAUSE_ORDERS = 9
+    RESUME_ORDERS = 10
+    CANCEL_ORDERS = 11
+    SPENT = 12
 
 @disjoint_base
 class LiveLoop(TickSink):
