@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dhanfast import options
-from dhanfast._core.options.chain import lane_widths
+from dhanfast._core.options.door import lane_widths
 
 FORWARD, YEARS, RATE = 25_180.0, 5 / 365, 0.055
 
