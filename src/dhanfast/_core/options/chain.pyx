@@ -167,7 +167,7 @@ cdef void greeks_many(int lanes, size_t n, const Columns *columns, bint all, dou
 
 
 cdef double one_volatility(double price, double forward, double strike, double years,
-                                   double rate, double sign) noexcept nogil:
+                           double rate, double sign) noexcept nogil:
     cdef double found
     cdef int64_t ok
     cdef int code
@@ -178,7 +178,7 @@ cdef double one_volatility(double price, double forward, double strike, double y
 
 
 cdef double one_price(double volatility, double forward, double strike, double years,
-                       double rate, double sign) noexcept nogil:
+                      double rate, double sign) noexcept nogil:
     cdef double found
     cdef double *out = &found
     cdef int64_t ok
@@ -189,7 +189,7 @@ cdef double one_price(double volatility, double forward, double strike, double y
 
 
 cdef int one_greeks(double volatility, double forward, double strike, double years, double rate,
-                     double sign, double dividend, bint spot, Greeks *found) noexcept nogil:
+                    double sign, double dividend, bint spot, Greeks *found) noexcept nogil:
     cdef double *out[GREEKS]
     cdef int64_t ok
     cdef int g
