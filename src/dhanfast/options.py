@@ -8,7 +8,7 @@ is NaN. Conventions, formulas and a worked example: docs/reference/greeks.md.
 """
 
 from dhanfast._core.options.black import OptionStatus
-from dhanfast._core.options.chain import (
+from dhanfast._core.options.door import (
     greeks,
     implied_volatility,
     implied_volatility_status,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dhanfast import options
-from dhanfast._core.options.chain import lane_widths
+from dhanfast._core.options.door import lane_widths
 
 TABLE = Path(__file__).with_name("golden.csv")
 NAMES = ("price", "delta", "gamma", "vega", "theta", "rho", "vanna", "volga", "charm")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhanfast import options
-from dhanfast._core.options.chain import lane_widths
+from dhanfast._core.options.door import lane_widths
 from dhanfast.errors import UsageError
 from dhanfast.options import OptionStatus
 

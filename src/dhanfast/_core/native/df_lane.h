@@ -213,8 +213,8 @@ FN REAL DF_F(guess)(REAL a, REAL beta, REAL apart) {
     return normal * (1.0 + z * (1.0 / 24.0 + z * (7.0 / 1920.0 + z * (127.0 / 322560.0))));
 }
 
-/* Newton's step towards the wanted premium. Its size tells how far the solution is; that of the step
- * below does not, which falls to nothing where the curvature turns and newton is large. */
+/* Newton's step towards the wanted premium. Its size tells how far the solution is; that of the
+ * step below does not, which falls to nothing where the curvature turns and newton is large. */
 FN REAL DF_F(newton)(DF_F(parts) p, REAL half, REAL wanted) {
     return -DF_F(excess)(p, half, wanted) / p.density;
 }

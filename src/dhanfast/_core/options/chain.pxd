@@ -7,6 +7,8 @@ option alone, so an option has the same bits alone, in any chain and on any mach
 Who may call what:   any thread. Nothing is allocated; 30 KB of stack.
 """
 
+from dhanfast._core.options.black cimport Greeks
+
 cdef enum:
     BLOCK = 128
     # value (price or volatility), forward or spot, strike, years, rate, sign, dividend yield
@@ -31,3 +33,14 @@ cdef void implied_many(int lanes, size_t n, const Columns *columns, double *vola
 # All greeks, or with all = False only out[0], the price.
 cdef void greeks_many(int lanes, size_t n, const Columns *columns, bint all, double **out,
                       signed char *status) noexcept nogil
+
+# One option, the same bits as in a chain.
+cdef double one_volatility(double price, double forward, double strike, double years,
+                           double rate, double sign) noexcept nogil
+
+cdef double one_price(double volatility, double forward, double strike, double years,
+                      double rate, double sign) noexcept nogil
+
+# The OptionStatus. With `spot` the greeks are by the stock's price; `forward` is given either way.
+cdef int one_greeks(double volatility, double forward, double strike, double years, double rate,
+                    double sign, double dividend, bint spot, Greeks *found) noexcept nogil
