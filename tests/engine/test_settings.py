@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import (
     RiskSettings,
     Settings,
@@ -168,8 +170,15 @@ def test_settings_as_they_stand_in_a_result() -> None:
 
 
 def test_every_setting_stands_in_the_result() -> None:
-    in_use = Settings(sizing=SizingSettings(fit=True), stops=StopSettings(bars_max=1))
+    in_use = Settings(
+        sizing=SizingSettings(fit=True),
+        stops=StopSettings(bars_max=1),
+        guards=GuardSettings(trades_max=1),
+        execution=ExecutionSettings(algo="slice"),
+        protection_slab=True,
+    )
     names = set(in_use.as_dict())
-    assert names - set(Settings().as_dict()) == {"sizing", "stops"}, "told only when in use"
+    more = {"sizing", "stops", "guards", "execution", "protection_slab"}
+    assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names
