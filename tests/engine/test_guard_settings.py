@@ -11,7 +11,7 @@ import pytest
 from dhanfast._core.types import BAR_DTYPE, OrderFlag, RejectReason
 from dhanfast.app.config import load_config
 from dhanfast.engine.generated import generated_bars
-from dhanfast.engine.guard_build import recorded_vix, vix_values
+from dhanfast.engine.guard_build import in_order, recorded_vix, vix_values
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, checked
@@ -172,6 +172,14 @@ def test_guards_that_never_lock_change_no_byte(market: BarSet) -> None:
     loose = run(market, drawdown_e4=10_000, trades_max=10**6, stale_ns=HOUR, losses_max=10**6,
                 losses_pause=HOUR, underlying_lots=10**6)  # fmt: skip
     assert loose.digest == run(market).digest
+
+
+def test_lines_of_guards_stand_among_those_of_the_strategy() -> None:
+    own = [(5, "a"), (9, "b"), (0, "over")]
+    assert in_order(own, []) == tuple(own)
+    assert [text for _, text in in_order(own, [(4, "x"), (7, "y"), (9, "z")])] == [
+        "x", "a", "y", "b", "over", "z",
+    ]  # fmt: skip
 
 
 # ---- India VIX -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import (
     RiskSettings,
     Settings,
@@ -166,6 +167,6 @@ def test_settings_as_they_stand_in_a_result() -> None:
 
 
 def test_every_setting_stands_in_the_result() -> None:
-    names = set(Settings().as_dict())
+    names = set(Settings(guards=GuardSettings(trades_max=1)).as_dict())
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

@@ -1,6 +1,7 @@
 """Guards as an engine takes them: from settings, with India VIX from recorded bars."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,6 +95,14 @@ def vix_note(bars: BarSet) -> str:
     )
 
 
-def in_order(*logs: Sequence[Line]) -> tuple[Line, ...]:
-    """Lines (UTC ns, text) of several logs by their time."""
-    return tuple(sorted((line for log in logs for line in log), key=lambda line: line[0]))
+def in_order(own: Sequence[Line], told: Sequence[Line]) -> tuple[Line, ...]:
+    """A strategy's lines (UTC ns, text) with those of its guards where they belong.
+
+    Args:
+        own: in the order they were written, which stays; one without a time follows the last.
+        told: of the guards.
+    """
+    newest = accumulate((at for at, _ in own), max)
+    placed = [(at, line) for at, line in zip(newest, own, strict=True)]
+    placed += [(line[0], line) for line in told]
+    return tuple(line for _, line in sorted(placed, key=lambda one: one[0]))
