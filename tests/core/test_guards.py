@@ -441,12 +441,12 @@ def test_a_hedge_makes_correlated_exposure_smaller() -> None:
 
 def test_events_that_nobody_takes_are_counted() -> None:
     guards, gate = began(cooldown_pause=MINUTE)
-    for at in range(1_030):
+    for at in range(4_102):
         guards.close_trade(MONDAY + at, -1, 1, False)
     for _ in range(70):
-        ask(gate, now=MONDAY + 2_000)
+        ask(gate, now=MONDAY + 5_000)
     events = guards.events()
-    assert guards.events_lost == 6 and len(events) == 1_024 + 64
+    assert guards.events_lost == 6 and len(events) == 4_096 + 64
     assert guards.vetoed == {"GUARD_COOLDOWN": 70}
     assert events[0].time_ns == MONDAY + 6 and events[-1].what == "veto"
 

@@ -10,10 +10,11 @@ import pytest
 
 from dhanfast._core.types import BAR_DTYPE, OrderFlag, RejectReason
 from dhanfast.app.config import load_config
+from dhanfast.engine.engine import Engine
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.guard_build import in_order, recorded_vix, vix_values
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
-from dhanfast.engine.runs import backtest
+from dhanfast.engine.runs import backtest, sessions_of
 from dhanfast.engine.settings import Settings, checked
 from dhanfast.errors import ConfigError
 from dhanfast.reports.result import RunResult
@@ -23,6 +24,7 @@ from dhanfast.strategies import Strategy
 FIRST, LAST = dt.date(2022, 2, 1), dt.date(2022, 2, 28)
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 HOUR = 3600 * 10**9
+MINUTE = 60 * 10**9
 LIST = ["strategy.name=mine", "strategy.use=momentum"]
 
 
@@ -172,6 +174,19 @@ def test_guards_that_never_lock_change_no_byte(market: BarSet) -> None:
     loose = run(market, drawdown_e4=10_000, trades_max=10**6, stale_ns=HOUR, losses_max=10**6,
                 losses_pause=HOUR, underlying_lots=10**6)  # fmt: skip
     assert loose.digest == run(market).digest
+
+
+def test_lines_that_were_not_kept_are_told(market: BarSet) -> None:
+    settings = Settings(guards=GuardSettings(cooldown_pause=1))
+    runner = Eager().runner(lambda at_ns, text: None)
+    engine = Engine(runner, sessions_of(market, settings, MINUTE), settings, interval_ns=MINUTE)
+    assert engine.guards is not None and engine.guard_log() == []
+    for at in range(1, 5_001):
+        engine.guards.close_trade(at, -100, 1, False)
+    lines = engine.guard_log()
+    assert engine.counters()["guard_locks"] == 5_000 and len(lines) == 4_097
+    assert lines[0] == (905, "guards: 904 earlier lines were not kept")
+    assert engine.guard_log() == []
 
 
 def test_lines_of_guards_stand_among_those_of_the_strategy() -> None:

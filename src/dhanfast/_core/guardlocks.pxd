@@ -18,7 +18,7 @@ from dhanfast._core.vixbands cimport VixRules, VixState
 
 cdef enum:
     KINDS = 12               # of locks
-    EVENTS_KEPT = 1024       # locks, alerts; the oldest not taken away are lost, and counted
+    EVENTS_KEPT = 4096       # locks, alerts; the oldest not taken away are lost, and counted
     VETOES_KEPT = 64
     REASONS = 64
 

@@ -316,7 +316,7 @@ cdef class Guards(GuardLocks):
     def events(self):
         """Vetoes, locks, alerts and unlocks since the last call, oldest first.
 
-        The last 1,024 of the others and the last 64 vetoes are kept; `events_lost` counts the
+        The last 4,096 of the others and the last 64 vetoes are kept; `events_lost` counts the
         others that nobody took, `vetoed` has all vetoes.
 
         Returns:

@@ -234,8 +234,13 @@ class Engine:
         """Locks, alerts and unlocks of the guards since the last call: (UTC ns, text)."""
         if self.guards is None:
             return []
-        return [(one.time_ns, f"guards: {one.text}") for one in self.guards.events()
-                if one.what != "veto"]  # fmt: skip
+        lost = -self.guards.events_lost
+        lines = [(one.time_ns, f"guards: {one.text}") for one in self.guards.events()
+                 if one.what != "veto"]  # fmt: skip
+        lost += self.guards.events_lost
+        if lost:
+            lines.insert(0, (lines[0][0], f"guards: {lost:,} earlier lines were not kept"))
+        return lines
 
 
 def _simulated(gate: Gate, settings: Settings) -> Match:
