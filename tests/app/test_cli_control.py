@@ -35,6 +35,8 @@ STATUS = EngineStatus(
                  until="2026-11-23 15:01:00", value=3, limit=3, text="3 losing trades " * 9),
         LockLine(name="operator", since_ns=NOW, until_ns=2**63 - 1, until="unlocked"),
     ),
+    vetoes={"GUARD_TRADES": 1_204, "GUARD_VIX": 3, "GUARD_CONSECUTIVE_LOSSES": 12,
+            "GUARD_STALE_DATA": 7, "GUARD_EXPOSURE": 2},
     alerts=("drawdown 4.1 % of the day's peak is near the limit of 5 % " * 3,),
 )  # fmt: skip
 ORDERS = [
@@ -133,7 +135,9 @@ def test_figures_are_whole() -> None:
     shown = status_text(STATUS)
     for figure in ("-1,754.50", "-1,500.00", "+320.00", "-574.50", "1,755 of 5,000",
                    "+60 @ 48,120.55", "48,131.20", "10,00,000", "1 UNKNOWN", "10:05 h", "2 gaps",
-                   "p99 22.0 us", "1:56:40", " 20261123-main-paper.dfj, 12.3MB"):  # fmt: skip
+                   "p99 22.0 us", "trades 1,204", "vix 3", "loss 10,000,000, profit 25,000,000",
+                   "LOCKED until 2026-11-23 15:01:00", "LOCKED until unlocked", "near a limit",
+                   "1:56:40", " 20261123-main-paper.dfj, 12.3MB"):  # fmt: skip
         assert figure in shown
     shown = positions_text(POSITIONS)
     for figure in ("-60", "48,120.55", "+1,50,000.00", "-32,000.00", "+1,50,001.00", "48,100.00"):

@@ -85,6 +85,7 @@ def test_a_lock_and_its_veto_are_told_once_a_change(
                         timeframe="1m")  # fmt: skip
         (lock,) = view.status()["locks"]
         assert lock["name"] == "max_trades" and lock["until"] == "next session"
+        assert view.status()["vetoes"] == {"GUARD_TRADES": 3}
         assert view.locks() == [lock] and "limit is 1" in lock["text"]
         said = await stage.engine.command("unlock", lock="all")
         assert said == {"text": "unlocked: max_trades", "locks": []}

@@ -24,6 +24,10 @@ def status_text(said: EngineStatus) -> str:
     lines += _columns(_money(said), _holding(said))
     lines.append("")
     lines += [f"  {name:<10}{text}" for name, text in _links(said) if text]
+    if said.vetoes:
+        told = (f"{name.removeprefix('GUARD_').lower()} {count:,}"
+                for name, count in said.vetoes.items())  # fmt: skip
+        lines.append(wrapped(f"vetoes    {', '.join(told)}", "  ", " " * 12))
     if said.locks or said.alerts:
         lines.append("")
         lines += [

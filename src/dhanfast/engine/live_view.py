@@ -111,6 +111,7 @@ class LiveView:
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
+            vetoes=live.guards.vetoed if live.guards is not None else {},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *engine.notes),
         )
