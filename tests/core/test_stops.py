@@ -374,3 +374,15 @@ def test_what_cannot_be_a_rule_is_refused_by_name(wrong: dict[str, Any], text: s
 def test_a_watch_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="side must be"):
         StopWatch(Stops(), side=0, entry=100, tick=5)
+
+
+def test_a_change_without_a_quantity_keeps_the_one_there_is() -> None:
+    stand = TickStand(lots=1)
+    stand.tick(10_000, wish=("long", 2.0, 0.0))
+    stand.tick(10_000)
+    stop = stand.kernel.stop_id
+    stand.kernel.broker.modify_order(stop, price=0, trigger=9_900, qty=0, now_ns=stand.now)
+    assert stand.left(stop) == LOT
+    stand.tick(9_900)
+    stand.tick(9_900)
+    assert stand.kernel.position == 0

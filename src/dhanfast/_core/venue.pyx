@@ -277,14 +277,11 @@ cdef void _report_stale(Venue *venue, const Request *request) noexcept nogil:
 cdef void _arrive_modify(Venue *venue, Desk *desk, int32_t at,
                          const Request *request) noexcept nogil:
     cdef Place *place = &venue.pool.places[at]
-    cdef Order changed = request.order
-    cdef const Order *wanted = &changed
-    cdef int reason
+    cdef Order wanted = request.order
+    wanted.qty = wanted.qty if wanted.qty else place.order.qty     # 0: as it is
+    cdef int reason = _refusal(venue, desk, &wanted, request.due_ns)
     cdef bint triggered = (place.state == PlaceState.WORKING and place.order.kind >= OrderKind.SL)
     cdef bint keeps
-    if changed.qty == 0:
-        changed.qty = place.order.qty        # the quantity stays as it is
-    reason = _refusal(venue, desk, wanted, request.due_ns)
     if reason == RejectReason.NONE and not triggered:
         reason = request.refusal
     if reason == RejectReason.NONE and (
