@@ -284,6 +284,10 @@ class LiveEngine:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
 
+    async def _end_locks(self, keeper: LockKeeper) -> None:
+        self._look_at_guards()
+        keeper.end()
+
     def _look_at_guards(self) -> None:
         if self.keeper is not None:
             self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
