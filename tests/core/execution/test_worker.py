@@ -339,7 +339,7 @@ def test_what_a_worker_cannot_be_is_refused() -> None:
         Worker(Worker(Match(gate), gate), gate)
     with pytest.raises(ConfigError, match="the broker has 2"):
         Worker(Match(Gate(instruments=2), instruments=2), gate)
-    with pytest.raises(ConfigError, match=r"execution\.route\.speed: no such rule"):
+    with pytest.raises(ConfigError, match=r"routing\.speed: no such rule"):
         Worker(Match(gate), gate, route={"speed": 1})
     with pytest.raises(ConfigError, match=r"execution\.algo must be a whole number in 1\.\.5"):
         Worker(Match(gate), gate, algo=0)
