@@ -326,7 +326,9 @@ def test_a_refused_first_child_refuses_the_parent() -> None:
 
 def test_an_order_of_another_gate_is_refused() -> None:
     stand, other = twap(), Gate(instruments=1)
-    approved = other.check({"id": 1, "qty": LOT, "side": 1, "kind": 1, "flags": 16}, mark=1, now_ns=1)
+    approved = other.check(
+        {"id": 1, "qty": LOT, "side": 1, "kind": 1, "flags": 16}, mark=1, now_ns=1
+    )
     with pytest.raises(OrderRefused):
         stand.worker.submit_order(approved, 1)
 

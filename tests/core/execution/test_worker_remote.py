@@ -81,7 +81,6 @@ class WorkedDesk(Desk):
         self.worker.wake_up(self.now)
 
 
-
 class WorkedLive(Live):
     """As `Live`, with an algorithm between."""
 
@@ -170,7 +169,7 @@ class WorkedLive(Live):
 def machine_of(algo: Algo) -> Any:
     made = type(f"Worked{algo.name.title()}", (WorkedLive,), {"algo": algo})
     made.TestCase.settings = settings(  # type: ignore[attr-defined]
-        max_examples=25, stateful_step_count=40, deadline=None
+        max_examples=8, stateful_step_count=25, deadline=None
     )
     return made.TestCase  # type: ignore[attr-defined]
 

@@ -149,7 +149,8 @@ cdef class Jobs(Broker):
                            bint attached) noexcept nogil
     cdef Status whole(self, const ApprovedOrder *order, ns_t now_ns, bint attached) noexcept nogil
     cdef Status pieces(self, const ApprovedOrder *order, ns_t now_ns, bint attached) noexcept nogil
-    cdef Status spread(self, int32_t at, paise_t price, paise_t trigger, bint attached) noexcept nogil
+    cdef Status spread(self, int32_t at, paise_t price, paise_t trigger,
+                       bint attached) noexcept nogil
     cdef void on_report(self, const Report *report) noexcept nogil
     cdef void on_piece(self, int32_t at, int32_t child, const Report *report,
                        bint ended) noexcept nogil
