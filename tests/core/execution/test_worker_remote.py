@@ -158,6 +158,25 @@ class WorkedLive(Live):
         if hasattr(self, "desk") and not self.desk.remote.pending_reports:
             assert sum(self.desk.worker.parts_held()) == abs(self.dealer.position)
 
+    def agree(self) -> None:
+        """The books are the broker's to the paisa; what is open there never is too much."""
+        dealer, asks = self.dealer, self.dealer.asks.values()
+        assert dealer.position == self.broker.position
+        for side in (1, -1):
+            orders = [order for order in self.broker.orders.values() if order.side == side]
+            mine = [ask for ask in asks if ask.side == side]
+            assert sum(ask.filled for ask in mine) == sum(order.filled for order in orders)
+            assert sum(ask.value for ask in mine) == sum(order.value for order in orders)
+        closing = sum(order.open for order in self.live() if order.is_exit)
+        assert closing <= abs(dealer.position)
+        if dealer.position and not dealer.exit and dealer.stop:
+            assert closing == abs(dealer.position)
+        opening = sum(order.open for order in self.live() if not order.is_exit)
+        parents = {one["id"]: one for one in self.desk.worker.parents_now()}
+        assert opening == sum(
+            one["out"] for number, one in parents.items() if number == dealer.entry
+        )
+
     def teardown(self) -> None:
         if hasattr(self, "desk"):
             self.desk.worker.hold_orders(Hold.RESUME, self.desk.now)
