@@ -99,7 +99,7 @@ cdef class Jobs(Broker):
         child[0] = _NO_CHILD
         child.id, child.asked, child.job, child.part = order_id, qty, job, part
         child.live = child.unanswered = 1
-        child.sent_ns = child.priced_ns = self.now_ns
+        child.priced_ns = self.now_ns
         return at
 
     cdef int32_t live_children(self, int32_t job) noexcept nogil:
@@ -383,6 +383,8 @@ cdef class Jobs(Broker):
                 report.left == 0 and report.kind in (ReportKind.FILLED, ReportKind.REJECTED))
             if ended:
                 child.live = 0
+        if at != NOBODY and job == NOBODY and report.kind != ReportKind.FILLED:
+            return                               # its job has ended, and has said so
         if job == NOBODY or self.jobs[job].kind == JobKind.WHOLE:
             # Late words on an order that has ended go to the kernel, which knows what to do.
             DF_ASSERT(self.report_head - self.report_tail < REPORTS_MAX)
