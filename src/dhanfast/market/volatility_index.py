@@ -76,7 +76,6 @@ def model_free_variance(
     k = _column("strike", strike, None)
     if not (np.diff(k) > 0.0).all() or (k <= 0.0).any():
         raise UsageError("strike does not ascend from above 0: sort the chain, one row a strike")
-    fits: NDArray[np.bool_]
     call, call_fits = _mid("call", call_bid, call_ask, len(k), spread_max)
     put, put_fits = _mid("put", put_bid, put_ask, len(k), spread_max)
     at = int(np.searchsorted(k, forward, side="right")) - 1
@@ -85,13 +84,7 @@ def model_free_variance(
     side = np.arange(len(k)) - at
     quote = np.where(side < 0, put, np.where(side > 0, call, 0.5 * (put + call)))
     fits = np.where(side < 0, put_fits, np.where(side > 0, call_fits, put_fits & call_fits))
-    usable = np.flatnonzero(fits)
-    if len(usable) < USABLE_MIN:
-        raise BadData(f"{len(usable)} usable quotes: the formula needs {USABLE_MIN} at least")
-    first, last = usable[0], usable[-1]
-    part = slice(first, last + 1)
-    floor_strike = float(k[at])
-    k, quote, fits = k[part], quote[part], fits[part]
+    floor_strike, (k, quote, fits) = float(k[at]), _between_usable(k, quote, fits)
     if not fits.all():
         quote[~fits] = np.maximum(spline(k[fits], quote[fits], k[~fits]), 0.0)
     width = np.empty(len(k))
@@ -162,6 +155,17 @@ def _column(name: str, values: ArrayLike, length: int | None) -> NDArray[np.floa
     if array.ndim != 1 or (length is not None and len(array) != length):
         raise UsageError(f"{name} has shape {array.shape}: give one number a strike")
     return array
+
+
+def _between_usable(
+    k: NDArray[np.float64], quote: NDArray[np.float64], fits: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """From the first usable quote to the last."""
+    usable = np.flatnonzero(fits)
+    if len(usable) < USABLE_MIN:
+        raise BadData(f"{len(usable)} usable quotes: the formula needs {USABLE_MIN} at least")
+    part = slice(usable[0], usable[-1] + 1)
+    return k[part], quote[part], fits[part]
 
 
 def _mid(

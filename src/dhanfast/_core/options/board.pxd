@@ -9,6 +9,8 @@ Who may call what:   any thread; nothing is allocated.
 from libc.math cimport NAN, fabs
 
 cpdef enum PremiumRule:
+    """Which premium fits a wanted one."""
+
     NEAREST = 0
     AT_LEAST = 1            # the smallest premium that is not below
     AT_MOST = 2             # the largest premium that is not above
