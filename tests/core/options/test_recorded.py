@@ -111,3 +111,27 @@ def test_whole_days_of_index_chains(data_dir: Path) -> None:
             assert np.isfinite(np.array(found.greeks)[:, told]).all()
             checked += int(told.sum())
     assert chains > 700 and checked > 120_000
+
+
+def test_figures_of_a_recorded_chain(data_dir: Path) -> None:
+    """NIFTY of 27 January 2026 at every snapshot: the figures by their definitions."""
+    rows = columns(data_dir / "options" / "index_option_chain_2026-01-22_2026-02-01.parquet")
+    nifty = rows["underlying"] == "NIFTY"
+    seen = 0
+    for moment in np.unique(rows["ts"][nifty])[::5]:
+        one = {name: rows[name][nifty & (rows["ts"] == moment)] for name in rows}
+        strike, call, put = one["strike"], one["ce_oi"].astype(float), one["pe_oi"].astype(float)
+        if not (np.diff(strike) > 0).all() or call.sum() == 0 or (one["ce_ltp"] > 0).sum() < 50:
+            continue
+        seen += 1
+        paid = [np.sum(call * np.maximum(k - strike, 0) + put * np.maximum(strike - k, 0))
+                for k in strike]  # fmt: skip
+        assert options.max_pain(strike, call, put) == strike[int(np.argmin(paid))]
+        assert options.put_call_ratio(call, put) == pytest.approx(put.sum() / call.sum())
+        forward = options.forward_from_parity(strike, one["ce_ltp"], one["pe_ltp"], 0.01)
+        money = options.atm(strike, forward)
+        assert money is not None and abs(strike[money] - forward) <= 25.0
+        both = options.straddle(strike, one["ce_ltp"], one["pe_ltp"], forward)
+        assert both == one["ce_ltp"][money] + one["pe_ltp"][money] or np.isnan(both)
+        assert abs(options.max_pain(strike, call, put) / forward - 1) < 0.05
+    assert seen > 20

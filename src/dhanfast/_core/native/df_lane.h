@@ -45,7 +45,7 @@ FN REAL DF_F(root)(REAL v) {
 #if DF_W == 1
     return __builtin_sqrt(v);
 #else
-    REAL out;
+    REAL out = v;
     for (int i = 0; i < DF_W; i++) out[i] = __builtin_sqrt(v[i]);
     return out;
 #endif

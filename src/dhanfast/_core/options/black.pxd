@@ -23,6 +23,8 @@ from dhanfast._core.options.normalised cimport (
     df_exp, df_log_ratio, df_mills, premium, premium_inverse, premium_slope)
 
 cpdef enum OptionStatus:
+    """Why a volatility or a greek is what it is."""
+
     PRICED = 0              # a number
     BAD_INPUT = 1           # NaN, infinite, not positive, outside what the formula takes: NaN
     NO_TIME = 2             # years = 0: every volatility or none explains a price: NaN

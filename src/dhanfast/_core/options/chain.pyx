@@ -42,7 +42,7 @@ cdef inline void _copy(const Columns *columns, int which, size_t start, size_t c
     cdef const double *at = columns.at[which]
     cdef size_t i
     if columns.step[which] == 0:
-        for i in range(BLOCK):
+        for i in range(<size_t>BLOCK):
             to[i] = at[0]
         return
     at = at + start
