@@ -217,7 +217,7 @@ class Sizing(Section, frozen=True):
 
 
 class Stops(Section, frozen=True):
-    """Stops: where they are first, how they follow the market, how long a position is held."""
+    """Where a stop is first, how it follows the market, how long a position is held."""
 
     stop: A[Far, Meta(description="First stop, when the strategy gives none.")] = Far("none")
     target: A[Far, Meta(description="Target, when the strategy gives none.")] = Far("none")

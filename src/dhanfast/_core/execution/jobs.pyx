@@ -323,7 +323,9 @@ cdef class Jobs(Broker):
         self.now_ns = now_ns
         taken = self.inner.modify(order_id, price, trigger, qty, now_ns)
         if taken == Status.OK:
-            self.children[child].asked = qty
+            if qty:                          # 0: as it is
+                self.children[child].asked = qty
+            self.jobs[at].whole.order.price, self.jobs[at].whole.order.trigger = price, trigger
             self.children[child].unanswered += 1
             self.jobs[at].owed += 1
         self.hear()
