@@ -227,11 +227,9 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     cdef ns_t start = state.bar.start_ns
     cdef ns_t until = _quiet_until(loop, kernel, state)
     cdef uint64_t span
-    cdef paise_t floor = 0, ceiling = INT64_MAX
+    cdef paise_t floor = 0, ceiling = INT64_MAX, low = INT64_MAX, high = 0
     cdef paise_t quote_floor = INT64_MIN, quote_ceiling = INT64_MAX
-    cdef paise_t low = INT64_MAX, high = 0
-    cdef uint64_t seen = state.volume_seen
-    cdef uint64_t back = 0, late = 0
+    cdef uint64_t seen = state.volume_seen, back = 0, late = 0
     cdef uint32_t instrument = state.bar.instrument
     cdef ns_t newest = loop.last_ns
     cdef size_t i = 0
@@ -273,8 +271,7 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     state.bar.close, state.bar.oi = tick.price, tick.oi
     state.bar.ticks += <uint32_t>i
     state.bar.volume += <int64_t>(seen - state.volume_seen)
-    state.volume_seen = seen
-    state.volume_back += back
+    state.volume_seen, state.volume_back = seen, state.volume_back + back
     loop.ticks_seen += i
     loop.ticks_late += late
     loop.last_ns = kernel.last_ns = newest

@@ -81,8 +81,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     market = await market_of(config, clock)
     master = master_of(hosts, config.folders, market, clock)
     contract = contract_of(master, config.strategy.underlying, market.day)
-    needs_vix = config.settings().guards.needs_vix
-    vix = [vix_of(master)] if needs_vix else []
+    vix = [vix_of(master)] if config.settings().guards.needs_vix else []
     carried = subscribed(config, master, contract, vix)
     async with contextlib.AsyncExitStack() as stack:
         web = AioWeb()

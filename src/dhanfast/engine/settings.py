@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -257,6 +257,9 @@ LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
 
+Need = Callable[[bool, str, object, str], None]
+
+
 def checked(settings: Settings) -> Settings:
     """`settings`, or a refusal that names the field, the value and the range.
 
@@ -287,16 +290,7 @@ def checked(settings: Settings) -> Settings:
         timeframe_text(settings.latency_ns),
         "in 0ns..1h",
     )
-    slip = settings.slippage
-    widest_e4 = 100 if settings.protection_slab else settings.protection_e4
-    need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
-    need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
-    need(
-        0 <= slip.rate_e6 <= widest_e4 * 100,
-        "slippage",
-        f"{slip.rate_e6 / 10_000:g}%",
-        f"in 0..{widest_e4 / 100:g}%, what a market order may lose at most",
-    )
+    _check_slippage(settings, need)
     for name in RiskSettings.__slots__:
         limit = getattr(settings.risk, name)
         need(0 <= limit <= LIMIT_MAX, f"risk.{name}", limit, f"in 0..{LIMIT_MAX} (0 = off)")
@@ -320,3 +314,16 @@ def checked(settings: Settings) -> Settings:
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()
     return settings
+
+
+def _check_slippage(settings: Settings, need: Need) -> None:
+    slip = settings.slippage
+    widest_e4 = 100 if settings.protection_slab else settings.protection_e4
+    need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
+    need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
+    need(
+        0 <= slip.rate_e6 <= widest_e4 * 100,
+        "slippage",
+        f"{slip.rate_e6 / 10_000:g}%",
+        f"in 0..{widest_e4 / 100:g}%, what a market order may lose at most",
+    )
