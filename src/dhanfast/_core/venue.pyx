@@ -9,11 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from dhanfast._core.fillprice cimport (
-    far_limit,
-    price_against,
-    price_better,
-    price_slipped,
-    price_within,
+    far_limit, price_against, price_better, price_slipped, price_within,
 )
 from dhanfast._core.resting cimport (
     BUY_LIMIT,
@@ -34,9 +30,7 @@ from dhanfast._core.resting cimport (
     report_order,
 )
 from dhanfast._core.slabs cimport slab_limit
-from dhanfast._core.types cimport (
-    OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
-)
+from dhanfast._core.types cimport OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity
 
 cdef enum:
     SUBMIT = 0

@@ -35,6 +35,20 @@ class Written:
     passages: NDArray[Any]
 
 
+def simulated(gate: Gate, settings: Settings) -> Broker:
+    """The simulated exchange of a run."""
+    return Match(
+        gate,
+        instruments=1,
+        latency_ns=settings.latency_ns,
+        slippage_e6=settings.slippage.rate_e6,
+        protection_e4=0 if settings.protection_slab else settings.protection_e4,
+        protection_slab=settings.protection_slab,
+        limit_through=settings.limit_through,
+        stop_market_ok=True,
+    )
+
+
 class Engine:
     """One strategy, one traded instrument, a simulated exchange, from events to booked results.
 
@@ -75,20 +89,7 @@ class Engine:
             raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
-        inner = (
-            broker_of(self.gate)
-            if broker_of is not None
-            else Match(
-                self.gate,
-                instruments=1,
-                latency_ns=settings.latency_ns,
-                slippage_e6=settings.slippage.rate_e6,
-                protection_e4=0 if settings.protection_slab else settings.protection_e4,
-                protection_slab=settings.protection_slab,
-                limit_through=settings.limit_through,
-                stop_market_ok=True,
-            )
-        )
+        inner = simulated(self.gate, settings) if broker_of is None else broker_of(self.gate)
         self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(

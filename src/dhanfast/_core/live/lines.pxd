@@ -24,8 +24,8 @@ A *leg* is an order as the kernel sees it, a *line* an order at the broker. What
                                        DOUBT ─────────┘ ──absent──▶ DONE (leg refused: LOST)
 
 Bare market orders never leave: MARKET is a limit at the market and `protection_e4` beyond it, SLM
-is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when the market jumps past that
-limit the line is changed into a marketable one.
+is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when
+the market jumps past that limit the line is changed into a marketable one.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
