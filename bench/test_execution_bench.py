@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
+from bench.test_match_bench import SESSION, TICKS, random_ticks
 from dhanfast._core.execution.schedule import Algo
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.match import Match
 from dhanfast._core.risk import Gate
-
-from bench.test_match_bench import SESSION, TICKS, random_ticks
 
 WORKED = {"id": 1, "side": 1, "qty": 1_500, "kind": 1, "flags": 16}
 

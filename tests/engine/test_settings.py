@@ -83,7 +83,8 @@ def test_slippage(text: str, slippage: Slippage) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "-1tick", "tick", "2pct", "nan%", "1tick 2pts"])
 def test_what_is_no_slippage_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"write for example 1tick, 2pts, 3bps or 0\.02%"):
+    examples = r"write for example 1tick, 2pts, 3bps, 0\.02% or measured"
+    with pytest.raises(ConfigError, match=examples):
         Slippage.parse(text)
 
 

@@ -308,13 +308,7 @@ def load_config(
             layers.table(table, source)
         variables(layers, dotenv, str(folders.dotenv))
         variables(layers, environ, "environment")
-        for text in sets:
-            key, equals, value = text.partition("=")
-            if not equals or not key.strip():
-                raise ConfigError(
-                    f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
-                )
-            layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
+        _take_sets(layers, sets)
         return layers
 
     layers = stacked("")  # the preset lies beneath all others, and they choose it
@@ -329,6 +323,16 @@ def load_config(
     return _consistent(
         Config(tree, folders, tuple(source for _, source in read), sources, Environ(together))
     )
+
+
+def _take_sets(layers: Layers, sets: Sequence[str]) -> None:
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
+            )
+        layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
 
 
 def _keyed(text: str) -> str:

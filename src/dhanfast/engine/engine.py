@@ -35,20 +35,6 @@ class Written:
     passages: NDArray[Any]
 
 
-def simulated(gate: Gate, settings: Settings) -> Broker:
-    """The simulated exchange of a run."""
-    return Match(
-        gate,
-        instruments=1,
-        latency_ns=settings.latency_ns,
-        slippage_e6=settings.slippage.rate_e6,
-        protection_e4=0 if settings.protection_slab else settings.protection_e4,
-        protection_slab=settings.protection_slab,
-        limit_through=settings.limit_through,
-        stop_market_ok=True,
-    )
-
-
 class Engine:
     """One strategy, one traded instrument, a simulated exchange, from events to booked results.
 
@@ -85,11 +71,9 @@ class Engine:
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
     ) -> None:
-        if settings.slippage.sessions and settings.slippage.measured is None:
-            raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.gate = Gate(instruments=1, **risk)
-        inner = simulated(self.gate, settings) if broker_of is None else broker_of(self.gate)
+        inner = _simulated(self.gate, settings) if broker_of is None else broker_of(self.gate)
         self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
@@ -246,3 +230,23 @@ class Engine:
                 "exits_hurried": self.broker.hurried,
             }
         return found
+
+
+def _simulated(gate: Gate, settings: Settings) -> Match:
+    """The exchange of a run without a broker.
+
+    Raises:
+        ConfigError: the slippage is to be measured, and was not.
+    """
+    if settings.slippage.sessions and settings.slippage.measured is None:
+        raise ConfigError("slippage: measured, and nothing was: see `engine.measured`")
+    return Match(
+        gate,
+        instruments=1,
+        latency_ns=settings.latency_ns,
+        slippage_e6=settings.slippage.rate_e6,
+        protection_e4=0 if settings.protection_slab else settings.protection_e4,
+        protection_slab=settings.protection_slab,
+        limit_through=settings.limit_through,
+        stop_market_ok=True,
+    )

@@ -61,9 +61,7 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
-    settings = with_measured(
-        settings, signals.symbol, generated=signals.generated, ticks=False, store=slippages
-    )
+    settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     meets = _meets(detail, trade_data, start, end)
     _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
@@ -79,8 +77,7 @@ def backtest(
         match_interval_ns=meets.interval_ns if meets else 0,
         bars=len((meets or signals).bars),
     )
-    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
-    written = engine.finish()
+    written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(
         _result(found, settings, signals, meets, engine, written),
@@ -88,12 +85,15 @@ def backtest(
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=(
-            *_notes(signals, meets, trade_data is not None),
-            *measured_notes(settings, int(f"{signals.first:%Y%m%d}")),
-        ),
+        notes=_notes(signals, meets, settings, trade_data is not None),
         log=tuple(messages),
     )
+
+
+def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
+    """Run the engine from the first bar to the end."""
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
+    return engine.finish()
 
 
 def _result(
@@ -305,7 +305,9 @@ def _at_timeframe(
     return bars, outside
 
 
-def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tuple[str, ...]:
+def _notes(
+    signals: BarSet, meets: BarSet | None, settings: Settings, recorded_future: bool
+) -> tuple[str, ...]:
     notes = []
     if signals.generated or (meets is not None and meets.generated):
         notes.append(GENERATED)
@@ -314,6 +316,7 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     for bars in (signals, meets):
         if bars is not None and not bars.generated:
             notes += [f"{bars.symbol} {bars.timeframe}: {note}" for note in bars.notes]
+    notes += measured_notes(settings, int(f"{signals.first:%Y%m%d}"))
     notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 
