@@ -23,7 +23,7 @@ def test_ticks(benchmark: Any, algo: str) -> None:
         gate = Gate()
         rules = {} if algo == "idle" else {"algo": Algo[algo]}
         worker = Worker(
-            Match(gate, protection_e4=1_000), gate, horizon_ns=10**14, interval_ns=10**9,
+            Match(gate, protection_e4=1_000), gate, horizon_ns=8 * 10**13, interval_ns=10**9,
             urgency=0, remainder=0, reprice_ns=10**9, **rules,
         )  # fmt: skip
         worker.start_session(SESSION)
