@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
+from bench.test_match_bench import SESSION, TICKS, random_ticks
 from dhanfast._core.execution.schedule import Algo
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.match import Match
 from dhanfast._core.risk import Gate
-
-from bench.test_match_bench import SESSION, TICKS, random_ticks
 
 WORKED = {"id": 1, "side": 1, "qty": 1_500, "kind": 1, "flags": 16}
 
@@ -24,7 +23,7 @@ def test_ticks(benchmark: Any, algo: str) -> None:
         gate = Gate()
         rules = {} if algo == "idle" else {"algo": Algo[algo]}
         worker = Worker(
-            Match(gate, protection_e4=1_000), gate, horizon_ns=10**14, interval_ns=10**9,
+            Match(gate, protection_e4=1_000), gate, horizon_ns=8 * 10**13, interval_ns=10**9,
             urgency=0, remainder=0, reprice_ns=10**9, **rules,
         )  # fmt: skip
         worker.start_session(SESSION)

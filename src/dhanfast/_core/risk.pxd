@@ -26,7 +26,7 @@ cdef struct RiskLimits:      # 0 switches a limit off
     int64_t position_max     # |units| after the order
     paise_t loss_day_max     # paise; day P&L at or below -this sets REDUCING until the next day
     int64_t band_e4          # |limit - mark| <= mark * band_e4 / 10,000
-    int32_t orders_per_s_max # entries and exits are counted, only entries refused
+    int32_t orders_per_s_max  # entries and exits are counted, only entries refused
     int32_t margin_check     # 1: an entry needs free margin
 
 

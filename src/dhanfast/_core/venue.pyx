@@ -17,9 +17,7 @@ from dhanfast._core.resting cimport (
     report_order,
 )
 from dhanfast._core.slabs cimport slab_limit
-from dhanfast._core.types cimport (
-    OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
-)
+from dhanfast._core.types cimport OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity
 
 cdef enum:
     SUBMIT = 0

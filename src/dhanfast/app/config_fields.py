@@ -372,7 +372,7 @@ class Execution(Section, frozen=True):
         Literal["passive", "normal", "urgent"],
         Meta(description="How children are priced: wait, look at the spread, or take."),
     ] = "normal"
-    seed: A[int, Meta(description="Of everything random.", ge=0, lt=2**63)] = 0
+    seed: A[int, Meta(description="Of everything random.", ge=0, le=2**63 - 1)] = 0
     profile: A[
         str,
         Meta(

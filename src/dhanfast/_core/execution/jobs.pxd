@@ -78,6 +78,7 @@ cdef struct Job:
     uint8_t kind             # JobKind
     uint8_t state            # JobState
     uint8_t refusal          # RejectReason that ends it
+    uint8_t dirty            # something of it was heard: `changed` when all is heard
 
 
 cdef struct Child:

@@ -346,12 +346,23 @@ cdef class Jobs(Broker):
     # ---- what the exchange says -----------------------------------------------------------------
 
     cdef void hear(self) noexcept nogil:
+        """Every report there is, and then what they ask for: nothing is sent while something that
+        the exchange has said is unheard, so that no size is stale."""
         cdef Report reports[32]
         cdef size_t i, many
-        while self.inner.pending_reports:
-            many = self.inner.take(&reports[0], 32)
-            for i in range(many):
-                self.on_report(&reports[i])
+        cdef int32_t at
+        while True:
+            while self.inner.pending_reports:
+                many = self.inner.take(&reports[0], 32)
+                for i in range(many):
+                    self.on_report(&reports[i])
+            for at in range(self.job_top):
+                if self.jobs[at].kind == JobKind.ALGO and self.jobs[at].dirty:
+                    self.jobs[at].dirty = 0
+                    self.changed(at)
+                    break
+            else:
+                break
         self.count()
 
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
@@ -455,8 +466,7 @@ cdef class Jobs(Broker):
                 job.state, job.refusal = JobState.ENDING, report.reason
         elif not ended:
             return
-        if not self.closing:
-            self.changed(at)
+        job.dirty = not self.closing
 
     cdef void changed(self, int32_t at) noexcept nogil:
         pass
@@ -509,4 +519,4 @@ cdef class Jobs(Broker):
                 self.finish(at, ReportKind.CANCELLED, 0)
             else:
                 self.say(job, ReportKind.ACCEPTED, report, 0)
-                self.changed(at)
+                job.dirty = not self.closing
