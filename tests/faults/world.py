@@ -238,6 +238,8 @@ class World:
                 on_opposite=plan.opposite,
                 risk=risk,
                 stops=self.stops,
+                guards=plan.guards,
+                execution=plan.execution,
             ),
             interval="5s",
             remote_of=lambda gate: Remote(
@@ -380,6 +382,12 @@ class World:
         counts["trade"] += len(self.core.books.trades)
         counts["limit met"] += self.limits_hit
         counts["token renewed"] += self.tokens.renewed
+        run = self.lives[-1].run
+        for name, count in run.kernel.gate.verdicts.items():
+            if name.startswith("GUARD_"):
+                counts["entry kept out by a guard"] += count
+        counts["child order"] += getattr(run.kernel.broker, "children_sent", 0)
+        counts["order worked"] += getattr(run.kernel.broker, "parents", 0)
         return self.outcome
 
     def _close(self) -> None:
