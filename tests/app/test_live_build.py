@@ -9,8 +9,9 @@ import pytest
 
 from dhanfast._core.live.journal import Kind
 from dhanfast.app.config import load_config
-from dhanfast.app.live_build import _started, deciding_digest
+from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
+from dhanfast.errors import ConfigError
 
 
 def config(rupees: int = 10_00_000) -> Any:
@@ -84,3 +85,11 @@ def test_a_contract_decides(tmp_path: Path) -> None:
         other = list(CONTRACT)
         other[place] = "BSE_FNO" if place == 0 else 7
         assert digest(tmp_path, contract=other) != digest(tmp_path)
+
+
+def test_algorithms_work_orders_on_paper_and_not_live(tmp_path: Path) -> None:
+    words = ["execution.algo=twap", "strategy.name=mine", "strategy.use=momentum"]
+    chosen = load_config([], tmp_path, words, {})
+    assert settings_of_day(chosen, {"capital": 10**9}, "paper").execution.works
+    with pytest.raises(ConfigError, match=r"execution\.algo is twap: .*live they are refused"):
+        settings_of_day(chosen, {"capital": 10**9}, "live")

@@ -150,7 +150,14 @@ def settings_of_day(
     Raises:
         ConfigError: it cannot be traded with.
     """
-    return _slippage(config, _settings(config, start["capital"]), start, mode, generated)
+    settings = _settings(config, start["capital"])
+    if mode == "live" and settings.execution.works:
+        raise ConfigError(
+            f"execution.algo is {settings.execution.algo}: algorithms work orders in backtest, "
+            "replay and on paper; live they are refused, since an exit at work may stay open when the "
+            "engine is told to close everything (docs/reference/execution.md); set it to none"
+        )
+    return _slippage(config, settings, start, mode, generated)
 
 
 def _slippage(
