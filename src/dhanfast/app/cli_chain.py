@@ -249,13 +249,11 @@ def _smile(smile: "Smile") -> dict[str, Any]:
 def _smile_lines(told: dict[str, Any], smile: "Smile | None") -> list[str]:
     if smile is None:
         return [wrapped(f"no smile: {told['smile_reason']}")]
-    sound = "no butterfly below 0" if smile.arbitrage_free else "BUTTERFLY ARBITRAGE in the fit"
     return [
         f"SVI a {smile.a:.6g}, b {smile.b:.6g}, rho {smile.rho:.5g}, m {smile.m:.5g}, "
         f"sigma {smile.sigma:.5g}",
         f"fit of {smile.used} options ({smile.dropped} left out): error "
-        f"{percent_text(smile.error_rms)} points rms, {percent_text(smile.error_worst)} worst; "
-        f"{sound}",
+        f"{percent_text(smile.error_rms)} points rms, {percent_text(smile.error_worst)} worst",
     ]
 
 
