@@ -154,6 +154,14 @@ def head_lines(told: dict[str, Any]) -> list[str]:
     ]
 
 
+def echo(prose: list[str], table: list[str]) -> None:
+    """Print lines of words, wrapped to 80 columns, and a table as it is."""
+    from dhanfast.app.edge import WIDTH, wrapped
+
+    lines = [line if len(line) <= WIDTH else wrapped(line) for line in prose]
+    click.echo("\n".join([*lines, "", *table] if table else lines))
+
+
 def plain(value: Any) -> Any:
     """Data as JSON can say it: no NaN, no infinity, no numpy."""
     if isinstance(value, dict):

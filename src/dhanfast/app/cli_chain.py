@@ -10,6 +10,7 @@ from dhanfast.app.chain_options import (
     chain_options,
     chosen,
     crores,
+    echo,
     head,
     head_lines,
     number,
@@ -59,7 +60,7 @@ def chain(file: str, strikes: int, near: int, as_json: bool, **given: Any) -> No
     if as_json:
         print_json(plain({**told, "rows": _rows(solved, part)}))
         return
-    click.echo("\n".join([*head_lines(told), *_whole_lines(told, near), "", *_table(solved, part)]))
+    echo([*head_lines(told), *_whole_lines(told, near)], _table(solved, part))
 
 
 def _whole(solved: "SolvedChain", near: int) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def iv(
     lines = [*head_lines(told), *_smile_lines(told, smile), *_standing_lines(told)]
     if remember:
         lines.append(f"kept the volatility of {kept} sessions anew in {store.path}")
-    click.echo("\n".join([*lines, "", *_smile_table(table)]))
+    echo(lines, _smile_table(table))
 
 
 def _remember(recorded: "ChainFile", underlying: str, rate: str, store: Any) -> int:
@@ -349,8 +350,8 @@ def oi(
     if as_json:
         print_json(plain({**told, "rows": table}))
         return
-    click.echo("\n".join([*head_lines(told), *_interest_lines(told, near), "",
-                          *_interest_table(table, float(rows.strike[solved.money]))]))  # fmt: skip
+    money = float(rows.strike[solved.money])
+    echo([*head_lines(told), *_interest_lines(told, near)], _interest_table(table, money))
 
 
 def _before(recorded: "ChainFile", rows: "Snapshot", since: str | None) -> "Snapshot":

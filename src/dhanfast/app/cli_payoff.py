@@ -10,6 +10,7 @@ from dhanfast.app.chain_options import (
     RATE_MAX,
     chain_options,
     chosen,
+    echo,
     following,
     fraction,
     head,
@@ -105,7 +106,7 @@ def payoff(file: str | None, as_json: bool, typed: tuple[str, ...], **given: Any
     if as_json:
         print_json(plain(told))
         return
-    click.echo("\n".join(lines))
+    echo(lines, _point_lines(told["points"]))
 
 
 # ---- from a chain ----------------------------------------------------------------------------
@@ -144,11 +145,10 @@ def _from_chain(file: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[
     width = near.at_money_volatility() * near.years**0.5
     levels = [near.forward * exp(d * width) for d in DEVIATIONS]
     worth = spread.payoff() if far is None else spread.projection()
-    table = _points(told, levels, worth.value)
-    told["points"] = table
+    told["points"] = _points(told, levels, worth.value)
     title = f"{spread.side} {given['lots']} {spread.name}"
     return told, [*head_lines(told), "", title, *_leg_lines(told), "", *_figures(told),
-                  *_chance_lines(told), *_margin_lines(told), "", *_point_lines(table)]  # fmt: skip
+                  *_chance_lines(told), *_margin_lines(told)]  # fmt: skip
 
 
 def _lot(rows: Any) -> int:
@@ -232,10 +232,8 @@ def _typed(typed: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any
         told["profit_probability"] = whole.profit_probability(below)
         width = volatility * (given["days"] / 365.0) ** 0.5
         levels = [given["forward"] * exp(d * width) for d in DEVIATIONS]
-    table = _points(told, levels, whole.value)
-    told["points"] = table
-    return told, [*_leg_lines(told), "", *_figures(told), *_chance_lines(told), "",
-                  *_point_lines(table)]  # fmt: skip
+    told["points"] = _points(told, levels, whole.value)
+    return told, [*_leg_lines(told), "", *_figures(told), *_chance_lines(told)]
 
 
 def _refuse(given: dict[str, Any], names: tuple[str, ...], why: str) -> None:
