@@ -43,6 +43,7 @@ G_MIN: Final = 1e-3  # of the density's sign, that rounding leaves it above 0
 SIGMA_MIN: Final = 0.01  # of the quoted width: less is a corner, not a curve
 TICK: Final = 0.05
 DOUBT: Final = 0.005  # of a last price, besides a tick: what it may be off
+DOUBT_MAX: Final = 0.05  # of volatility: a quote that may be off by more says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,8 @@ def fit_smile(
 def smile_of(solved: SolvedChain, *, tick: float = TICK) -> Smile:
     """The smile of a solved chain: options out of the money, weighed by what they may be off.
 
-    A last price may be off by a tick and 0.5 % of itself; by its vega, so may its volatility.
+    A last price may be off by a tick and 0.5 % of itself; by its vega, so may its volatility. A
+    quote whose volatility may be off by more than 5 points is left out.
 
     Args:
         solved: of `solve_chain`.
@@ -184,7 +186,7 @@ def smile_of(solved: SolvedChain, *, tick: float = TICK) -> Smile:
     own = np.where(rows.strike < solved.forward, solved.put_volatility, solved.call_volatility)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = (tick + DOUBT * out) / solved.call.vega
-    usable = np.isfinite(error) & (error > 0.0) & (error < 0.5)
+    usable = np.isfinite(error) & (error > 0.0) & (error < DOUBT_MAX)
     return fit_smile(rows.strike, np.where(usable, own, np.nan), solved.forward, solved.years,
                      error=np.where(usable, error, 1.0))  # fmt: skip
 
