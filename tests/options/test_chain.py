@@ -1,6 +1,7 @@
 """A solved chain against formulas written for reading, and against the smile it was made from."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_a_chain_without_a_pair_or_an_expiry() -> None:
             found.put_call_ratio(**wrong)
 
 
-def test_a_whole_file_in_one_pass_is_every_chain_alone(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_whole_file_in_one_pass_is_every_chain_alone(tmp_path: Path) -> None:
     one, other = chain(tick=0.05), chain(at("11:20"), expiry=NEXT, scale=3.0)
     dead = chain(at("11:25"))
     rows = table(one, other, dead)
@@ -200,7 +201,7 @@ def test_the_index_formula_on_a_made_chain() -> None:
 
 
 @pytest.mark.data
-def test_the_index_formula_against_india_vix(data_dir) -> None:  # type: ignore[no-untyped-def]
+def test_the_index_formula_against_india_vix(data_dir: Path) -> None:
     """NIFTY's June 2023 chain, 24 days to go, last prices: within 1.2 points of India VIX's open.
 
     India VIX is of 30 days and of two chains' quotes; this is of one, so a point is what to expect.
@@ -233,7 +234,7 @@ def test_the_index_formula_against_india_vix(data_dir) -> None:  # type: ignore[
 
 
 @pytest.mark.data
-def test_recorded_index_chains(data_dir) -> None:  # type: ignore[no-untyped-def]
+def test_recorded_index_chains(data_dir: Path) -> None:
     """The parity forward stands above the spot by less than a month's interest, nearly always."""
     recorded = read_chains(
         data_dir / "options" / "index_option_chain_2026-01-22_2026-02-01.parquet"
