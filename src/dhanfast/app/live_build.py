@@ -157,11 +157,11 @@ def settings_of_day(
             "replay and on paper; live they are refused, since an exit at work may stay open when "
             "the engine is told to close everything (docs/reference/execution.md): set it to none"
         )
-    return _slippage(config, settings, start, mode, generated)
+    return _slippage(config, settings, start, mode, generated=generated)
 
 
 def _slippage(
-    config: Config, settings: Settings, start: dict[str, Any], mode: str, generated: bool
+    config: Config, settings: Settings, start: dict[str, Any], mode: str, *, generated: bool
 ) -> Settings:
     """A measured slippage is looked up once a day: a restart goes on with the same.
 
