@@ -52,14 +52,16 @@ def test_too_few_fills_keep_it_from_starting(tmp_path: Path) -> None:
 def test_real_fills_need_none(tmp_path: Path) -> None:
     config = configured(tmp_path, "measured")
     start: dict[str, Any] = {"capital": 1}
-    assert _slippage(config, config.settings(), start, "live", generated=False).slippage == Slippage()
+    found = _slippage(config, config.settings(), start, "live", generated=False)
+    assert found.slippage == Slippage()
     assert start == {"capital": 1}
 
 
 def test_a_figure_is_left_alone(tmp_path: Path) -> None:
     config = configured(tmp_path, "2pts")
     start: dict[str, Any] = {"capital": 1}
-    assert _slippage(config, config.settings(), start, "paper", generated=False) == config.settings()
+    found = _slippage(config, config.settings(), start, "paper", generated=False)
+    assert found == config.settings()
     assert start == {"capital": 1}
 
 
