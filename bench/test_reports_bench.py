@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from dhanfast.market.generate import generate_bars
-from dhanfast.reports import html, metrics, rundir, summary, terminal
+from dhanfast.reports import html, metrics, rundir, slippage, summary, terminal
 from dhanfast.reports.result import (
     DAY_DTYPE,
     EQUITY_DTYPE,
     ORDER_ROW_DTYPE,
+    PASSAGE_DTYPE,
     TRADE_DTYPE,
     RunResult,
 )
@@ -74,3 +75,25 @@ def test_run_directory(benchmark, year: RunResult, tmp_path: Path) -> None:
     count = itertools.count()
     rundir.write_run(year, tmp_path / "warm")
     benchmark(lambda: rundir.write_run(year, tmp_path / str(next(count))))
+
+
+def test_slippage(benchmark) -> None:
+    """What 100,000 orders cost, in all and taken apart by every dimension."""
+    random, count = np.random.default_rng(5), 100_000
+    orders, passages = np.zeros(count, ORDER_ROW_DTYPE), np.zeros(count, PASSAGE_DTYPE)
+    orders["id"] = passages["id"] = np.arange(1, count + 1)
+    orders["qty"] = orders["filled"] = 15
+    orders["side"] = random.choice([1, -1], count)
+    orders["kind"], orders["reason"] = random.integers(0, 4, count), random.integers(0, 6, count)
+    passages["decision"] = 5_000_000 + random.integers(-10_000, 10_000, count)
+    passages["bid"], passages["ask"] = passages["decision"] - 100, passages["decision"] + 100
+    passages["decided_ns"] = passages["sent_ns"] = 10**18 + np.arange(count) * 10**9
+    orders["value"] = 15 * (passages["decision"] + random.integers(-200, 200, count))
+    benchmark.group = "report"
+    benchmark.extra_info["orders"] = count
+
+    def report() -> None:
+        costs = slippage.costs_of(orders, passages, strategy="bench", symbol="BANKNIFTY")
+        slippage.summary_of(costs)
+
+    benchmark(report)

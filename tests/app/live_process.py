@@ -14,7 +14,7 @@ from typing import Any
 from dhanfast.engine.control import ControlClient, NotRunning
 
 DAY = "2026-11-20"
-LIMIT_S = 60.0
+LIMIT_S = 150.0
 STRATEGIES = '''
 from dhanfast.strategies import Strategy
 

@@ -18,6 +18,7 @@ from dhanfast import __version__
 from dhanfast.app.cli import COMMANDS, run
 from dhanfast.engine.explain import explain_bar
 from dhanfast.engine.generated import generated_bars
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import RiskSettings, Settings, Slippage
 from dhanfast.storage.bars import read_bars, write_parquet
@@ -206,6 +207,20 @@ def test_a_file_says_what_the_options_do_not(
     same(dataclasses.replace(settings, capital=100_000_000, risk=half), 12, "--capital", "1000000")
     monkeypatch.setenv("DHANFAST__STRATEGY__LOTS", "1")
     same(dataclasses.replace(settings, lots=1), 12)
+
+
+def test_guards_of_a_file_or_of_set_hold_in_a_backtest(say: Say, market: Path) -> None:
+    """[risk.guards] means to a backtest what it means to `trade`, with or without a file."""
+    Path("mine.toml").write_text("version = 2\n[risk.guards]\nmax_trades = 1\n")
+    words = ("backtest", "-s", "momentum", "--data", "bars.parquet", "--json")
+    by_set = strict_json(say(*words, "--set", "risk.guards.max_trades=1").out)
+    by_file = strict_json(say(*words, "-c", "mine.toml", "--set", "risk.day_loss=0").out)
+    free = strict_json(say(*words).out)
+    assert by_set["digest"] == by_file["digest"] != free["digest"]
+    settings = Settings(guards=GuardSettings(trades_max=1))
+    result = backtest("momentum", market, settings=settings)
+    assert by_set["digest"] == result.digest and result.counters["risk_guard_trades"] > 0
+    assert by_set["trades"] == len(result.trades) < free["trades"]
 
 
 def test_of_a_files_strategy_another_one_takes_nothing(say: Say, market: Path) -> None:

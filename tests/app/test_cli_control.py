@@ -11,7 +11,7 @@ import pytest
 
 from dhanfast.app.cli import run
 from dhanfast.app.control_text import orders_text, positions_text, status_text
-from dhanfast.engine.status import EngineStatus, OrderLine, PositionLine
+from dhanfast.engine.status import EngineStatus, LockLine, OrderLine, PositionLine
 from dhanfast.errors import DhanfastError
 
 from ..engine.test_control import serving
@@ -29,6 +29,15 @@ STATUS = EngineStatus(
     reconciled_ago_s=12, journal="/a/long/way/" * 9 + "20261123-main-paper.dfj",
     journal_bytes=12_300_000, latency_us={"p50": 8.1, "p99": 22.04},
     notes=("one order is unknown at the broker " * 4,),
+    belt="P&L exit set: loss 10,000,000, profit 25,000,000",
+    locks=(
+        LockLine(name="consecutive_losses", since_ns=NOW - 60 * S, until_ns=NOW + 60 * S,
+                 until="2026-11-23 15:01:00", value=3, limit=3, text="3 losing trades " * 9),
+        LockLine(name="operator", since_ns=NOW, until_ns=2**63 - 1, until="unlocked"),
+    ),
+    vetoes={"GUARD_TRADES": 1_204, "GUARD_VIX": 3, "GUARD_CONSECUTIVE_LOSSES": 12,
+            "GUARD_STALE_DATA": 7, "GUARD_EXPOSURE": 2},
+    alerts=("drawdown 4.1 % of the day's peak is near the limit of 5 % " * 3,),
 )  # fmt: skip
 ORDERS = [
     OrderLine(id=1, at_ns=NOW, symbol="BANKNIFTY-Nov2026-FUT", side="BUY", role="entry", qty=1200,
@@ -58,6 +67,9 @@ class Engine:
 
     def positions(self) -> list[dict[str, Any]]:
         return msgspec.to_builtins(POSITIONS)  # type: ignore[no-any-return]
+
+    def locks(self) -> list[dict[str, Any]]:
+        return msgspec.to_builtins(list(STATUS.locks))  # type: ignore[no-any-return]
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         if name == "resume":
@@ -123,7 +135,9 @@ def test_figures_are_whole() -> None:
     shown = status_text(STATUS)
     for figure in ("-1,754.50", "-1,500.00", "+320.00", "-574.50", "1,755 of 5,000",
                    "+60 @ 48,120.55", "48,131.20", "10,00,000", "1 UNKNOWN", "10:05 h", "2 gaps",
-                   "p99 22.0 us", "1:56:40", " 20261123-main-paper.dfj, 12.3MB"):  # fmt: skip
+                   "p99 22.0 us", "trades 1,204", "vix 3", "loss 10,000,000, profit 25,000,000",
+                   "LOCKED until 2026-11-23 15:01:00", "LOCKED until unlocked", "near a limit",
+                   "1:56:40", " 20261123-main-paper.dfj, 12.3MB"):  # fmt: skip
         assert figure in shown
     shown = positions_text(POSITIONS)
     for figure in ("-60", "48,120.55", "+1,50,000.00", "-32,000.00", "+1,50,001.00", "48,100.00"):

@@ -19,7 +19,9 @@ from dhanfast.app.live_market import Market, sessions_of_day
 from dhanfast.clock import SystemClock
 from dhanfast.errors import BadData
 from dhanfast.market.master import Contract
+from dhanfast.reports import slippage
 from dhanfast.storage.journal import examine
+from dhanfast.storage.slippage import SlippageStore
 from tests.app.live_process import DAY, STRATEGIES, Trader, exchange
 
 pytest.importorskip("picows")
@@ -38,6 +40,17 @@ def told() -> Iterator[dict[str, Any]]:
 
 def journal_of(folder: Path, mode: str = "paper") -> Path:
     return folder / "journal" / f"{DAY.replace('-', '')}-main-{mode}.dfj"
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """What the one session of the day in the user's store cost."""
+    store = SlippageStore(folder / "slippage.sqlite")
+    (one,) = store.sessions(date=int(DAY.replace("-", "")))
+    assert (one.mode, one.run, one.generated) == ("paper", "main", 1)
+    costs = slippage.costs_of(
+        *store.rows(one.source), strategy=one.strategy, symbol=one.symbol, traded=one.traded
+    )
+    return slippage.as_dict(slippage.measure(costs))
 
 
 def commanded(trader: Trader, monkeypatch: pytest.MonkeyPatch,
@@ -99,6 +112,9 @@ def test_a_killed_engine_goes_on_where_it_was(
     whole = examine(journal_of(trader.folder))
     assert whole.whole and whole.closed and whole.records > records.records
     assert whole.kinds["START"] == 1 and whole.kinds["RESUME"] == 1
+    assert "SLIPPAGE BY REASON" in said
+    costs = stored(trader.folder)
+    assert costs["orders"] == 4 and costs["arrival_known"] == 4, "the whole day, both lives"
 
 
 def test_a_day_as_json_with_its_report(told: dict[str, Any], tmp_path: Path) -> None:
@@ -113,6 +129,10 @@ def test_a_day_as_json_with_its_report(told: dict[str, Any], tmp_path: Path) -> 
     assert found["status"]["held"] == 0 and found["summary"]["generated"] is True
     assert found["status"]["orders_filled"] == 2 * found["status"]["trades"]
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+    costs = found["summary"]["slippage"]["all"]
+    assert costs["orders"] == found["status"]["orders_filled"] == costs["arrival_known"]
+    assert stored(trader.folder) == costs
+    assert run(["report", "slippage", str(tmp_path / "out"), "--by", "reason"]) == 0
     assert found["summary"]["kernel_ns"] > 0
 
 

@@ -64,6 +64,31 @@ def test_a_message_stands_on_its_own_line(ticker: Ticker) -> None:
     assert stream.getvalue() == "\rhere\r    \rnews\n"
 
 
+def test_rows_are_counted_with_their_speed_and_what_is_left(ticker: Ticker) -> None:
+    """By hand: 2 million of 10 in 4 s are 500 thousand a second, so the rest takes 16 s."""
+    stream = io.StringIO()
+    line = ProgressLine(stream, patient=True)
+    for second in range(5):
+        ticker.now = second * 10**9
+        line.count("reading", second * 500_000, 10_000_000)
+    ticker.now = 20 * 10**9
+    line.count("writing", 0, 10_000_000)
+    assert stream.getvalue().splitlines() == [
+        "reading: 1,000,000 of 10,000,000 rows, 500k/s, 0:18 left", "writing"
+    ]  # fmt: skip
+
+
+def test_rows_on_a_terminal_wait_and_are_drawn_five_times_a_second(ticker: Ticker) -> None:
+    stream = Terminal()
+    line = ProgressLine(stream, patient=True)
+    for step in range(30):
+        ticker.now = step * 10**8
+        line.count(f"file {step}", step, 0)
+    line.clear()
+    drawn = [part.strip() for part in stream.getvalue().split("\r") if part.strip()]
+    assert drawn == ["file 20", "file 22", "file 24", "file 26", "file 28"]
+
+
 def test_keys_and_their_sequences_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     host, guest = pty.openpty()
     pressed: list[str] = []

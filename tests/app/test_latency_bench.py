@@ -1,6 +1,8 @@
 """The latency measurement: the real engine against its other side, for a moment."""
 
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +11,15 @@ from dhanfast.app.cli import cli
 
 pytest.importorskip("picows")
 pytest.importorskip("uvloop")
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """The command quiets the log for the rest of its process, which here goes on."""
+    log = logging.getLogger("dhanfast")
+    before = log.level
+    yield
+    log.setLevel(before)
 
 
 def test_every_packet_arrives_and_every_traded_tick_is_an_order() -> None:

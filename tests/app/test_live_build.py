@@ -1,19 +1,23 @@
 """What the day of `dhanfast trade` is started with, and what decides it."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dhanfast._core.live.journal import Kind
-from dhanfast.app.live_build import _started
+from dhanfast.app.config import load_config
+from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
+from dhanfast.errors import ConfigError
 
 
 def config(rupees: int = 10_00_000) -> Any:
     return SimpleNamespace(
         simulation=SimpleNamespace(capital=SimpleNamespace(paise=rupees * 100)),
+        settings=lambda capital: SimpleNamespace(guards=SimpleNamespace(any_on=False)),
     )
 
 
@@ -22,19 +26,70 @@ def market(speed: float) -> Any:
 
 
 def test_a_day_begins_with_the_accounts_money_or_the_papers() -> None:
-    assert _started([], None, config(7), market(1.0))["capital"] == 700
-    assert _started([], 123, config(7), market(1.0))["capital"] == 123
+    assert _started([], None, config(7), market(1.0), "paper")["capital"] == 700
+    assert _started([], 123, config(7), market(1.0), "paper")["capital"] == 123
 
 
 @pytest.mark.parametrize("speed", [1.0, 40.0])
 def test_a_restart_closes_bars_as_the_day_began_whatever_the_speed_now(speed: float) -> None:
     """A bar's grace decides what a journal repeats: it is the journal's, not the exchange's."""
-    start = _started([], 5, config(), market(speed))
+    start = _started([], 5, config(), market(speed), "paper")
     assert start["grace_ns"] == round(GRACE_NS * speed)
     old = [(int(Kind.TICK), b""), (int(Kind.START), json.dumps(start).encode())]
-    assert _started(old, 9, config(), market(7.0)) == start
+    assert _started(old, 9, config(), market(7.0), "paper") == start
 
 
 def test_a_journal_that_does_not_tell_the_grace_was_written_with_the_usual_one() -> None:
     old = [(int(Kind.START), b'{"capital": 5}')]
-    assert _started(old, 9, config(), market(40.0)) == {"capital": 5, "grace_ns": GRACE_NS}
+    assert _started(old, 9, config(), market(40.0), "paper") == {
+        "capital": 5, "grace_ns": GRACE_NS, "carried": None,
+    }  # fmt: skip
+
+
+# ---- what decides --------------------------------------------------------------------------------
+
+CONTRACT = ["NSE_FNO", 49_081, 30, 20]
+
+
+def digest(tmp_path: Path, *sets: str, contract: list[Any] = CONTRACT) -> bytes:
+    made = load_config([], tmp_path, ["strategy.use=momentum", *sets], {}, named_only=True)
+    return deciding_digest(made, "paper", contract)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "risk.day_loss=1", "risk.guards.max_trades=3", "risk.guards.vix.on=true",
+        "risk.guards.day_loss.on=true", "simulation.latency=5ms", "strategy.lots=2",
+        "strategy.params.ema=12", "broker.product=MARGIN",
+    ],
+)  # fmt: skip
+def test_a_journal_is_gone_on_with_by_the_same_rules_only(tmp_path: Path, words: str) -> None:
+    assert digest(tmp_path, words) != digest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "risk.broker_loss_exit=5000", "risk.broker_profit_exit=3%", "risk.broker_exit_kill=true",
+        "risk.without_broker_exit=trade", "feed.ring=live", "engine.heartbeat=5s",
+        "log.level=debug",
+    ],
+)  # fmt: skip
+def test_what_decides_nothing_may_be_another_after_a_restart(tmp_path: Path, words: str) -> None:
+    assert digest(tmp_path, words) == digest(tmp_path)
+
+
+def test_a_contract_decides(tmp_path: Path) -> None:
+    for place in range(4):
+        other = list(CONTRACT)
+        other[place] = "BSE_FNO" if place == 0 else 7
+        assert digest(tmp_path, contract=other) != digest(tmp_path)
+
+
+def test_algorithms_work_orders_on_paper_and_not_live(tmp_path: Path) -> None:
+    words = ["execution.algo=twap", "strategy.name=mine", "strategy.use=momentum"]
+    chosen = load_config([], tmp_path, words, {})
+    assert settings_of_day(chosen, {"capital": 10**9}, "paper").execution.works
+    with pytest.raises(ConfigError, match=r"execution\.algo is twap: .*live they are refused"):
+        settings_of_day(chosen, {"capital": 10**9}, "live")

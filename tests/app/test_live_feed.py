@@ -17,6 +17,7 @@ import pytest
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.app.cli import run
 from dhanfast.app.live_feed import about_feed, newer_at_rest, subscribed, token_check
 from dhanfast.brokers.dhan.feed_requests import Security
 from dhanfast.engine.recording import forget
@@ -78,6 +79,8 @@ def test_the_live_feed_is_recorded_while_the_engine_trades(tmp_path: Path, ring:
         listed = dict(archive.instruments)
         rows = archive.to_numpy("ticks")
     assert [listed[place].kind for place in (0, 1)] == ["FUT", "IDX"]
+    replayed = run(["backtest", "-s", "momentum", "--data", str(path), "--json"])
+    assert replayed == 0, "what was recorded can be run on, by its future"
     sent = generated(5)
     for place, name in ((0, "BANKNIFTY26NOVFUT"), (1, "BANKNIFTY")):
         mine = rows[(rows["instrument"] == place) & (rows["price"] > 0)]

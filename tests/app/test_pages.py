@@ -1,7 +1,7 @@
 """The tutorial and the how-to pages do what they say: every command is run, in order.
 
-A block that begins with `# NAME.py` or `# NAME.toml` is a file. A `text` block after commands is what they
-print: each of its lines must be among theirs.
+A block that begins with `# NAME.py` or `# NAME.toml` is a file. A `text` block after commands is
+what they print: each of its lines must be among theirs.
 """
 
 import re

@@ -4,6 +4,7 @@ One traded instrument, no latency, full fills. Prices and money are whole paise.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 Bar = tuple[int, int, int, int, int]  # start_ns, open, high, low, close
 Wish = tuple[str, float, float]  # "" | long | short | flat, stop, target (rupees from the fill)
@@ -18,6 +19,12 @@ class Day:
     square_off_ns: int  # 0 = carry
 
 
+def days_of(table: Any) -> list[Day]:
+    """The days of a SESSION_DTYPE table."""
+    names = ("open_ns", "close_ns", "entry_from_ns", "entry_until_ns", "square_off_ns")
+    return [Day(*(int(row[name]) for name in names)) for row in table]
+
+
 @dataclass
 class SlowTrade:
     side: int
@@ -29,6 +36,9 @@ class SlowTrade:
     exit: int = 0
     exit_ns: int = 0
     why: str = ""
+    entry_decided: tuple[int, int] = (0, 0)  # when, and at what price the market stood
+    exit_decided: tuple[int, int] = (0, 0)
+    rests_ns: int = 0  # since when its stop and target rest as they are
 
 
 @dataclass
@@ -45,6 +55,8 @@ class SlowModel:
     open: SlowTrade | None = None
     entering: tuple[int, float, float] | None = None
     leaving: str = ""
+    entering_decided: tuple[int, int] = (0, 0)
+    leaving_decided: tuple[int, int] = (0, 0)
     fresh: bool = False
     last_day: Day | None = None
 
@@ -60,13 +72,15 @@ class SlowModel:
             self.last_day = day
             self.at_open(bar)
             self.inside(bar, end)
-            self.decide(day, end, wish)
+            self.decide(day, end, wish, bar[4])
         return self.trades
 
     def at_open(self, bar: Bar) -> None:
         start, opened = bar[0], bar[1]
         if self.open is not None:
             trade = self.open
+            if self.fresh:
+                trade.rests_ns = start
             if self.leaving:
                 self.close(opened - trade.side * self.slippage, start, self.leaving)
             elif trade.stop and trade.side * (opened - trade.stop) <= 0:
@@ -79,6 +93,7 @@ class SlowModel:
             self.entering = None
             price = opened + side * self.slippage
             self.open = SlowTrade(side, self.qty, price, start)
+            self.open.entry_decided, self.open.rests_ns = self.entering_decided, start
             if stop > 0:
                 self.open.stop = self.snap(price - side * max(round(stop * 100), self.tick))
             if target > 0:
@@ -105,21 +120,24 @@ class SlowModel:
         trade = self.open
         assert trade is not None
         trade.exit, trade.exit_ns, trade.why = price, time_ns, why
+        # A stop was decided to be at its trigger, a target at its limit.
+        rest = {"stop": trade.stop, "target": trade.target}.get(why)
+        trade.exit_decided = self.leaving_decided if rest is None else (trade.rests_ns, rest)
         self.trades.append(trade)
         self.open = None
 
-    def decide(self, day: Day, end: int, wish: Wish) -> None:
+    def decide(self, day: Day, end: int, wish: Wish, mark: int) -> None:
         if day.square_off_ns and end >= day.square_off_ns:
             self.entering = None
             if self.open is not None and not self.leaving:
-                self.leaving = "time"
+                self.leaving, self.leaving_decided = "time", (end, mark)
         action, stop, target = wish
         if action == "":
             return
         if action == "flat":
             self.entering = None
             if self.open is not None and not self.leaving:
-                self.leaving = "exit"
+                self.leaving, self.leaving_decided = "exit", (end, mark)
             return
         side = 1 if action == "long" else -1
         can_enter = day.entry_from_ns <= end < day.entry_until_ns and (
@@ -129,8 +147,9 @@ class SlowModel:
             if self.leaving:
                 return
             self.leaving = "exit" if self.opposite == "close" else "reverse"
+            self.leaving_decided = (end, mark)
             if self.opposite == "reverse" and can_enter:
-                self.entering = (side, stop, target)
+                self.entering, self.entering_decided = (side, stop, target), (end, mark)
             return
         if can_enter and self.open is None and self.entering is None:
-            self.entering = (side, stop, target)
+            self.entering, self.entering_decided = (side, stop, target), (end, mark)

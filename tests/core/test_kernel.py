@@ -11,7 +11,7 @@ from dhanfast._core.types import OrderFlag, Reason, RejectReason, ReportKind
 from dhanfast.errors import BadData, StrategyError
 from dhanfast.strategies import Strategy
 
-from .slow_model import Day, SlowModel
+from .slow_model import SlowModel, days_of
 from .stand import DAY, MINUTE, OPEN, TICK, Wisher, bars_of, make, run, sessions
 
 MINUTES = 12
@@ -68,21 +68,7 @@ def test_trades_agree_with_the_slow_model(
     bars = bars_of(prices, MINUTES)
     trades, _, _ = run(kernel, bars)
     model = SlowModel(
-        [
-            Day(
-                *(
-                    int(row[n])
-                    for n in (
-                        "open_ns",
-                        "close_ns",
-                        "entry_from_ns",
-                        "entry_until_ns",
-                        "square_off_ns",
-                    )
-                )
-            )
-            for row in table
-        ],
+        days_of(table),
         tick=TICK,
         qty=25,
         slippage=slip * TICK,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
@@ -19,6 +20,7 @@ from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
+from dhanfast.engine.locks import LockFile, LockKeeper
 from dhanfast.errors import DhanfastError
 from dhanfast.strategies.base import Strategy
 from tests.brokers.dhan.virtual_time import VirtualClock, VirtualLoop, run_virtually
@@ -97,6 +99,11 @@ def tick_at(now_ns: int, price: int, volume: int, *, spread: int = 100) -> np.nd
     tick["bid_qty"] = tick["ask_qty"] = 3_000
     tick["exch_ns"] = tick["recv_ns"] = now_ns
     return tick
+
+
+async def at_once(do: Callable[[], None]) -> None:
+    """In virtual time there is no other thread."""
+    do()
 
 
 class Feed:
@@ -243,7 +250,8 @@ class Stage:
                  start: str = "09:30", price: Callable[[int], int] | None = None,
                  plan: LivePlan | None = None, holds: tuple[str, ...] = (),
                  journal: dict[str, Any] | None = None, broker: PlainBroker | None = None,
-                 market: tuple[int, float] | None = None) -> None:  # fmt: skip
+                 market: tuple[int, float] | None = None, guards: Guards | None = None,
+                 vix: int | None = None) -> None:  # fmt: skip
         self.path = folder / "day.dfj"
         old = records_of(self.path) if self.path.exists() else None
         self.loop = VirtualLoop()
@@ -260,6 +268,8 @@ class Stage:
             first_ns=at(start),
             remote_of=(lambda gate: Remote(gate)) if live else None,
             courier=self.courier,
+            guards=guards,
+            vix=vix,
         )
         if market is not None:
             self.run.loop.set_market(self.clock.now_ns(), *market)
@@ -274,6 +284,12 @@ class Stage:
             account=self.account if live else None, updates=self.updates if live else None,
             plan=plan or LivePlan(), holds=holds,
         )  # fmt: skip
+        self.lock_file = LockFile(folder, "main", "paper")
+        if guards is not None:
+            self.engine.keeper = LockKeeper(
+                guards, DAY, self.lock_file, now_ns=self.clock.now_ns,
+                note=self.engine.note_if_room, tell=self.run.tell, aside=at_once,
+            )  # fmt: skip
 
     # ---- the world ------------------------------------------------------------------------------
 

@@ -104,9 +104,9 @@ def test_levels(level: Level, finding: Finding) -> None:
 
 
 def test_every_check_is_shown_green_and_red() -> None:
-    """Of all functions called check_*: those that judge facts are above, two more below."""
+    """Of all functions called check_*: those that judge facts are above, four more below."""
     made = {name for name in dir(doctor) if name.startswith("check_")}
-    alone = {"check_folders", "check_reach"}
+    alone = {"check_folders", "check_reach", "check_kill_switch", "check_exit"}
     names = {level: {finding.name for of, finding in CASES if of is level} for level in Level}
     assert names[GREEN] == names[RED] | {"engine"} and len(names[GREEN]) == len(made - alone)
 
@@ -207,3 +207,40 @@ def test_the_worst_counts() -> None:
     made = [doctor.green("a", "x"), doctor.yellow("b", "x", "y")]
     assert doctor.worst([]) is GREEN and doctor.worst(made) is YELLOW
     assert doctor.worst([*made, doctor.red("c", "x", "y"), *made]) is RED
+
+
+# ---- what the broker itself would stop -----------------------------------------------------------
+
+
+def exit_state(status: str, loss: int = 0, profit: int = 0) -> Any:
+    return SimpleNamespace(status=status, loss=loss, profit=profit)
+
+
+@pytest.mark.parametrize(
+    "said, level, words",
+    [
+        (False, Level.GREEN, "off"),
+        (True, Level.RED, "takes no orders today"),
+        ("no route", Level.YELLOW, "cannot be read: no route"),
+    ],
+)
+def test_the_brokers_kill_switch(said: Any, level: Level, words: str) -> None:
+    found = doctor.check_kill_switch(said)
+    assert found.level is level and words in found.said
+
+
+@pytest.mark.parametrize(
+    "said, wanted, level, words",
+    [
+        (exit_state("DISABLED"), (0, 0), Level.GREEN, "off"),
+        (exit_state("DISABLED"), (5_000, 0), Level.GREEN, "set at the start"),
+        (exit_state("ACTIVE", 5_000, 9_000), (5_000, 9_000), Level.GREEN, "on at loss 50.00"),
+        (exit_state("ACTIVE", 5_000, 9_000), (7_000, 0), Level.YELLOW, "on at loss 50.00"),
+        (exit_state("ACTIVE", 5_000, 9_000), (0, 0), Level.YELLOW, "[risk] wants none"),
+        ("no route", (0, 0), Level.YELLOW, "cannot be read"),
+        ("no route", (1, 0), Level.RED, "cannot be read"),
+    ],
+)
+def test_the_brokers_exit(said: Any, wanted: tuple[int, int], level: Level, words: str) -> None:
+    found = doctor.check_exit(said, *wanted)
+    assert found.level is level and words in found.said

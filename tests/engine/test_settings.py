@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import (
     RiskSettings,
     Settings,
@@ -17,6 +19,8 @@ from dhanfast.engine.settings import (
     duration_ns,
     timeframe_text,
 )
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
 
 S = 1_000_000_000
@@ -83,7 +87,8 @@ def test_slippage(text: str, slippage: Slippage) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "-1tick", "tick", "2pct", "nan%", "1tick 2pts"])
 def test_what_is_no_slippage_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"write for example 1tick, 2pts, 3bps or 0\.02%"):
+    examples = r"write for example 1tick, 2pts, 3bps, 0\.02% or measured"
+    with pytest.raises(ConfigError, match=examples):
         Slippage.parse(text)
 
 
@@ -165,6 +170,15 @@ def test_settings_as_they_stand_in_a_result() -> None:
 
 
 def test_every_setting_stands_in_the_result() -> None:
-    names = set(Settings().as_dict())
+    in_use = Settings(
+        sizing=SizingSettings(fit=True),
+        stops=StopSettings(bars_max=1),
+        guards=GuardSettings(trades_max=1),
+        execution=ExecutionSettings(algo="slice"),
+        protection_slab=True,
+    )
+    names = set(in_use.as_dict())
+    more = {"sizing", "stops", "guards", "execution", "protection_slab"}
+    assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast import options
 from dhanfast._core.premium import generated_premium
 from dhanfast.app.cli import run
 from dhanfast.clock import ManualClock
@@ -15,7 +16,7 @@ from dhanfast.engine.generated_ticks import archive_writer
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 from dhanfast.exchange.contracts import Contract, Contracts
 from dhanfast.exchange.core import ExchangeCore
-from dhanfast.exchange.greeks import greeks, premium
+from dhanfast.exchange.greeks import greeks
 from dhanfast.exchange.history import History, minute_bars
 from dhanfast.exchange.market import GeneratedMarket, RecordedMarket
 from dhanfast.exchange.settings import ExchangeSettings
@@ -161,15 +162,16 @@ def test_volatility_is_found_again() -> None:
             for volatility in (0.08, 0.2, 0.6):
                 years = 8 / 365
                 deviation = volatility * years**0.5
-                price = premium(23_900.0, strike, deviation, call)
+                right = "CE" if call else "PE"
+                price = options.price(volatility, 23_900.0, strike, years, right)
                 assert price == pytest.approx(
                     generated_premium(23_900.0, strike, deviation, call), abs=1e-3)  # fmt: skip
                 found = greeks(price, 23_900.0, strike, years, call)
                 if price > max(23_900.0 - strike if call else strike - 23_900.0, 0) + 0.05:
                     assert found.volatility == pytest.approx(volatility, abs=1e-4)
                     step = 1.0
-                    up = premium(23_900.0 + step, strike, deviation, call)
-                    down = premium(23_900.0 - step, strike, deviation, call)
+                    up = generated_premium(23_900.0 + step, strike, deviation, call)
+                    down = generated_premium(23_900.0 - step, strike, deviation, call)
                     assert found.delta == pytest.approx((up - down) / (2 * step), abs=1e-3)
                     assert found.gamma == pytest.approx(up - 2 * price + down, abs=1e-5)
     assert greeks(0.0, 100.0, 100.0, 0.1, True).volatility == 0.0

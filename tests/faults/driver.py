@@ -9,13 +9,14 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from .plan import Plan
+from .plan import Plan, with_orders
 from .world import Outcome, run_seed
 
 BLOCK = 25
 KINDS = (  # what the table shows: title, and the counts it takes
     ("orders and requests", ("order at the broker", "trade", "PLACE request", "MODIFY request",
                              "CANCEL request", "QUERY request")),
+    ("guards and algorithms", ("entry kept out by a guard", "order worked", "child order")),
     ("deaths", ("death", "requests that had not left", "requests without an answer")),
     ("network", ("slow message", "lost message", "no connection", "cut", "mute", "gap")),
     ("broker", ("http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset",
@@ -31,10 +32,11 @@ def _memory_folder() -> str | None:
     return str(shared) if shared.is_dir() else None
 
 
-def run_block(first: int, count: int) -> list[Outcome]:
+def run_block(first: int, count: int, orders: bool) -> list[Outcome]:
     """Some seeds in a row, in this process."""
+    change = with_orders if orders else None
     with tempfile.TemporaryDirectory(prefix="dhanfast-faults-", dir=_memory_folder()) as folder:
-        return [run_seed(seed, Path(folder)) for seed in range(first, first + count)]
+        return [run_seed(seed, Path(folder), change) for seed in range(first, first + count)]
 
 
 def show(counts: Counter[str], seeds: int, broken: list[Outcome], seconds: float) -> None:
@@ -57,19 +59,21 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--plan", action="store_true")
+    parser.add_argument("--with", dest="parts", choices=["orders"], default="")
     asked = parser.parse_args()
     if asked.seeds < 1 or asked.first < 0 or asked.jobs < 0:
         parser.error("--seeds must be from 1, --first and --jobs from 0")
     if asked.plan:
         for seed in range(asked.first, asked.first + asked.seeds):
-            print(Plan.of(seed))
+            print(with_orders(Plan.of(seed)) if asked.parts else Plan.of(seed))
         return 0
     jobs = asked.jobs or multiprocessing.cpu_count()
     began = last = time.monotonic()
     counts: Counter[str] = Counter()
     broken: list[Outcome] = []
     end = asked.first + asked.seeds
-    blocks = [(at, min(BLOCK, end - at)) for at in range(asked.first, end, BLOCK)]
+    blocks = [(at, min(BLOCK, end - at), bool(asked.parts))
+              for at in range(asked.first, end, BLOCK)]  # fmt: skip
     context = multiprocessing.get_context("spawn")
     done = 0
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
@@ -79,6 +83,7 @@ def main() -> int:
                 counts.update(outcome.counts)
                 if outcome.violations:
                     broken.append(outcome)
+                    print(f"seed {outcome.seed}: {outcome.violations}", file=sys.stderr)
             if time.monotonic() - last > 2:
                 last = time.monotonic()
                 print(f"{done:,} of {asked.seeds:,} seeds, violations in {len(broken)}",

@@ -168,6 +168,36 @@ class SimLine:
         self.open = False
 
 
+def parsed(raw: bytes) -> tuple[str, str, dict[str, str], bytes]:
+    """A request's method, path, headers and body, from its bytes."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert int(headers.get("Content-Length", 0)) == len(body)
+    return method, path, headers, body
+
+
+def meaning(
+    intent: Any, reply: Reply, tag: str, security: tuple[str, str], now_ns: int
+) -> tuple[Any, Outcome, dict[str, Any]]:
+    """What a whole answer says: an Update of a QUERY that found it, and the fields of an Answer."""
+    is_query = intent["kind"] == IntentKind.QUERY
+    if is_query and reply.status == 200:
+        update = update_from(order_seen(reply.json()), Origin.REST, tag=tag, at_ns=now_ns,
+                             instruments={security: 0})  # fmt: skip
+        return update, Outcome.TAKEN, {}
+    web = WebReply(status=reply.status, body=reply.body, headers=reply.headers)
+    outcome, _ = judged(web, intent["kind"] == IntentKind.PLACE)
+    if isinstance(outcome, Accepted):
+        return None, Outcome.TAKEN, {"broker_id": outcome.order_id, "seen": int(outcome.seen)}
+    if isinstance(outcome, Refused):
+        absent = is_query and reply.status == 404
+        said = {"error": outcome.number, "retry_after_s": outcome.retry_after_s}
+        return None, Outcome.ABSENT if absent else Outcome.REFUSED, said
+    return None, Outcome.UNKNOWN, {}
+
+
 class SimCourier(Courier):
     """Carries requests: the native request bytes go to the exchange, its answer comes back."""
 
@@ -203,11 +233,7 @@ class SimCourier(Courier):
 
     def _arrive(self, intent: Any, raw: bytes) -> None:
         """At the broker, whether or not the engine still lives."""
-        head, _, body = raw.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        method, path, _ = first.split(" ")
-        headers = dict(line.split(": ", 1) for line in lines)
-        assert int(headers.get("Content-Length", 0)) == len(body)
+        method, path, headers, body = parsed(raw)
         reply = self._exchange.serve(method, path, {}, headers, body)
         if reply.fate is Fate.HANG or self._net.is_lost():
             return
@@ -222,33 +248,15 @@ class SimCourier(Courier):
         """What the answer means, by the rules of every order call."""
         if int(intent["id"]) not in self.waiting or self.is_dead():
             return
-        is_query = intent["kind"] == IntentKind.QUERY
-        web = WebReply(status=reply.status, body=reply.body, headers=reply.headers)
-        if is_query and reply.status == 200:
-            self._found(intent, reply)
-            return
-        outcome, _ = judged(web, intent["kind"] == IntentKind.PLACE)
-        if isinstance(outcome, Accepted):
-            self._answer(intent, Outcome.TAKEN, reply.status, broker_id=outcome.order_id,
-                         seen=int(outcome.seen))  # fmt: skip
-        elif isinstance(outcome, Refused):
-            absent = is_query and reply.status == 404
-            self._answer(intent, Outcome.ABSENT if absent else Outcome.REFUSED, reply.status,
-                         error=outcome.number, retry_after_s=outcome.retry_after_s)  # fmt: skip
-            if reply.status == 401 and not self._renewing and self.is_of(token):
-                self._renewing = True
-                self._renewal = asyncio.ensure_future(self._renew())
-        else:
-            self._answer(intent, Outcome.UNKNOWN, reply.status)
-
-    def _found(self, intent: Any, reply: Reply) -> None:
-        update = update_from(
-            order_seen(reply.json()), Origin.REST, tag=self._book.tag,
-            at_ns=self._clock.now_ns(), instruments={self._security: 0},
-        )  # fmt: skip
-        if self.on_update is not None:
+        update, outcome, fields = meaning(
+            intent, reply, self._book.tag, self._security, self._clock.now_ns()
+        )
+        if update is not None and self.on_update is not None:
             self.on_update(update)
-        self._answer(intent, Outcome.TAKEN, reply.status)
+        self._answer(intent, outcome, reply.status, **fields)
+        if reply.status == 401 and not self._renewing and self.is_of(token):
+            self._renewing = True
+            self._renewal = asyncio.ensure_future(self._renew())
 
     def is_of(self, token: str) -> bool:
         """Whether a refusal of this token is news."""

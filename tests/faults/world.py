@@ -36,6 +36,7 @@ from dhanfast.engine import live_engine
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
 from dhanfast.engine.settings import RiskSettings, Settings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import DhanfastError
 from dhanfast.exchange import core
 from dhanfast.exchange.answers import Reply
@@ -115,6 +116,7 @@ class World:
 
     courier_type: type[SimCourier] = SimCourier
     remote_rules: ClassVar[dict[str, int]] = {}
+    stops: ClassVar[StopSettings] = StopSettings()
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
@@ -230,7 +232,15 @@ class World:
             journal=journal,
             instrument=1,
             first_ns=int(self.ticks["recv_ns"][0]),
-            settings=Settings(capital=10**12, lots=plan.lots, on_opposite=plan.opposite, risk=risk),
+            settings=Settings(
+                capital=10**12,
+                lots=plan.lots,
+                on_opposite=plan.opposite,
+                risk=risk,
+                stops=self.stops,
+                guards=plan.guards,
+                execution=plan.execution,
+            ),
             interval="5s",
             remote_of=lambda gate: Remote(
                 gate, modifies_max=plan.modifies_max, **self.remote_rules
@@ -372,6 +382,12 @@ class World:
         counts["trade"] += len(self.core.books.trades)
         counts["limit met"] += self.limits_hit
         counts["token renewed"] += self.tokens.renewed
+        run = self.lives[-1].run
+        for name, count in run.kernel.gate.verdicts.items():
+            if name.startswith("GUARD_"):
+                counts["entry kept out by a guard"] += count
+        counts["child order"] += getattr(run.kernel.broker, "children_sent", 0)
+        counts["order worked"] += getattr(run.kernel.broker, "parents", 0)
         return self.outcome
 
     def _close(self) -> None:

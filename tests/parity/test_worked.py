@@ -53,7 +53,7 @@ def run_at(path: Path, ticks: NDArray[Any], algo: str) -> LiveRun:
 @pytest.mark.parametrize("polled", [False, True])
 def test_paper_works_orders_as_the_backtest(
     tmp_path: Path,
-    ticks: NDArray[Any],  # noqa: F811
+    ticks: NDArray[Any],
     algo: str,
     polled: bool,
 ) -> None:
@@ -76,7 +76,7 @@ def test_paper_works_orders_as_the_backtest(
 @pytest.mark.parametrize("algo", ["twap", "iceberg"])
 def test_a_journal_cut_inside_an_algorithm_brings_it_back(
     tmp_path: Path,
-    ticks: NDArray[Any],  # noqa: F811
+    ticks: NDArray[Any],
     algo: str,
 ) -> None:
     """Killed while a parent is worked (and once while it is paused), the next life goes on."""
@@ -109,7 +109,7 @@ def test_a_journal_cut_inside_an_algorithm_brings_it_back(
     assert got.digest == want.digest and len(want.trades) > 5
 
 
-def test_a_vwap_learns_its_profile_and_works_by_it(ticks: NDArray[Any]) -> None:  # noqa: F811
+def test_a_vwap_learns_its_profile_and_works_by_it(ticks: NDArray[Any]) -> None:
     """The day's own volume, learnt from its bars, works the day's orders."""
     alone = ticks.copy()
     alone["instrument"] = 0

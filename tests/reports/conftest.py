@@ -12,6 +12,7 @@ from dhanfast.reports.result import (
     DAY_DTYPE,
     EQUITY_DTYPE,
     ORDER_ROW_DTYPE,
+    PASSAGE_DTYPE,
     TRADE_DTYPE,
     RunResult,
 )
@@ -118,6 +119,20 @@ class Sheet:
         trade["gst"] = (trade["brokerage"] + trade["exchange"] + trade["sebi"]) * 18 // 100
 
 
+def passages_of(orders: Any) -> Any:
+    """Each filled order was decided at 0.20 better than its price, and met a market 0.30 wide."""
+    rows = np.zeros(len(orders), PASSAGE_DTYPE)
+    price = orders["value"] // np.maximum(orders["filled"], 1)
+    rows["id"] = orders["id"]
+    rows["decided_ns"] = rows["sent_ns"] = np.where(orders["refused"], 0, orders["created_ns"])
+    rows["first_fill_ns"] = rows["last_fill_ns"] = np.where(orders["filled"], orders["done_ns"], 0)
+    rows["decision"] = np.where(orders["filled"], price - 20 * orders["side"], 0)
+    rows["bid"] = np.where(orders["filled"], price - 15 - 15 * (orders["side"] > 0), 0)
+    rows["ask"] = np.where(rows["bid"] > 0, rows["bid"] + 30, 0)
+    rows["end_mark"], rows["fills"] = price, orders["filled"] > 0
+    return rows
+
+
 @pytest.fixture(scope="session")
 def make_result() -> Callable[..., RunResult]:
     """Builder of a consistent made-up run."""
@@ -143,6 +158,8 @@ def make_result() -> Callable[..., RunResult]:
         orders["kind"], orders["status"] = 1, 2
         orders["refused"][-1], orders["status"][-1] = 22, 1
         orders["price"][:-1:2] = sheet.trades["entry_value"] // np.maximum(sheet.trades["qty"], 1)
+        orders["value"][:-1:2] = sheet.trades["entry_value"]
+        orders["value"][1::2] = sheet.trades["exit_value"]
         return RunResult(
             strategy="momentum",
             symbol="BANKNIFTY",
@@ -161,6 +178,7 @@ def make_result() -> Callable[..., RunResult]:
             digest="ab" * 32,
             kernel_ns=1_234_567,
             versions={"dhanfast": "0.1.0"},
+            passages=passages_of(orders),
         )
 
     return build

@@ -42,7 +42,7 @@ def test_the_latest_trades_are_shown_and_the_others_counted(result: RunResult) -
 def test_a_day_without_a_trade_says_so(result: RunResult) -> None:
     idle = dataclasses.replace(
         result, trades=result.trades[:0], orders=result.orders[:0],
-        days=np.zeros(1, result.days.dtype), equity=result.equity[:0],
+        days=np.zeros(1, result.days.dtype), equity=result.equity[:0], passages=None,
     )  # fmt: skip
     text = day_text(idle, title="paper · mine")
     assert "paper · mine" in text.splitlines()[0] and "no trades" in text

@@ -27,8 +27,8 @@ def written(result: RunResult, tmp_path: Path) -> Path:
 
 def test_the_files_are_these(written: Path) -> None:
     assert sorted(path.name for path in written.iterdir()) == [
-        "config.json", "days.parquet", "equity.parquet", "orders.parquet", "report.html",
-        "result.json", "trades.parquet",
+        "config.json", "days.parquet", "equity.parquet", "orders.parquet", "passages.parquet",
+        "report.html", "result.json", "slippage.csv", "trades.parquet",
     ]  # fmt: skip
     assert [path.name for path in written.parent.iterdir()] == ["first"]
     assert json.loads((written / "config.json").read_text())["lots"] == 1

@@ -53,7 +53,7 @@ cdef class Broker:
     # OK or UNKNOWN_ORDER. CANCELLED follows as a report, unless it was too late.
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil
     # Price, trigger and quantity of a working order. `qty` is the order's whole quantity, fills
-    # included, so that a fill on the way cannot add up.
+    # included, so that a fill on the way cannot add up; 0 = as it is when the request arrives.
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil
     # A new day or contract: DAY orders left over EXPIRE first, then the new rules hold.

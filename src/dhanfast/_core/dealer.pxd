@@ -21,10 +21,13 @@ Orders are sent only when nothing the exchange has said is unheard, so their siz
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from dhanfast._core.broker cimport Broker, Departure
+from dhanfast._core.indicators.atr cimport AtrState
 from dhanfast._core.portfolio cimport Bill, Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport OrderRow, Passage, RunLog, Trade
+from dhanfast._core.sizing cimport SizeRules, SizeState
 from dhanfast._core.status cimport Status
+from dhanfast._core.stops cimport StopRules, StopState
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
 from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
@@ -74,7 +77,13 @@ cdef class Dealer:
     cdef const Session *session      # in force; NULL before the first
     cdef Status status
 
-    cdef int64_t lots                # an entry's size
+    cdef int64_t lots                # an entry's size, unless `size_rules` say otherwise
+    cdef SizeRules size_rules
+    cdef SizeState size_state
+    cdef StopRules stop_rules
+    cdef StopState stop_state        # of the open position
+    cdef AtrState atr                # of the signal bars, rupees; when a stop rule counts in it
+    cdef double entry_atr            # when the entry on its way was decided
     cdef int32_t on_opposite         # Opposite
     cdef uint8_t in_parts            # orders may fill in parts (ticks)
 
@@ -100,6 +109,7 @@ cdef class Dealer:
     cdef uint8_t leave_reason
     cdef uint8_t leave_flags
     cdef int32_t todo                # Todo bits
+    cdef ns_t last_ns                # of the last event: time never goes back
     cdef ns_t todo_ns                # of the report that asked last
     cdef ns_t cover_ns               # of the one that asked for stop and target
     cdef int32_t turn_side           # 0 = none: the entry of a reversal that waits to be flat
@@ -119,6 +129,8 @@ cdef class Dealer:
     cdef readonly uint64_t signals_late      # outside the entry window
     cdef readonly uint64_t signals_unready   # stop or target not a number: no entry
     cdef readonly uint64_t signals_held      # against or with a position that is kept
+    cdef readonly uint64_t signals_unsized   # sizing left no lot: no entry
+    cdef readonly uint64_t stops_moved       # by a trail or to cost
     cdef readonly uint64_t orders_sent
     cdef readonly uint64_t orders_refused
 
@@ -134,6 +146,7 @@ cdef class Dealer:
     cdef void cancel_entry(self, ns_t now_ns) noexcept nogil
     cdef void forget_wishes(self) noexcept nogil
     cdef void protect(self, ns_t now_ns) noexcept nogil
+    cdef paise_t cost_price(self) noexcept nogil
     cdef void resize(self, uint64_t order_id, paise_t price, paise_t trigger,
                      ns_t now_ns) noexcept nogil
     cdef uint64_t send(self, int side, int kind, int64_t qty, paise_t trigger, paise_t price,

@@ -31,6 +31,8 @@ class Dealer:
     signals_late: int
     signals_held: int
     signals_unready: int
+    signals_unsized: int
+    stops_moved: int
     orders_sent: int
     orders_refused: int
     quoted: bool

@@ -3,8 +3,13 @@
 from libc.math cimport INFINITY, NAN, llrint
 from libc.string cimport memset
 
-from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.guardlocks cimport guards_watch
+from dhanfast._core.portfolio cimport bill_fill, bill_total, portfolio_equity
 from dhanfast._core.risk cimport RiskView
+from dhanfast._core.sizing cimport SizeMethod, size_entry, size_trade
+from dhanfast._core.stops cimport (
+    stop_tighter, stops_cost, stops_known, stops_level, stops_open, stops_set,
+)
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.tradebook cimport price_on_tick, trade_charge, units
 from dhanfast._core.types cimport (
@@ -33,6 +38,7 @@ cdef class Dealer:
         portfolio: the books. log: where trades, orders and equity are written.
         signals: wishes to enter. signals_late: outside the entry window. signals_held: while a
             position, or an entry on its way, was kept. signals_unready: stop or target unknown.
+            signals_unsized: sizing left no lot. stops_moved: by a trail or to cost.
         quoted: a quote was seen in this run.
         orders_sent: orders the gate passed. orders_refused: by the gate or the exchange.
         position: signed units held. entry_id, exit_id, stop_id, target_id: the orders that now
@@ -94,10 +100,25 @@ cdef class Dealer:
                     int reason) noexcept nogil:
         cdef int64_t qty = self.lots * self.session.lot
         cdef uint64_t order_id
+        cdef paise_t mark = self.portfolio.positions[0].mark
+        cdef paise_t equity
+        if self.stop_rules.sets or self.stop_rules.moves:
+            self.entry_atr = self.atr.value
+            stops_set(&self.stop_rules, 0.01 * mark, self.entry_atr, &stop, &target)
+            if not stops_known(&self.stop_rules, 0.01 * mark, self.entry_atr):
+                stop = NAN
         if not (0.0 <= stop < INFINITY and 0.0 <= target < INFINITY):
             self.signals_unready += 1      # never in without the stop that was asked for
             self.decision.at_ns = 0
             return
+        if self.size_rules.active:
+            equity = portfolio_equity(self.portfolio)
+            qty = size_entry(&self.size_rules, &self.size_state, &self.gate.limits, side, stop,
+                             mark, self.session, equity, equity - self.portfolio.margin_used())
+            if qty == 0:
+                self.signals_unsized += 1
+                self.decision.at_ns = 0
+                return
         self.stop_points, self.target_points = stop, target
         order_id = self.send(side, OrderKind.MARKET, qty, 0, 0, 0, reason, 0, now_ns)
         if order_id:
@@ -149,6 +170,9 @@ cdef class Dealer:
         cdef int64_t qty = units(self.position)
         cdef int side = Side.SELL if self.position > 0 else Side.BUY
         if self.stop_price:
+            if self.stop_id == 0 and self.stop_rules.moves:      # a new order: it may move again
+                self.stop_price = stop_tighter(-side, self.stop_price, self.stop_state.local)
+                self.stop_state.local = self.stop_state.changes = 0
             if self.stop_id:
                 self.resize(self.stop_id, 0, self.stop_price, now_ns)
             else:
@@ -166,6 +190,18 @@ cdef class Dealer:
                 self.target_id = self.send(side, OrderKind.LIMIT, qty, 0, self.target_price,
                                            OrderFlag.EXIT | OrderFlag.TARGET, Reason.TAKE_PROFIT,
                                            self.group, now_ns)
+
+    cdef paise_t cost_price(self) noexcept nogil:
+        """Where move-to-cost puts the stop: what the entry has paid, and what both sides cost."""
+        cdef Trade *trade = &self.trade
+        cdef Bill bill
+        cdef int64_t charges = 0
+        if self.stop_rules.cost_charges:
+            bill_fill(&self.portfolio.rates[0], -trade.side, trade.entry_value, 0, &bill)
+            charges = (bill_total(&bill) + trade.brokerage + trade.exchange + trade.sebi
+                       + trade.ipft + trade.stamp + trade.stt + trade.gst)
+        return stops_cost(&self.stop_state, trade.entry_value, trade.qty, charges,
+                          self.session.tick)
 
     cdef void resize(self, uint64_t order_id, paise_t price, paise_t trigger,
                      ns_t now_ns) noexcept nogil:
@@ -219,6 +255,8 @@ cdef class Dealer:
             return 0
         place = &self.working[self.working_count]
         self.set_out(place, &order)
+        if self.gate.guards is not None:
+            self.gate.guards.state.data_ns = self.last_ns
         self.broker.mark = view.mark
         verdict = self.gate.approve(&order, &view, self.session, &approved)
         if verdict != RejectReason.NONE:
@@ -363,6 +401,10 @@ cdef class Dealer:
             self.book_exit(report, &bill)
         else:
             self.book_entry(report, &bill)
+        if self.gate.guards is not None:
+            # What is held is worth what was just paid: the mark may be older.
+            guards_watch(self.gate.guards, report.time_ns, portfolio_equity(self.portfolio)
+                         + self.position * (report.price - self.portfolio.positions[0].mark))
         self.view.now_ns = report.time_ns
         self.strategy.on_fill(report, &self.view)
         return True
@@ -386,6 +428,8 @@ cdef class Dealer:
         trade.qty += report.qty
         trade.entry_value += report.price * report.qty
         trade_charge(trade, bill)
+        if self.stop_rules.cost_at.unit:
+            self.stop_state.cost = self.cost_price()
         self.position += report.side * report.qty
         self.entering -= report.side * report.qty
         self.view.position = self.position
@@ -399,6 +443,8 @@ cdef class Dealer:
         cdef paise_t tick = self.session.tick
         cdef paise_t distance
         trade[0] = _NO_TRADE
+        if self.gate.guards is not None:
+            self.gate.guards.entered(report.time_ns)
         trade.entry_ns, trade.side = report.time_ns, report.side
         trade.entry_reason, trade.contract = report.why, self.session.contract
         self.group = report.order_id
@@ -409,7 +455,15 @@ cdef class Dealer:
         if self.target_points > 0:
             distance = max(llrint(self.target_points * 100.0), tick)
             self.target_price = price_on_tick(report.price + report.side * distance, tick)
+        if self.stop_rules.watched:
+            stops_open(&self.stop_rules, &self.stop_state, report.side, report.price,
+                       self.entry_atr, tick)
+            # A trail that begins at once may be nearer than the first stop, or all there is.
+            self.stop_price = stop_tighter(report.side, self.stop_price,
+                                           stops_level(&self.stop_state, tick))
         trade.stop, trade.target = self.stop_price, self.target_price
+        if not self.stop_rules.rest:
+            self.stop_state.local, self.stop_price = self.stop_price, 0
 
     cdef void book_exit(self, const Report *report, const Bill *bill) noexcept nogil:
         cdef Trade *trade = &self.trade
@@ -426,8 +480,15 @@ cdef class Dealer:
         if self.position != 0:
             return
         trade.gross = trade.side * (trade.exit_value - trade.entry_value)
+        if self.gate.guards is not None:
+            self.gate.guards.trade_closed(trade)
         self.log.add_trade(trade)
+        if self.size_rules.method == SizeMethod.KELLY:
+            size_trade(&self.size_state, (trade.gross - 1e-6 * (
+                trade.brokerage + trade.exchange + trade.sebi + trade.ipft + trade.stamp
+                + trade.stt + trade.gst)) / trade.qty)
         trade.qty = 0
+        self.stop_state.local = 0
         self.stop_price = self.target_price = 0
         self.view.entry_price, self.view.bars_held = NAN, 0
         if self.entry_id == self.group and self.entering != 0:

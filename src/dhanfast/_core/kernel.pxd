@@ -19,7 +19,9 @@ from dhanfast._core.dealer cimport Dealer, Opposite
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog
+from dhanfast._core.sizing cimport Sizing
 from dhanfast._core.status cimport Status
+from dhanfast._core.stops cimport Stops
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
 from dhanfast._core.types cimport Bar, Session, ns_t, paise_t
 
@@ -55,8 +57,8 @@ cdef class Kernel(Dealer):
     cdef size_t session_count
     cdef size_t session_at           # session in force; == session_count before the first
     cdef KernelRules rules
+    cdef bint measures               # sizing or stops measure the signal bars
 
-    cdef ns_t last_ns                # end of the last event: time never goes back
     cdef Bar last_bar
     cdef uint8_t fresh               # the next bar made from ticks is its session's first
 
@@ -70,6 +72,7 @@ cdef class Kernel(Dealer):
     cdef Selection side              # of the signal bars, when they are others
 
     cdef object _take_sessions(self, sessions)
+    cdef object _take_rules(self, Sizing sizing, Stops stops)
     cdef Status select(self, Selection *chunk, const Bar *bars, size_t n) noexcept nogil
     cdef void match_bar(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil
@@ -78,5 +81,6 @@ cdef class Kernel(Dealer):
     cdef void mark_price(self, paise_t low, paise_t high, paise_t close) noexcept nogil
     cdef void sample(self, ns_t now_ns) noexcept nogil
     cdef void time_rules(self, ns_t now_ns) noexcept nogil
+    cdef void measure(self, const Bar *bar, bint first) noexcept nogil
     cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
     cdef bint stopped(self, Status status) except -1

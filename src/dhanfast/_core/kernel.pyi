@@ -7,6 +7,8 @@ from dhanfast._core.dealer import Dealer
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
+from dhanfast._core.sizing import Sizing
+from dhanfast._core.stops import Stops
 from dhanfast._core.strategy import NativeStrategy
 
 @final
@@ -33,6 +35,8 @@ class Kernel(Dealer):
         slippage_ticks: int = 0,
         stop_more: int = 0,
         equity_each_bar: bool = True,
+        sizing: Sizing | None = None,
+        stops: Stops | None = None,
     ) -> Self: ...
     def extend(self, sessions: NDArray[Any]) -> None: ...
     def run(self, bars: NDArray[Any]) -> bool: ...
@@ -40,3 +44,8 @@ class Kernel(Dealer):
     def end_day(self, now_ns: int = 0) -> None: ...
     @property
     def equity(self) -> int: ...
+    @property
+    def stop_local(self) -> int: ...
+    def size_explained(self) -> dict[str, Any]: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...

@@ -4,8 +4,12 @@ cimport cython
 from libc.math cimport NAN
 
 from dhanfast._core.broker cimport Broker, bar_is_quiet
+from dhanfast._core.guardlocks cimport guards_watch
+from dhanfast._core.holding cimport time_stop, watch_price
+from dhanfast._core.indicators.atr cimport atr_init, atr_step
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
+from dhanfast._core.sizing cimport SizeMethod, explained, size_bar
 from dhanfast._core.status cimport check
 from dhanfast._core.strategy cimport Action
 from dhanfast._core.tradebook cimport bar_end, units
@@ -13,6 +17,7 @@ from dhanfast._core.types cimport OrderFlag, Reason
 
 import numpy as np
 
+from dhanfast._core.sizing import SizeReason as SizeReasons
 from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.errors import OrderRefused, StrategyError
 
@@ -44,6 +49,7 @@ cdef class Kernel(Dealer):
         slippage, slippage_ticks: paise and ticks that market fills and triggered stops lose.
         stop_more: paise that a triggered stop loses beside (or less, at most `slippage`).
         equity_each_bar: True samples equity on every bar, False once a session.
+        sizing: how large an entry is; None: `lots`. stops: rules of stops; None: the strategy's.
     Attributes:
         bars_seen: shown to the strategy. bars_matched: met by orders. bars_outside: skipped.
         equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
@@ -56,7 +62,7 @@ cdef class Kernel(Dealer):
                   sessions, *, int64_t lots=1, int64_t interval_ns=60_000_000_000,
                   int64_t match_interval_ns=0, int on_opposite=Opposite.KEEP,
                   int64_t slippage=0, int64_t slippage_ticks=0, int64_t stop_more=0,
-                  bint equity_each_bar=True):
+                  bint equity_each_bar=True, Sizing sizing=None, Stops stops=None):
         if lots < 1 or lots > 1_000_000:
             raise ValueError(f"lots must be in 1..1000000, was {lots}")
         if interval_ns < 1 or match_interval_ns < 0:
@@ -72,6 +78,8 @@ cdef class Kernel(Dealer):
         self.strategy, self.broker, self.portfolio = strategy, broker, portfolio
         self.in_parts = broker.in_parts
         self.gate, self.log = gate, log
+        if gate.guards is not None:
+            gate.guards.attach(portfolio)
         self._take_sessions(sessions)
         self.session_at = self.session_count
         self.lots, self.on_opposite, self.rules.interval_ns = lots, on_opposite, interval_ns
@@ -79,10 +87,22 @@ cdef class Kernel(Dealer):
         self.rules.slippage, self.rules.slippage_ticks = slippage, slippage_ticks
         self.rules.stop_more = stop_more
         self.rules.equity_each_bar = equity_each_bar
+        self._take_rules(sizing, stops)
         self.status = Status.OK
         self.next_id = 1
         self.equity_peak = portfolio.equity()
         self.view.entry_price = NAN
+
+    cdef object _take_rules(self, Sizing sizing, Stops stops):
+        """Copies: what one run learns is not another's."""
+        stops = Stops() if stops is None else stops
+        sizing = Sizing(lots=self.lots) if sizing is None else sizing
+        self.stop_rules, self.size_rules = stops.rules, sizing.rules
+        self.size_state, self.entry_atr = sizing.start, NAN
+        if self.stop_rules.atr_period:
+            atr_init(&self.atr, self.stop_rules.atr_period, NULL)
+        self.measures = (self.stop_rules.atr_period != 0
+                         or self.size_rules.method == SizeMethod.VOLATILITY)
 
     cdef object _take_sessions(self, sessions):
         cdef const unsigned char[::1] raw
@@ -169,6 +189,9 @@ cdef class Kernel(Dealer):
         self.session_at, self.session = at, session
         self.quote_bid = self.quote_ask = 0    # yesterday's market
         self.gate.new_day()
+        if self.gate.guards is not None:
+            self.gate.guards.instrument(0, session.contract, session.lot)
+            self.gate.guards.new_day(session.date, portfolio_equity(self.portfolio), now_ns)
         if self.position != 0:
             self.protect(now_ns)           # carried over night: its stop and target rest again
             if overdue:
@@ -212,6 +235,12 @@ cdef class Kernel(Dealer):
         self.last_ns = end_ns
         self.last_bar = bar[0]
         self.mark_price(bar.low, bar.high, bar.close)
+        if self.stop_rules.watched and self.position != 0:
+            # A bar that began before the entry filled: its extremes may have been before, too.
+            if self.trade.entry_ns <= bar.start_ns:
+                watch_price(self, bar.low, bar.high, bar.close, end_ns, end_ns)
+            else:
+                watch_price(self, bar.close, bar.close, bar.close, end_ns, end_ns)
         self.sample(end_ns)
         self.time_rules(end_ns)
 
@@ -233,6 +262,8 @@ cdef class Kernel(Dealer):
         """Equity now: its peak, the deepest fall from it, and a row when every bar is kept."""
         cdef paise_t equity = portfolio_equity(self.portfolio)
         cdef EquityRow *row
+        if self.gate.guards is not None:
+            guards_watch(self.gate.guards, now_ns, equity)
         if equity > self.equity_peak:
             self.equity_peak = equity
         elif self.equity_peak - equity > self.drawdown_max:
@@ -249,7 +280,13 @@ cdef class Kernel(Dealer):
         if self.leaving and self.position != 0 and self.exit_id == 0:
             self.close_out(self.leave_reason, self.leave_flags, now_ns)   # its exit was refused
             self.settle()
+        if self.gate.guards is not None and self.gate.guards.state.wish_flat:
+            self.gate.guards.state.wish_flat = 0
+            self.leave(Reason.RISK_EXIT, 0, now_ns)
+            self.settle()
         if session.square_off_ns == 0 or now_ns < session.square_off_ns:
+            if self.stop_rules.timed:
+                time_stop(self, now_ns)
             return
         if self.position == 0 and self.entering == 0:
             return
@@ -259,6 +296,13 @@ cdef class Kernel(Dealer):
             self.leave(Reason.TIME_EXIT, OrderFlag.SQUARE_OFF, now_ns)
         self.settle()
 
+    cdef void measure(self, const Bar *bar, bint first) noexcept nogil:
+        """What sizes and distances count in, by a bar that is complete."""
+        if self.stop_rules.atr_period:
+            atr_step(&self.atr, 0.01 * bar.high, 0.01 * bar.low, 0.01 * bar.close)
+        if self.size_rules.method == SizeMethod.VOLATILITY:
+            size_bar(&self.size_rules, &self.size_state, bar, first)
+
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil:
         cdef View *view = &self.view
         cdef Signal signal
@@ -266,6 +310,10 @@ cdef class Kernel(Dealer):
         if self.position != 0:
             self.trade.bars += 1
             view.bars_held = self.trade.bars
+            if self.stop_rules.timed:
+                time_stop(self, end_ns)
+        if self.measures:
+            self.measure(bar, first)
         view.session_start = first
         self.signal_level = bar.close
         self.look(end_ns)
@@ -387,3 +435,23 @@ cdef class Kernel(Dealer):
     def equity(self):
         """Capital plus realised and open profit less charges, paise."""
         return self.portfolio.equity()
+
+    @property
+    def stop_local(self):
+        """The stop that is watched here and not at the exchange, paise; 0 = none."""
+        return self.stop_state.local
+
+    def size_explained(self):
+        """The last decision on a size: what it was made of, in rupees and lots, and its reason.
+
+        Returns:
+            dict; lots is 0 for an entry that was not sent, `reason` says why and `cut` which limit
+            made it smaller.
+        """
+        return explained(&self.size_rules, &self.size_state)
+
+    @property
+    def sizes(self):
+        """Sizes decided so far by SizeReason name, those that occurred only."""
+        return {reason.name: self.size_state.counts[<int>reason] for reason in SizeReasons
+                if self.size_state.counts[<int>reason]}

@@ -5,9 +5,13 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t
 
 from dhanfast._core.bars cimport VolumeFrom, bars_advance, bars_tick
 from dhanfast._core.dealer cimport quoted
+from dhanfast._core.guardlocks cimport guards_calm, guards_watch
+from dhanfast._core.holding cimport is_time_over, watch_price
 from dhanfast._core.kernel cimport CHUNK, Selection
+from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.stops cimport stop_tighter, stops_best, stops_quiet
 from dhanfast._core.strategy cimport Action, Signal
-from dhanfast._core.tradebook cimport bar_end
+from dhanfast._core.tradebook cimport bar_end, units
 from dhanfast._core.types cimport Session, paise_t
 
 import numpy as np
@@ -173,17 +177,47 @@ cdef inline void _tell(TickLoop loop, Kernel kernel) noexcept nogil:
 cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noexcept nogil:
     """The first time that a tick must be looked at alone; 0 = the next one must."""
     cdef ns_t until = state.bar.start_ns + <ns_t>state.span
-    cdef ns_t square_off
+    cdef ns_t square_off, over_ns
     if state.span == 0 or loop.singly or kernel.strategy.wants_ticks:
         return 0
     if kernel.position != 0 or kernel.entering != 0:
         square_off = kernel.session.square_off_ns
         if kernel.leaving and kernel.exit_id == 0:
             return 0
+        if kernel.gate.guards is not None and kernel.gate.guards.state.wish_flat:
+            return 0
+        if kernel.stop_rules.time_max_ns and kernel.position != 0:
+            over_ns = kernel.trade.entry_ns + kernel.stop_rules.time_max_ns
+            if loop.last_ns < over_ns:
+                until = min(until, over_ns)
         if square_off:
             if loop.last_ns >= square_off:
                 return 0
             until = min(until, square_off)
+    return until
+
+
+cdef ns_t _quiet_stops(TickLoop loop, Kernel kernel, ns_t until, paise_t *floor,
+                       paise_t *ceiling) noexcept nogil:
+    """Narrow a quiet run to where no stop moves or is touched, and no time runs out."""
+    cdef paise_t paid
+    cdef int64_t held
+    if kernel.stop_rules.watched:
+        stops_quiet(&kernel.stop_rules, &kernel.stop_state,
+                    stop_tighter(kernel.stop_state.side, kernel.stop_price,
+                                 kernel.stop_state.local),
+                    kernel.session.tick, loop.last_ns, &until, floor, ceiling)
+    if not kernel.stop_rules.timed or not is_time_over(kernel, loop.last_ns):
+        return until
+    if not kernel.stop_rules.only_losing or kernel.leaving:
+        return 0
+    # Held for long enough, and kept while it has a profit: the prices at which it has none.
+    held = units(kernel.position)
+    paid = kernel.trade.entry_value - kernel.trade.exit_value
+    if kernel.trade.side > 0:
+        floor[0] = max(floor[0], paid // held if paid > 0 else 0)
+    else:
+        ceiling[0] = min(ceiling[0], (paid + held - 1) // held if paid > 0 else 0)
     return until
 
 
@@ -192,11 +226,10 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     """How many leading ticks are quiet; they are marked and merged. Prices live in registers."""
     cdef ns_t start = state.bar.start_ns
     cdef ns_t until = _quiet_until(loop, kernel, state)
-    cdef uint64_t span = <uint64_t>(until - start)
-    cdef paise_t floor = 0, quote_floor = INT64_MIN, ceiling = INT64_MAX
-    cdef paise_t low = INT64_MAX, high = 0
-    cdef uint64_t seen = state.volume_seen
-    cdef uint64_t back = 0, late = 0
+    cdef uint64_t span
+    cdef paise_t floor = 0, ceiling = INT64_MAX, low = INT64_MAX, high = 0
+    cdef paise_t quote_floor = INT64_MIN, quote_ceiling = INT64_MAX
+    cdef uint64_t seen = state.volume_seen, back = 0, late = 0
     cdef uint32_t instrument = state.bar.instrument
     cdef ns_t newest = loop.last_ns
     cdef size_t i = 0
@@ -207,7 +240,13 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     if kernel.broker.live:
         if not kernel.broker.calm(&floor, &ceiling):
             return 0
-        quote_floor = floor
+        quote_floor, quote_ceiling = floor, ceiling
+    if kernel.gate.guards is not None and kernel.position != 0:
+        guards_calm(kernel.gate.guards, kernel.position, kernel.portfolio.positions[0].mark,
+                    portfolio_equity(kernel.portfolio), &floor, &ceiling)
+    if kernel.position != 0 and (kernel.stop_rules.watched or kernel.stop_rules.timed):
+        until = _quiet_stops(loop, kernel, until, &floor, &ceiling)
+    span = <uint64_t>max(until - start, <ns_t>0)
     while i < n:
         tick = &ticks[i]
         if (<uint64_t>(tick.exch_ns - start) >= span or tick.price <= floor
@@ -215,7 +254,7 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
             break
         if tick.bid | tick.ask:
             if (tick.bid <= quote_floor or tick.ask <= quote_floor
-                    or tick.bid >= ceiling or tick.ask >= ceiling):
+                    or tick.bid >= quote_ceiling or tick.ask >= quote_ceiling):
                 break
             quote = tick
         low = tick.price if tick.price < low else low
@@ -232,12 +271,13 @@ cdef size_t _quiet_run(TickLoop loop, Kernel kernel, BarState *state, const Tick
     state.bar.close, state.bar.oi = tick.price, tick.oi
     state.bar.ticks += <uint32_t>i
     state.bar.volume += <int64_t>(seen - state.volume_seen)
-    state.volume_seen = seen
-    state.volume_back += back
+    state.volume_seen, state.volume_back = seen, state.volume_back + back
     loop.ticks_seen += i
     loop.ticks_late += late
     loop.last_ns = kernel.last_ns = newest
     kernel.mark_price(low, high, tick.price)
+    if kernel.stop_rules.watched and kernel.position != 0:
+        stops_best(&kernel.stop_state, low, high)
     kernel.last_bar.close = tick.price
     _show(loop, tick, quote)
     return i
@@ -294,6 +334,12 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     if tick.price > 0:                   # 3 mark
         kernel.mark_price(tick.price, tick.price, tick.price)
         kernel.last_bar.close = tick.price
+        if kernel.gate.guards is not None:
+            guards_watch(kernel.gate.guards, now_ns, portfolio_equity(kernel.portfolio))
+        if kernel.stop_rules.watched and kernel.position != 0:
+            # Nobody decides before the tick has arrived.
+            watch_price(kernel, tick.price, tick.price, tick.price, now_ns,
+                        max(now_ns, tick.recv_ns))
     kernel.time_rules(now_ns)
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
@@ -361,6 +407,9 @@ cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil:
     if (kernel.position != 0 or kernel.entering != 0) and kernel.session.square_off_ns:
         if kernel.session.square_off_ns > loop.last_ns:
             due_ns = min(due_ns, kernel.session.square_off_ns)
+    if kernel.stop_rules.time_max_ns and kernel.position != 0:
+        if kernel.trade.entry_ns + kernel.stop_rules.time_max_ns > loop.last_ns:
+            due_ns = min(due_ns, kernel.trade.entry_ns + kernel.stop_rules.time_max_ns)
     if kernel.leaving and kernel.position != 0 and kernel.exit_id == 0:
         due_ns = min(due_ns, loop.last_ns + 100_000_000)     # its exit was refused: again
     return due_ns

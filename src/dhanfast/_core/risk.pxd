@@ -8,6 +8,7 @@ Law:           an order flagged EXIT that does reduce the position passes every 
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
+from dhanfast._core.guards cimport Guards
 from dhanfast._core.types cimport ApprovedOrder, Order, RejectReason, Session, ns_t, paise_t
 
 
@@ -25,7 +26,7 @@ cdef struct RiskLimits:      # 0 switches a limit off
     int64_t position_max     # |units| after the order
     paise_t loss_day_max     # paise; day P&L at or below -this sets REDUCING until the next day
     int64_t band_e4          # |limit - mark| <= mark * band_e4 / 10,000
-    int32_t orders_per_s_max # entries and exits are counted, only entries refused
+    int32_t orders_per_s_max  # entries and exits are counted, only entries refused
     int32_t margin_check     # 1: an entry needs free margin
 
 
@@ -46,7 +47,8 @@ cdef class Gate:
     cdef RiskLimits limits
     cdef readonly int32_t state      # RiskState as set by operator or caller
     cdef uint64_t key                # random, made at construction, never shown to Python
-    cdef uint64_t counts[32]         # verdicts so far by RejectReason
+    cdef readonly Guards guards      # rules that entries wait for; None = none
+    cdef uint64_t counts[64]         # verdicts so far by RejectReason
     cdef ns_t *rate_times            # ring of the last orders_per_s_max stamps
     cdef uint64_t rate_at
     cdef readonly bint day_locked    # the daily loss limit has been hit today

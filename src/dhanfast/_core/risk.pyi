@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from dhanfast._core.guards import Guards
+
 class RiskState(IntEnum):
     ACTIVE = 0
     REDUCING = 1
@@ -20,6 +22,7 @@ class Approved:
 class Gate:
     state: Final[int]
     day_locked: Final[bool]
+    guards: Final[Guards | None]
     def __new__(
         cls,
         *,
@@ -31,6 +34,7 @@ class Gate:
         orders_per_s_max: int = 0,
         margin_check: bool = False,
         instruments: int = 0,
+        guards: Guards | None = None,
     ) -> Gate: ...
     def check(
         self,
@@ -43,6 +47,7 @@ class Gate:
         margin_free: int = 0,
         now_ns: int = 0,
         session: Any = None,
+        data_ns: int = 0,
     ) -> Approved: ...
     def check_many(
         self,

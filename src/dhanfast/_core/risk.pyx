@@ -2,7 +2,8 @@
 
 The order of the checks is part of the contract, because the first reason found is the one reported:
     1. shape      MALFORMED, QTY_LOT, PRICE_TICK           entries and exits
-    2. state      STATE_HALTED, STATE_REDUCING, LIMIT_LOSS entries only, from here on
+    2. state      STATE_HALTED, STATE_REDUCING, LIMIT_LOSS, then the guards' GUARD_...
+                  entries only, from here on
     3. size       QTY_FREEZE, LIMIT_QTY, NO_MARKET, LIMIT_NOTIONAL, LIMIT_POSITION
     4. price      LIMIT_BAND
     5. money      LIMIT_MARGIN
@@ -140,9 +141,10 @@ cdef class Gate:
             exits, carry a stamp in (t - 1 s, t]. Refused orders do not count.
         margin_check: True: the exposure an entry adds, at the session's margin rate, must be free.
         instruments: indexes at or above this are unknown; 0 = do not check.
+        guards: rules that keep entries out for a while; None = none.
 
     Attributes:
-        day_locked: the daily loss limit has been hit today.
+        day_locked: the daily loss limit has been hit today. guards: as given.
 
     Units:
         Prices and cash in paise, quantities in units (never lots), times in UTC ns.
@@ -154,7 +156,8 @@ cdef class Gate:
     def __cinit__(self, *, qty_max: object = 0, notional_max: object = 0,
                   position_max: object = 0, loss_day_max: object = 0, band_e4: object = 0,
                   orders_per_s_max: object = 0, margin_check: bool = False,
-                  instruments: object = 0):
+                  instruments: object = 0, Guards guards=None):
+        self.guards = guards
         self.limits.qty_max = _limit("qty_max", qty_max, QTY_LARGEST)
         self.limits.notional_max = _limit("notional_max", notional_max, 1 << 62)
         self.limits.position_max = _limit("position_max", position_max, QTY_LARGEST)
@@ -218,6 +221,7 @@ cdef class Gate:
         # Working entries may or may not fill; the worst of both counts.
         cdef int64_t worst = _larger(after, after + view.pending)
         cdef int64_t added = worst - _larger(view.position, 0)
+        cdef RejectReason waits
         if self.limits.loss_day_max and view.day_pnl <= -self.limits.loss_day_max:
             self.day_locked = True
         if self.state == RiskState.HALTED:
@@ -226,6 +230,11 @@ cdef class Gate:
             return RejectReason.STATE_REDUCING
         if self.day_locked:
             return RejectReason.LIMIT_LOSS
+        if self.guards is not None:
+            waits = self.guards.verdict(order, view.position, view.pending, view.mark,
+                                        view.now_ns, session)
+            if waits != RejectReason.NONE:
+                return waits
         if session.freeze and order.qty > session.freeze and not order.flags & OrderFlag.WORKED:
             return RejectReason.QTY_FREEZE
         if self.limits.qty_max and order.qty > self.limits.qty_max:
@@ -298,7 +307,8 @@ cdef class Gate:
         self.day_locked = False
 
     def check(self, order: object, *, position: int = 0, pending: int = 0, mark: int = 0,
-              day_pnl: int = 0, margin_free: int = 0, now_ns: int = 0, session: object = None):
+              day_pnl: int = 0, margin_free: int = 0, now_ns: int = 0, session: object = None,
+              data_ns: int = 0):
         """Pass one order or say why not.
 
         Args:
@@ -310,6 +320,7 @@ cdef class Gate:
             margin_free: what an entry may use.
             now_ns: time of the decision.
             session: a SESSION_DTYPE record or mapping; None: any quantity on any paisa.
+            data_ns: when the last market data came, for guards; 0 = now.
 
         Units:
             paise, units, UTC ns.
@@ -326,6 +337,8 @@ cdef class Gate:
                                           SESSION_DTYPE, "session").view(np.uint8)
         cdef RiskView view = RiskView(position, pending, mark, day_pnl, margin_free, now_ns)
         cdef Approved approved = Approved.__new__(Approved, _MINT)
+        if self.guards is not None:
+            self.guards.state.data_ns = data_ns or now_ns
         cdef RejectReason verdict = self.approve(
             <const Order *>&raw[0], &view, <const Session *>&day[0], &approved.value)
         if verdict != RejectReason.NONE:
@@ -340,8 +353,8 @@ cdef class Gate:
                    day_pnl: int = 0, margin_free: int = 0, session: object = None):
         """Verdicts on many orders against one view of the world, in one native loop.
 
-        Each order is judged at its own `created_ns`. For benches, tests and what-if questions: the
-        approvals themselves are discarded.
+        Each order is judged at its own `created_ns`, on market data of then. For benches,
+        tests and what-if questions: the approvals themselves are discarded.
 
         Args:
             orders: ORDER_DTYPE[n], C-contiguous; the rest as in `check`.
@@ -368,6 +381,8 @@ cdef class Gate:
         with nogil:
             for at in range(count):
                 view.now_ns = order[at].created_ns
+                if self.guards is not None:
+                    self.guards.state.data_ns = view.now_ns
                 out[at] = <uint8_t>self.approve(&order[at], &view, <const Session *>&day[0],
                                                 &approved)
         return verdicts

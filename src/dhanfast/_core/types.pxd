@@ -59,6 +59,7 @@ cpdef enum Reason:           # why an order was sent: Order.reason
     END_OF_DATA = 7
     RISK_EXIT = 8
     OPERATOR = 9
+    TIME_STOP = 10           # held for as long as a stop rule allows
 
 
 cpdef enum ReportKind:
@@ -98,6 +99,22 @@ cpdef enum RejectReason:
     STATE_HALTED = 27
     LIMIT_MARGIN = 28
     MALFORMED = 29           # zero quantity, unknown instrument, negative price: a caller's bug
+    GUARD_DRAWDOWN = 30      # refused by a guard of the gate from here on, see guards.pxd
+    GUARD_DAY_LOSS = 31
+    GUARD_PROFIT_LOCK = 32
+    GUARD_TRADES = 33
+    GUARD_LOSSES = 34
+    GUARD_STOPS = 35
+    GUARD_LOW_PROFIT = 36
+    GUARD_EXPOSURE = 37
+    GUARD_CORRELATION = 38
+    GUARD_VIX = 39
+    GUARD_STALE = 40
+    GUARD_EXPIRY = 41
+    GUARD_LOCKED = 42        # by the operator
+    GUARD_FLAT_BY = 43
+    GUARD_COOLDOWN = 44
+    GUARD_MAX_DRAWDOWN = 45
 
 
 cdef packed struct Tick:     # 72 bytes

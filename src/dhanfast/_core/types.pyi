@@ -45,6 +45,7 @@ class Reason(IntEnum):
     END_OF_DATA = 7
     RISK_EXIT = 8
     OPERATOR = 9
+    TIME_STOP = 10
 
 class ReportKind(IntEnum):
     ACCEPTED = 0
@@ -78,6 +79,22 @@ class RejectReason(IntEnum):
     STATE_HALTED = 27
     LIMIT_MARGIN = 28
     MALFORMED = 29
+    GUARD_DRAWDOWN = 30
+    GUARD_DAY_LOSS = 31
+    GUARD_PROFIT_LOCK = 32
+    GUARD_TRADES = 33
+    GUARD_LOSSES = 34
+    GUARD_STOPS = 35
+    GUARD_LOW_PROFIT = 36
+    GUARD_EXPOSURE = 37
+    GUARD_CORRELATION = 38
+    GUARD_VIX = 39
+    GUARD_STALE = 40
+    GUARD_EXPIRY = 41
+    GUARD_LOCKED = 42
+    GUARD_FLAT_BY = 43
+    GUARD_COOLDOWN = 44
+    GUARD_MAX_DRAWDOWN = 45
 
 class DepthOp(IntEnum):
     SET = 0

@@ -9,34 +9,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from dhanfast._core.fillprice cimport (
-    far_limit,
-    price_against,
-    price_better,
-    price_slipped,
-    price_within,
+    far_limit, price_against, price_better, price_slipped, price_within,
 )
 from dhanfast._core.resting cimport (
-    BUY_LIMIT,
-    BUY_STOP,
-    NOWHERE,
-    QUEUE_UNKNOWN,
-    SELL_LIMIT,
-    SELL_STOP,
-    PlaceState,
-    list_insert,
-    list_remove,
-    pool_close,
-    pool_find,
-    pool_open,
-    pool_release,
-    pool_room,
-    pool_take,
+    BUY_LIMIT, BUY_STOP, NOWHERE, QUEUE_UNKNOWN, SELL_LIMIT, SELL_STOP, PlaceState, list_insert,
+    list_remove, pool_close, pool_find, pool_open, pool_release, pool_room, pool_take,
     report_order,
 )
 from dhanfast._core.slabs cimport slab_limit
-from dhanfast._core.types cimport (
-    OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity,
-)
+from dhanfast._core.types cimport OrderFlag, OrderKind, RejectReason, ReportKind, Side, Validity
 
 cdef enum:
     SUBMIT = 0
@@ -294,10 +275,10 @@ cdef void _report_stale(Venue *venue, const Request *request) noexcept nogil:
 cdef void _arrive_modify(Venue *venue, Desk *desk, int32_t at,
                          const Request *request) noexcept nogil:
     cdef Place *place = &venue.pool.places[at]
-    cdef const Order *wanted = &request.order
-    cdef int reason = _refusal(venue, desk, wanted, request.due_ns)
-    cdef bint triggered = (place.state == PlaceState.WORKING
-                           and place.order.kind >= OrderKind.SL)
+    cdef Order wanted = request.order
+    wanted.qty = wanted.qty if wanted.qty else place.order.qty     # 0: as it is
+    cdef int reason = _refusal(venue, desk, &wanted, request.due_ns)
+    cdef bint triggered = (place.state == PlaceState.WORKING and place.order.kind >= OrderKind.SL)
     cdef bint keeps
     if reason == RejectReason.NONE and not triggered:
         reason = request.refusal

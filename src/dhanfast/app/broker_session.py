@@ -1,11 +1,11 @@
 """A broker's client made from the configuration: addresses, token source, proxy."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dhanfast.app.config import Config
+from dhanfast.app.secret_input import secret_store
 from dhanfast.clock import Clock
 from dhanfast.errors import NotAuthenticated, UsageError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dhanfast.security.owner import TokenOwner
     from dhanfast.security.tokens import TokenSource
 
-PASSPHRASE_FILE: Final = "DHANFAST_PASSPHRASE_FILE"
 KEYRING_SERVICE: Final = "dhanfast"
 
 
@@ -83,18 +82,15 @@ def _stored(config: Config, clock: Clock, web: "Web", owner: "TokenOwner | None"
     """The encrypted store of the user, then version 1's file and variables."""
     from dhanfast.brokers.dhan.auth import AuthCalls
     from dhanfast.brokers.dhan.stored_tokens import V1_FILE, StoredTokens
-    from dhanfast.security.store import open_store
 
     if config.broker.token.name != "dhan":
         raise UsageError(
             f"broker.token is {config.broker.token}: the store has one login, store:dhan"
         )
-    ask = _hidden if sys.stdin is not None and sys.stdin.isatty() else None
-    passphrase = config.environ.get(PASSPHRASE_FILE)
     return StoredTokens(
         AuthCalls(broker_hosts(config), web),
         clock,
-        store=open_store(config.folders.secrets, passphrase, ask),
+        store=secret_store(config.folders.secrets, config.environ),
         environ=config.environ,
         token_file=_v1_file(config, V1_FILE),
         owner=owner,
@@ -120,10 +116,3 @@ def _from_keyring(name: str) -> str:
         raise UsageError(
             f"keyring:{name}: the keyring cannot be used ({type(error).__name__}); use store:dhan"
         ) from None
-
-
-def _hidden(prompt: str) -> str:
-    """A secret typed without being shown."""
-    import getpass
-
-    return getpass.getpass(prompt, sys.stderr)

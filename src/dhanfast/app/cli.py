@@ -64,6 +64,11 @@ COMMANDS = {
         "generate",
         "Write a seeded, generated market to a file.",
     ),
+    "greeks": (
+        "dhanfast.app.cli_greeks",
+        "greeks",
+        "Show implied volatility and greeks of one option.",
+    ),
     "init": (
         "dhanfast.app.cli_init",
         "init",
@@ -78,6 +83,16 @@ COMMANDS = {
         "dhanfast.app.cli_journal",
         "journal",
         "Show and verify the journal of a run.",
+    ),
+    "lock": (
+        "dhanfast.app.cli_locks",
+        "lock",
+        "Have the guards let no entry through for a while.",
+    ),
+    "locks": (
+        "dhanfast.app.cli_locks",
+        "locks",
+        "List what keeps entries out.",
     ),
     "orders": (
         "dhanfast.app.cli_control",
@@ -138,6 +153,11 @@ COMMANDS = {
         "dhanfast.app.cli_control",
         "stop_entries",
         "Have the running engine make no entries: another word for pause.",
+    ),
+    "unlock": (
+        "dhanfast.app.cli_locks",
+        "unlock",
+        "End a lock of the guards.",
     ),
     "strategies": (
         "dhanfast.app.cli_strategies",

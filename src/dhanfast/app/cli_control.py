@@ -24,8 +24,8 @@ LOOK_S = 5.0
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _engine_options(command: Command) -> Command:
-    """--run and --json, and the configuration that says where the engine is."""
+def engine_options(command: Command) -> Command:
+    """Give a command --run and --json, and the configuration that says where the engine is."""
     named = click.option(
         "--run", metavar="NAME", help="Name of the engine, when several are running."
     )
@@ -33,12 +33,17 @@ def _engine_options(command: Command) -> Command:
     return edge(named(plain(config_options(command))))
 
 
-def _client(config: Config, run: str | None, timeout_s: float = LOOK_S) -> ControlClient:
+def client_of(config: Config, run: str | None, timeout_s: float = LOOK_S) -> ControlClient:
+    """The running engine's control socket.
+
+    Raises:
+        NotRunning: there is no such engine.
+    """
     return ControlClient(find_engine(config.folders.run, run).path, timeout_s=timeout_s)
 
 
 @click.command("status")
-@_engine_options
+@engine_options
 def status(config: Config, run: str | None, as_json: bool) -> None:
     """Show how the running engine is: result, position, feed, orders, latency.
 
@@ -49,15 +54,15 @@ def status(config: Config, run: str | None, as_json: bool) -> None:
     from dhanfast.app.control_text import status_text
     from dhanfast.engine.status import EngineStatus
 
-    said = _client(config, run).status()
+    said = client_of(config, run).status()
     if as_json:
         print_json(said)
         return
-    click.echo(status_text(_record(said, EngineStatus)))
+    click.echo(status_text(record_of(said, EngineStatus)))
 
 
 @click.command("orders")
-@_engine_options
+@engine_options
 def orders(config: Config, run: str | None, as_json: bool) -> None:
     """List the running engine's orders of today.
 
@@ -68,15 +73,15 @@ def orders(config: Config, run: str | None, as_json: bool) -> None:
     from dhanfast.app.control_text import orders_text
     from dhanfast.engine.status import OrderLine
 
-    said = _client(config, run).orders()
+    said = client_of(config, run).orders()
     if as_json:
         print_json(said)
         return
-    click.echo(orders_text([_record(one, OrderLine) for one in said]))
+    click.echo(orders_text([record_of(one, OrderLine) for one in said]))
 
 
 @click.command("positions")
-@_engine_options
+@engine_options
 def positions(config: Config, run: str | None, as_json: bool) -> None:
     """List what the running engine holds, with stop and target.
 
@@ -87,15 +92,15 @@ def positions(config: Config, run: str | None, as_json: bool) -> None:
     from dhanfast.app.control_text import positions_text
     from dhanfast.engine.status import PositionLine
 
-    said = _client(config, run).positions()
+    said = client_of(config, run).positions()
     if as_json:
         print_json(said)
         return
-    click.echo(positions_text([_record(one, PositionLine) for one in said]))
+    click.echo(positions_text([record_of(one, PositionLine) for one in said]))
 
 
 @click.command("pause")
-@_engine_options
+@engine_options
 def pause(config: Config, run: str | None, as_json: bool) -> None:
     """Have the engine make no entries until `resume`; stops, targets and exits go on.
 
@@ -107,7 +112,7 @@ def pause(config: Config, run: str | None, as_json: bool) -> None:
 
 
 @click.command("resume")
-@_engine_options
+@engine_options
 def resume(config: Config, run: str | None, as_json: bool) -> None:
     """End a pause.
 
@@ -119,7 +124,7 @@ def resume(config: Config, run: str | None, as_json: bool) -> None:
 
 
 @click.command("stop-entries")
-@_engine_options
+@engine_options
 def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
     """Have the engine make no entries until `resume`; the same as `pause`.
 
@@ -131,7 +136,7 @@ def stop_entries(config: Config, run: str | None, as_json: bool) -> None:
 
 
 @click.command("flatten")
-@_engine_options
+@engine_options
 def flatten(config: Config, run: str | None, as_json: bool) -> None:
     """Have the engine cancel its orders and close its position, and pause.
 
@@ -148,7 +153,7 @@ def flatten(config: Config, run: str | None, as_json: bool) -> None:
 @click.option("--direct", is_flag=True, help="Pass the engine over and talk to the broker itself; "
               "end the engine first.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_engine_options
+@engine_options
 def panic(
     config: Config, run: str | None, as_json: bool, broker_kill: bool, direct: bool, yes: bool
 ) -> None:
@@ -171,7 +176,7 @@ def panic(
         else:
             client = ControlClient(found.path, timeout_s=PATIENCE_S)
             try:
-                _show(client.command("panic", broker_kill=broker_kill), "panic", as_json)
+                show_done(client.command("panic", broker_kill=broker_kill), "panic", as_json)
             except NotRunning as error:
                 raise NotRunning(
                     f"{error}; if it does not come back, end it (kill -9 {found.pid}), and then: "
@@ -235,10 +240,15 @@ def _panic_text(result: "PanicResult") -> str:
 
 def _tell(config: Config, run: str | None, as_json: bool, name: str) -> None:
     """Send one command and show what came of it."""
-    _show(_client(config, run, PATIENCE_S).command(name), name, as_json)
+    show_done(client_of(config, run, PATIENCE_S).command(name), name, as_json)
 
 
-def _show(said: dict[str, Any], name: str, as_json: bool) -> None:
+def show_done(said: dict[str, Any], name: str, as_json: bool) -> None:
+    """What a command has done.
+
+    Raises:
+        CheckFailed: something is left.
+    """
     if as_json:
         print_json(said)
     else:
@@ -247,7 +257,7 @@ def _show(said: dict[str, Any], name: str, as_json: bool) -> None:
         raise CheckFailed(f"{name}: something is left, see `dhanfast positions`")
 
 
-def _record(plain: Any, kind: type[Any]) -> Any:
+def record_of(plain: Any, kind: type[Any]) -> Any:
     """A record of the engine's answer."""
     from dhanfast.engine.status import read_record
 

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,53 +10,14 @@ from typing import Any, Final
 
 import click
 
-from dhanfast.app.edge import PATIENCE_NS, WIDTH, Command, edge, print_json, wrapped
+from dhanfast.app.console import ProgressLine
+from dhanfast.app.edge import WIDTH, Command, edge, print_json, wrapped
 from dhanfast.clock import SystemClock
 from dhanfast.errors import DhanfastError, UsageError
 
-REFRESH_NS: Final = 200_000_000
 BARS_ONLY: Final = {"stamp": "start", "on_bad": "refuse", "replace": False}
 DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?))?")
-
-
-class RowProgress:
-    """Says on stderr how many rows are done; silent while the work is short."""
-
-    def __init__(self) -> None:
-        """Start the wait."""
-        self._clock = SystemClock()
-        self._start_ns = self._shown_ns = self._clock.now_ns()
-        self._doing, self._doing_ns = "", self._start_ns
-        self._live = sys.stderr.isatty()
-        self._open = False
-
-    def __call__(self, doing: str, done: int, total: int) -> None:
-        """Tell of `done` rows of `total` (0: not known)."""
-        now = self._clock.now_ns()
-        new = doing != self._doing
-        if new:
-            self._doing, self._doing_ns = doing, now
-        wait = REFRESH_NS if self._live else PATIENCE_NS
-        if now - self._start_ns < PATIENCE_NS or (not new and now - self._shown_ns < wait):
-            return
-        self._shown_ns = now
-        text = f"{doing}"
-        if total and done:
-            rate = done / max((now - self._doing_ns) / 1e9, 1e-3)
-            text += f": {done:,} of {total:,} rows, {rate / 1e6:.2f} million/s"
-            text += f", {(total - done) / rate:,.0f} s left"
-        if self._live:
-            click.echo(f"\r{text[: WIDTH - 1]:{WIDTH - 1}}", err=True, nl=False)
-            self._open = True
-        else:
-            click.echo(text, err=True)
-
-    def done(self) -> None:
-        """End the line."""
-        if self._open:
-            click.echo(f"\r{'':{WIDTH - 1}}\r", err=True, nl=False)
-            self._open = False
 
 
 def is_archive(path: Path) -> bool:
@@ -122,12 +82,12 @@ def import_tick_files(
     )  # fmt: skip
     done = []
     for path in files:
-        progress = RowProgress()
+        progress = ProgressLine(patient=True)
         if target is not None:
-            item = import_ticks(path, target, options, SystemClock(), progress)
+            item = import_ticks(path, target, options, SystemClock(), progress.count)
         else:
-            item = import_into(root, path, options, SystemClock(), progress)
-        progress.done()
+            item = import_into(root, path, options, SystemClock(), progress.count)
+        progress.clear()
         done.append(item)
         if not as_json:
             _say_imported(item, options.check)
@@ -214,9 +174,9 @@ def verify_archives(paths: Sequence[Path], segment: str, repair: bool) -> list[A
             before = inspect(path)
             if not before.sealed:
                 cut = [str(one) for one in save(path).cut]
-        progress = RowProgress()
-        item = verify_archive(path, segment=segment, progress=progress)
-        progress.done()
+        progress = ProgressLine(patient=True)
+        item = verify_archive(path, segment=segment, progress=progress.count)
+        progress.clear()
         item.cut = cut
         found.append(item)
     return found
@@ -383,11 +343,11 @@ def export_command(
         raise UsageError(f"{archive} is {len(paths)} archives: {names}; name one, or convert them")
     options = ExportOptions(stream, _symbols(symbols), instant(start, "--from"),
                             instant(end, "--to", end=True), as_source, raw, level)  # fmt: skip
-    progress = RowProgress()
+    progress = ProgressLine(patient=True)
     with ArchiveReader(paths[0]) as reader:
-        done = export_archive(reader, target, options, progress)
+        done = export_archive(reader, target, options, progress.count)
         generated = bool(reader.head.get("generated"))
-    progress.done()
+    progress.clear()
     if as_json:
         print_json(dataclasses.asdict(done) | {"generated": generated})
         return
@@ -434,9 +394,9 @@ def convert_command(
         end_ns=instant(end, "--to", end=True), streams=tuple(streams) or None,
         block_rows=block_rows, level=level,
     )  # fmt: skip
-    progress = RowProgress()
-    done = convert(paths, target, options, SystemClock(), progress)
-    progress.done()
+    progress = ProgressLine(patient=True)
+    done = convert(paths, target, options, SystemClock(), progress.count)
+    progress.clear()
     if as_json:
         print_json(dataclasses.asdict(done))
         return

@@ -18,12 +18,9 @@ DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 USUAL: Final = ("type", "reason", "hour")
 
 
-@click.group()
+@click.group(epilog="Example: dhanfast report slippage runs/first --by hour,reason")
 def report() -> None:
-    """Report on runs and days that are over.
-
-    Example: dhanfast report slippage runs/demo
-    """
+    """Report on runs and days that are over."""
 
 
 @report.command(

@@ -22,12 +22,12 @@ from dhanfast.app.config_fields import (
     Log,
     Risk,
     Routing,
-    Section,
     Simulation,
     Strategy,
     Tree,
 )
 from dhanfast.app.config_folders import Folders, user_folders
+from dhanfast.app.config_guards import guard_settings
 from dhanfast.app.config_layers import (
     Flat,
     Layers,
@@ -38,6 +38,8 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_risk import sizing_settings, stop_settings
+from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
 from dhanfast.engine.route_settings import RouteSettings
@@ -213,7 +215,10 @@ class Config:
                 orders_per_s_max=risk.orders_per_second,
                 margin_check=risk.margin_check,
             ),
+            guards=guard_settings(risk.guards, money),
             execution=self._execution(),
+            sizing=sizing_settings(risk.sizing),
+            stops=stop_settings(risk.stops),
         )
         return checked(made)
 
@@ -311,13 +316,7 @@ def load_config(
             layers.table(table, source)
         variables(layers, dotenv, str(folders.dotenv))
         variables(layers, environ, "environment")
-        for text in sets:
-            key, equals, value = text.partition("=")
-            if not equals or not key.strip():
-                raise ConfigError(
-                    f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
-                )
-            layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
+        _take_sets(layers, sets)
         return layers
 
     layers = stacked("")  # the preset lies beneath all others, and they choose it
@@ -332,6 +331,16 @@ def load_config(
     return _consistent(
         Config(tree, folders, tuple(source for _, source in read), sources, Environ(together))
     )
+
+
+def _take_sets(layers: Layers, sets: Sequence[str]) -> None:
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"--set {_keyed(text)}: write section.key=value, for example risk.day_loss=5000"
+            )
+        layers.text(key.strip(), value.strip(), f"--set {key.strip()}")
 
 
 def _keyed(text: str) -> str:

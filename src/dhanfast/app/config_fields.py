@@ -10,9 +10,12 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_guards import GuardTables
+from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
     Duration,
+    Far,
     MaybeNamed,
     Percent,
     Protection,
@@ -32,10 +35,6 @@ LIKE: Final = "https://127.0.0.1:8080/v2"
 NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 RING: Final = r"^$|^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 INSTRUMENT: Final = r"^[A-Z]+_[A-Z]+:[0-9]+$"
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file."""
 
 
 class Hosts(Section, frozen=True):
@@ -159,6 +158,106 @@ class Engine(Section, frozen=True):
     ] = 2  # fmt: skip
 
 
+class History(Section, frozen=True):
+    """Trades that closed before, for `method = "kelly"`: averages after charges, rupees a unit."""
+
+    trades: A[int, Meta(description="How many trades.", ge=0, le=10**9)] = 0
+    win_rate: A[Percent, Meta(description="The share of them that won.")] = Percent("0")
+    win: A[Rupees, Meta(description="Average win, rupees a unit.")] = Rupees("0")
+    loss: A[Rupees, Meta(description="Average loss, rupees a unit, above 0.")] = Rupees("0")
+
+
+class Sizing(Section, frozen=True):
+    """How large an entry is: whole lots, rounded down."""
+
+    method: A[
+        Literal["lots", "risk", "kelly", "volatility"],
+        Meta(
+            description="strategy.lots; by what the stop may lose; by the edge of the trades so "
+            "far; by a day's volatility of equity."
+        ),
+    ] = "lots"
+    risk: A[
+        Amount, Meta(description="risk: what the stop may lose; a percentage is of equity.")
+    ] = Amount("0")
+    kelly_fraction: A[
+        Percent, Meta(description="kelly: part of the shrunk Kelly fraction that is used.")
+    ] = Percent("50%")
+    kelly_cap: A[Percent, Meta(description="kelly: most of equity at stake in one trade.")] = (
+        Percent("2%")
+    )
+    kelly_trades_min: A[
+        int, Meta(description="kelly: fewer closed trades are too few.", ge=1, le=10**9)
+    ] = 30
+    kelly_fall_back: A[
+        Literal["none", "lots"],
+        Meta(
+            description="kelly: without an edge or with too few trades: no entry, or strategy.lots."
+        ),
+    ] = "none"
+    volatility: A[Percent, Meta(description="volatility: wanted of equity.")] = Percent("0")
+    volatility_per: A[
+        Literal["day", "year"], Meta(description="volatility: of a day, or of a year of 252 days.")
+    ] = "day"
+    measure: A[
+        Literal["atr", "returns"],
+        Meta(description="volatility: of the traded instrument, by true range or by returns."),
+    ] = "atr"
+    period: A[
+        int, Meta(description="volatility: signal bars that measure it.", ge=2, le=10_000)
+    ] = 14
+    fit: A[
+        bool,
+        Meta(
+            description="Cut to qty_max, notional_max, position_max, the freeze quantity and free "
+            "margin; otherwise an entry above them is refused."
+        ),
+    ] = False
+    history: A[History, Meta(description="Trades that closed before, for kelly.")] = History()
+
+
+class Stops(Section, frozen=True):
+    """Where a stop is first, how it follows the market, how long a position is held."""
+
+    stop: A[Far, Meta(description="First stop, when the strategy gives none.")] = Far("none")
+    target: A[Far, Meta(description="Target, when the strategy gives none.")] = Far("none")
+    override: A[bool, Meta(description="stop and target also when the strategy gives its own.")] = (
+        False
+    )
+    trail: A[Far, Meta(description="Distance that the stop keeps from the best price.")] = Far(
+        "none"
+    )
+    trail_from: A[Far, Meta(description="Gain at which that begins; none = at once.")] = Far("none")
+    cost_at: A[Far, Meta(description="Gain at which the stop goes to what was paid.")] = Far("none")
+    cost_plus: A[Far, Meta(description="Beyond what was paid.")] = Far("none")
+    cost_charges: A[
+        bool, Meta(description="What was paid counts the charges of both sides.")
+    ] = False  # fmt: skip
+    rest: A[
+        bool,
+        Meta(
+            description="The stop rests at the exchange; false: it is watched here, and not sent."
+        ),
+    ] = True
+    step_ticks: A[int, Meta(description="Least move of a stop, ticks.", ge=1, le=100_000)] = 20
+    every: A[Duration, Meta(description="Least time between two moves.")] = Duration("5s")
+    changes_max: A[
+        int,
+        Meta(
+            description="Moves of one order; after these the stop goes on here. A broker allows 25 "
+            "changes of an order, and a target and the exit need some.",
+            ge=0,
+            le=20,
+        ),
+    ] = 15
+    atr_period: A[int, Meta(description="Signal bars of the ATR.", ge=1, le=10_000)] = 14
+    bars_max: A[
+        int, Meta(description="A position is left after so many signal bars; 0 = never.", ge=0)
+    ] = 0
+    time_max: A[Duration, Meta(description="And after so long; 0s = never.")] = Duration("0s")
+    only_losing: A[bool, Meta(description="But only while it has no profit.")] = False
+
+
 class Risk(Section, frozen=True):
     """Limits; 0 switches one off. Exits pass all of them."""
 
@@ -168,6 +267,21 @@ class Risk(Section, frozen=True):
     orders_per_second: A[
         int, Meta(description="Entries beyond it are refused; the exchange's is 10.", ge=1, le=10)
     ] = 9  # fmt: skip
+    orders_per_minute: A[
+        int,
+        Meta(
+            description="Requests of orders in any minute; the broker's limit is 250. Of this and "
+            "of the other three a fifth is left to exits and cancels.",
+            ge=1,
+            le=250,
+        ),
+    ] = 240
+    orders_per_hour: A[
+        int, Meta(description="In any hour; the broker's limit is 1,000.", ge=1, le=1_000)
+    ] = 960  # fmt: skip
+    orders_per_day: A[
+        int, Meta(description="In a day; the broker's limit is 7,000.", ge=1, le=7_000)
+    ] = 6_900  # fmt: skip
     qty_max: A[int, Meta(description="Largest order, units (not lots).", ge=0, le=10**15)] = 0
     notional_max: A[Rupees, Meta(description="Largest order, rupees of contract value.")] = Rupees(
         "0"
@@ -184,6 +298,25 @@ class Risk(Section, frozen=True):
     flat_by: A[
         TimeOrNone, Meta(description="Positions are closed at this time; none carries them.")
     ] = TimeOrNone("15:15")  # fmt: skip
+    broker_loss_exit: A[
+        Amount,
+        Meta(description="Live: the broker itself closes everything at this loss of the day."),
+    ] = Amount("0")
+    broker_profit_exit: A[
+        Amount, Meta(description="Live: the same at this profit of the day.")
+    ] = Amount("0")  # fmt: skip
+    broker_exit_kill: A[
+        bool, Meta(description="The broker then bars the account for the rest of the day.")
+    ] = False
+    without_broker_exit: A[
+        Literal["hold", "trade"],
+        Meta(description="While the broker's exit is wanted and not set: no entries, or trade on."),
+    ] = "hold"
+    guards: A[
+        GuardTables, Meta(description="Rules that keep entries out for a while.")
+    ] = GuardTables()  # fmt: skip
+    sizing: A[Sizing, Meta(description="How large an entry is.")] = Sizing()
+    stops: A[Stops, Meta(description="Stops and targets.")] = Stops()
 
 
 class Routing(Section, frozen=True):
@@ -281,7 +414,7 @@ class Execution(Section, frozen=True):
         Literal["passive", "normal", "urgent"],
         Meta(description="How children are priced: wait, look at the spread, or take."),
     ] = "normal"
-    seed: A[int, Meta(description="Of everything random.", ge=0, lt=2**63)] = 0
+    seed: A[int, Meta(description="Of everything random.", ge=0, le=2**63 - 1)] = 0
     profile: A[
         str,
         Meta(
@@ -350,7 +483,7 @@ class Strategy(Section, frozen=True):
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
 
 class Log(Section, frozen=True):

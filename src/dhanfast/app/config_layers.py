@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple, TextIO
 
 import msgspec
 
-from dhanfast.app.config_fields import VERSION, Section, Strategy, Tree
+from dhanfast.app.config_fields import VERSION, Strategy, Tree
+from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import decode
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from dhanfast.app.config_fields import Section, Strategy, Tree
+from dhanfast.app.config_fields import Strategy, Tree
 from dhanfast.app.config_layers import is_section, plain_type
+from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Amount, MaybeNamed, Rupees, Written
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

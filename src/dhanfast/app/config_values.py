@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final
 
 from dhanfast.engine.settings import Slippage, clock_time, duration_ns
+from dhanfast.engine.stop_settings import Distance
 from dhanfast.errors import ConfigError
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -80,6 +81,23 @@ class Span(Duration):
         super().__init__(text)
         if self.ns == 0:
             raise ConfigError(f"{text!r} must be longer than nothing")
+
+
+class Pause(Written):
+    """`30m`, or `session`: until the next session.
+
+    Units:
+        ns: nanoseconds; -1 = until the next session.
+    """
+
+    __slots__ = ("ns",)
+    pattern = r"^\s*(session|[0-9]+(\.[0-9]+)?\s*(ns|us|ms|s|m|h|d))\s*$"
+    example = "30m"
+    ns: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.ns = -1 if self.text == "session" else Span(text).ns
 
 
 class Sync(Written):
@@ -157,6 +175,24 @@ class Rupees(Written):
         self.paise = _paise(self.text)
 
 
+class Signed(Written):
+    """`500` or `-1500.50`: an amount of money, or of a loss.
+
+    Units:
+        paise: hundredths of a rupee, whole; below zero for a loss.
+    """
+
+    __slots__ = ("paise",)
+    pattern = rf"^\s*-?{_AMOUNT}\s*$"
+    example = "-1500"
+    paise: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        paise = _paise(self.text.removeprefix("-"))
+        self.paise = -paise if self.text.startswith("-") else paise
+
+
 class Amount(Written):
     """`5000` rupees, or `5%` of the capital; `0` switches the limit off.
 
@@ -181,6 +217,11 @@ class Amount(Written):
     def rupees(self) -> bool:
         """Whether it is an absolute amount rather than a share of the capital."""
         return self._percent is None
+
+    @property
+    def share_e6(self) -> int:
+        """The percentage as 1e-6; 0 of an absolute amount."""
+        return 0 if self._percent is None else int(self._percent * 10_000)
 
     def paise_of(self, capital: int) -> int:
         """The amount in paise.
@@ -231,6 +272,23 @@ class Protection(Percent):
         super().__init__("5%" if self.slab else text)
         if self.slab:
             self.text = "slab"
+
+
+class Far(Written):
+    """`20pts`, `0.5%`, `1.5atr`, or `none`: a distance of prices.
+
+    Attributes:
+        distance: as the stop rules take it; None for none.
+    """
+
+    __slots__ = ("distance",)
+    pattern = r"^\s*(none|0|[0-9]+(\.[0-9]+)?\s*(atr|pts?|points?|%))\s*$"
+    example = "1.5atr"
+    distance: Distance | None
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.distance = Distance.parse(text)
 
 
 class Slip(Written):
@@ -312,7 +370,7 @@ def decode(kind: type, value: Any) -> Any:
     if not issubclass(kind, Written):
         raise ConfigError(f"no setting is of type {kind.__name__}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and issubclass(kind, Rupees | Amount | MaybeNamed):
+    if number and issubclass(kind, Rupees | Signed | Amount | MaybeNamed):
         return kind(str(value))
     if not isinstance(value, str):
         hint = f', for example "{kind.example}"' if kind.example else ""

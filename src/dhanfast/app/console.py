@@ -18,6 +18,7 @@ WIDTH: Final = 80
 PATIENCE_NS: Final = 2_000_000_000  # shorter work shows no progress, unless on a terminal
 LINE_EVERY_NS: Final = 5_000_000_000  # where lines are kept and not drawn over
 LOOK_EVERY_S: Final = 0.2
+REDRAW_NS: Final = 200_000_000
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RIGHT: Final = "\x1b[C"
 
@@ -29,14 +30,17 @@ class ProgressLine:
 
     Args:
         stream: where to; standard error unless given.
+        patient: also a terminal sees nothing of what is done in two seconds.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, patient: bool = False) -> None:
         self._stream = stream or sys.stderr
         self._drawn = self._stream.isatty()
         self._clock = SystemClock()
-        self._next_ns = self._clock.monotonic_ns() + (0 if self._drawn else PATIENCE_NS)
-        self._shown = ""
+        now_ns = self._clock.monotonic_ns()
+        self._next_ns = now_ns + (0 if self._drawn and not patient else PATIENCE_NS)
+        self._shown = self._doing = ""
+        self._doing_ns = now_ns
 
     @property
     def due(self) -> bool:
@@ -55,6 +59,27 @@ class ProgressLine:
             self._next_ns = self._clock.monotonic_ns() + LINE_EVERY_NS
         self._stream.flush()
         self._shown = text
+
+    def count(self, doing: str, done: int, total: int) -> None:
+        """Show how many rows are done, how fast, and how long the rest takes.
+
+        Args:
+            doing: what is done now; its speed counts from when it was first told.
+            done, total: rows; a total of 0 is not known.
+        """
+        now_ns = self._clock.monotonic_ns()
+        if doing != self._doing:
+            self._doing, self._doing_ns = doing, now_ns
+        if not self.due:
+            return
+        text = doing
+        if total and done:
+            rate = done / max((now_ns - self._doing_ns) / 1e9, 1e-3)
+            text += f": {done:,} of {total:,} rows, {count_text(rate)}/s"
+            text += f", {duration_text((total - done) / rate)} left"
+        self.show(text)
+        if self._drawn:
+            self._next_ns = now_ns + REDRAW_NS  # rows come fast
 
     def say(self, text: str) -> None:
         """A line of its own, now."""

@@ -24,6 +24,17 @@ def status_text(said: EngineStatus) -> str:
     lines += _columns(_money(said), _holding(said))
     lines.append("")
     lines += [f"  {name:<10}{text}" for name, text in _links(said) if text]
+    if said.vetoes:
+        told = (f"{name.removeprefix('GUARD_').lower()} {count:,}"
+                for name, count in said.vetoes.items())  # fmt: skip
+        lines.append(wrapped(f"vetoes    {', '.join(told)}", "  ", " " * 12))
+    if said.locks or said.alerts:
+        lines.append("")
+        lines += [
+            wrapped(f"LOCKED until {lock.until}: {lock.text}", "  # ", "    ")
+            for lock in said.locks
+        ]
+        lines += [wrapped(f"near a limit: {alert}", "  ~ ", "    ") for alert in said.alerts]
     if said.notes:
         lines.append("")
         lines += [wrapped(note, "  ! ", "    ") for note in said.notes]
@@ -127,7 +138,7 @@ def _links(said: EngineStatus) -> list[tuple[str, str]]:
     latency = ", ".join(f"{name} {value:,.1f} us" for name, value in said.latency_us.items())
     name = said.journal.rpartition("/")[2]
     journal = f"{name}, {count_text(said.journal_bytes)}B" if name else ""
-    return [("feed", feed), ("broker", broker), ("orders", counts),
+    return [("feed", feed), ("broker", broker), ("belt", said.belt), ("orders", counts),
             ("latency", f"tick to order {latency}" if latency else ""),
             ("journal", journal)]  # fmt: skip
 

@@ -17,13 +17,16 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
-from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed
+from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
-from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered
+from dhanfast.engine.belt import Belt, BeltPlan, was_set
+from dhanfast.engine.guard_build import guards_of
+from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
+from dhanfast.engine.locks import LockFile, LockKeeper, opening
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.feed import DhanFeed
     from dhanfast.market.master import Contract
 
+DECIDING: Final = ("strategy", "risk", "simulation")
+# What the broker does by itself: another belt goes on with the same journal.
+NOT_DECIDING: Final = (
+    "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
+)  # fmt: skip
 CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
 
 
@@ -73,7 +81,8 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     market = await market_of(config, clock)
     master = master_of(hosts, config.folders, market, clock)
     contract = contract_of(master, config.strategy.underlying, market.day)
-    carried = subscribed(config, master, contract)
+    vix = [vix_of(master)] if config.settings().guards.needs_vix else []
+    carried = subscribed(config, master, contract, vix)
     async with contextlib.AsyncExitStack() as stack:
         web = AioWeb()
         stack.push_async_callback(web.close)
@@ -86,16 +95,19 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         capital = (await rest.funds()).available if mode == "live" else None
         journal, old = _journal(config, mode, market, contract, capital)
         stack.callback(journal.close)
-        start = _started(old, capital, config, market)
-        settings = _settings(config, start["capital"])
-        settings = _slippage(config, settings, start, mode, market)
+        start = _started(old, capital, config, market, mode)
+        settings = settings_of_day(config, start, mode, generated=market.generated)
         sessions_of_day(config, settings, market, contract)
         courier: Any = None
         if mode == "live":
             courier = _courier(config, hosts, tokens, clock, journal, contract)
-        run = _run(config, settings, market, journal, courier, start)
+        run = run_of(
+            config, settings, market, journal, courier, start,
+            vix=carried.index(vix[0]) if vix else None,
+        )  # fmt: skip
         if courier is not None:
             courier.on_update = run.loop.use_update
+            rest.limits.share(RunOrders(run, clock))  # one account, one budget
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
@@ -104,10 +116,12 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             ring = FeedRing(config.feed.ring, about_feed(carried, market))
             stack.callback(ring.close)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
+        notes = _notes(old)
+        belt = belt_of(config, rest, clock, start["capital"], notes) if mode == "live" else None
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
             hosts=hosts, contract=contract, market=market, courier=courier,
-            holds=_operator_holds(old),
+            holds=_operator_holds(notes), belt=belt, mode=mode,
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered, ring)
@@ -128,8 +142,26 @@ def _settings(config: Config, capital: int) -> Settings:
     return settings
 
 
+def settings_of_day(
+    config: Config, start: dict[str, Any], mode: str, *, generated: bool = False
+) -> Settings:
+    """What a day's engine takes, by the configuration and what the day was started with.
+
+    Raises:
+        ConfigError: it cannot be traded with.
+    """
+    settings = _settings(config, start["capital"])
+    if mode == "live" and settings.execution.works:
+        raise ConfigError(
+            f"execution.algo is {settings.execution.algo}: algorithms work orders in backtest, "
+            "replay and on paper; live they are refused, since an exit at work may stay open when "
+            "the engine is told to close everything (docs/reference/execution.md): set it to none"
+        )
+    return _slippage(config, settings, start, mode, generated)
+
+
 def _slippage(
-    config: Config, settings: Settings, start: dict[str, Any], mode: str, market: Market
+    config: Config, settings: Settings, start: dict[str, Any], mode: str, generated: bool
 ) -> Settings:
     """A measured slippage is looked up once a day: a restart goes on with the same.
 
@@ -147,7 +179,7 @@ def _slippage(
         settings = with_measured(
             settings,
             config.strategy.underlying,
-            generated=market.generated,
+            generated=generated,
             ticks=True,
             store=SlippageStore(config.folders.slippage),
         )
@@ -158,17 +190,27 @@ def _slippage(
 # ---- the journal of the day ----------------------------------------------------------------------
 
 
-def deciding_digest(config: Config, mode: str, contract: "Contract") -> bytes:
-    """SHA-256 of everything that decisions depend on: only the same goes on with a journal."""
+def contract_words(contract: "Contract") -> list[Any]:
+    """What decisions depend on of a contract."""
+    return [contract.segment, contract.security_id, contract.lot, contract.tick]
+
+
+def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
+    """SHA-256 of everything that decisions depend on: only the same goes on with a journal.
+
+    Args:
+        contract: see `contract_words`.
+    """
     plain = config.as_dict()
-    parts = {name: plain[name] for name in ("strategy", "risk", "simulation")}
+    parts: dict[str, Any] = {name: plain[name] for name in DECIDING}
+    parts["risk"] = {key: told for key, told in plain["risk"].items() if key not in NOT_DECIDING}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     if plain["execution"]["algo"] != "none":
         parts["execution"] = config.settings().execution.as_dict()
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    parts |= {"contract": [contract.segment, contract.security_id, contract.lot, contract.tick]}
+    parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 
 
@@ -179,7 +221,7 @@ def _journal(
     folder = config.folders.journal
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{market.day:%Y%m%d}-{config.engine.run}-{mode}.dfj"
-    digest = deciding_digest(config, mode, contract)
+    digest = deciding_digest(config, mode, contract_words(contract))
     old: list[tuple[int, bytes]] = []
     sync = config.engine.journal_sync
     if path.exists() and path.stat().st_size:
@@ -198,35 +240,81 @@ def _journal(
         run=config.engine.run,
         config_digest=digest,
         created_ns=market.wall_ns,
-        text=json.dumps({"mode": mode, "config": config.as_dict()}, default=str),
+        text=json.dumps(
+            {"mode": mode, "config": config.as_dict(), "contract": contract_words(contract)},
+            default=str,
+        ),
     )
     return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
 
 
 def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market
+    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market, mode: str
 ) -> dict[str, Any]:
-    """What the day was started with; the first start decides."""
-    for kind, payload in old:
-        if kind == Kind.START:
-            found: dict[str, Any] = json.loads(payload)
-            return {"grace_ns": GRACE_NS} | found
+    """What the day was started with; the first start decides.
+
+    Raises:
+        BadData: what an earlier day left is damaged.
+    """
+    found = begun_with(old)
+    if found is not None:
+        return found
+    begun = config.simulation.capital.paise if capital is None else capital
+    guards = config.settings(begun).guards
+    carried = None
+    if guards.any_on:
+        from dhanfast.app.live_settle import left_over
+
+        carried = opening(guards, left_over(config, mode, market.day), market.day)
     return {
-        "capital": config.simulation.capital.paise if capital is None else capital,
+        "capital": begun,
         "grace_ns": round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
+        "carried": carried,
     }
 
 
-def _operator_holds(old: list[tuple[int, bytes]]) -> tuple[str, ...]:
-    """What an operator had said when the journal ended: a pause, a panic."""
-    held: tuple[str, ...] = ()
+def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
+    """What a journal says its day was started with; None: it has not begun."""
+    for kind, payload in records:
+        if kind == Kind.START:
+            found: dict[str, Any] = json.loads(payload)
+            return {"grace_ns": GRACE_NS, "carried": None} | found
+    return None
+
+
+def _notes(old: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+    """The notes of a journal, in order."""
+    found = []
     for kind, payload in old:
         if kind == Kind.NOTE:
             with contextlib.suppress(ValueError):
-                note = json.loads(payload)
-                if "holds" in note:
-                    held = tuple(reason for reason in KEPT if reason in note["holds"])
-    return held
+                found.append(json.loads(payload))
+    return found
+
+
+def _operator_holds(notes: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What an operator had said when the journal ended: a pause, a panic."""
+    held = [note["holds"] for note in notes if "holds" in note]
+    return tuple(reason for reason in KEPT if reason in held[-1]) if held else ()
+
+
+def belt_of(
+    config: Config, rest: Any, clock: Clock, capital: int, notes: list[dict[str, Any]]
+) -> Belt | None:
+    """The broker's own exit on profit or loss, as [risk] says; None: none is wanted."""
+    risk = config.risk
+    loss = risk.broker_loss_exit.paise_of(capital)
+    profit = risk.broker_profit_exit.paise_of(capital)
+    if not loss and not profit:
+        return None
+    plan = BeltPlan(
+        loss,
+        profit,
+        products=("INTRADAY",) if config.broker.product == "INTRADAY" else ("DELIVERY",),
+        kill=risk.broker_exit_kill,
+        holds=risk.without_broker_exit == "hold",
+    )
+    return Belt(rest, clock, plan, was_set=was_set(notes))
 
 
 def _recover(
@@ -257,10 +345,16 @@ def _recover(
 # ---- the parts ----------------------------------------------------------------------------------
 
 
-def _run(
+def run_of(
     config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
-    start: dict[str, Any],
+    start: dict[str, Any], *, vix: int | None,
 ) -> LiveRun:  # fmt: skip
+    """One day's run, before its first input or the repeating of its journal.
+
+    Args:
+        courier: of real orders; None: they are simulated. start: what the day was started with.
+        vix: the feed's number of India VIX.
+    """
     strategy = config.strategy
 
     def remote(gate: Gate) -> Remote:
@@ -269,6 +363,9 @@ def _run(
             protection_e4=0,  # what leaves is protected by its premium's slab, in any run
             stop_room_e4=0,
             per_second=config.risk.orders_per_second,
+            per_minute=config.risk.orders_per_minute,
+            per_hour=config.risk.orders_per_hour,
+            per_day=config.risk.orders_per_day,
         )
 
     return LiveRun(
@@ -286,6 +383,8 @@ def _run(
         sync_each=config.engine.journal_sync.ns == 0,
         generated=market.generated,
         notes=market.notes,
+        guards=guards_of(settings.guards, carried=start.get("carried")),
+        vix=vix,
     )
 
 
@@ -306,7 +405,8 @@ def _courier(
 def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
-    courier: "DhanCourier | None", holds: tuple[str, ...],
+    courier: "DhanCourier | None", holds: tuple[str, ...], belt: Belt | None,
+    mode: str,
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -328,6 +428,13 @@ def _engine(
             on_connected=lambda: engine.reread(),
             probe=rest.profile,
         )
+    keeper = None
+    if run.guards is not None:
+        keeper = LockKeeper(
+            run.guards, market.day,
+            LockFile(config.folders.journal, config.engine.run, mode),
+            now_ns=clock.now_ns, note=lambda **words: engine.note_if_room(**words), tell=run.tell,
+        )  # fmt: skip
     plan = LivePlan(
         heartbeat_s=config.engine.heartbeat.seconds,
         reconcile_s=config.engine.reconcile_every.seconds,
@@ -336,7 +443,7 @@ def _engine(
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
-        holds=holds,
+        holds=holds, belt=belt, keeper=keeper,
     )  # fmt: skip
     return engine
 

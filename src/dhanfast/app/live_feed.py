@@ -14,7 +14,7 @@ from dhanfast.app.live_market import Market
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock
 from dhanfast.engine.recording import About, write_about
-from dhanfast.errors import ConfigError, UsageError
+from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dhanfast.market.master import Contract, Master
 
 TRADED: Final = 0  # the feed's number of what is traded
+VIX_NAMES: Final = ("INDIA VIX", "INDIAVIX")
 RING_SLOTS: Final = 1 << 17  # seconds of a whole exchange
 RING_TAG: Final = "tick"
 BEAT_S: Final = 1.0
@@ -59,6 +60,26 @@ class FeedRing:
     def close(self) -> None:
         """The day is over: a recorder takes the rest and seals its file."""
         self.writer.close()
+
+
+def vix_of(master: "Master") -> "Contract":
+    """India VIX in the broker's list.
+
+    Raises:
+        BadData: it is not there: guards that look at it would let nothing through.
+    """
+    rows = [row for name in VIX_NAMES for row in master.pick(name, segment="IDX_I", kind="IDX")]
+    if not rows:
+        raise BadData(
+            "the instrument list has no India VIX (IDX_I), and a guard looks at it: switch "
+            "risk.guards.vix off, or look for it: dhanfast instruments find VIX"
+        )
+    return master.contract(int(rows[0]))
+
+
+def tick_of(contract: "Contract") -> int:
+    """What prices are snapped to, paise: an index has no tick, it is given to the paisa."""
+    return 1 if contract.kind == "IDX" else contract.tick or 1
 
 
 def subscribed(
@@ -96,7 +117,7 @@ def listed(index: int, contract: "Contract", symbol: str) -> dict[str, Any]:
         "index": index,
         "symbol": symbol,
         "kind": "OPT" if option else contract.kind,
-        "tick": contract.tick or 1,
+        "tick": tick_of(contract),
         "lot": contract.lot or 1,
         "expiry": None if contract.expiry is None else contract.expiry.isoformat(),
         "strike": contract.strike if option else None,
@@ -148,7 +169,7 @@ def live_feed(
     rng = random.Random(clock.now_ns())
     securities = [Security.of(each.segment, each.security_id) for each in contracts]
     table = [
-        (security.segment, security.security_id, place, contract.tick or 1)
+        (security.segment, security.security_id, place, tick_of(contract))
         for place, (security, contract) in enumerate(zip(securities, contracts, strict=True))
     ]
     decoder = DhanDecoder(table, depth=False, stats=False)

@@ -32,6 +32,7 @@ _WHY: Final = {
     Reason.TAKE_PROFIT: "target",
     Reason.EXIT_SIGNAL: "exit",
     Reason.TIME_EXIT: "square-off",
+    Reason.TIME_STOP: "time stop",
     Reason.EXPIRY_EXIT: "expiry",
     Reason.RISK_EXIT: "risk",
     Reason.OPERATOR: "operator",
@@ -220,7 +221,7 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
         remote = run.remote
         facts["requests"] = (
             f"{remote.requests:,} sent, {remote.doubts} in doubt, {remote.lost} lost, "
-            f"{remote.foreign_updates} updates of others"
+            f"{remote.odd_events().get('FOREIGN', 0)} updates of others"
         )
     if result is not None:
         facts["digest"] = result.digest

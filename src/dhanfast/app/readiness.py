@@ -163,11 +163,32 @@ async def _account(config: Config, clock: Clock, live: bool) -> list[Finding]:
     try:
         async with open_rest(config, clock) as rest:
             facts = await doctor.ask_broker(RestProbe(rest), clock, live=live)
+            safety = await _safety(config, rest, facts) if live else []
     except NotAuthenticated as error:
         return [doctor.red("token", str(error), "run: dhanfast auth login")]
     except DhanfastError as error:
         return [doctor.red("broker", str(error), "correct it, then: dhanfast doctor")]
-    return judged(facts, clock.now_ns(), live)
+    return judged(facts, clock.now_ns(), live) + safety
+
+
+async def _safety(config: Config, rest: "DhanRest", facts: BrokerFacts) -> list[Finding]:
+    """What the broker itself would stop: kill switch, exit on profit or loss."""
+    if isinstance(facts.profile, str):
+        return []
+
+    async def said(call: Any) -> Any:
+        try:
+            return await call()
+        except DhanfastError as error:
+            return str(error)
+
+    capital = getattr(facts.funds, "available", 0)
+    amounts = (config.risk.broker_loss_exit, config.risk.broker_profit_exit)
+    loss, profit = (amount.paise_of(capital) for amount in amounts)
+    return [
+        doctor.check_kill_switch(await said(rest.kill_switch_is_on)),
+        doctor.check_exit(await said(rest.pnl_exit), loss, profit),
+    ]
 
 
 def judged(facts: BrokerFacts, now_ns: int, live: bool) -> list[Finding]:

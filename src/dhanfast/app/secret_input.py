@@ -3,7 +3,7 @@
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +26,20 @@ def secrets_folder() -> Path:
     return default_root(os.environ).with_name("secrets")
 
 
-def secret_store(folder: Path | None = None) -> "SecretStore":
+def secret_store(
+    folder: Path | None = None, environ: Mapping[str, str] | None = None
+) -> "SecretStore":
     """The user's store; asks for its passphrase only where somebody can answer.
 
     Args:
         folder: of secrets; None = the user's own.
+        environ: variables, one of which may name a file with the passphrase; None = the process's.
     """
     from dhanfast.security.store import open_store
 
-    ask = hidden if sys.stdin.isatty() else None
-    return open_store(folder or secrets_folder(), os.environ.get(PASSPHRASE_FILE), ask)
+    ask = hidden if sys.stdin is not None and sys.stdin.isatty() else None
+    named = (os.environ if environ is None else environ).get(PASSPHRASE_FILE)
+    return open_store(folder or secrets_folder(), named, ask)
 
 
 def token_owner(folder: Path, purpose: str) -> "TokenOwner":

@@ -3,7 +3,7 @@
 A Unix socket RUN.sock (0600) in the folder `run` (0700) of the user. Both sides check that the
 other one is the same user (SO_PEERCRED). One JSON object a line:
 
-    -> {"v": 1, "id": 7, "ask": "status" | "orders" | "positions"}
+    -> {"v": 1, "id": 7, "ask": "status" | "orders" | "positions" | "locks"}
     -> {"v": 1, "id": 8, "ask": "command", "name": "pause", "arguments": {}}
     <- {"v": 1, "id": 7, "ok": true, "result": ...}
     <- {"v": 1, "id": 8, "ok": false, "error": "text", "code": 1}
@@ -47,8 +47,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, type]]] = {
     "stop-entries": {},
     "flatten": {},
     "panic": {"broker_kill": bool},
+    "unlock": {"lock": str},
+    "lock": {"lock": str, "until": str},
 }
-ASKS: Final = ("status", "orders", "positions", "command")
+ASKS: Final = ("status", "orders", "positions", "locks", "command")
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 Kind = TypeVar("Kind")
 _LOG: Final = logging.getLogger("dhanfast.control")
@@ -67,6 +69,10 @@ class Controlled(Protocol):
 
     def positions(self) -> list[dict[str, Any]]:
         """`PositionLine` as plain data."""
+        ...
+
+    def locks(self) -> list[dict[str, Any]]:
+        """Each lock of the guards that holds: `LockLine` as plain data."""
         ...
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
@@ -282,6 +288,8 @@ class ControlServer:
                 result = self._engine.orders()
             elif request.ask == "positions":
                 result = self._engine.positions()
+            elif request.ask == "locks":
+                result = self._engine.locks()
             else:
                 _LOG.info("control: command %s", request.name)
                 async with self._one:  # commands one after the other
@@ -350,6 +358,10 @@ class ControlClient:
     def positions(self) -> list[dict[str, Any]]:
         """`PositionLine`s as plain data."""
         return _as(list, self._ask("positions"))
+
+    def locks(self) -> list[dict[str, Any]]:
+        """`LockLine`s as plain data."""
+        return _as(list, self._ask("locks"))
 
     def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Have the engine do something; returns when it is done."""

@@ -257,6 +257,46 @@ def check_funds(funds: Any, needed: int = 0) -> Finding:
     return green("funds", said)
 
 
+def check_kill_switch(said: Any) -> Finding:
+    """The broker's kill switch is not thrown.
+
+    Args:
+        said: whether it is on, or the text of an error.
+    """
+    if isinstance(said, str):
+        return yellow("kill switch", f"cannot be read: {said}", "look at the broker's site")
+    if said:
+        return red("kill switch", "on: the broker takes no orders today",
+                   "take it back on the broker's site, or come back tomorrow")  # fmt: skip
+    return green("kill switch", "off")
+
+
+def check_exit(said: Any, loss: int, profit: int) -> Finding:
+    """The broker's own exit on a profit or loss of the day, as it is now.
+
+    Args:
+        said: what the broker said of it, or the text of an error.
+        loss, profit: paise that [risk] wants; 0 = none.
+    """
+    name, wanted = "P&L exit", bool(loss or profit)
+    if isinstance(said, str):
+        say = red if wanted else yellow
+        return say(name, f"cannot be read: {said}", "try again; it is asked for at the start")
+    if said.status.upper() != "ACTIVE":
+        return green(name, "off; set at the start" if wanted else "off")
+    told = f"on at loss {said.loss / 100:,.2f}, profit {said.profit / 100:,.2f}"
+    for amount, there, key in (
+        (loss, said.loss, "broker_loss_exit"), (profit, said.profit, "broker_profit_exit")
+    ):  # fmt: skip
+        if amount and amount != there:
+            return yellow(name, told, f"the start sets what risk.{key} says: "
+                          f"{amount / 100:,.2f}")  # fmt: skip
+    if not wanted:
+        return yellow(name, f"{told}, and [risk] wants none",
+                      "it closes everything when reached: see the broker's site")  # fmt: skip
+    return green(name, told)
+
+
 def check_latency(latencies_ns: Sequence[int]) -> Finding:
     """How far away the broker is, in time."""
     if not latencies_ns:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
 from dhanfast._core.execution.worker import Worker
+from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
 from dhanfast._core.match import Match
@@ -20,7 +21,10 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.execution_settings import worker_of
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
 
 
@@ -53,6 +57,7 @@ class Engine:
             beyond; gives (all sessions, the new until_ns), or raises.
         singly: see `TickLoop`.
         broker_of: given the gate, makes what executes its orders; None simulates an exchange.
+        guards: of the gate; None makes those of the settings, which see India VIX one by one.
     """
 
     def __init__(
@@ -70,25 +75,12 @@ class Engine:
         more_sessions: Callable[[int], tuple[NDArray[Any], int]] | None = None,
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
+        guards: Guards | None = None,
     ) -> None:
-        if settings.slippage.sessions and settings.slippage.measured is None:
-            raise ConfigError("slippage: measured: no figure was put in its place")
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
-        self.gate = Gate(instruments=1, **risk)
-        inner = (
-            broker_of(self.gate)
-            if broker_of is not None
-            else Match(
-                self.gate,
-                instruments=1,
-                latency_ns=settings.latency_ns,
-                slippage_e6=settings.slippage.rate_e6,
-                protection_e4=0 if settings.protection_slab else settings.protection_e4,
-                protection_slab=settings.protection_slab,
-                limit_through=settings.limit_through,
-                stop_market_ok=True,
-            )
-        )
+        self.guards = guards if guards is not None else guards_of(settings.guards)
+        self.gate = Gate(instruments=1, guards=self.guards, **risk)
+        inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
         self.log = RunLog(
@@ -112,13 +104,22 @@ class Engine:
             stop_more=settings.slippage.stop_more,
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
+            **self._rules(settings, interval_ns),
         )
         self.kernel_ns = 0
-        self._sessions, self._interval_ns = sessions, interval_ns
+        self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
         self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    @staticmethod
+    def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
+        """What sizes entries and moves stops."""
+        return {
+            "sizing": settings.sizing.native(settings.lots, interval_ns),
+            "stops": settings.stops.native(),
+        }
 
     def feed(self, bars: NDArray[Any], signal_bars: NDArray[Any] | None = None) -> None:
         """Run over more bars (BAR_DTYPE, later than all before).
@@ -228,6 +229,11 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self._settings.sizing != SizingSettings():
+            found["signals_without_size"] = kernel.signals_unsized
+            found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
+        if self._settings.stops != StopSettings():
+            found["stops_moved"] = kernel.stops_moved
         if self._ticks is not None:
             found |= {
                 "ticks": self._ticks.ticks_seen,
@@ -236,6 +242,9 @@ class Engine:
             }
         refused = {name: count for name, count in self.gate.verdicts.items() if name != "NONE"}
         found |= {f"risk_{name.lower()}": count for name, count in refused.items() if count}
+        if self.guards is not None:
+            found |= {"guard_locks": self.guards.locks_made,
+                      "guard_alerts": self.guards.alerts_made}  # fmt: skip
         if isinstance(self.broker, Worker):
             found |= {
                 "orders_worked": self.broker.parents,
@@ -245,3 +254,35 @@ class Engine:
                 "exits_hurried": self.broker.hurried,
             }
         return found
+
+    def guard_log(self) -> list[tuple[int, str]]:
+        """Locks, alerts and unlocks of the guards since the last call: (UTC ns, text)."""
+        if self.guards is None:
+            return []
+        lost = -self.guards.events_lost
+        lines = [(one.time_ns, f"guards: {one.text}") for one in self.guards.events()
+                 if one.what != "veto"]  # fmt: skip
+        lost += self.guards.events_lost
+        if lost:
+            lines.insert(0, (lines[0][0], f"guards: {lost:,} earlier lines were not kept"))
+        return lines
+
+
+def _simulated(gate: Gate, settings: Settings) -> Match:
+    """The exchange of a run without a broker.
+
+    Raises:
+        ConfigError: the slippage is to be measured, and was not.
+    """
+    if settings.slippage.sessions and settings.slippage.measured is None:
+        raise ConfigError("slippage: measured, and nothing was: see `engine.measured`")
+    return Match(
+        gate,
+        instruments=1,
+        latency_ns=settings.latency_ns,
+        slippage_e6=settings.slippage.rate_e6,
+        protection_e4=0 if settings.protection_slab else settings.protection_e4,
+        protection_slab=settings.protection_slab,
+        limit_through=settings.limit_through,
+        stop_market_ok=True,
+    )

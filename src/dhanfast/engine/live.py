@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.loop import Command, LiveLoop
 from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
+from dhanfast.clock import Clock
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import TickRun
 from dhanfast.errors import BadData, UsageError
@@ -56,6 +59,8 @@ class LiveRun(TickRun):
         sync_each: a request leaves only when the disk has it.
         generated: the market is generated.
         notes: what a reader of the result must know.
+        guards: of the gate, with what earlier days left; None makes those of the settings.
+        vix: the feed's number of India VIX, whose ticks the guards see; None: it has none.
     Raises:
         As `TickRun`; UsageError: remote_of without courier, or the other way round.
         BadData: the journal is of another day.
@@ -80,6 +85,8 @@ class LiveRun(TickRun):
         sync_each: bool = False,
         generated: bool = False,
         notes: tuple[str, ...] = (),
+        guards: Guards | None = None,
+        vix: int | None = None,
     ) -> None:
         super().__init__(
             strategy,
@@ -89,6 +96,7 @@ class LiveRun(TickRun):
             interval=interval,
             generated=generated,
             notes=notes,
+            guards=guards,
         )
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
@@ -110,6 +118,8 @@ class LiveRun(TickRun):
             courier=courier,
             grace_ns=grace_ns,
             sync_each=sync_each,
+            guards=self._live_engine.guards,
+            vix=vix,
         )
         if courier is not None:
             courier.on_answer = self.loop.use_answer
@@ -118,6 +128,10 @@ class LiveRun(TickRun):
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
         return self._live_engine.rows_so_far()
+
+    def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
+        """India VIX comes by the feed, and its history with guards that are handed in."""
+        return guards_of(self._settings.guards), ()
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:
@@ -129,6 +143,19 @@ class LiveRun(TickRun):
             return self.remote
 
         return broker
+
+    @property
+    def guards(self) -> Guards | None:
+        """The rules that keep entries out for a while; None: there are none."""
+        return self._live_engine.guards
+
+    def tell(self, at_ns: int, text: str) -> None:
+        """A line of the result's log.
+
+        Args:
+            at_ns: the market's time, UTC ns.
+        """
+        self._messages.append((at_ns, text))
 
     @property
     def kernel(self) -> Any:
@@ -208,6 +235,28 @@ class LiveRun(TickRun):
         if result is None:
             raise BadData(f"{self._symbol}: no tick with a price lies inside a session")
         return result
+
+
+class RunOrders:
+    """The broker's limits of orders as a live run keeps them, for others that order in its account.
+
+    What they spend is an input of the run and in its journal, as everything that decides is.
+
+    Args:
+        run: with a remote broker. clock: of the machine.
+    """
+
+    def __init__(self, run: LiveRun, clock: Clock) -> None:
+        self._run, self._clock = run, clock
+
+    def wait_ns(self, *, urgent: bool) -> int:
+        """Nanoseconds until another request may leave; 0 = now."""
+        assert self._run.remote is not None
+        return self._run.remote.wait_of(self._clock.now_ns(), urgent=urgent)
+
+    def spend(self, count: int) -> None:
+        """So many have left, now."""
+        self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)
 
 
 def trading_day(now_ns: int) -> dt.date:

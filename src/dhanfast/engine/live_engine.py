@@ -13,6 +13,7 @@ An end is an orderly one whatever ends it: entries stop, what is open is closed,
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Coroutine, Sequence
@@ -22,7 +23,10 @@ from typing import Any, Final, Protocol
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
+from dhanfast.engine.belt import Belt
 from dhanfast.engine.live import LiveRun
+from dhanfast.engine.locks import LockKeeper
+from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Reconciler
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
@@ -125,6 +129,8 @@ class LiveEngine:
         run: recovered or new. clock: of the machine. feed: brings its ticks.
         account, updates, courier: of a real broker; None on paper.
         plan: how it behaves. holds: reasons that hold from the start.
+        belt: the broker's own exit on profit or loss; None: none is wanted.
+        keeper: of the guards' locks; None: there are no guards.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
     """
@@ -140,10 +146,12 @@ class LiveEngine:
         courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
+        belt: Belt | None = None,
+        keeper: LockKeeper | None = None,
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
-        self.plan = plan or LivePlan()
+        self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -157,6 +165,7 @@ class LiveEngine:
         self._wake = asyncio.Event()  # compare now
         self._at_once = False
         self._mute = False
+        self._odd = OddTeller()
         self._unanswered = self._shut_out = 0  # comparisons in a row that failed, and why
         self._failures: list[Exception] = []
 
@@ -189,6 +198,10 @@ class LiveEngine:
                 group.create_task(self._until_failed(orders))
             if self.account is not None:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
+            if self.keeper is not None:
+                tasks.append(group.create_task(self._until_failed(self.keeper.keep(self))))
+            if self.belt is not None:
+                tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
             if self.plan.flatten_on_stop:
                 await self._until_failed(self._flatten())
@@ -199,6 +212,8 @@ class LiveEngine:
                 await self.updates.close()
             if self.courier is not None:
                 await self.courier.close()  # last: what is in flight is awaited
+            if self.keeper is not None:
+                await self._until_failed(self._end_locks(self.keeper))
         if self._failures:
             raise _together(self._failures)
 
@@ -258,12 +273,24 @@ class LiveEngine:
                     "does not hold; free disk space, then start the engine again"
                 )
             )
+        remote = self.run.remote
+        if remote is not None:
+            self._odd.look(remote)
+        self._look_at_guards()
         self._hold_while(loop.blind or self._mute, FEED)
         if self.updates is not None:
             away = not self.updates.online
             if away and UPDATES not in self.holds:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
+
+    async def _end_locks(self, keeper: LockKeeper) -> None:
+        self._look_at_guards()
+        keeper.end()
+
+    def _look_at_guards(self) -> None:
+        if self.keeper is not None:
+            self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""
@@ -282,9 +309,14 @@ class LiveEngine:
         """How it goes, on one line."""
         kernel, books = self.run.kernel, self.run.portfolio.snapshot()
         entries = f"held: {', '.join(sorted(self.holds))}" if self.holds else "open"
+        remote = self.run.remote
+        odd = "" if remote is None else unusual_text(remote)
+        if self.keeper is not None and self.keeper.text:
+            entries += f", locked: {self.keeper.text}"
         return (
             f"bars {kernel.bars_seen}, orders {kernel.orders_sent}, position {kernel.position}, "
             f"result {(books['equity'] - books['capital']) / 100:.2f} rupees, entries {entries}"
+            f"{odd}"
         )
 
     @property
@@ -346,13 +378,29 @@ class LiveEngine:
         else:
             self.let_go(reason)
 
-    def _apply_holds(self) -> None:
-        now_ns = self.clock.now_ns()
-        note = json.dumps({"holds": sorted(self.holds)}).encode()
+    def note(self, **words: Any) -> None:
+        """Into the journal, for people and for the next start."""
+        told = json.dumps(words, sort_keys=True).encode()
         try:
-            self.run.journal.append_record(Kind.NOTE, note, now_ns, vital=True)
+            self.run.journal.append_record(Kind.NOTE, told, self.clock.now_ns(), vital=True)
         except JournalFailed as error:
             self._fail(error)
+
+    def note_if_room(self, **words: Any) -> None:
+        """As `note`, but of what exits need no room is taken; what is full is told elsewhere."""
+        told = json.dumps(words, sort_keys=True).encode()
+        with contextlib.suppress(JournalFailed):
+            self.run.journal.append_record(Kind.NOTE, told, self.clock.now_ns())
+
+    def remark(self, words: str, before: str = "") -> None:
+        """Somebody should look at this, instead of at earlier words; nothing: not any more."""
+        self.notes = [note for note in self.notes if note not in (before, words)]
+        if words:
+            self.notes.append(words)
+
+    def _apply_holds(self) -> None:
+        now_ns = self.clock.now_ns()
+        self.note(holds=sorted(self.holds))
         closed = self.stopping or PANIC in self.holds or self.run.loop.error is not None
         if self.holds or closed:
             if self.run.loop.gate_state == 0:
@@ -478,7 +526,25 @@ class LiveEngine:
             if arguments.get("broker_kill"):
                 done["text"] += await self._broker_kill(done["text"])
             return done
+        if name in ("lock", "unlock"):
+            return self._locked(name, arguments)
         raise DhanfastError(f"{name}: no such command")
+
+    def _locked(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Lock entries, or end locks; the journal repeats it.
+
+        Raises:
+            DhanfastError: there are no guards, or no such lock holds.
+        """
+        if self.keeper is None:
+            raise DhanfastError("there are no guards: switch one on in [risk.guards]")
+        told = self.keeper.asked(name, arguments, self.run.loop.market_time(self.clock.now_ns()))
+        self.run.loop.command(
+            Command.LOCK if name == "lock" else Command.UNLOCK,
+            self.clock.now_ns(), units=told.kind, price=told.until_ns,
+        )  # fmt: skip
+        self._look_at_guards()
+        return {"text": told.text, "locks": [lock.name for lock in self.keeper.lines()]}
 
     async def _closed(self, words: str) -> dict[str, Any]:
         """Wait until nothing is open."""

@@ -106,9 +106,13 @@ class LiveView:
             reconciled_ago_s=(now_ns - engine.reconciled_ns) // 10**9
             if engine.reconciled_ns
             else -1,
+            belt="" if engine.belt is None else engine.belt.text,
             journal=str(live.journal.path),
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
+            locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
+            vetoes=live.guards.vetoed if live.guards is not None else {},
+            alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
@@ -171,6 +175,11 @@ class LiveView:
             lines.append(msgspec.to_builtins(line))
         return lines
 
+    def locks(self) -> list[dict[str, Any]]:
+        """`LockLine`s as plain data."""
+        keeper = self.engine.keeper
+        return [] if keeper is None else [msgspec.to_builtins(one) for one in keeper.lines()]
+
     def positions(self) -> list[dict[str, Any]]:
         """`PositionLine` as plain data; empty before the first trade."""
         live = self.engine.run
@@ -182,7 +191,7 @@ class LiveView:
             qty=place["qty"],
             average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
             last=place["mark"],
-            stop=live.kernel.stop_price,
+            stop=live.kernel.stop_local or live.kernel.stop_price,
             target=live.kernel.target_price,
             realised=place["realised"],
             unrealised=place["qty"] * place["mark"] - place["cost"],

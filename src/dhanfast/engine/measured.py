@@ -60,7 +60,6 @@ def session_of(result: RunResult, *, date: int, run: str, mode: str, tag: str) -
 def with_measured(
     settings: Settings,
     symbol: str,
-    *,
     generated: bool,
     ticks: bool,
     store: SlippageStore | None,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.guard_build import Line, in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
@@ -61,15 +62,13 @@ def backtest(
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
     signals = bars_of(data, start, end)
-    settings = with_measured(
-        settings, signals.symbol, generated=signals.generated, ticks=False, store=slippages
-    )
+    settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    meets = _meets(detail, trade_data, start, end)
-    _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
+    meets = _meets(detail, trade_data, signals, interval_ns, start, end)
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
-    messages: list[tuple[int, str]] = []
+    guards, seen = recorded_guards(settings.guards)
+    messages: list[Line] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     engine = Engine(
         runner,
@@ -78,22 +77,24 @@ def backtest(
         interval_ns=interval_ns,
         match_interval_ns=meets.interval_ns if meets else 0,
         bars=len((meets or signals).bars),
+        guards=guards,
     )
-    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
-    written = engine.finish()
+    written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(
         _result(found, settings, signals, meets, engine, written),
-        timeframe=timeframe_text(interval_ns),
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=(
-            *_notes(signals, meets, trade_data is not None),
-            *measured_notes(settings, int(f"{signals.first:%Y%m%d}")),
-        ),
-        log=tuple(messages),
+        notes=_notes(signals, meets, settings, trade_data is not None) + seen,
+        log=in_order(messages, engine.guard_log()),
     )
+
+
+def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
+    """Run the engine from the first bar to the end."""
+    engine.feed(shown if meets is None else meets.bars, None if meets is None else shown)
+    return engine.finish()
 
 
 def _result(
@@ -109,7 +110,7 @@ def _result(
         strategy=found.name,
         symbol=signals.symbol,
         traded=f"{signals.symbol} FUT",
-        timeframe="",
+        timeframe=timeframe_text(settings.timeframe_ns or signals.interval_ns),
         capital=settings.capital,
         trades=written.trades,
         orders=written.orders,
@@ -152,6 +153,8 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
 def _meets(
     detail: str | Path | BarSet | None,
     trade_data: str | Path | BarSet | None,
+    signals: BarSet,
+    interval_ns: int,
     start: dt.date | None,
     end: dt.date | None,
 ) -> BarSet | None:
@@ -159,7 +162,11 @@ def _meets(
     if detail is not None and trade_data is not None:
         raise ConfigError("detail and trade_data: give one of them; trade_data may be finer bars")
     finer = detail if detail is not None else trade_data
-    return None if finer is None else bars_of(finer, start, end)
+    if finer is None:
+        return None
+    meets = bars_of(finer, start, end)
+    _check_finer(meets, signals, interval_ns, "detail" if detail is not None else "trade_data")
+    return meets
 
 
 def _read(source: str | Path, start: dt.date | None, end: dt.date | None) -> BarSet:
@@ -194,15 +201,13 @@ def _midnight_ns(day: dt.date) -> int:
     return int(dt.datetime.combine(day, dt.time(), IST).timestamp()) * 10**9
 
 
-def _check_finer(meets: BarSet | None, signals: BarSet, interval_ns: int, name: str) -> None:
+def _check_finer(meets: BarSet, signals: BarSet, interval_ns: int, name: str) -> None:
     """Refuse bars for fills that cannot serve the bars of the signals.
 
     Raises:
         ConfigError: another symbol, or bars that are longer or do not divide the timeframe.
         BadData: they begin later or end earlier than the signals.
     """
-    if meets is None:
-        return
     if name == "detail" and meets.symbol != signals.symbol:
         raise ConfigError(
             f"detail must be finer bars of {signals.symbol}, was {meets.symbol}; "
@@ -305,7 +310,9 @@ def _at_timeframe(
     return bars, outside
 
 
-def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tuple[str, ...]:
+def _notes(
+    signals: BarSet, meets: BarSet | None, settings: Settings, recorded_future: bool
+) -> tuple[str, ...]:
     notes = []
     if signals.generated or (meets is not None and meets.generated):
         notes.append(GENERATED)
@@ -314,6 +321,7 @@ def _notes(signals: BarSet, meets: BarSet | None, recorded_future: bool) -> tupl
     for bars in (signals, meets):
         if bars is not None and not bars.generated:
             notes += [f"{bars.symbol} {bars.timeframe}: {note}" for note in bars.notes]
+    notes += measured_notes(settings, int(f"{signals.first:%Y%m%d}"))
     notes += session_notes(signals.symbol, "FUT", signals.first.date(), signals.last.date())
     return tuple(notes)
 

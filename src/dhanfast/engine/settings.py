@@ -2,11 +2,14 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
+from dhanfast.engine.guard_settings import GuardSettings, checked_guards
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
@@ -197,6 +200,7 @@ class Settings:
         protection_e4: how far from the market a market order may fill, 1e-4.
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
+        sizing: what an entry's size follows from. stops: rules of stops and targets.
     """
 
     capital: int = 100_000_000
@@ -213,12 +217,18 @@ class Settings:
     protection_e4: int = 500
     protection_slab: bool = False
     risk: RiskSettings = field(default_factory=RiskSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    stops: StopSettings = field(default_factory=StopSettings)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, in a fixed order."""
+        """JSON-able, in a fixed order; what is off by default is left out while it is off."""
         slab = {"protection_slab": True} if self.protection_slab else {}
-        return {
+        used = {
+            name: getattr(self, name) for name, usual in _UNUSED if getattr(self, name) != usual
+        }
+        plain = {
             "capital_paise": self.capital,
             "lots": self.lots,
             "timeframe": timeframe_text(self.timeframe_ns) if self.timeframe_ns else "data",
@@ -233,11 +243,21 @@ class Settings:
             "protection_e4": self.protection_e4,
             **slab,
             "risk": {name: getattr(self.risk, name) for name in RiskSettings.__slots__},
-        } | ({"execution": self.execution.as_dict()} if self.execution.works else {})
+            **{name: each.as_dict() for name, each in used.items()},
+        }
+        if self.guards.any_on:
+            plain["guards"] = self.guards.as_dict()
+        if self.execution.works:
+            plain["execution"] = self.execution.as_dict()
+        return plain
 
 
+_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()))
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
+
+
+Need = Callable[[bool, str, object, str], None]
 
 
 def checked(settings: Settings) -> Settings:
@@ -270,16 +290,7 @@ def checked(settings: Settings) -> Settings:
         timeframe_text(settings.latency_ns),
         "in 0ns..1h",
     )
-    slip = settings.slippage
-    widest_e4 = 100 if settings.protection_slab else settings.protection_e4
-    need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
-    need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
-    need(
-        0 <= slip.rate_e6 <= widest_e4 * 100,
-        "slippage",
-        f"{slip.rate_e6 / 10_000:g}%",
-        f"in 0..{widest_e4 / 100:g}%, what a market order may lose at most",
-    )
+    _check_slippage(settings, need)
     for name in RiskSettings.__slots__:
         limit = getattr(settings.risk, name)
         need(0 <= limit <= LIMIT_MAX, f"risk.{name}", limit, f"in 0..{LIMIT_MAX} (0 = off)")
@@ -298,5 +309,21 @@ def checked(settings: Settings) -> Settings:
         )
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
+    checked_guards(settings.guards)
     checked_execution(settings.execution, settings.lots)
+    settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
+    settings.stops.native()
     return settings
+
+
+def _check_slippage(settings: Settings, need: Need) -> None:
+    slip = settings.slippage
+    widest_e4 = 100 if settings.protection_slab else settings.protection_e4
+    need(0 <= slip.ticks <= 10_000, "slippage", f"{slip.ticks} ticks", "in 0..10000 ticks")
+    need(0 <= slip.paise <= 10**7, "slippage", f"{slip.paise / 100} pts", "in 0..100000 pts")
+    need(
+        0 <= slip.rate_e6 <= widest_e4 * 100,
+        "slippage",
+        f"{slip.rate_e6 / 10_000:g}%",
+        f"in 0..{widest_e4 / 100:g}%, what a market order may lose at most",
+    )

@@ -9,6 +9,18 @@ from typing import Any, TypeVar
 import msgspec
 
 
+class LockLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock of the guards. Units as in `EngineStatus`, of value and limit as its guard's."""
+
+    name: str = ""
+    since_ns: int = 0
+    until_ns: int = 0
+    until: str = ""  # a time, next session, unlocked
+    value: int = 0
+    limit: int = 0
+    text: str = ""
+
+
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One engine at one moment.
 
@@ -49,9 +61,13 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     broker: str = ""  # connected, lost, simulated
     token_minutes: int = -1  # -1 = not known
     reconciled_ago_s: int = -1
+    belt: str = ""  # the broker's own exit on profit or loss; empty = none is wanted
     journal: str = ""
     journal_bytes: int = 0
     latency_us: dict[str, float] = {}  # name of a percentile -> tick to order
+    locks: tuple[LockLine, ...] = ()
+    vetoes: dict[str, int] = {}  # of the guards: entries refused so far, by reason
+    alerts: tuple[str, ...] = ()  # of the guards, near a limit
     notes: tuple[str, ...] = ()  # what somebody should look at
 
     @property

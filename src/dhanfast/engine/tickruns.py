@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.guards import Guards
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
 from dhanfast.engine.runs import GENERATED, IST, MODELLED, config_of, sessions_between
@@ -91,6 +93,7 @@ class TickRun:
 
     Args:
         strategy, symbol, ...: as for `backtest_ticks`.
+        guards: of the gate; None makes those of the settings.
     Raises:
         As `backtest_ticks`.
     """
@@ -109,6 +112,7 @@ class TickRun:
         generated: bool = False,
         equity_each_bar: bool = True,
         slippages: SlippageStore | None = None,
+        guards: Guards | None = None,
     ) -> None:
         if kind not in KINDS:
             raise UsageError(f"kind must be one of {', '.join(KINDS)}, was {kind!r}")
@@ -123,6 +127,7 @@ class TickRun:
         self._symbol, self._kind, self._generated = symbol, kind, generated
         self._sources, self._given_notes = tuple(sources), tuple(notes)
         self._each_bar = equity_each_bar
+        self._guards, self._seen = (guards, ()) if guards is not None else self._own_guards()
         self._messages: list[tuple[int, str]] = []
         self._runner = self._found.runner(
             lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
@@ -188,11 +193,16 @@ class TickRun:
             until_ns=until_ns,
             more_sessions=self._more,
             broker_of=self._broker_of(),
+            guards=self._guards,
         )
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         """What executes the orders; None simulates an exchange."""
         return None
+
+    def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
+        """Guards of the settings, and what a reader must know of what they see."""
+        return recorded_guards(self._settings.guards)
 
     def _more(self, at_ns: int) -> tuple[NDArray[Any], int]:
         """All sessions to the end of the month of `at_ns`, and the time they are known until."""
@@ -251,7 +261,7 @@ class TickRun:
             digest=digest.hexdigest(),
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
-            log=tuple(self._messages),
+            log=in_order(self._messages, engine.guard_log()),
         )
 
     def _data(self, count: int) -> dict[str, Any]:
@@ -276,6 +286,7 @@ class TickRun:
         notes += [MODELLED] if self._kind == "IDX" else []
         notes += self._given_notes
         first, last = (_date(int(bar["start_ns"])) for bar in (self._edges[0], self._edges[-1]))
+        notes += self._seen
         notes += measured_notes(self._settings, int(f"{first:%Y%m%d}"), quoted=quoted)
         return (*notes, *session_notes(self._symbol, "FUT", first, last))
 

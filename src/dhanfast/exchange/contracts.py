@@ -19,7 +19,7 @@ SEGMENTS: Final = {
 # Security ids of indexes; those of contracts are numbered from FIRST_ID on, the future first.
 INDEX_IDS: Final = {
     "NIFTY": 13, "BANKNIFTY": 25, "FINNIFTY": 27, "NIFTYNXT50": 38, "SENSEX": 51, "BANKEX": 69,
-    "MIDCPNIFTY": 442,
+    "MIDCPNIFTY": 442, "INDIA VIX": 21,
 }  # fmt: skip
 FIRST_ID: Final = 49_080
 OPTIONS: Final = ("CE", "PE")

@@ -32,6 +32,9 @@ from dhanfast.storage.archive.reader import ArchiveReader
 
 LEVELS_MAX: Final = 200  # an archive does not say how deep its books are
 BATCH: Final = 8_192
+VIX: Final = "INDIA VIX"
+VIX_AT_REST: Final = 1_400  # 1/100 points
+VIX_POWER: Final = 5  # of the index's change: a fall of 2 % lifts it by a tenth
 INDEX_EVERY: Final = 5  # an equity has a record for each fifth of the index
 MARGIN_E9: Final = 150_000_000  # of a future whose rate is in no table
 EQUITY_TICK: Final = 5
@@ -94,10 +97,10 @@ class Market(Protocol):
 
 
 class GeneratedMarket:
-    """A seeded day of an index, its front future, its option chain and three shares.
+    """A seeded day of an index, its front future, its option chain, three shares and India VIX.
 
     GENERATED, NOT RECORDED: `market.tickday` makes index, future and options; shares follow the
-    index. The same arguments give the same bytes.
+    index, VIX goes against it. The same arguments give the same bytes.
 
     Args:
         symbol: BANKNIFTY, NIFTY, ...
@@ -138,6 +141,7 @@ class GeneratedMarket:
                      band_low=_band(one.price, 9), band_high=_band(one.price, 11))
             for at, one in enumerate(self._equities)
         ]  # fmt: skip
+        listed.append(Contract(len(listed), "IDX_I", INDEX_IDS[VIX], VIX, "IDX", VIX, 0, 1))
         self.contracts = Contracts(listed)
 
     def _listed(self, one: TickInstrument) -> Contract:
@@ -170,6 +174,8 @@ class GeneratedMarket:
                     volumes[at] = share["volume"][-1]
                     share["instrument"] = len(self.plan.instruments) + at
                     parts.append(share)
+            if len(index):
+                parts.append(_against(index[chosen], len(self.contracts) - 1, first))
             both = np.concatenate(parts)
             order = np.argsort(both["recv_ns"], kind="stable")
             yield Records(np.ascontiguousarray(both[order]), rows)
@@ -195,6 +201,14 @@ def _follow(
     share["ask_qty"] = (mixed >> np.uint64(24)) % np.uint64(900) + np.uint64(100)
     share["oi"] = 0
     return share
+
+
+def _against(index: NDArray[Any], number: int, first: int) -> NDArray[Any]:
+    """India VIX of a generated day: at rest when the index is, up when it falls."""
+    vix = index.copy()
+    vix["instrument"] = number
+    vix["price"] = np.rint(VIX_AT_REST * (first / index["price"]) ** VIX_POWER).astype(np.int64)
+    return vix
 
 
 class RecordedMarket:

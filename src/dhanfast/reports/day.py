@@ -96,6 +96,7 @@ WHY = {
     "take profit": "target",
     "exit signal": "exit",
     "time exit": "time",
+    "time stop": "held",
     "expiry exit": "expiry",
     "risk exit": "risk",
     "end of data": "end",

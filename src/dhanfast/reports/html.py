@@ -316,7 +316,8 @@ def _slippage(result: RunResult) -> str:
         return ""
     whole, lines = slippage.measure(costs), []
     for name, slips in slippage.tables(costs).items():
-        lines.append(f'<tr><th scope="rowgroup" colspan="9" class="text">By {name}</th></tr>')
+        words = f"<b>By {name}</b>"
+        lines.append(f'<tr><th scope="rowgroup" colspan="9" class="text">{words}</th></tr>')
         lines += [_slip_row(slip) for slip in slips]
     head = (
         "", "Orders", "Cost", "Points a unit", "Median", "95 %", "Basis points", "Delay",

@@ -299,11 +299,11 @@ def by(costs: Costs, dimension: str) -> list[Slip]:
 
 
 def tables(costs: Costs) -> dict[str, list[Slip]]:
-    """By every dimension that tells orders apart, and always by hour, type and reason."""
+    """By every dimension that tells orders apart but the date, and always by hour, type, reason."""
     found = {}
     for name in DIMENSIONS:
-        if name == "strike" and not costs.options:
-            continue
+        if name == "date" or (name == "strike" and not costs.options):
+            continue  # of a year there are too many dates for a table
         groups = by(costs, name)
         if len(groups) > 1 or name in ("hour", "type", "reason"):
             found[name] = groups

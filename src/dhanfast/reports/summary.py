@@ -148,6 +148,12 @@ def _orders(result: RunResult) -> dict[str, int]:
     return out
 
 
+def _slippage(result: RunResult) -> dict[str, Any] | None:
+    """What orders cost; null of a run that was written before decisions were kept."""
+    costs = slippage.run_costs(result)
+    return None if costs is None else slippage.summary_of(costs)
+
+
 def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     """Everything about a run but its rows.
 
@@ -197,8 +203,7 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["by_hour"] = _groups(groups.by_hour(result))
     out["by_weekday"] = _groups(groups.by_weekday(result))
     out["by_month"] = _months(result)
-    costs = slippage.run_costs(result)
-    out["slippage"] = None if costs is None else slippage.summary_of(costs)
+    out["slippage"] = _slippage(result)
     out["bars"] = bars
     out["kernel_ns"] = result.kernel_ns
     out["kernel_ms"] = _number(result.kernel_ns / 1e6, 6)
@@ -206,7 +211,6 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["digest"] = result.digest
     out["counters"] = dict(result.counters)
     out["notes"] = list(result.notes)
-    out["data"] = result.data
-    out["config"] = result.config
+    out["data"], out["config"] = result.data, result.config
     out["versions"] = dict(result.versions)
     return out

@@ -216,7 +216,7 @@ def test_urgency_is_what_the_order_is_for() -> None:
     want = {
         Reason.SIGNAL: 0, Reason.STOP_LOSS: 2, Reason.TAKE_PROFIT: 1, Reason.EXIT_SIGNAL: 1,
         Reason.TIME_EXIT: 2, Reason.EXPIRY_EXIT: 2, Reason.REVERSAL: 1, Reason.END_OF_DATA: 2,
-        Reason.RISK_EXIT: 3, Reason.OPERATOR: 3,
+        Reason.RISK_EXIT: 3, Reason.OPERATOR: 3, Reason.TIME_STOP: 2,
     }  # fmt: skip
     for reason in Reason:
         flags = 0 if reason == Reason.SIGNAL else OrderFlag.EXIT

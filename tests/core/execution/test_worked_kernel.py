@@ -147,9 +147,7 @@ def test_orders_that_are_cancelled_leave_what_has_filled_covered() -> None:
 @pytest.mark.parametrize("ending", ["stop", "target", "flat", "square-off"])
 def test_a_position_above_freeze_is_covered_in_parts(ending: str) -> None:
     """12 lots of 25 with a freeze quantity of 5 lots: parts of 125, 125 and 50 units."""
-    made = stand(
-        freeze=5 * LOT, square_off=10, rules={"algo": Algo.SLICE, "interval_ns": SECOND}
-    )
+    made = stand(freeze=5 * LOT, square_off=10, rules={"algo": Algo.SLICE, "interval_ns": SECOND})
     quote(made)
     quote(made, wish=("long", 100.0, 1_100.0))
     quote(made)

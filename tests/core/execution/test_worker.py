@@ -326,7 +326,9 @@ def test_a_refused_first_child_refuses_the_parent() -> None:
 
 def test_an_order_of_another_gate_is_refused() -> None:
     stand, other = twap(), Gate(instruments=1)
-    approved = other.check({"id": 1, "qty": LOT, "side": 1, "kind": 1, "flags": 16}, mark=1, now_ns=1)
+    approved = other.check(
+        {"id": 1, "qty": LOT, "side": 1, "kind": 1, "flags": 16}, mark=1, now_ns=1
+    )
     with pytest.raises(OrderRefused):
         stand.worker.submit_order(approved, 1)
 
@@ -339,7 +341,7 @@ def test_what_a_worker_cannot_be_is_refused() -> None:
         Worker(Worker(Match(gate), gate), gate)
     with pytest.raises(ConfigError, match="the broker has 2"):
         Worker(Match(Gate(instruments=2), instruments=2), gate)
-    with pytest.raises(ConfigError, match=r"execution\.route\.speed: no such rule"):
+    with pytest.raises(ConfigError, match=r"routing\.speed: no such rule"):
         Worker(Match(gate), gate, route={"speed": 1})
     with pytest.raises(ConfigError, match=r"execution\.algo must be a whole number in 1\.\.5"):
         Worker(Match(gate), gate, algo=0)

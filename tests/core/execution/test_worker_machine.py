@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         for parent in parents:
             # Never more than the parent; every child legal.
             assert parent["filled"] + parent["left"] <= parent["qty"]
-            assert 0 < parent["left"]
+            assert parent["left"] > 0
             # At the exchange; what has filled and was not told yet is not of a parent any more.
             if parent["state"] != "urgent":
                 assert parent["out"] <= parent["left"]

@@ -31,8 +31,9 @@ class Ask:
 class PlainDealer:
     """Holds one position at a time, long or short, with a stop and a target."""
 
-    def __init__(self, desk: Desk, stop: int, target: int) -> None:
+    def __init__(self, desk: Desk, stop: int, target: int, tick: int = TICK) -> None:
         self.desk, self.stop_points, self.target_points = desk, stop, target
+        self.tick = tick
         self.asks: dict[int, Ask] = {}
         self.position = self.entry = self.stop = self.target = self.exit = self.group = 0
         self.leaving = self.cover = False
@@ -115,7 +116,7 @@ class PlainDealer:
         else:
             if not self.position:
                 self.group = ask.id
-                at = price // TICK * TICK
+                at = price // self.tick * self.tick
                 self.stop_price = at - ask.side * self.stop_points
                 self.target_price = at + ask.side * self.target_points
             self.position += ask.side * qty

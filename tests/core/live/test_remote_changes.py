@@ -157,12 +157,15 @@ def test_a_change_that_is_refused_three_times_is_made_by_a_new_order() -> None:
 def test_a_change_turned_away_at_the_door_waits_and_is_not_held_against_the_order() -> None:
     desk, _, _ = held()
     desk.exit()
-    made = []
+    made, gaps = [], []
     for answer in ({"code": 429}, {"code": 401, "error": 901}, {"code": -111}, {"code": 429}):
         made.append(desk.one(MODIFY))
         desk.refuse(made[-1], **answer)
-        assert desk.sent() == []
-        desk.wait(SECOND)
+        began = desk.now
+        while desk.remote.out_count == 0:
+            desk.wait(100 * MS)
+        gaps.append((desk.now - began) // (100 * MS))
+    assert gaps == [8, 16, 32, 64]  # tenths of a second
     assert desk.one(MODIFY)["order"] == made[0]["order"]  # changed, never cancelled
 
 

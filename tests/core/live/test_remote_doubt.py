@@ -112,6 +112,37 @@ def test_an_order_that_was_taken_and_is_absent_for_long_is_given_up() -> None:
     assert desk.reports() == [("REJECTED", stop, 0, 0, 0)] and desk.remote.lost == 1
 
 
+def asked_at(desk: Desk, outcome: Outcome, count: int, **fields: int) -> list[int]:
+    """Tenths of a second between queries that are all answered alike."""
+    gaps, last = [], desk.now
+    while len(gaps) < count:
+        for asked in desk.sent():
+            assert asked["kind"] == QUERY
+            gaps.append((desk.now - last) // (100 * MS))
+            last = desk.now
+            desk.answer(asked, outcome, **fields)
+        desk.wait(100 * MS)
+    return gaps
+
+
+def test_an_entry_in_doubt_is_asked_for_less_and_less_an_exit_every_two_seconds_at_least() -> None:
+    desk, _, _ = doubtful()
+    assert asked_at(desk, Outcome.UNKNOWN, 8, code=503)[1:] == [4, 8, 16, 32, 64, 64, 64]
+    desk = Desk(position=LOT)
+    desk.stop(9_900)
+    desk.answer(desk.one(PLACE), Outcome.UNKNOWN, code=-110)
+    assert asked_at(desk, Outcome.UNKNOWN, 8, code=503)[1:] == [4, 8, 16, 16, 16, 16, 16]
+
+
+def test_once_the_broker_answers_that_it_is_not_there_it_is_soon_known() -> None:
+    desk, _, _ = doubtful(lost_after_ns=5 * SECOND, absents_min=3)
+    asked_at(desk, Outcome.UNKNOWN, 8, code=503)
+    began = desk.now
+    gaps = asked_at(desk, Outcome.ABSENT, 3, code=404)
+    assert gaps[1:] == [4, 8] and desk.reports()[0][0] == "REJECTED"
+    assert desk.now - began < 9 * SECOND
+
+
 # ---- what is overdue, and clocks that are set back ----------------------------------------------
 
 

@@ -9,10 +9,11 @@ the gate. `jobs.pxd` draws the states, `worker.pxd` says what holds.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from dhanfast._core.execution.jobs cimport Child, Job, Jobs
+from dhanfast._core.execution.chase cimport Chase
 from dhanfast._core.execution.route cimport RouteRules
 from dhanfast._core.execution.schedule cimport AlgoRules, Profile
 from dhanfast._core.status cimport Status
-from dhanfast._core.types cimport ApprovedOrder, Order, ns_t
+from dhanfast._core.types cimport ApprovedOrder, Order, ns_t, paise_t
 
 cdef enum:
     OUT_MAX = 8              # children of one parent at the exchange at once
@@ -40,7 +41,8 @@ cdef class Algos(Jobs):
     cdef void send_due(self, int32_t at, int64_t want, int64_t out) noexcept nogil
     cdef bint child_sent(self, int32_t at, int64_t qty, int32_t part) noexcept nogil
     cdef int32_t free_part(self, int32_t at) noexcept nogil
-    cdef int children_price(self, const Job *job, Order *order, ns_t age_ns) noexcept nogil
+    cdef void price_child(self, const Job *job, Order *order, Chase *chase) noexcept nogil
+    cdef bint beyond(self, const Job *job, paise_t price) noexcept nogil
     cdef void deadline(self, int32_t at) noexcept nogil
     cdef void sweep(self, int32_t at) noexcept nogil
     cdef void take_back(self, int32_t at) noexcept nogil

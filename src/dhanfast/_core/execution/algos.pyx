@@ -1,10 +1,11 @@
 """Algos: see algos.pxd for what holds, here is the how."""
 
-from libc.stdint cimport INT64_MAX, uint8_t, uint32_t
+from libc.stdint cimport INT64_MAX, uint32_t
 from libc.string cimport memset
 
+from dhanfast._core.execution.chase cimport Chase, ChaseDo, chase_open, chase_step
 from dhanfast._core.execution.jobs cimport NOBODY, JobKind, JobState, child_left
-from dhanfast._core.execution.route cimport Route, route_entry, route_exit
+from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,
 )
@@ -95,8 +96,7 @@ cdef class Algos(Jobs):
                 self.press(at)                   # an entry that filled on, or a child that ended
         if job.state == JobState.ENDING:
             self.take_back(at)
-        elif not self.paused and (job.state == JobState.WORKING
-                                  or job.state == JobState.RESTING):
+        elif not self.paused and job.state == JobState.WORKING:
             self.reprice(at)
         if job.state >= JobState.RESTING and not waits and self.live_children(at) == 0:
             self.finish(at, ReportKind.REJECTED if job.refusal and job.filled == 0
@@ -152,10 +152,12 @@ cdef class Algos(Jobs):
                 if part == NOBODY:
                     return
                 qty = min(qty, self.parts[part].held)
-            if qty < rest and (qty < self.work.least_lots * lot or qty % lot):
-                qty -= qty % lot
-                if qty < self.work.least_lots * lot:
-                    return
+            if qty % lot and (not job.whole.order.flags & OrderFlag.EXIT or qty != self.held()):
+                qty -= qty % lot                 # an odd rest leaves with the last of a position
+                if rest < lot and not job.whole.order.flags & OrderFlag.EXIT:
+                    job.state = JobState.ENDING
+            if qty < rest and qty < self.work.least_lots * lot:
+                return
             if qty <= 0 or not self.child_sent(at, qty, part):
                 return
             want -= qty
@@ -181,20 +183,20 @@ cdef class Algos(Jobs):
         cdef Job *job = &self.jobs[at]
         cdef Order order
         cdef RejectReason verdict
-        cdef int why
+        cdef Chase chase
         cdef int32_t child
         memset(&order, 0, sizeof(Order))
         order.qty, order.flags = qty, job.whole.order.flags & ~OrderFlag.WORKED
         if order.flags & OrderFlag.EXIT:
             order.group = self.parts[part].group
-        why = self.children_price(job, &order, 0)
+        self.price_child(job, &order, &chase)
         verdict = self.send(at, &order, part, False)
         if verdict == RejectReason.NONE:
             child = self.find_child(order.id)
             if child != NOBODY:
                 self.children[child].rests = (order.kind == OrderKind.LIMIT
                                               and order.validity == Validity.DAY)
-                self.children[child].why = <uint8_t>why
+                self.children[child].chase = chase
             return True
         if verdict == RejectReason.LIMIT_RATE:
             job.retry_ns = self.now_ns + RETRY_NS
@@ -202,36 +204,31 @@ cdef class Algos(Jobs):
             job.state, job.refusal = JobState.ENDING, verdict
         return False
 
-    cdef int children_price(self, const Job *job, Order *order, ns_t age_ns) noexcept nogil:
-        """Kind, price and validity of a child; returns why. Without a quote, and when pressing, it
-        is a MARKET order, which what executes it protects. A limit that takes is flagged CROSSES,
-        so that it costs the same slippage as a market order."""
+    cdef bint beyond(self, const Job *job, paise_t price) noexcept nogil:
+        return job.worst > 0 and (price - job.worst) * job.whole.order.side > 0
+
+    cdef void price_child(self, const Job *job, Order *order, Chase *chase) noexcept nogil:
+        """Kind, price and validity of a new child. Without a quote, and when pressing, it is a
+        MARKET order, which what executes it protects. A limit of the router's is flagged CROSSES:
+        what it takes costs the same slippage as a market order."""
         cdef Route route
-        cdef int side = job.whole.order.side
+        cdef bint leaves = (job.whole.order.flags & OrderFlag.EXIT) != 0
         cdef bint quoted = self.view.bid > 0 or self.view.ask > 0
+        memset(chase, 0, sizeof(Chase))
         order.kind, order.price, order.validity = OrderKind.MARKET, 0, Validity.DAY
         if job.state == JobState.URGENT:
-            return 0
+            return
         if quoted and job.state != JobState.SWEEPING:
-            if job.whole.order.flags & OrderFlag.EXIT:
-                route = route_exit(&self.route, &self.view, side, order.qty, self.work.urgency,
-                                   age_ns)
-            else:
-                route = route_entry(&self.route, &self.view, side, order.qty, self.work.urgency,
-                                    age_ns)
+            route = chase_open(chase, &self.route, &self.view, job.whole.order.side, order.qty,
+                               self.work.urgency, leaves, self.now_ns)
             if route.price > 0:
-                order.kind, order.price = OrderKind.LIMIT, route.price
-                order.validity = route.validity
+                order.kind, order.price, order.validity = route.kind, route.price, route.validity
                 order.flags |= OrderFlag.CROSSES
-        else:
-            route.why = 0
-        if job.worst > 0 and (order.kind == OrderKind.MARKET
-                              or (order.price - job.worst) * side > 0):
+        if job.worst > 0 and (order.kind == OrderKind.MARKET or self.beyond(job, order.price)):
             order.kind, order.price = OrderKind.LIMIT, job.worst
             order.flags |= OrderFlag.CROSSES
             if job.state == JobState.SWEEPING:
                 order.validity = Validity.IOC    # what is not there at this price is let go
-        return route.why
 
     # ---- its end --------------------------------------------------------------------------------
 
@@ -295,27 +292,31 @@ cdef class Algos(Jobs):
     # ---- resting children -----------------------------------------------------------------------
 
     cdef void reprice(self, int32_t at) noexcept nogil:
+        """What the router says to the price of children that rest. That it would give one up is
+        not heard: the parent's deadline decides."""
         cdef Job *job = &self.jobs[at]
         cdef Child *child
-        cdef Order order
+        cdef Route route
         cdef int32_t i
-        cdef int why
+        cdef paise_t price
         if self.work.reprice_ns == 0:
             return
         for i in range(self.child_top):
             child = &self.children[i]
             if not child.live or child.job != at or not child.rests or child.unanswered \
                     or child.cancelling or child.reprices >= REPRICES_MAX \
+                    or child.chase.price == 0 \
                     or child.priced_ns + self.work.reprice_ns > self.now_ns:
                 continue
             child.priced_ns = self.now_ns
-            memset(&order, 0, sizeof(Order))
-            order.qty = child_left(child)
-            why = self.children_price(job, &order, self.now_ns - child.sent_ns)
-            if order.kind != OrderKind.LIMIT or order.price == child.price:
+            if chase_step(&child.chase, &self.route, &self.view, child_left(child), self.now_ns,
+                          &route) != ChaseDo.CHANGE:
                 continue
-            if self.inner.modify(child.id, order.price, 0, child.asked, self.now_ns) == Status.OK:
-                child.price, child.why = order.price, <uint8_t>why
+            price = job.worst if self.beyond(job, route.price) else route.price
+            if price == child.price or price <= 0:
+                continue
+            if self.inner.modify(child.id, price, 0, child.asked, self.now_ns) == Status.OK:
+                child.price = price
                 child.unanswered += 1
                 child.reprices += 1
                 self.reprices += 1
@@ -332,8 +333,7 @@ cdef class Algos(Jobs):
             if not self.paused and self.work.algo != Algo.SLICE \
                     and self.work.algo != Algo.ICEBERG and job.plan.at < job.plan.slices:
                 next_ns = min(next_ns, plan_time(&job.plan, &self.work, job.plan.at))
-        if self.work.reprice_ns and not self.paused and (job.state == JobState.WORKING
-                                                         or job.state == JobState.RESTING):
+        if self.work.reprice_ns and not self.paused and job.state == JobState.WORKING:
             for i in range(self.child_top):
                 if self.children[i].live and self.children[i].job == at \
                         and self.children[i].rests and not self.children[i].cancelling \

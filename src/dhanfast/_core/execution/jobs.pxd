@@ -23,6 +23,7 @@ others smaller. Part 0 has the group that the kernel gave.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Broker, Departure
+from dhanfast._core.execution.chase cimport Chase
 from dhanfast._core.execution.route cimport MarketView
 from dhanfast._core.execution.schedule cimport Plan
 from dhanfast._core.risk cimport RejectReason
@@ -77,6 +78,7 @@ cdef struct Job:
     uint8_t kind             # JobKind
     uint8_t state            # JobState
     uint8_t refusal          # RejectReason that ends it
+    uint8_t dirty            # something of it was heard: `changed` when all is heard
 
 
 cdef struct Child:
@@ -84,7 +86,7 @@ cdef struct Child:
     int64_t asked            # whole quantity last asked for, what has gone included
     int64_t gone             # filled, or taken off by a fill in its group
     paise_t price
-    ns_t sent_ns
+    Chase chase              # of one that rests: what its price does
     ns_t priced_ns
     int32_t job              # NOBODY: its job has ended
     int32_t part
@@ -93,7 +95,6 @@ cdef struct Child:
     uint8_t live
     uint8_t cancelling
     uint8_t rests            # a limit whose price may be changed
-    uint8_t why              # route.RouteWhy
 
 
 cdef struct Part:
@@ -149,7 +150,8 @@ cdef class Jobs(Broker):
                            bint attached) noexcept nogil
     cdef Status whole(self, const ApprovedOrder *order, ns_t now_ns, bint attached) noexcept nogil
     cdef Status pieces(self, const ApprovedOrder *order, ns_t now_ns, bint attached) noexcept nogil
-    cdef Status spread(self, int32_t at, paise_t price, paise_t trigger, bint attached) noexcept nogil
+    cdef Status spread(self, int32_t at, paise_t price, paise_t trigger,
+                       bint attached) noexcept nogil
     cdef void on_report(self, const Report *report) noexcept nogil
     cdef void on_piece(self, int32_t at, int32_t child, const Report *report,
                        bint ended) noexcept nogil

@@ -99,7 +99,7 @@ cdef class Jobs(Broker):
         child[0] = _NO_CHILD
         child.id, child.asked, child.job, child.part = order_id, qty, job, part
         child.live = child.unanswered = 1
-        child.sent_ns = child.priced_ns = self.now_ns
+        child.priced_ns = self.now_ns
         return at
 
     cdef int32_t live_children(self, int32_t job) noexcept nogil:
@@ -323,7 +323,9 @@ cdef class Jobs(Broker):
         self.now_ns = now_ns
         taken = self.inner.modify(order_id, price, trigger, qty, now_ns)
         if taken == Status.OK:
-            self.children[child].asked = qty
+            if qty:                          # 0: as it is
+                self.children[child].asked = qty
+            self.jobs[at].whole.order.price, self.jobs[at].whole.order.trigger = price, trigger
             self.children[child].unanswered += 1
             self.jobs[at].owed += 1
         self.hear()
@@ -344,12 +346,23 @@ cdef class Jobs(Broker):
     # ---- what the exchange says -----------------------------------------------------------------
 
     cdef void hear(self) noexcept nogil:
+        """Every report there is, and then what they ask for: nothing is sent while something that
+        the exchange has said is unheard, so that no size is stale."""
         cdef Report reports[32]
         cdef size_t i, many
-        while self.inner.pending_reports:
-            many = self.inner.take(&reports[0], 32)
-            for i in range(many):
-                self.on_report(&reports[i])
+        cdef int32_t at
+        while True:
+            while self.inner.pending_reports:
+                many = self.inner.take(&reports[0], 32)
+                for i in range(many):
+                    self.on_report(&reports[i])
+            for at in range(self.job_top):
+                if self.jobs[at].kind == JobKind.ALGO and self.jobs[at].dirty:
+                    self.jobs[at].dirty = 0
+                    self.changed(at)
+                    break
+            else:
+                break
         self.count()
 
     cdef size_t take(self, Report *out, size_t limit) noexcept nogil:
@@ -383,6 +396,8 @@ cdef class Jobs(Broker):
                 report.left == 0 and report.kind in (ReportKind.FILLED, ReportKind.REJECTED))
             if ended:
                 child.live = 0
+        if at != NOBODY and job == NOBODY and report.kind != ReportKind.FILLED:
+            return                               # its job has ended, and has said so
         if job == NOBODY or self.jobs[job].kind == JobKind.WHOLE:
             # Late words on an order that has ended go to the kernel, which knows what to do.
             DF_ASSERT(self.report_head - self.report_tail < REPORTS_MAX)
@@ -451,8 +466,7 @@ cdef class Jobs(Broker):
                 job.state, job.refusal = JobState.ENDING, report.reason
         elif not ended:
             return
-        if not self.closing:
-            self.changed(at)
+        job.dirty = not self.closing
 
     cdef void changed(self, int32_t at) noexcept nogil:
         pass
@@ -505,4 +519,4 @@ cdef class Jobs(Broker):
                 self.finish(at, ReportKind.CANCELLED, 0)
             else:
                 self.say(job, ReportKind.ACCEPTED, report, 0)
-                self.changed(at)
+                job.dirty = not self.closing

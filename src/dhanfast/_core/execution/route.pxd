@@ -372,7 +372,8 @@ cdef inline Route route_stop(const RouteRules *rules, const MarketView *view, in
 cdef inline int urgency_of(const RouteRules *rules, int reason, int flags) noexcept nogil:
     if reason == Reason.RISK_EXIT or reason == Reason.OPERATOR:
         return Urgency.EMERGENCY
-    if reason == Reason.STOP_LOSS or reason == Reason.TIME_EXIT or reason == Reason.EXPIRY_EXIT \
+    if reason == Reason.STOP_LOSS or reason == Reason.TIME_STOP or reason == Reason.TIME_EXIT \
+            or reason == Reason.EXPIRY_EXIT \
             or reason == Reason.END_OF_DATA or flags & OrderFlag.SQUARE_OFF:
         return Urgency.URGENT
     return rules.exit_urgency if flags & OrderFlag.EXIT else rules.entry_urgency

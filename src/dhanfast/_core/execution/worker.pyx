@@ -280,6 +280,14 @@ cdef class Worker(Algos):
         """
         check(self.cancel(order_id, now_ns))
 
+    def resize_order(self, order_id: int, *, price: int, trigger: int, qty: int, now_ns: int):
+        """Ask for a new price, trigger and whole quantity of a stop or target.
+
+        Raises:
+            OrderRefused: no live order has this id, or it is worked.
+        """
+        check(self.resize(order_id, price, trigger, qty, now_ns))
+
     def hurry_order(self, order_id: int, *, flags: int, reason: int, now_ns: int):
         """A worked exit is now wished for another reason; a pressing one ends its algorithm."""
         self.hurry(order_id, flags, reason, now_ns)
@@ -328,6 +336,7 @@ cdef class Worker(Algos):
         Shape:
             REPORT_DTYPE[n].
         """
+        self.hear()
         rows = np.zeros(self.pending_reports, REPORT_DTYPE)
         cdef uint8_t[::1] raw
         if len(rows):

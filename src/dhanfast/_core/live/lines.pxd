@@ -24,13 +24,14 @@ A *leg* is an order as the kernel sees it, a *line* an order at the broker. What
                                        DOUBT ─────────┘ ──absent──▶ DONE (leg refused: LOST)
 
 Bare market orders never leave: MARKET is a limit at the market and `protection_e4` beyond it, SLM
-is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when the market jumps past that
-limit the line is changed into a marketable one.
+is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when
+the market jumps past that limit the line is changed into a marketable one.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Broker, Departure
+from dhanfast._core.live.budget cimport Budget
 from dhanfast._core.live.records cimport Intent
 from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
@@ -39,9 +40,10 @@ cdef enum:
     LINES_MAX = 64           # done ones are kept until their place is needed, for late updates
     OUT_MAX = 64             # requests made and not yet taken
     REPORTS_MAX = 512        # a power of two
-    STAMPS_MAX = 8192        # a power of two, above a day's requests
+    PATIENCE_MS = 1_000      # an entry that the budget holds for longer is refused
     MILLISECOND = 1_000_000
     NOBODY = -1
+    ODDS = 13                # kinds of Odd
 
 
 cdef enum LineState:
@@ -51,6 +53,25 @@ cdef enum LineState:
     DOUBT = 3
     WORKING = 4
     DONE = 5
+
+
+# What no broker should say, and what may be said late: survived, counted, told of once.
+cpdef enum Odd:
+    """Kinds of odd events."""
+
+    FOREIGN = 0              # an update of an order that is not of this journal
+    STALE = 1                # an update: less has filled than is known
+    LATE = 2                 # an update: an order works whose end was told
+    UNASKED = 3              # an answer that nobody waits for
+    MEANINGLESS = 4          # an answer whose outcome does not fit the question
+    UNCLEAR = 5              # an update with a status that no document lists
+    UNPRICED = 6             # an update: more has filled, and not for how much
+    OVERFILLED = 7           # an update: more has filled than was asked for
+    SHORT = 8                # an update: traded, and not all of it
+    TURNED = 9               # an update: the order is of the other side; has no effect
+    TWIN = 10                # an update: the order has another number of the broker's
+    FILLED_AFTER_END = 11    # an update: filled after the broker told its end; booked
+    REVIVED = 12             # an order given up, as refused or lost, that is there after all
 
 
 cdef struct Terms:           # what an order at the broker says
@@ -80,6 +101,7 @@ cdef struct Line:
     int64_t filled
     paise_t value            # of what has filled
     ns_t next_ns             # no request before
+    ns_t held_ns             # the broker's limits hold its next request until then; 0 = they do not
     ns_t check_ns            # it should have filled: read it then; 0 = it should not
     ns_t doubt_ns            # in doubt since
     int32_t leg              # that its fills count for; -1 = none
@@ -95,6 +117,7 @@ cdef struct Line:
     uint8_t touched          # the market was at the target
     uint8_t is_exit
     uint8_t final            # DONE by the broker's own word
+    uint8_t shut             # changes in a row that were turned away at the door
     uint8_t quiet            # how often it was read without news
     uint8_t orphan           # given up, and yet it was there: to be taken away, serves no leg
     char broker_id[24]
@@ -105,10 +128,11 @@ cdef struct RemoteRules:
     int64_t stop_room_e4     # limit of a stop beyond its trigger, 1e-4; 0 = by premium slab
     ns_t lost_after_ns       # an order in doubt is lost after this and `absents_min` answers
     int32_t absents_min
-    int32_t per_second       # orders, changes and cancels in any second
-    int32_t per_minute       # entries stop here; exits go on
+    int32_t per_second       # orders, changes and cancels in any second, and so on
+    int32_t per_minute
     int32_t per_hour
     int32_t per_day
+    int32_t exits_kept_e2    # percent of each that entries leave to exits and cancels
     int32_t modifies_max
 
 
@@ -149,12 +173,10 @@ cdef class Lines(Broker):
     cdef paise_t last
     cdef paise_t bid
     cdef paise_t ask
-    cdef ns_t *stamps        # wall times of requests that count against the broker's limits
-    cdef uint64_t stamp_count
-    cdef uint64_t day_count
+    cdef Budget budget       # what the broker's limits leave, by `wall_ns`
+    cdef uint64_t odd[ODDS]
+    cdef readonly uint64_t odd_count         # of all kinds
     cdef readonly uint64_t requests
-    cdef readonly uint64_t foreign_updates   # of orders that are not of this journal
-    cdef readonly uint64_t stale_updates     # that say less than is known
     cdef readonly int64_t stray_qty          # signed units filled that no leg stands for
     cdef readonly uint64_t doubts
     cdef readonly uint64_t lost
@@ -165,6 +187,9 @@ cdef class Lines(Broker):
     cdef void advance(self) noexcept nogil
     # Read every line again, e.g. after the order-update socket was away.
     cdef void doubt_all(self) noexcept nogil
+    # Requests that went another way count as well: those of the account's REST client.
+    cdef void spend(self, int64_t count) noexcept nogil
+    cdef void count_odd(self, int kind) noexcept nogil
     # Copy the oldest requests and forget them; returns how many.
     cdef size_t take_out(self, Intent *out, size_t limit) noexcept nogil
 
@@ -178,7 +203,7 @@ cdef class Lines(Broker):
     cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil
     cdef bint _differs(self, const Line *line, const Terms *want) noexcept nogil
     cdef paise_t _protection(self, int side) noexcept nogil
-    cdef ns_t _held_until(self, const Line *line, bint changes) noexcept nogil
+    cdef ns_t _held_until(self, const Line *line, int kind) noexcept nogil
     cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil
     cdef void _pump(self) noexcept nogil
     cdef bint _is_overdue(self, Line *line) noexcept nogil

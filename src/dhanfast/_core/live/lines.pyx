@@ -1,10 +1,10 @@
 """Legs and lines: see lines.pxd for what holds, here is what is asked of the broker."""
 
 from libc.stdint cimport INT64_MAX
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from dhanfast._core.fillprice cimport price_against
+from dhanfast._core.live.budget cimport budget_begin, budget_end, budget_held, budget_take
 from dhanfast._core.live.records cimport IntentKind
 from dhanfast._core.risk cimport Gate, order_seal
 from dhanfast._core.slabs cimport slab_limit
@@ -13,6 +13,7 @@ from dhanfast._core.types cimport (
     ApprovedOrder, OrderFlag, OrderKind, RejectReason, ReportKind, Tick,
 )
 
+from dhanfast._core.live.budget import BUDGET_LIMITS
 from dhanfast.errors import ConfigError
 
 
@@ -25,8 +26,7 @@ memset(&_NO_LINE, 0, sizeof(Line))
 _LIMITS = {                      # name: (default, least, most)
     "protection_e4": (100, 0, 2_000), "stop_room_e4": (100, 0, 5_000),
     "lost_after_ns": (5_000_000_000, 0, 600_000_000_000), "absents_min": (3, 1, 100),
-    "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (950, 1, 8_000),
-    "per_day": (6_800, 1, 8_000), "modifies_max": (22, 1, 1_000),
+    "modifies_max": (22, 1, 1_000), **BUDGET_LIMITS,
 }
 
 
@@ -35,9 +35,9 @@ cdef class Lines(Broker):
 
     Attributes:
         out_count: requests made and not yet taken. due_ns: wall time of the next `advance`.
-        requests: made so far. foreign_updates: of orders that are not of this journal.
-        stale_updates: that said less than was known. stray_qty: signed units filled that nobody
-        waited for. doubts: orders whose placing had no clear answer. lost: given up of them.
+        requests: made so far. odd_count: events that no broker should make, or that came late.
+        stray_qty: signed units filled that nobody waited for. doubts: orders whose placing had no
+        clear answer. lost: given up of them.
     """
 
     def __cinit__(self, Gate gate not None, **limits: object):
@@ -54,12 +54,10 @@ cdef class Lines(Broker):
         self.gate, self.instruments = gate, 1
         self.next_intent = self.next_number = 1
         self.due_ns = INT64_MAX
-        self.stamps = <ns_t *>calloc(STAMPS_MAX, sizeof(ns_t))
-        if self.stamps == NULL:
-            raise MemoryError("remote: no memory for the stamps of requests")
+        budget_begin(&self.budget, values)
 
     def __dealloc__(self):
-        free(self.stamps)
+        budget_end(&self.budget)
 
     # ---- what the kernel asks for -------------------------------------------------------------
 
@@ -116,6 +114,9 @@ cdef class Lines(Broker):
 
     cdef Status modify(self, uint64_t order_id, paise_t price, paise_t trigger, int64_t qty,
                        ns_t now_ns) noexcept nogil:
+        cdef int32_t at = self._find_leg(order_id)
+        if qty == 0 and at != NOBODY:
+            qty = self.legs[at].order.qty        # as it is
         return self.resize(order_id, price, trigger, qty, now_ns)
 
     cdef Status cancel(self, uint64_t order_id, ns_t now_ns) noexcept nogil:
@@ -140,7 +141,7 @@ cdef class Lines(Broker):
         self.day_copy = session[0]
         self.day = &self.day_copy
         self.last = self.bid = self.ask = 0
-        self.day_count, self.exit_refusals, self.exit_hold_ns = 0, 0, 0
+        self.budget.day_count, self.exit_refusals, self.exit_hold_ns = 0, 0, 0
 
     cdef void tick(self, const Tick *tick) noexcept nogil:
         if tick.price > 0:
@@ -363,29 +364,21 @@ cdef class Lines(Broker):
 
     # ---- requests -----------------------------------------------------------------------------
 
-    cdef ns_t _held_until(self, const Line *line, bint changes) noexcept nogil:
-        """0 when a request may leave now, else when; INT64_MAX: not today (entries only)."""
-        cdef uint64_t n = self.stamp_count
-        cdef ns_t oldest
-        if not changes:
-            return 0                           # reading has a wider limit than we ever use
+    cdef ns_t _held_until(self, const Line *line, int kind) noexcept nogil:
+        """0 when a request may leave now, else when; INT64_MAX: not today (never a way out)."""
         if line.is_exit and line.state == LineState.DRAFT and self.exit_hold_ns > self.wall_ns:
             return self.exit_hold_ns
-        if n >= <uint64_t>self.limits.per_second:
-            oldest = self.stamps[(n - self.limits.per_second) & (STAMPS_MAX - 1)]
-            if oldest > self.wall_ns - 1000 * MILLISECOND:
-                return oldest + 1000 * MILLISECOND
-        if line.is_exit or line.state != LineState.DRAFT:
-            return 0
-        if self.day_count >= <uint64_t>self.limits.per_day:
-            return INT64_MAX
-        if n >= <uint64_t>self.limits.per_minute and self.wall_ns - <ns_t>60_000 * MILLISECOND < \
-                self.stamps[(n - self.limits.per_minute) & (STAMPS_MAX - 1)]:
-            return INT64_MAX
-        if n >= <uint64_t>self.limits.per_hour and self.wall_ns - <ns_t>3_600_000 * MILLISECOND < \
-                self.stamps[(n - self.limits.per_hour) & (STAMPS_MAX - 1)]:
-            return INT64_MAX
-        return 0
+        return budget_held(&self.budget, self.wall_ns,
+                           line.is_exit or kind == IntentKind.CANCEL)
+
+    cdef void spend(self, int64_t count) noexcept nogil:
+        cdef int64_t _
+        for _ in range(count):
+            budget_take(&self.budget, self.wall_ns)
+
+    cdef void count_odd(self, int kind) noexcept nogil:
+        self.odd[kind] += 1
+        self.odd_count += 1
 
     cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil:
         cdef Intent *intent = &self.out[self.out_count]
@@ -407,9 +400,7 @@ cdef class Lines(Broker):
         line.asked, line.asked_kind = intent.id, kind
         if kind != IntentKind.QUERY:
             line.check_ns, line.quiet = 0, 0
-            self.stamps[self.stamp_count & (STAMPS_MAX - 1)] = self.wall_ns
-            self.stamp_count += 1
-            self.day_count += 1
+            budget_take(&self.budget, self.wall_ns)
 
     cdef int32_t _new_line(self, const Leg *leg) noexcept nogil:
         """A place for a line: never used, or the oldest one that is done."""
@@ -461,23 +452,30 @@ cdef class Lines(Broker):
                 self.lines[place].leg = <int32_t>at
 
     cdef void _pump(self) noexcept nogil:
-        """Bring every line nearer to what its leg wants; say when there is more to do."""
+        """Bring every line nearer to what its leg wants, exits first; say when there is more to
+        do."""
         cdef uint32_t at
+        cdef int entries
         cdef Line *line
         cdef ns_t due_ns = INT64_MAX
         self._cover_legs()
-        for at in range(self.line_top):
-            line = &self.lines[at]
-            if line_ended(line):
-                continue
-            if line.asked == 0:
-                if line.next_ns <= self.wall_ns:
-                    line.next_ns = 0
-                    self._pump_line(line)
-                if not line_ended(line) and line.asked == 0 and line.next_ns:
-                    due_ns = min(due_ns, line.next_ns)
-            if line.state == LineState.WORKING and line.asked == 0 and self._is_overdue(line):
-                due_ns = min(due_ns, line.check_ns)
+        for entries in range(2):
+            for at in range(self.line_top):
+                line = &self.lines[at]
+                if line_ended(line) or line.is_exit == entries:
+                    continue
+                line.held_ns = 0
+                if line.asked == 0:
+                    if line.next_ns <= self.wall_ns:
+                        line.next_ns = 0
+                        self._pump_line(line)
+                    if not line_ended(line) and line.asked == 0:
+                        if line.next_ns:
+                            due_ns = min(due_ns, line.next_ns)
+                        if line.held_ns:
+                            due_ns = min(due_ns, line.held_ns)
+                if line.state == LineState.WORKING and line.asked == 0 and self._is_overdue(line):
+                    due_ns = min(due_ns, line.check_ns)
         self.due_ns = due_ns if due_ns == INT64_MAX else due_ns - self.shift_ns
 
     cdef bint _is_overdue(self, Line *line) noexcept nogil:
@@ -526,39 +524,36 @@ cdef class Lines(Broker):
             self._line_refused(line, RejectReason.NO_MARKET)
 
     cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil:
-        cdef ns_t held_ns = self._held_until(line, True)
-        if held_ns:
-            line.next_ns = held_ns
-        else:
+        line.held_ns = self._held_until(line, IntentKind.CANCEL)
+        if line.held_ns == 0:
             self._ask(line, IntentKind.CANCEL, leg)
 
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil:
-        cdef ns_t held_ns
+        cdef int kind = IntentKind.MODIFY
         if line.state == LineState.WORKING and not line.replacing \
                 and not self._differs(line, want):
             if line.group:
                 self._held_legs(line)
             self._answer_leg(line.leg)
             return
-        held_ns = self._held_until(line, True)
-        if held_ns == INT64_MAX:
-            self._line_refused(line, RejectReason.LIMIT_RATE)
-            return
-        if held_ns:
-            line.next_ns = held_ns
-            return
         if line.state == LineState.DRAFT:
-            line.sent, line.state = want[0], LineState.OPENING
-            self._note_departure(line, leg)
-            self._ask(line, IntentKind.PLACE, leg)
+            kind = IntentKind.PLACE
         elif line.replacing or line.modifies >= <uint32_t>self.limits.modifies_max:
-            line.replacing = 1
-            self._ask(line, IntentKind.CANCEL, leg)
-        else:
+            kind, line.replacing = IntentKind.CANCEL, 1
+        line.held_ns = self._held_until(line, kind)
+        if line.held_ns:
+            if kind == IntentKind.PLACE and not line.is_exit \
+                    and line.held_ns - self.wall_ns > <ns_t>PATIENCE_MS * MILLISECOND:
+                self._line_refused(line, RejectReason.LIMIT_RATE)
+            return
+        if kind == IntentKind.PLACE:
+            line.sent, line.state = want[0], LineState.OPENING
+        elif kind == IntentKind.MODIFY:
             line.sent = want[0]
             line.modifies += 1
+        if kind != IntentKind.CANCEL:
             self._note_departure(line, leg)
-            self._ask(line, IntentKind.MODIFY, leg)
+        self._ask(line, kind, leg)
 
     cdef void _note_departure(self, const Line *line, Leg *leg) noexcept nogil:
         """A leg's terms leave for the first time, in an order of its own or as a change."""

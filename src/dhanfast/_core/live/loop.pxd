@@ -14,12 +14,15 @@ requests, byte for byte, and leaves the engine as it was:
     COMMAND   i64 Command, i64 units, i64 price, i64 market's time, i64 wall
     INTENT    Intent, behind the input that caused it
 
+A TICK of instrument 0 is of what is traded, one of instrument 1 is India VIX: only guards see it.
+
 The market's time is the machine's when the feed is; against an exchange that runs faster it is that
 exchange's. Waiting and rates of requests go by the machine's.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.guards cimport Guards
 from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.journal cimport Journal
@@ -41,9 +44,17 @@ cpdef enum Command:
     HALT = 4                 # exits only, and close what is open
     READ_ALL = 5             # ask the broker for the state of every order
     CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
+    UNLOCK = 7               # end a lock of the guards: units is its GuardKind, -1 ends all
+    LOCK = 8                 # lock entries: units is a GuardKind, price the end, market's UTC ns
     PAUSE_ORDERS = 9         # algorithms send nothing more, entries' children are taken back
     RESUME_ORDERS = 10       # algorithms go on
     CANCEL_ORDERS = 11       # entries end with what has filled, exits leave at once
+    SPENT = 12               # so many requests went another way: the broker's limits count them
+
+
+cdef enum:
+    VIX_TICK = 1             # a journaled tick's instrument
+    NO_VIX = 0xFFFFFFFF
 
 
 cdef class LiveLoop(TickSink):
@@ -51,11 +62,13 @@ cdef class LiveLoop(TickSink):
     cdef readonly TickLoop ticks
     cdef readonly Remote remote          # None: the exchange is simulated
     cdef readonly Journal journal
+    cdef readonly Guards guards          # of the gate; None: there are none
     cdef Courier courier
     cdef public LatencyHistogram latency              # frame to order bytes; None: not measured
     cdef public LatencyHistogram answered    # request to answer; None: not measured
     cdef ns_t sent_ns[256]               # when request id & 255 was handed over
     cdef uint32_t instrument             # of the feed, that is traded
+    cdef readonly uint32_t vix           # of the feed, India VIX; NO_VIX: not wanted
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef ns_t wall_base_ns               # market = market_base + (wall - wall_base) * speed
     cdef ns_t market_base_ns
@@ -81,6 +94,9 @@ cdef class LiveLoop(TickSink):
 
     cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
     cdef void _use_tick(self, Tick *tick, ns_t wall_ns) noexcept
+    cdef void _use_vix(self, Tick *tick, ns_t wall_ns) noexcept
+    cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
+                             ns_t now_ns) noexcept
     cdef void _use_answer(self, const Answer *answer, ns_t now_ns) noexcept
     cdef void _use_update(self, const Update *update, ns_t now_ns) noexcept
     cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept

@@ -5,6 +5,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.journal import Journal
@@ -20,9 +21,12 @@ class Command(IntEnum):
     HALT = 4
     READ_ALL = 5
     CLOSED_ELSEWHERE = 6
+    UNLOCK = 7
+    LOCK = 8
     PAUSE_ORDERS = 9
     RESUME_ORDERS = 10
     CANCEL_ORDERS = 11
+    SPENT = 12
 
 @disjoint_base
 class LiveLoop(TickSink):
@@ -30,6 +34,8 @@ class LiveLoop(TickSink):
     ticks: Final[TickLoop]
     remote: Final[Remote | None]
     journal: Final[Journal]
+    guards: Final[Guards | None]
+    vix: Final[int]
     latency: LatencyHistogram | None
     answered: LatencyHistogram | None
     stopped: Final[bool]
@@ -52,6 +58,8 @@ class LiveLoop(TickSink):
         courier: Courier | None = None,
         grace_ns: int = 300_000_000,
         sync_each: bool = False,
+        guards: Guards | None = None,
+        vix: int | None = None,
     ) -> LiveLoop: ...
     def set_market(self, wall_ns: int, market_ns: int, speed: float = 1.0) -> None: ...
     def use_answer(self, answer: Any) -> None: ...

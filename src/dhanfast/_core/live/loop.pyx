@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 from dhanfast._core.broker cimport Hold
 from dhanfast._core.execution.worker cimport Worker
+from dhanfast._core.guardlocks cimport KINDS
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
 from dhanfast._core.live.sink cimport FeedEvent
@@ -40,8 +41,11 @@ cdef class LiveLoop(TickSink):
         courier: carries requests; needed with `remote`.
         grace_ns: how long after its end a bar waits for late ticks.
         sync_each: True: a request leaves only when the disk has it.
+        guards: of the gate; None: there are none. vix: the feed's number of India VIX, whose ticks
+        the guards see; None: none of it is used.
     Attributes:
-        inputs: used so far. skipped: ticks of other instruments, and impossible ones.
+        inputs: used so far. input_ns: market time of the last. skipped: ticks of other
+        instruments, and impossible ones.
         stopped: nothing is used any more, `error` says why. latency, answered: frame to order bytes
         and request to answer, when a histogram is given. entries_lost: the journal is full, exits
         only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
@@ -51,7 +55,7 @@ cdef class LiveLoop(TickSink):
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
                   Remote remote=None, Courier courier=None, int64_t grace_ns=300_000_000,
-                  bint sync_each=False):
+                  bint sync_each=False, Guards guards=None, vix=None):
         if (remote is None) != (courier is None):
             raise ValueError("remote and courier come together: requests need who carries them")
         if remote is not None and ticks.kernel.broker is not remote and not (
@@ -61,6 +65,9 @@ cdef class LiveLoop(TickSink):
         self.ticks, self.kernel, self.journal = ticks, ticks.kernel, journal
         self.remote, self.courier = remote, courier
         self.instrument, self.grace_ns, self.sync_each = instrument, grace_ns, sync_each
+        self.guards, self.vix = guards, NO_VIX if vix is None or guards is None else vix
+        if self.vix == self.instrument:
+            raise ValueError("vix must not be the instrument that is traded")
         self.speed = 1.0
         self.blind = True
         self._later, self._made = [], []
@@ -94,6 +101,12 @@ cdef class LiveLoop(TickSink):
         cdef uint64_t before = self.kernel.orders_sent
         cdef ns_t begun_ns = mono_ns()
         for at in range(count):
+            if ticks[at].instrument == self.vix and not self.stopped and ticks[at].price > 0 \
+                    and not ticks[at].flags & TickFlag.SEED:     # a seed may be of yesterday
+                tick = ticks[at]
+                tick.instrument, tick.recv_ns = VIX_TICK, self.market_ns(recv_ns)
+                self._use_vix(&tick, recv_ns)
+                continue
             if (ticks[at].instrument != self.instrument or self.stopped
                     or ticks[at].price < 0 or ticks[at].bid < 0 or ticks[at].ask < 0):
                 self.skipped += 1
@@ -152,6 +165,17 @@ cdef class LiveLoop(TickSink):
         status = loop_ticks(self.ticks, self.kernel, tick, 1)
         self._end(status, tick.recv_ns)
 
+    cdef void _use_vix(self, Tick *tick, ns_t wall_ns) noexcept:
+        cdef int64_t wall = wall_ns
+        if not self._write(Kind.TICK, tick, sizeof(Tick), &wall, 1, wall_ns, False):
+            self.unjournaled += 1
+            return
+        self.busy = True
+        if self.remote is not None:
+            self.remote.at(tick.recv_ns, wall_ns, False)
+        self.guards.see_vix(tick.recv_ns, tick.price)    # paise of an index are 1/100 points
+        self._end(Status.OK, tick.recv_ns)
+
     cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept:
         cdef int64_t times[2]
         times[0], times[1] = now_ns, wall_ns
@@ -203,14 +227,30 @@ cdef class LiveLoop(TickSink):
             self.remote.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.remote is not None:
             self.remote.closed_elsewhere(units, price)
+        elif command == Command.SPENT and self.remote is not None:
+            self.remote.spend(units)
         elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
             self.kernel.broker.hold(Hold.PAUSE if command == Command.PAUSE_ORDERS else
                                     Hold.RESUME if command == Command.RESUME_ORDERS else
                                     Hold.CANCEL, now_ns)
+        elif command == Command.UNLOCK or command == Command.LOCK:
+            self._guard_command(command, units, price, now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
             if self.kernel.session_at != self.kernel.session_count:
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
         self._end(Status.OK, now_ns)
+
+    cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
+                             ns_t now_ns) noexcept:
+        cdef int each
+        if self.guards is None or kind >= KINDS:
+            return
+        if command == Command.LOCK and kind >= 0:
+            self.guards.lock_entries(<int>kind, now_ns, until_ns)
+        elif command == Command.UNLOCK:
+            for each in range(KINDS):
+                if kind < 0 or each == kind:
+                    self.guards.unlock_entries(each, now_ns)
 
     # ---- after an input -----------------------------------------------------------------------
 
@@ -353,7 +393,8 @@ cdef class LiveLoop(TickSink):
 
         Args:
             command: Command. wall_ns: of the machine, UTC ns.
-            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each.
+            units, price: of CLOSED_ELSEWHERE: how many units, at how many paise each; of SPENT:
+                how many requests; of LOCK and UNLOCK: see Command.
         """
         cdef ns_t begun_ns
         if not self.stopped:
@@ -420,7 +461,13 @@ cdef class LiveLoop(TickSink):
         if kind == Kind.TICK:
             memcpy(&tick, at, sizeof(Tick))
             self.market_last_ns = max(self.market_last_ns, tick.recv_ns)
-            self._use_tick(&tick, (<const int64_t *>(at + sizeof(Tick)))[0])
+            if tick.instrument != VIX_TICK:
+                self._use_tick(&tick, (<const int64_t *>(at + sizeof(Tick)))[0])
+            elif self.guards is not None:
+                self._use_vix(&tick, (<const int64_t *>(at + sizeof(Tick)))[0])
+            else:
+                raise BadData("the journal has ticks of India VIX, and no guard looks at it: it "
+                              "was written with other settings")
             return
         tail = <const int64_t *>(at + size - 8 * (5 if kind == Kind.COMMAND else
                                                   2 if kind == Kind.TIMER else 1))

@@ -24,7 +24,11 @@ cdef class Remote(Lines):
     # of them had filled, and what rests for them at the broker is taken away. Returns units booked.
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil
 
+    cdef bint _hear_fill(self, Line *line, const Update *update) noexcept nogil
+    cdef void _hear_status(self, Line *line, const Update *update) noexcept nogil
     cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil
+    cdef void _read_again(self, Line *line) noexcept nogil
+    cdef void _slow_down(self, const Line *line, const Answer *answer) noexcept nogil
     cdef void _revive(self, Line *line) noexcept nogil
     # A new life of the engine: what the disk had not kept when the power went may have used
     # numbers.

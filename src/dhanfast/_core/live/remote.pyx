@@ -1,10 +1,11 @@
 """Remote: see remote.pxd for what it hears, lines.pxd for what it asks."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
+from dhanfast._core.broker cimport Departure
 from dhanfast._core.live.lines cimport (
-    MILLISECOND, NOBODY, Leg, Line, LineState, Terms, leg_left, line_ended, pause_ns,
+    MILLISECOND, NOBODY, Leg, Line, LineState, Odd, Terms, leg_left, line_ended, pause_ns,
 )
 from dhanfast._core.live.records cimport Intent, IntentKind, Origin, Outcome, Seen
 from dhanfast._core.risk cimport Approved
@@ -13,6 +14,8 @@ from dhanfast._core.types cimport OrderFlag, RejectReason, Report, ReportKind, S
 
 import numpy as np
 
+from dhanfast._core.live.budget cimport budget_held
+from dhanfast._core.live.lines import Odd as Odds
 from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
@@ -25,6 +28,12 @@ cdef inline bint _unheard(const Answer *answer) noexcept nogil:
     return (answer.code < 0 or answer.code == 429 or answer.code == 401
             or answer.error == 904 or answer.error == 805 or answer.error == 901
             or (answer.error >= 807 and answer.error <= 809))
+
+
+# An outcome that no question has, or not this one. It proves nothing.
+cdef inline bint _is_meaningless(const Line *line, const Answer *answer) noexcept nogil:
+    return (answer.outcome < Outcome.TAKEN or answer.outcome > Outcome.ABSENT
+            or (answer.outcome == Outcome.ABSENT and line.asked_kind != IntentKind.QUERY))
 
 
 cdef inline bint _same_terms(const Terms *have, const Update *update) noexcept nogil:
@@ -45,12 +54,14 @@ cdef class Remote(Lines):
             slab. stop_room_e4: how far beyond its trigger a stop's limit lies; 0 as well.
         lost_after_ns, absents_min: an order whose placing had no clear answer counts as never
             arrived after so long and so many answers that it is not there.
-        per_second, per_minute, per_hour, per_day: requests the broker allows; the last three keep
-            entries out and let exits pass.
+        per_second, per_minute, per_hour, per_day: requests the broker allows. An entry that would
+            have to wait for long is refused; an exit waits for the first three and is asked for
+            over the day's count as well, since the broker counts its day by its own clock.
+        exits_kept_e2: percent of each that entries and their changes leave to exits and cancels.
         modifies_max: changes of one order before it is placed anew.
     Attributes:
         out_count: requests made and not yet taken. due_ns: when `advance` is due.
-        foreign_updates, stale_updates, doubts, lost, requests: how often.
+        odd_count, doubts, lost, requests: how often; `odd_events` says what was odd.
         stray_qty: signed units that filled on orders nobody waited for any more.
     Raises:
         ConfigError: a number out of range.
@@ -66,8 +77,12 @@ cdef class Remote(Lines):
                 line = &self.lines[at]
                 break
         if line == NULL:
+            self.count_odd(Odd.UNASKED)
             return False
         line.asked = 0
+        if _is_meaningless(line, answer):
+            self.count_odd(Odd.MEANINGLESS)
+        self._slow_down(line, answer)
         if answer.broker_id[0] and line.broker_id[0] == 0:
             memcpy(&line.broker_id[0], &answer.broker_id[0], sizeof(line.broker_id))
         if not line_ended(line):
@@ -79,6 +94,16 @@ cdef class Remote(Lines):
                 self._change_answered(line, answer)
         self._pump()
         return True
+
+    cdef void _slow_down(self, const Line *line, const Answer *answer) noexcept nogil:
+        """The broker said that it was too fast: what enters waits, of whatever order it said so."""
+        cdef ns_t pause_ms = 5_000 if answer.error == 805 else 1_000   # 805: going on may block us
+        if answer.outcome == Outcome.REFUSED and (answer.error == 805 or (
+                line.asked_kind != IntentKind.QUERY
+                and (answer.code == 429 or answer.error == 904))):
+            self.budget.closed_until_ns = max(
+                self.budget.closed_until_ns,
+                self.wall_ns + max(pause_ms, <ns_t>answer.retry_after_s * 1000) * MILLISECOND)
 
     cdef void _line_there(self, Line *line) noexcept nogil:
         """The broker has the order: it was placed, whatever the answer to that was."""
@@ -94,7 +119,7 @@ cdef class Remote(Lines):
             line.unsure = answer.seen == Seen.REJECTED
         elif line.state == LineState.WORKING:
             pass                               # an update has shown it since
-        elif answer.outcome == Outcome.UNKNOWN or answer.outcome == Outcome.ABSENT:
+        elif answer.outcome != Outcome.REFUSED:
             line.state, line.doubt_ns = LineState.DOUBT, self.wall_ns
             line.next_ns = self.wall_ns + pause_ns(0)
             line.tries = line.absents = 0
@@ -111,6 +136,7 @@ cdef class Remote(Lines):
 
     cdef void _change_answered(self, Line *line, const Answer *answer) noexcept nogil:
         if answer.outcome == Outcome.TAKEN:
+            line.shut = 0
             if line.asked_kind == IntentKind.MODIFY:
                 line.tries = 0
                 line.have = line.sent
@@ -121,8 +147,10 @@ cdef class Remote(Lines):
             return
         if answer.outcome == Outcome.REFUSED and _unheard(answer):
             line.next_ns = self.wall_ns + max(
-                pause_ns(2), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
+                pause_ns(2 + line.shut), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
+            line.shut = min(line.shut + 1, 3)
             return
+        line.shut = 0
         # Refused: it may have filled or ended meanwhile. Not clear: either way it must be read.
         line.unsure = 1
         line.tries += 1
@@ -141,16 +169,20 @@ cdef class Remote(Lines):
             return
         line.unsure = line.state == LineState.WORKING
         line.tries += 1
-        line.next_ns = self.wall_ns + max(
-            pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
         if answer.outcome == Outcome.ABSENT and line.state != LineState.OPENING:
             if line.absents == 0 and line.state == LineState.WORKING:
                 line.doubt_ns = self.wall_ns       # it was there once
             line.absents += 1
+            line.tries = line.absents              # the broker answers: soon it is known
             if line.absents >= <uint32_t>self.limits.absents_min \
                     and self.wall_ns - line.doubt_ns >= self.limits.lost_after_ns:
                 self.lost += 1
                 self._line_refused(line, RejectReason.LOST)
+                return
+        # What protects a position is not left unknown for long: reading has a wide limit.
+        line.next_ns = self.wall_ns + max(
+            pause_ns(min(line.tries, <uint32_t>3) if line.is_exit else line.tries),
+            <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
 
     cdef bint on_update(self, const Update *update) noexcept nogil:
         cdef uint32_t at
@@ -163,39 +195,69 @@ cdef class Remote(Lines):
                 line = &self.lines[at]
                 break
         if line == NULL:
-            self.foreign_updates += 1
+            self.count_odd(Odd.FOREIGN)
             return False
+        if update.side and update.side != line.side:
+            self.count_odd(Odd.TURNED)
+            self._read_again(line)
+            return True
         if line.broker_id[0] == 0:
             memcpy(&line.broker_id[0], &update.broker_id[0], sizeof(line.broker_id))
+        elif update.broker_id[0] and memcmp(&line.broker_id[0], &update.broker_id[0], 24) != 0:
+            self.count_odd(Odd.TWIN)
         self._line_there(line)
         line.absents = 0
         if update.filled > line.filled:
-            if update.value > line.value:
-                self._fill(line, update.filled - line.filled, update.value - line.value)
-            else:
-                line.unsure = 1                # filled, but at what price is not said
-                line.next_ns = self.wall_ns + pause_ns(line.tries)
-                self._pump()
+            if not self._hear_fill(line, update):
                 return True
         elif update.filled < line.filled:
-            self.stale_updates += 1
+            self.count_odd(Odd.STALE)
             return True
-        if line.state == LineState.DONE:
-            if not line.final and update.seen <= Seen.PENDING:
-                self._revive(line)
-            elif update.seen >= Seen.TRADED:
-                line.final = 1
-        elif update.seen >= Seen.TRADED and (update.seen != Seen.TRADED
-                                             or line.filled >= update.qty > 0):
-            self._line_ended(line, update.seen)
-        elif update.seen == Seen.TRADED:
-            line.unsure = 1                    # traded, but not all of it: read it again
-            line.next_ns = self.wall_ns + pause_ns(line.tries)
-            line.tries += 1
-        elif update.qty > 0:
-            self._hear_terms(line, update)
+        self._hear_status(line, update)
         self._pump()
         return True
+
+    cdef bint _hear_fill(self, Line *line, const Update *update) noexcept nogil:
+        """More has filled. False: it is not said for how much, so it is read again."""
+        if update.value <= line.value:
+            self.count_odd(Odd.UNPRICED)
+            self._read_again(line)
+            return False
+        if update.filled > max(line.sent.qty, line.have.qty):
+            self.count_odd(Odd.OVERFILLED)
+        if line.final:
+            self.count_odd(Odd.FILLED_AFTER_END)
+        self._fill(line, update.filled - line.filled, update.value - line.value)
+        return True
+
+    cdef void _read_again(self, Line *line) noexcept nogil:
+        """What was said cannot be used: ask the broker, less often each time."""
+        if not line_ended(line):
+            line.unsure = 1
+            line.next_ns = self.wall_ns + pause_ns(line.tries)
+            line.tries += 1
+        self._pump()
+
+    cdef void _hear_status(self, Line *line, const Update *update) noexcept nogil:
+        cdef bint ends = Seen.TRADED <= update.seen <= Seen.EXPIRED
+        if line.state == LineState.DONE:
+            if ends:
+                line.final = 1
+            elif line.final:
+                self.count_odd(Odd.LATE)
+            else:
+                self.count_odd(Odd.REVIVED)
+                self._revive(line)
+        elif ends and (update.seen != Seen.TRADED or line.filled >= update.qty > 0):
+            self._line_ended(line, update.seen)
+        elif ends:
+            self.count_odd(Odd.SHORT)          # traded, but not all of it
+            self._read_again(line)
+        elif update.seen != Seen.TRANSIT and update.seen != Seen.PENDING:
+            self.count_odd(Odd.UNCLEAR)
+            self._read_again(line)
+        elif update.qty > 0:
+            self._hear_terms(line, update)
 
     cdef void _hear_terms(self, Line *line, const Update *update) noexcept nogil:
         """Terms count when they are the answer to our own question, which nothing of ours can have
@@ -362,6 +424,31 @@ cdef class Remote(Lines):
         """Do what is due by the times told."""
         self.advance()
 
+    def spend_requests(self, count: int):
+        """Count requests that went another way against the broker's limits, by the time told."""
+        self.spend(count)
+
+    def wait_of(self, wall_ns: int, *, urgent: bool = False):
+        """How long the broker's limits hold a request, ns; 0 = it may leave now.
+
+        Args:
+            wall_ns: now, UTC ns of the machine. urgent: it closes a position or cancels.
+        Returns:
+            Nanoseconds; INT64_MAX: not today.
+        """
+        cdef ns_t now_ns = max(self.wall_ns, <ns_t>wall_ns + self.shift_ns)
+        cdef ns_t held_ns = budget_held(&self.budget, now_ns, urgent)
+        return held_ns if held_ns == INT64_MAX or held_ns == 0 else held_ns - now_ns
+
+    @property
+    def requests_today(self):
+        """Requests that count against the broker's limits since the day began."""
+        return self.budget.day_count
+
+    def odd_events(self):
+        """What no broker should say, and what came late: how often, by the name of its kind."""
+        return {kind.name: self.odd[<int>kind] for kind in Odds if self.odd[<int>kind]}
+
     def begin_life(self):
         """Skip numbers that an earlier life may have used and its journal not kept."""
         self.skip_numbers()
@@ -395,6 +482,13 @@ cdef class Remote(Lines):
             raw = rows.view(np.uint8)
             self.take(<Report *>&raw[0], len(rows))
         return rows
+
+    def departure_of(self, order_id: int):
+        """How an order first left: (market time ns, limit, bid, ask) in paise; zeros = it has not.
+        """
+        cdef Departure left
+        self.departure(order_id, &left)
+        return left.at_ns, left.price, left.bid, left.ask
 
     def orders_there(self):
         """Orders that are, or may be, at the broker: one dict each, in paise and units.

@@ -18,4 +18,4 @@ cdef class RuleRunner(NativeStrategy):
     cdef double *stop
     cdef double *target
     cdef bint row_by_row             # some operation needs the position
-    cdef readonly uint64_t conflicts # bars on which long and short were both true: no entry
+    cdef readonly uint64_t conflicts  # bars on which long and short were both true: no entry

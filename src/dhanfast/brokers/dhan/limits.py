@@ -12,7 +12,7 @@ import enum
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from dhanfast.clock import Clock
 from dhanfast.errors import ConfigError, UsageError
@@ -105,6 +105,18 @@ class LimitSettings:
             )
 
 
+class SharedOrders(Protocol):
+    """Who keeps the limits of orders when several order in one account: the engine that trades."""
+
+    def wait_ns(self, *, urgent: bool) -> int:
+        """Nanoseconds until another request may leave; 0 = now."""
+        ...
+
+    def spend(self, count: int) -> None:
+        """So many have left, now."""
+        ...
+
+
 class _Window:
     """The calls of the last `window_s` seconds."""
 
@@ -147,8 +159,13 @@ class Limits:
         self._today = exchange_date(self._last_ns)
         self._taken_today: dict[CallClass, int] = {}
         self._closed_until_ns: dict[CallClass, int] = {}
+        self._orders: SharedOrders | None = None
         self._keys: dict[str, int] = {}  # chain key -> last call
         self._modified: dict[str, int] = {}
+
+    def share(self, orders: SharedOrders) -> None:
+        """Order calls count where another keeps count of them, and by its limits, from now on."""
+        self._orders = orders
 
     def wait_ns(self, kind: CallClass, key: str = "", *, urgent: bool = False) -> int:
         """Nanoseconds until a call may go; 0 = now. Counts nothing.
@@ -253,6 +270,9 @@ class Limits:
 
     def _wait_ns(self, kind: CallClass, key: str, urgent: bool, now_ns: int) -> int:
         wait_ns = max(0, self._closed_until_ns.get(kind, 0) - now_ns)
+        if kind is CallClass.ORDER and self._orders is not None:
+            till_tomorrow_ns = midnight_ns(self._today) + NS_PER_DAY - now_ns
+            return max(wait_ns, min(self._orders.wait_ns(urgent=urgent), till_tomorrow_ns))
         kept = 0.0 if urgent or kind is not CallClass.ORDER else self._settings.reserve
         for window in self._windows[kind]:
             wait_ns = max(wait_ns, window.wait_ns(now_ns, int(window.count * kept)))
@@ -265,6 +285,8 @@ class Limits:
         return wait_ns
 
     def _count(self, kind: CallClass, key: str, now_ns: int) -> None:
+        if kind is CallClass.ORDER and self._orders is not None:
+            self._orders.spend(1)
         for window in self._windows[kind]:
             window.times.append(now_ns)
             while len(window.times) > window.count:

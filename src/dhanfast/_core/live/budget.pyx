@@ -1,0 +1,99 @@
+"""OrderBudget: see budget.pxd for what is kept."""
+
+from libc.stdlib cimport calloc, free
+
+from dhanfast._core.types cimport ns_t
+
+from dhanfast.errors import ConfigError
+
+BUDGET_LIMITS = {                      # name: (default, least, most)
+    "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (960, 1, 8_000),
+    "per_day": (6_900, 1, 100_000), "exits_kept_e2": (20, 0, 90),
+}
+
+
+cdef int _kept(int limit, int percent) noexcept:
+    # At least one, when there is more than one: a way out is always left.
+    return 0 if percent == 0 or limit == 1 else max(1, limit * percent // 100)
+
+
+cdef int budget_begin(Budget *budget, dict limits) except -1:
+    cdef int at
+    budget.stamps = <ns_t *>calloc(STAMPS_MAX, sizeof(ns_t))
+    if budget.stamps == NULL:
+        raise MemoryError("no memory for the stamps of requests")
+    for at, (name, seconds) in enumerate((("per_second", 1), ("per_minute", 60),
+                                          ("per_hour", 3_600))):
+        budget.span[at] = <ns_t>seconds * 1_000_000_000
+        budget.limit[at] = limits[name]
+        budget.kept[at] = _kept(limits[name], limits["exits_kept_e2"])
+    budget.day_limit = limits["per_day"]
+    budget.day_kept = _kept(budget.day_limit, limits["exits_kept_e2"])
+    return 0
+
+
+cdef void budget_end(Budget *budget) noexcept:
+    free(budget.stamps)
+    budget.stamps = NULL
+
+
+cdef class OrderBudget:
+    """What the broker's limits leave for orders: of any second, minute, hour, and of the day.
+
+    `Remote` keeps one of its own; this is the same for whoever wants to look at it alone.
+
+    Args:
+        per_second, per_minute, per_hour, per_day: requests allowed.
+        exits_kept_e2: percent of each that entries leave to exits and cancels; at least one.
+
+    Units:
+        UTC ns; times given must not run back.
+
+    Raises:
+        ConfigError: an unknown name, or a number out of range.
+
+    Source:
+        Dhan, API v2 documentation, "Rate limit": 10 a second, 250 a minute, 1,000 an hour, 7,000 a
+        day for order APIs; a little less is kept.
+    """
+
+    def __cinit__(self, **limits: object):
+        values = {}
+        for name in limits:
+            if name not in BUDGET_LIMITS:
+                raise ConfigError(
+                    f"budget.{name}: no such setting; known: {', '.join(BUDGET_LIMITS)}")
+        for name, (usual, least, most) in BUDGET_LIMITS.items():
+            value = limits.get(name, usual)
+            if not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(f"budget.{name} must be in {least}..{most}, was {value!r}")
+            values[name] = value
+        budget_begin(&self.state, values)
+
+    def __dealloc__(self):
+        budget_end(&self.state)
+
+    def held_until(self, now_ns: int, *, urgent: bool = False):
+        """When the next request may leave; 0 = now, INT64_MAX = not today.
+
+        Args:
+            urgent: it closes a position or cancels.
+        """
+        return budget_held(&self.state, now_ns, urgent)
+
+    def take(self, now_ns: int):
+        """Count a request that leaves now."""
+        budget_take(&self.state, now_ns)
+
+    def close_until(self, until_ns: int):
+        """The broker said that it was too fast: what is not urgent waits."""
+        self.state.closed_until_ns = max(self.state.closed_until_ns, <ns_t>until_ns)
+
+    def new_day(self):
+        """The day's count begins anew; the windows go on."""
+        self.state.day_count = 0
+
+    @property
+    def used_today(self):
+        """Requests counted since the day began."""
+        return self.state.day_count

@@ -1,0 +1,1 @@
+"""Options: Black's formula, its greeks, its inverse, for one option and for whole chains."""

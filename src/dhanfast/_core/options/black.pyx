@@ -1,0 +1,1 @@
+"""Declarations only: the inline functions of black.pxd, and OptionStatus for Python."""
