@@ -301,11 +301,11 @@ cdef class Dealer:
         cdef Passage *passage = &order.passage
         if not self.broker.departure(order.row.id, &left):
             left.at_ns, left.price = order.row.created_ns, order.row.price
-            left.bid, left.ask = self.quote_bid, self.quote_ask
+            left.bid, left.ask, left.route = self.quote_bid, self.quote_ask, passage.route
         if left.at_ns == 0:
             return
         order.away = 1
-        passage.sent_ns, passage.sent_price = left.at_ns, left.price
+        passage.sent_ns, passage.sent_price, passage.route = left.at_ns, left.price, left.route
         if not order.row.flags & (OrderFlag.STOP | OrderFlag.TARGET):
             passage.bid, passage.ask = left.bid, left.ask
 

@@ -21,7 +21,6 @@ from dhanfast.app.config_fields import (
     Feed,
     Log,
     Risk,
-    Routing,
     Simulation,
     Strategy,
     Tree,
@@ -39,10 +38,10 @@ from dhanfast.app.config_layers import (
     variables,
 )
 from dhanfast.app.config_risk import sizing_settings, stop_settings
+from dhanfast.app.config_route import route_settings
 from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
-from dhanfast.engine.route_settings import RouteSettings
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
 
@@ -246,7 +245,7 @@ class Config:
             style=how.style,
             seed=how.seed,
             profile=profile,
-            routing=_routing(how.routing),
+            route=route_settings(how.route),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -384,27 +383,6 @@ def _strategy(flat: Flat) -> Strategy:
             source = next(iter(flat.values())).source if flat else "[[strategy]]"
             raise ConfigError(f'{source}: strategy.{name} is missing; write {name} = "..."')
     return Strategy(**{key.removeprefix(STRATEGY): one.value for key, one in flat.items()})
-
-
-def _routing(how: Routing) -> RouteSettings:
-    rung_ns = how.rung.ns
-    return RouteSettings(
-        future_e4=how.future_protection.e4,
-        tight_ticks=how.tight_ticks,
-        tight_e6=how.tight.e4 * 100,
-        loose_e6=how.loose.e4 * 100,
-        share_e4=max(how.fits.e4, 1),
-        swing=float(how.swing),
-        interval_ns=how.interval.ns,
-        reprices_max=how.reprices,
-        patience_ns=how.patience.ns,
-        join_ns=rung_ns,
-        mid_ns=rung_ns,
-        cross_ns=rung_ns,
-        wide_ns=rung_ns,
-        entry_cross=how.entry_cross,
-        ioc=how.ioc,
-    )
 
 
 def _consistent(config: Config) -> Config:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables
+from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
@@ -319,48 +320,6 @@ class Risk(Section, frozen=True):
     stops: A[Stops, Meta(description="Stops and targets.")] = Stops()
 
 
-class Routing(Section, frozen=True):
-    """Type and price of what is worked: see docs/reference/order-routing.md."""
-
-    future_protection: A[
-        Percent, Meta(description="Of a future's limit that takes; 0 = by premium slab.")
-    ] = Percent("0%")  # fmt: skip
-    tight_ticks: A[
-        int, Meta(description="A spread of so many ticks is taken at once.", ge=0, le=1_000)
-    ] = 2  # fmt: skip
-    tight: A[
-        Percent, Meta(description="So is one of this share of the price.")
-    ] = Percent("0.01%")  # fmt: skip
-    loose: A[
-        Percent, Meta(description="A spread beyond this no entry takes; 0 = none.")
-    ] = Percent("2%")  # fmt: skip
-    fits: A[
-        Percent,
-        Meta(description="An order of at most this share of the best quantity fits into it."),
-    ] = Percent("100%")
-    swing: A[
-        int,
-        Meta(
-            description="Taken at once when the market moves further in `patience` than this "
-            "times half the spread; 0 = off.",
-            ge=0,
-            le=1_000,
-        ),
-    ] = 4
-    interval: A[Duration, Meta(description="Between two changes of a pegged price.")] = Duration(
-        "1s"
-    )
-    reprices: A[
-        int, Meta(description="Changes of an exit's price before it presses.", ge=0, le=20)
-    ] = 3  # fmt: skip
-    patience: A[Duration, Meta(description="An entry waits so long.")] = Duration("5s")
-    entry_cross: A[bool, Meta(description="It takes when its patience is over.")] = True
-    ioc: A[bool, Meta(description="Entries that take are immediate-or-cancel.")] = False
-    rung: A[
-        Duration, Meta(description="An exit stands so long on each rung of its ladder.")
-    ] = Duration("2s")  # fmt: skip
-
-
 class Execution(Section, frozen=True):
     """How orders are worked. Stops, targets, square-off and panic never wait for an algorithm."""
 
@@ -423,7 +382,7 @@ class Execution(Section, frozen=True):
             examples=["banknifty.profile"],
         ),
     ] = ""
-    routing: A[Routing, Meta(description="Type and price of each child.")] = Routing()
+    route: A[Route, Meta(description="Type and price of each child.")] = Route()
 
 
 class Simulation(Section, frozen=True):

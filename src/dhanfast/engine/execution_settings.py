@@ -42,7 +42,7 @@ class ExecutionSettings:
         remainder: reprice, cancel or keep what an entry has not filled at its deadline.
         style: passive, normal or urgent: how children are priced.
         seed: of everything random. profile: volume by minute of the day (IST), for VWAP.
-        routing: type and price of each child.
+        route: type and price of each child.
     """
 
     algo: str = "none"
@@ -63,7 +63,7 @@ class ExecutionSettings:
     style: str = "normal"
     seed: int = 0
     profile: tuple[int, ...] = ()
-    routing: RouteSettings = field(default_factory=RouteSettings)
+    route: RouteSettings = field(default_factory=RouteSettings)
 
     @property
     def works(self) -> bool:
@@ -74,8 +74,8 @@ class ExecutionSettings:
         """JSON-able, in a fixed order; of the profile its digest."""
         plain = asdict(self)
         plain["profile"] = profile_digest(self.profile) if self.profile else ""
-        if self.routing == RouteSettings():
-            del plain["routing"]
+        if self.route == RouteSettings():
+            del plain["route"]
         return plain
 
 
@@ -92,6 +92,7 @@ def checked_execution(settings: ExecutionSettings, entry_lots: int) -> Execution
         value = getattr(settings, name)
         if value not in known:
             raise ConfigError(f"execution.{name} must be one of {', '.join(known)}, was {value!r}")
+    settings.route.rules()
     if not settings.works:
         return settings
     if settings.interval_ns > settings.horizon_ns:
@@ -131,7 +132,7 @@ def worker_of(settings: ExecutionSettings, inner: Broker | None, gate: Gate) -> 
         inner,
         gate,
         profile=np.array(settings.profile, np.int64) if settings.profile else None,
-        route=settings.routing.rules(),
+        route=settings.route.rules(),
         algo=ALGOS[settings.algo],
         remainder=REMAINDERS[settings.remainder],
         urgency=STYLES[settings.style],

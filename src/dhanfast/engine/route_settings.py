@@ -4,7 +4,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from dhanfast._core.execution.route import Router
+from dhanfast.errors import ConfigError
 
+# What a rule is called where it is written; the others have their own name there.
+WRITTEN: Final = {
+    "future_e4": "future_protection (1e-4)",
+    "tight_e6": "tight (1e-6)",
+    "loose_e6": "loose (1e-6)",
+    "share_e4": "fits (1e-4)",
+    "interval_ns": "interval (ns)",
+    "reprices_max": "reprices",
+    "patience_ns": "patience (ns)",
+    "join_ns": "rung (ns)",
+}
 USUAL_SLABS: Final = ((10_00, 500), (100_00, 300), (500_00, 200), (0, 100))
 
 
@@ -52,8 +64,13 @@ class RouteSettings:
             ConfigError: a rule out of range.
         """
         rules = asdict(self)
-        rules["option"] = self.future_e4 == 0
+        rules["option"] = int(self.future_e4 == 0)
+        rules["ioc"], rules["entry_cross"] = int(self.ioc), int(self.entry_cross)
         if self.future_e4 == 0:
             del rules["future_e4"]
-        Router(**rules)
+        try:
+            Router(**rules)
+        except ConfigError as error:
+            name, dot, said = str(error).removeprefix("routing.").partition(" ")
+            raise ConfigError(f"execution.route.{WRITTEN.get(name, name)}{dot}{said}") from None
         return rules

@@ -12,6 +12,7 @@ from dhanfast._core.execution.jobs cimport Child, Job, Jobs
 from dhanfast._core.execution.chase cimport Chase
 from dhanfast._core.execution.route cimport RouteRules
 from dhanfast._core.execution.schedule cimport AlgoRules, Profile
+from dhanfast._core.indicators.atr cimport AtrState
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport ApprovedOrder, Order, ns_t, paise_t
 
@@ -23,6 +24,8 @@ cdef enum:
 
 cdef class Algos(Jobs):
     cdef AlgoRules work
+    cdef AtrState swings     # true range of the signal bars, rupees; without the night's gap
+    cdef ns_t swings_ns      # their length
     cdef RouteRules route
     cdef Profile profile
     cdef int64_t volume      # traded today, units

@@ -197,6 +197,10 @@ cdef class Algos(Jobs):
                 self.children[child].rests = (order.kind == OrderKind.LIMIT
                                               and order.validity == Validity.DAY)
                 self.children[child].chase = chase
+            if job.ordinal == 1:
+                job.left_as.route = chase.why
+            if order.validity == Validity.IOC and job.state == JobState.WORKING:
+                job.retry_ns = self.now_ns + self.route.interval_ns
             return True
         if verdict == RejectReason.LIMIT_RATE:
             job.retry_ns = self.now_ns + RETRY_NS
