@@ -9,7 +9,7 @@ the same market: the ticks and the 20-level book of one contract, matched by the
 
 so what does not fill is not free: the rest pays the other side's best when the time is over.
 The book does not answer to the order: what it takes is back with the next message. Large orders
-cost more in a real market, whichever way; see `docs/reference/shortfall.md`.
+cost more in a real market, whichever way; see `docs/reference/order-routing.md`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from dhanfast._core.execution.worker import Worker
 from dhanfast._core.match import Match
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import (
+    BAR_DTYPE,
     DepthFlag,
     DepthOp,
     OrderFlag,
@@ -44,7 +45,11 @@ GRACE_NS = 5 * SECOND  # after the deadline: what is on its way arrives
 LATENCY_NS = 20_000_000
 LEVELS = 20
 BROKERAGE = 2_360  # paise an executed order: 20 rupees and 18 % of tax
+MINUTE = 60 * SECOND
+SWING_BARS = 20  # of a minute, before the parent: what measures volatility
 ORDER_ID = 1_000
+PASSIVE, NORMAL, URGENT = 0, 1, 2  # execution.style
+USUAL: Final = RouteSettings()
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,15 @@ class Contract:
     """One contract of one generated day: its ticks, and the book after each.
 
     Shape:
-        ticks: TICK_DTYPE[n]; bids[i], asks[i]: int64[k, 2], price and quantity, best first.
+        ticks: TICK_DTYPE[n]; bars: BAR_DTYPE, minutes of the quote's middle; bids[i], asks[i]:
+        int64[k, 2], price and quantity, best first.
     """
 
     symbol: str
     lot: int
     tick: int
     ticks: NDArray[Any]
+    bars: NDArray[Any]
     bids: list[NDArray[np.int64]]
     asks: list[NDArray[np.int64]]
 
@@ -110,8 +117,22 @@ def contract_of(symbol: str, day: date, seed: int, kind: str, ticks: int | None 
     depth = np.concatenate([batch.depth for batch in batches])
     rows["instrument"] = 0
     books = list(_books(rows["recv_ns"], depth))
-    return Contract(chosen.symbol, chosen.lot, chosen.tick, rows, [one[0] for one in books],
-                    [one[1] for one in books])  # fmt: skip
+    return Contract(chosen.symbol, chosen.lot, chosen.tick, rows, minutes_of(rows),
+                    [one[0] for one in books], [one[1] for one in books])  # fmt: skip
+
+
+def minutes_of(ticks: NDArray[Any]) -> NDArray[Any]:
+    """Bars of a minute of the quote's middle, rounded down to the paisa; only minutes with one."""
+    quoted = ticks[(ticks["bid"] > 0) & (ticks["ask"] > 0)]
+    mid = (quoted["bid"] + quoted["ask"]) // 2
+    minute = quoted["recv_ns"] // MINUTE
+    begins = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
+    bars = np.zeros(len(begins), BAR_DTYPE)
+    bars["start_ns"] = minute[begins] * MINUTE
+    bars["open"], bars["close"] = mid[begins], mid[np.append(begins[1:], len(mid)) - 1]
+    bars["high"] = np.maximum.reduceat(mid, begins)
+    bars["low"] = np.minimum.reduceat(mid, begins)
+    return bars
 
 
 def _books(times: NDArray[np.int64], depth: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
@@ -152,7 +173,7 @@ def parents_of(contract: Contract, count: int, seed: int, freeze: int) -> list[P
     """
     rng = np.random.default_rng(seed)
     clock = contract.ticks["recv_ns"]
-    first, last = clock[0] + 15 * 60 * SECOND, clock[-1] - 20 * 60 * SECOND
+    first, last = clock[0] + 20 * MINUTE, clock[-1] - 20 * MINUTE
     shown = float(np.median([book[0, 1] for book in contract.asks if len(book)]))
     made = []
     for moment in np.sort(rng.integers(first, last, count)):
@@ -178,29 +199,35 @@ class Way:
     rules: Callable[[Parent], dict[str, Any]] | None
 
 
-def _worked(algo: Algo, style: int, **more: Any) -> Callable[[Parent], dict[str, Any]]:
+def _worked(
+    algo: Algo,
+    style: int,
+    route: RouteSettings = USUAL,
+    remainder: Remainder = Remainder.REPRICE,
+) -> Callable[[Parent], dict[str, Any]]:
     def rules(parent: Parent) -> dict[str, Any]:
         lots = parent.qty // parent.contract.lot
-        found = {"algo": int(algo), "urgency": style, "remainder": int(Remainder.REPRICE),
-                 "horizon_ns": HORIZON_NS, "interval_ns": 10 * SECOND, "reprice_ns": SECOND,
-                 "display_lots": max(1, lots // 5), "seed": 1}  # fmt: skip
-        return (
-            found
-            | {name: value for name, value in more.items() if name != "entry_cross"}
-            | {"route": RouteSettings(entry_cross=more.get("entry_cross", True)).rules()}
-        )
+        return {"algo": int(algo), "urgency": style, "remainder": int(remainder),
+                "horizon_ns": HORIZON_NS, "interval_ns": 10 * SECOND, "reprice_ns": SECOND,
+                "display_lots": max(1, lots // 5), "seed": 1, "route": route.rules()}  # fmt: skip
 
     return rules
 
 
-WAYS = (
-    Way("market", "one market order, protected", None),
-    Way("smart", "smart routing: join, mid or take by spread, size and volatility; takes after 5 s",
-        _worked(Algo.SLICE, 1)),
-    Way("twap", "six slices in 60 s, each routed the same way", _worked(Algo.TWAP, 1)),
-    Way("iceberg", "a fifth shows at a time, routed the same way", _worked(Algo.ICEBERG, 1)),
-    Way("passive", "joins its own side for 60 s and is then cancelled",
-        _worked(Algo.SLICE, 0, remainder=int(Remainder.CANCEL), entry_cross=False)),
+MID_ONLY: Final = RouteSettings(tight_ticks=0, tight_e6=0, swing=0.0)
+NEVER_TAKES: Final = RouteSettings(entry_cross=False)
+WAYS: Final = (
+    Way("market", "one market order, protected: what is naive", None),
+    Way("limit", "one marketable limit, protected", _worked(Algo.SLICE, URGENT)),
+    Way("join", "joins its own side, follows it, and takes after 5 s",
+        _worked(Algo.SLICE, PASSIVE)),
+    Way("mid", "pegs to the mid, and takes after 5 s", _worked(Algo.SLICE, NORMAL, MID_ONLY)),
+    Way("smart", "the rules choose: takes at once, or mid and takes after 5 s",
+        _worked(Algo.SLICE, NORMAL)),
+    Way("twap", "six slices in 60 s, each routed like smart", _worked(Algo.TWAP, NORMAL)),
+    Way("iceberg", "a fifth at a time, each routed like smart", _worked(Algo.ICEBERG, NORMAL)),
+    Way("passive", "joins its own side for 60 s, and is then cancelled",
+        _worked(Algo.SLICE, PASSIVE, NEVER_TAKES, Remainder.CANCEL)),
 )  # fmt: skip
 
 
@@ -222,6 +249,10 @@ class _Floor:
         else:
             self.worker = Worker(self.match, self.gate, **way.rules(parent))
             self.worker.start_session(self.session)
+            now = int(clock[parent.at])
+            known = contract.bars[contract.bars["start_ns"] + MINUTE <= now][-SWING_BARS:]
+            for bar in known:
+                self.worker.on_signal_bar(bar, MINUTE)
         self.contract = contract
         self.fills: list[tuple[int, int, int, int]] = []  # time, price, quantity, order
         self.done = False
@@ -302,47 +333,58 @@ def summary(outcomes: list[Outcome], market: list[Outcome]) -> dict[str, float]:
     """Figures of one way over all parents; `market` are the naive orders for the same parents.
 
     Units:
-        bps of the arrival mid; points are rupees a unit; rupees of the whole parent. Intervals
-        are 1.96 standard errors of the mean.
+        bps of the arrival mid; points are rupees a unit; rupees of the whole parent. `_se` is the
+        standard error of the mean: deviation by the root of the number of parents; that of
+        `saved_bps` is of the differences, parent by parent.
     """
-    bps = np.array([1e4 * one.cost / (one.qty * one.mid2) for one in outcomes])
-    naive = np.array([1e4 * one.cost / (one.qty * one.mid2) for one in market])
-    missed = np.array([1e4 * one.missed / (one.qty * one.mid2) for one in outcomes])
-    points = np.array([one.cost / (200 * one.qty) for one in outcomes])
-    rupees = np.array([one.cost / 200 for one in outcomes])
-    error = 1.96 / math.sqrt(len(outcomes))
-    saved = naive - bps
-    return {
-        "parents": len(outcomes),
-        "mean_bps": float(bps.mean()), "mean_bps_ci": float(bps.std(ddof=1) * error),
-        "median_bps": float(np.median(bps)), "p95_bps": float(np.percentile(bps, 95)),
-        "mean_points": float(points.mean()), "median_points": float(np.median(points)),
-        "p95_points": float(np.percentile(points, 95)), "mean_rupees": float(rupees.mean()),
-        "median_rupees": float(np.median(rupees)), "p95_rupees": float(np.percentile(rupees, 95)),
-        "fill_ratio": sum(one.filled for one in outcomes) / sum(one.qty for one in outcomes),
-        "missed_bps": float(missed.mean()),
-        "saved_bps": float(saved.mean()), "saved_bps_ci": float(saved.std(ddof=1) * error),
-        "orders": float(np.mean([one.orders for one in outcomes])),
-        "brokerage_rupees": float(np.mean([one.orders for one in outcomes])) * BROKERAGE / 100,
-        "seconds": float(np.mean([one.seconds for one in outcomes])),
-    }  # fmt: skip
+    scale = np.array([one.qty * one.mid2 for one in outcomes], np.float64)
+    units = np.array([one.qty for one in outcomes], np.float64)
+    cost = np.array([one.cost for one in outcomes], np.float64)
+    seconds = np.array([one.seconds for one in outcomes])
+    found: dict[str, float] = {"parents": len(outcomes)}
+    for name, values in (
+        ("bps", 1e4 * cost / scale),
+        ("points", cost / (200 * units)),
+        ("rupees", cost / 200),
+        ("saved_bps", 1e4 * (np.array([one.cost for one in market]) - cost) / scale),
+    ):
+        found[f"{name}_mean"] = float(values.mean())
+        found[f"{name}_se"] = float(values.std(ddof=1)) / math.sqrt(len(values))
+        found[f"{name}_median"] = float(np.median(values))
+        found[f"{name}_p95"] = float(np.percentile(values, 95))
+    orders = float(np.mean([one.orders for one in outcomes]))
+    return found | {
+        "filled": sum(one.filled for one in outcomes) / sum(one.qty for one in outcomes),
+        "whole": float(np.mean([one.filled == one.qty for one in outcomes])),
+        "missed_bps": float(np.mean([1e4 * one.missed for one in outcomes] / scale)),
+        "orders": orders,
+        "brokerage_rupees": orders * BROKERAGE / 100,
+        "seconds_mean": float(seconds.mean()),
+        "seconds_median": float(np.median(seconds)),
+    }
 
 
 def study(
-    kind: str, count: int, seeds: int, *, day: date = date(2025, 11, 17), symbol: str = "BANKNIFTY",
-    ticks: int | None = None, told: Callable[[str], None] = lambda text: None,
-) -> dict[str, dict[str, float]]:  # fmt: skip
-    """`count` parents over `seeds` generated days, every way for each.
+    kind: str,
+    count: int,
+    markets: int,
+    *,
+    day: date = date(2025, 11, 17),
+    symbol: str = "BANKNIFTY",
+    ticks: int | None = None,
+    told: Callable[[str], None] = lambda text: None,
+) -> dict[str, dict[str, float]]:
+    """`count` parents over `markets` generated days (seeds 1, 2, ...), every way for each.
 
     Args:
         kind: FUT or CE. told: called with a line of progress now and then.
     """
     outcomes: dict[str, list[Outcome]] = {way.name: [] for way in WAYS}
-    for seed in range(1, seeds + 1):
+    for seed in range(1, markets + 1):
         contract = contract_of(symbol, day, seed, kind, ticks)
-        share = count * seed // seeds - count * (seed - 1) // seeds
+        share = count * seed // markets - count * (seed - 1) // markets
         for parent in parents_of(contract, share, seed, freeze=600):
             for way in WAYS:
                 outcomes[way.name].append(executed(way, parent))
-        told(f"{contract.symbol}, market {seed} of {seeds}: {len(outcomes['market'])} parents")
+        told(f"{contract.symbol}, market {seed} of {markets}: {len(outcomes['market'])} parents")
     return {name: summary(found, outcomes["market"]) for name, found in outcomes.items()}

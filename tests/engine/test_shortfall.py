@@ -1,16 +1,21 @@
 """The shortfall study on a few parents: its market, its sums, and what each way may not do."""
 
 import importlib.util
+import math
 import sys
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from dhanfast._core.types import TICK_DTYPE
+
 LIB = Path(__file__).resolve().parents[2] / "scripts" / "lib" / "shortfall.py"
 DAY = date(2025, 11, 17)
+S = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +83,59 @@ def test_every_way_fills_no_more_than_asked_and_counts_what_it_missed(
                 assert outcome.filled == parent.qty, way.name
 
 
+def test_the_bars_that_measure_volatility_are_those_of_a_plain_loop(lib: ModuleType) -> None:
+    rows = np.zeros(6, TICK_DTYPE)
+    rows["recv_ns"] = [10, 30 * S, 59 * S, 60 * S, 200 * S, 210 * S]
+    rows["bid"] = [100, 0, 90, 110, 120, 119]
+    rows["ask"] = [103, 104, 94, 110, 122, 120]
+    bars = lib.minutes_of(rows)
+    # Middles, rounded down: 101, none (one side only), 92 | 110 | 121, 119.
+    assert bars["start_ns"].tolist() == [0, 60 * S, 180 * S]
+    fields = [[row[name] for name in ("open", "high", "low", "close")] for row in bars]
+    assert fields == [[101, 101, 92, 92], [110] * 4, [121, 121, 119, 119]]
+
+
+def test_only_what_was_known_measures_volatility(lib: ModuleType, contract) -> None:  # type: ignore[no-untyped-def]
+    """The mean true range of the 14 bars before, by hand, for the first parent."""
+    parent = lib.parents_of(contract, 5, 9, 600)[0]
+    floor = lib._Floor(next(way for way in lib.WAYS if way.name == "smart"), parent)
+    now = int(contract.ticks["recv_ns"][parent.at])
+    past = [bar for bar in contract.bars if int(bar["start_ns"]) + lib.MINUTE <= now]
+    past = past[-lib.SWING_BARS :]
+    ranges = [
+        0.01 * (max(int(bar["high"]), int(before["close"]))
+                - min(int(bar["low"]), int(before["close"])))
+        for before, bar in pairwise(past)
+    ]  # fmt: skip
+    average = sum(ranges[:14]) / 14
+    for each in ranges[14:]:
+        average = (13 * average + each) / 14
+    assert floor.worker.volatility == pytest.approx(average / math.sqrt(8 * 60 / math.pi))
+    assert floor.worker.volatility > 0.1
+
+
 def test_the_summary_is_that_of_numbers_worked_out_by_hand(lib: ModuleType) -> None:
     # Mid 100.00: 1 rupee lost on 10 units is 100 bps; 3 on 10 is 300, of them 200 missed.
     one = lib.Outcome(20_000, 10, 10, 2_000, 0, 1, 1.0)
     two = lib.Outcome(20_000, 10, 5, 6_000, 4_000, 3, 3.0)
     found = lib.summary([one, two], [two, two])
-    assert found["mean_bps"] == 200 and found["median_bps"] == 200 and found["p95_bps"] == 290
-    assert found["mean_points"] == 2 and found["mean_rupees"] == 20
-    assert found["fill_ratio"] == 0.75 and found["missed_bps"] == 100
-    assert found["saved_bps"] == 100 and found["orders"] == 2
-    # Two values 200 apart: standard deviation 141.42, standard error 100, 1.96 of them.
-    assert found["mean_bps_ci"] == pytest.approx(196) and found["saved_bps_ci"] == pytest.approx(
-        196
-    )
-    assert found["brokerage_rupees"] == pytest.approx(47.2) and found["seconds"] == 2
+    assert (found["bps_mean"], found["bps_median"], found["bps_p95"]) == (200, 200, 290)
+    assert (found["points_mean"], found["rupees_mean"]) == (2, 20)
+    assert (found["filled"], found["whole"], found["missed_bps"]) == (0.75, 0.5, 100)
+    assert (found["saved_bps_mean"], found["orders"]) == (100, 2)
+    # Two values 200 apart: deviation 141.42, by the root of two: 100. Rupees 20 apart: 10.
+    for name, error in (("bps", 100), ("saved_bps", 100), ("points", 1), ("rupees", 10)):
+        assert found[f"{name}_se"] == pytest.approx(error)
+    assert found["brokerage_rupees"] == pytest.approx(47.2)
+    assert (found["seconds_mean"], found["seconds_median"]) == (2, 2)
+
+
+def test_a_study_gives_every_way_the_same_parents(lib: ModuleType) -> None:
+    """Two markets, six parents: twice the same; and the naive way saves nothing on itself."""
+    first, again = (lib.study("CE", 6, 2) for _ in range(2))
+    assert first == again and list(first) == [way.name for way in lib.WAYS]
+    assert {figures["parents"] for figures in first.values()} == {6}
+    assert first["market"]["saved_bps_mean"] == first["market"]["saved_bps_se"] == 0
+    for figures in first.values():
+        saved = first["market"]["bps_mean"] - figures["bps_mean"]
+        assert figures["saved_bps_mean"] == pytest.approx(saved)
