@@ -57,8 +57,8 @@ class Contract:
     """One contract of one generated day: its ticks, and the book after each.
 
     Shape:
-        ticks: TICK_DTYPE[n]; bars: BAR_DTYPE, minutes of the quote's middle; bids[i], asks[i]:
-        int64[k, 2], price and quantity, best first.
+        ticks: TICK_DTYPE[n]; bars: BAR_DTYPE of the quote's middle, `bar_ns` each; bids[i] and
+        asks[i]: int64[k, 2], price and quantity, best first.
     """
 
     symbol: str
@@ -68,6 +68,11 @@ class Contract:
     bars: NDArray[Any]
     bids: list[NDArray[np.int64]]
     asks: list[NDArray[np.int64]]
+    bar_ns: int = MINUTE
+    head_ns: int = 20 * MINUTE  # no parent begins before this, counted from the first record,
+    tail_ns: int = 20 * MINUTE  # nor after this, counted back from the last
+    freeze: int = 600  # largest order, units
+    unit: float = 1.0  # of what prices are for: a Bitcoin's thousandth
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Outcome:
     missed: int  # twice
     orders: int  # that filled, in whole or in part
     seconds: float  # to its last fill
+    unit: float = 1.0  # of the contract
 
 
 # ---- the market ---------------------------------------------------------------------------------
@@ -117,18 +123,18 @@ def contract_of(symbol: str, day: date, seed: int, kind: str, ticks: int | None 
     depth = np.concatenate([batch.depth for batch in batches])
     rows["instrument"] = 0
     books = list(_books(rows["recv_ns"], depth))
-    return Contract(chosen.symbol, chosen.lot, chosen.tick, rows, minutes_of(rows),
+    return Contract(chosen.symbol, chosen.lot, chosen.tick, rows, bars_of(rows, MINUTE),
                     [one[0] for one in books], [one[1] for one in books])  # fmt: skip
 
 
-def minutes_of(ticks: NDArray[Any]) -> NDArray[Any]:
-    """Bars of a minute of the quote's middle, rounded down to the paisa; only minutes with one."""
+def bars_of(ticks: NDArray[Any], bar_ns: int) -> NDArray[Any]:
+    """Bars of the quote's middle, rounded down to the paisa; only where there is a quote."""
     quoted = ticks[(ticks["bid"] > 0) & (ticks["ask"] > 0)]
     mid = (quoted["bid"] + quoted["ask"]) // 2
-    minute = quoted["recv_ns"] // MINUTE
-    begins = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
+    number = quoted["recv_ns"] // bar_ns
+    begins = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
     bars = np.zeros(len(begins), BAR_DTYPE)
-    bars["start_ns"] = minute[begins] * MINUTE
+    bars["start_ns"] = number[begins] * bar_ns
     bars["open"], bars["close"] = mid[begins], mid[np.append(begins[1:], len(mid)) - 1]
     bars["high"] = np.maximum.reduceat(mid, begins)
     bars["low"] = np.minimum.reduceat(mid, begins)
@@ -165,15 +171,11 @@ def _best_first(levels: dict[int, int], way: int) -> NDArray[np.int64]:
     return np.array(ranked, np.int64).reshape(-1, 2)
 
 
-def parents_of(contract: Contract, count: int, seed: int, freeze: int) -> list[Parent]:
-    """`count` orders at random times, of half to eight times what is displayed at the best.
-
-    Args:
-        freeze: the largest order, units.
-    """
+def parents_of(contract: Contract, count: int, seed: int) -> list[Parent]:
+    """`count` orders at random times, of half to eight times what is displayed at the best."""
     rng = np.random.default_rng(seed)
     clock = contract.ticks["recv_ns"]
-    first, last = clock[0] + 20 * MINUTE, clock[-1] - 20 * MINUTE
+    first, last = clock[0] + contract.head_ns, clock[-1] - contract.tail_ns
     shown = float(np.median([book[0, 1] for book in contract.asks if len(book)]))
     made = []
     for moment in np.sort(rng.integers(first, last, count)):
@@ -181,7 +183,7 @@ def parents_of(contract: Contract, count: int, seed: int, freeze: int) -> list[P
         while not (len(contract.bids[at]) and len(contract.asks[at])):
             at += 1
         wanted = shown * math.exp(rng.uniform(math.log(0.5), math.log(8.0)))
-        lots = max(1, min(round(wanted / contract.lot), freeze // contract.lot))
+        lots = max(1, min(round(wanted / contract.lot), contract.freeze // contract.lot))
         side = int(Side.BUY) if rng.random() < 0.5 else int(Side.SELL)
         made.append(Parent(contract, at, side, lots * contract.lot))
     return made
@@ -250,9 +252,9 @@ class _Floor:
             self.worker = Worker(self.match, self.gate, **way.rules(parent))
             self.worker.start_session(self.session)
             now = int(clock[parent.at])
-            known = contract.bars[contract.bars["start_ns"] + MINUTE <= now][-SWING_BARS:]
+            known = contract.bars[contract.bars["start_ns"] + contract.bar_ns <= now][-SWING_BARS:]
             for bar in known:
-                self.worker.on_signal_bar(bar, MINUTE)
+                self.worker.on_signal_bar(bar, contract.bar_ns)
         self.contract = contract
         self.fills: list[tuple[int, int, int, int]] = []  # time, price, quantity, order
         self.done = False
@@ -323,6 +325,7 @@ def executed(way: Way, parent: Parent) -> Outcome:
         missed,
         len({child for _, _, _, child in floor.fills}),
         (last - start) / SECOND,
+        contract.unit,
     )
 
 
@@ -345,7 +348,7 @@ def summary(outcomes: list[Outcome], market: list[Outcome]) -> dict[str, float]:
     for name, values in (
         ("bps", 1e4 * cost / scale),
         ("points", cost / (200 * units)),
-        ("rupees", cost / 200),
+        ("rupees", cost / 200 * outcomes[0].unit),
         ("saved_bps", 1e4 * (np.array([one.cost for one in market]) - cost) / scale),
     ):
         found[f"{name}_mean"] = float(values.mean())
@@ -383,8 +386,18 @@ def study(
     for seed in range(1, markets + 1):
         contract = contract_of(symbol, day, seed, kind, ticks)
         share = count * seed // markets - count * (seed - 1) // markets
-        for parent in parents_of(contract, share, seed, freeze=600):
-            for way in WAYS:
-                outcomes[way.name].append(executed(way, parent))
+        execute_all(parents_of(contract, share, seed), outcomes)
         told(f"{contract.symbol}, market {seed} of {markets}: {len(outcomes['market'])} parents")
+    return summaries(outcomes)
+
+
+def execute_all(parents: list[Parent], outcomes: dict[str, list[Outcome]]) -> None:
+    """Every way for each parent, onto the lists of `outcomes`."""
+    for parent in parents:
+        for way in WAYS:
+            outcomes[way.name].append(executed(way, parent))
+
+
+def summaries(outcomes: dict[str, list[Outcome]]) -> dict[str, dict[str, float]]:
+    """`summary` of each way, against the naive one."""
     return {name: summary(found, outcomes["market"]) for name, found in outcomes.items()}

@@ -51,7 +51,7 @@ def test_a_market_order_walks_the_book_that_stands_when_it_arrives(
     """By hand: the levels of the first record after its latency, best first."""
     clock = contract.ticks["recv_ns"]
     checked = 0
-    for parent in lib.parents_of(contract, 12, 3, 600):
+    for parent in lib.parents_of(contract, 12, 3):
         arrives = int(clock[parent.at]) + lib.LATENCY_NS
         at = int(np.searchsorted(clock, arrives))
         far = contract.asks[at] if parent.side > 0 else contract.bids[at]
@@ -73,7 +73,7 @@ def test_every_way_fills_no_more_than_asked_and_counts_what_it_missed(
     lib: ModuleType,
     contract,  # type: ignore[no-untyped-def]
 ) -> None:
-    for parent in lib.parents_of(contract, 6, 5, 600):
+    for parent in lib.parents_of(contract, 6, 5):
         for way in lib.WAYS:
             outcome = lib.executed(way, parent)
             assert outcome == lib.executed(way, parent)  # the same every time
@@ -88,7 +88,7 @@ def test_the_bars_that_measure_volatility_are_those_of_a_plain_loop(lib: ModuleT
     rows["recv_ns"] = [10, 30 * S, 59 * S, 60 * S, 200 * S, 210 * S]
     rows["bid"] = [100, 0, 90, 110, 120, 119]
     rows["ask"] = [103, 104, 94, 110, 122, 120]
-    bars = lib.minutes_of(rows)
+    bars = lib.bars_of(rows, lib.MINUTE)
     # Middles, rounded down: 101, none (one side only), 92 | 110 | 121, 119.
     assert bars["start_ns"].tolist() == [0, 60 * S, 180 * S]
     fields = [[row[name] for name in ("open", "high", "low", "close")] for row in bars]
@@ -97,7 +97,7 @@ def test_the_bars_that_measure_volatility_are_those_of_a_plain_loop(lib: ModuleT
 
 def test_only_what_was_known_measures_volatility(lib: ModuleType, contract) -> None:  # type: ignore[no-untyped-def]
     """The mean true range of the 14 bars before, by hand, for the first parent."""
-    parent = lib.parents_of(contract, 5, 9, 600)[0]
+    parent = lib.parents_of(contract, 5, 9)[0]
     floor = lib._Floor(next(way for way in lib.WAYS if way.name == "smart"), parent)
     now = int(contract.ticks["recv_ns"][parent.at])
     past = [bar for bar in contract.bars if int(bar["start_ns"]) + lib.MINUTE <= now]
