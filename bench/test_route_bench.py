@@ -1,4 +1,4 @@
-"""A routing decision: type, price, validity and reason of one order."""
+"""A routing decision: type, price, validity and reason of one order; entries and exits."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ MARKET = {"bid": 100_00, "ask": 100_40, "bid_qty": 500, "ask_qty": 500, "last": 
 
 
 @pytest.mark.parametrize("urgency", list(Urgency), ids=lambda urgency: urgency.name.lower())
-def test_route_entry(benchmark: Any, urgency: Urgency) -> None:
+@pytest.mark.parametrize("leaves", [False, True], ids=["entry", "exit"])
+def test_route(benchmark: Any, leaves: bool, urgency: Urgency) -> None:
     benchmark.extra_info["samples_per_round"] = DECISIONS
-    assert benchmark(Router().many, MARKET, 1, 75, urgency, DECISIONS) > 0
+    assert benchmark(Router().many, MARKET, 1, 75, urgency, DECISIONS, leaves) > 0

@@ -33,7 +33,10 @@ def contract(lib: ModuleType):  # type: ignore[no-untyped-def]
     return lib.contract_of("BANKNIFTY", DAY, 1, "CE")
 
 
-def test_the_book_after_each_record_has_its_quote_in_front(lib: ModuleType, contract) -> None:  # type: ignore[no-untyped-def]
+def test_the_book_after_each_record_has_its_quote_in_front(
+    lib: ModuleType,
+    contract,  # type: ignore[no-untyped-def]
+) -> None:
     ticks = contract.ticks
     assert len(ticks) == len(contract.bids) == len(contract.asks) > 1000
     for at in range(0, len(ticks), 97):
@@ -95,7 +98,10 @@ def test_the_bars_that_measure_volatility_are_those_of_a_plain_loop(lib: ModuleT
     assert fields == [[101, 101, 92, 92], [110] * 4, [121, 121, 119, 119]]
 
 
-def test_only_what_was_known_measures_volatility(lib: ModuleType, contract) -> None:  # type: ignore[no-untyped-def]
+def test_only_what_was_known_measures_volatility(
+    lib: ModuleType,
+    contract,  # type: ignore[no-untyped-def]
+) -> None:
     """The mean true range of the 14 bars before, by hand, for the first parent."""
     parent = lib.parents_of(contract, 5, 9)[0]
     floor = lib._Floor(next(way for way in lib.WAYS if way.name == "smart"), parent)
@@ -139,3 +145,73 @@ def test_a_study_gives_every_way_the_same_parents(lib: ModuleType) -> None:
     for figures in first.values():
         saved = first["market"]["bps_mean"] - figures["bps_mean"]
         assert figures["saved_bps_mean"] == pytest.approx(saved)
+
+
+# ---- a recording --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorded(lib: ModuleType) -> ModuleType:
+    """The recorded market's module, which imports the study by its own name."""
+    path = LIB.with_name("shortfall_recorded.py")
+    spec = importlib.util.spec_from_file_location("shortfall_recorded_study", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shortfall"] = lib
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules["shortfall"]
+    return module
+
+
+def recording(path: Path, rows: list[tuple[int, str, str, float, float, int, int]]) -> Path:
+    """Rows of (seconds, event, side, price, quantity, update, update before) as a file."""
+    pa = pytest.importorskip("pyarrow")
+    names = ("ts", "event", "side", "price", "qty", "update_id", "prev_update_id")
+    table = {
+        name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    table["ts"] = [seconds * S for seconds in table["ts"]]
+    pytest.importorskip("pyarrow.parquet").write_table(pa.table(table), path)
+    return path
+
+
+ROWS: list[tuple[int, str, str, float, float, int, int]] = [
+    (1, "depth", "B", 99.0, 7.0, 5, 4),  # before the snapshot's number: not counted
+    (1, "depth", "B", 99.9, 0.0, 12, 10),  # after it, though earlier in the file
+    (2, "snapshot", "B", 99.9, 1.0, 10, 0),
+    (2, "snapshot", "B", 99.8, 2.0, 10, 0),
+    (2, "snapshot", "S", 100.1, 3.0, 10, 0),
+    (3, "trade", "B", 100.1, 0.5, 0, 0),
+    (4, "depth", "S", 100.1, 2.5, 13, 12),
+    (4, "depth", "B", 100.0, 4.0, 13, 12),
+    (3, "depth", "B", 100.0, 5.0, 14, 13),  # a clock that falls back stands still
+]
+
+
+def test_a_recording_is_its_rows_one_by_one(recorded: ModuleType, tmp_path: Path) -> None:
+    contract = recorded.recorded_contract(recording(tmp_path / "l2.parquet", ROWS))
+    ticks = contract.ticks
+    # The trade meets the snapshot less the level that a later change has taken away; the message
+    # of two rows is one record.
+    assert ticks["recv_ns"].tolist() == [3 * S, 4 * S, 4 * S]
+    assert ticks["price"].tolist() == [10_010, 0, 0] and ticks["qty"].tolist() == [500, 0, 0]
+    assert ticks["volume"].tolist() == [500, 500, 500]
+    assert [book.tolist() for book in contract.bids] == [
+        [[9_980, 2_000]], [[10_000, 4_000], [9_980, 2_000]], [[10_000, 5_000], [9_980, 2_000]],
+    ]  # fmt: skip
+    assert [book.tolist() for book in contract.asks] == [
+        [[10_010, 3_000]], [[10_010, 2_500]], [[10_010, 2_500]],
+    ]  # fmt: skip
+    assert ticks["bid"].tolist() == [9_980, 10_000, 10_000]
+    assert ticks["ask_qty"].tolist() == [3_000, 2_500, 2_500]
+
+
+def test_a_recording_with_a_hole_is_refused(recorded: ModuleType, tmp_path: Path) -> None:
+    hole = [row for row in ROWS if row[5] != 13]
+    with pytest.raises(ValueError, match="messages of the depth are missing"):
+        recorded.recorded_contract(recording(tmp_path / "hole.parquet", hole))
+    blind = [row for row in ROWS if row[1] != "snapshot"]
+    with pytest.raises(ValueError, match="has no snapshot"):
+        recorded.recorded_contract(recording(tmp_path / "blind.parquet", blind))
