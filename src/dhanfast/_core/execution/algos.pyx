@@ -4,7 +4,7 @@ from libc.stdint cimport INT64_MAX, uint32_t
 from libc.string cimport memset
 
 from dhanfast._core.execution.chase cimport Chase, ChaseDo, chase_open, chase_step
-from dhanfast._core.execution.jobs cimport NOBODY, JobKind, JobState, child_left
+from dhanfast._core.execution.jobs cimport NOBODY, RETRY_NS, JobKind, JobState, child_left
 from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,
@@ -90,10 +90,10 @@ cdef class Algos(Jobs):
                 self.slices(at)
         if job.state == JobState.SWEEPING:
             self.sweep(at)
-        elif job.state == JobState.URGENT and self.live_children(at) == 0:
-            waits = job.retry_ns != INT64_MAX
-            if not waits and job.refusal == 0 and job.left > 0 and self.held() > 0:
+        elif job.state == JobState.URGENT and job.left > 0 and self.held() > 0:
+            if job.retry_ns == INT64_MAX:
                 self.press(at)                   # an entry that filled on, or a child that ended
+            waits = job.state == JobState.URGENT and job.retry_ns != INT64_MAX
         if job.state == JobState.ENDING:
             self.take_back(at)
         elif not self.paused and job.state == JobState.WORKING:
@@ -178,6 +178,15 @@ cdef class Algos(Jobs):
                 return part
         return NOBODY
 
+    cdef bint is_pressed(self, int32_t at, int32_t part) noexcept nogil:
+        """A child is there that takes all of a part at once."""
+        cdef int32_t i
+        for i in range(self.child_top):
+            if self.children[i].live and self.children[i].job == at \
+                    and self.children[i].part == part and self.children[i].presses:
+                return True
+        return False
+
     cdef bint child_sent(self, int32_t at, int64_t qty, int32_t part) noexcept nogil:
         """Send one child now, priced by the market; False when none left."""
         cdef Job *job = &self.jobs[at]
@@ -197,6 +206,7 @@ cdef class Algos(Jobs):
                 self.children[child].rests = (order.kind == OrderKind.LIMIT
                                               and order.validity == Validity.DAY)
                 self.children[child].chase = chase
+                self.children[child].presses = job.state == JobState.URGENT
             return True
         if verdict == RejectReason.LIMIT_RATE:
             job.retry_ns = self.now_ns + RETRY_NS
@@ -258,8 +268,7 @@ cdef class Algos(Jobs):
                 job.state = JobState.RESTING     # more than fits at once: the rest is let go
 
     cdef void take_back(self, int32_t at) noexcept nogil:
-        """Cancel the children of an entry; without room it is asked again. An exit's child stays:
-        its group has one order at a broker, which is there to leave."""
+        """Cancel the children; without room it is asked again."""
         cdef Job *job = &self.jobs[at]
         cdef int32_t i
         for i in range(self.child_top):
@@ -283,7 +292,7 @@ cdef class Algos(Jobs):
         job.state, job.refusal = JobState.URGENT, 0
         for part in range(self.part_count):
             qty = min(rest, self.parts[part].held)
-            if qty > 0 and self.child_sent(at, qty, part):
+            if self.is_pressed(at, part) or (qty > 0 and self.child_sent(at, qty, part)):
                 rest -= qty
             if job.state != JobState.URGENT:
                 break
