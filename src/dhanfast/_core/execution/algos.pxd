@@ -47,5 +47,6 @@ cdef class Algos(Jobs):
     cdef void sweep(self, int32_t at) noexcept nogil
     cdef void take_back(self, int32_t at) noexcept nogil
     cdef void reprice(self, int32_t at) noexcept nogil
+    cdef void take_back_waiting(self, int32_t at) noexcept nogil
     cdef void press(self, int32_t at) noexcept nogil
     cdef void plan_next(self, int32_t at) noexcept nogil

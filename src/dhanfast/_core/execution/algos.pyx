@@ -282,7 +282,8 @@ cdef class Algos(Jobs):
 
     cdef void press(self, int32_t at) noexcept nogil:
         """All that is left of an exit leaves at once, one market order a part of the position.
-        What still rests of it shrinks as these fill: they are of one group."""
+        What still rests of it is taken back, and shrinks meanwhile as these fill: they are of one
+        group. Should one of these end, no other is there that waits."""
         cdef Job *job = &self.jobs[at]
         cdef int64_t rest = job.left
         cdef int64_t qty
@@ -296,7 +297,18 @@ cdef class Algos(Jobs):
                 rest -= qty
             if job.state != JobState.URGENT:
                 break
+        self.take_back_waiting(at)
         self.plan_next(at)
+
+    cdef void take_back_waiting(self, int32_t at) noexcept nogil:
+        """Cancel children beside which another takes all of their part."""
+        cdef Child *child
+        cdef int32_t i
+        for i in range(self.child_top):
+            child = &self.children[i]
+            if child.live and child.job == at and not child.presses and not child.cancelling \
+                    and self.is_pressed(at, child.part):
+                child.cancelling = self.inner.cancel(child.id, self.now_ns) == Status.OK
 
     # ---- resting children -----------------------------------------------------------------------
 
