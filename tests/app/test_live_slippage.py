@@ -1,7 +1,6 @@
 """Measured slippage of an engine on paper: looked up once a day, the same after a restart."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from dhanfast.engine.settings import Slippage
 from dhanfast.errors import ConfigError
 from dhanfast.storage.slippage import Session, SlippageStore
 
-MARKET: Any = SimpleNamespace(generated=False)
 SETS = ("strategy.name=mine", "strategy.use=momentum", "strategy.underlying=BANKNIFTY")
 
 
@@ -37,31 +35,33 @@ def test_a_paper_day_takes_it_and_a_restart_goes_on_with_it(tmp_path: Path) -> N
     config = configured(tmp_path, "measured:5")
     put(tmp_path, 20260105, 25)
     start: dict[str, Any] = {"capital": 1}
-    first = _slippage(config, config.settings(), start, "paper", MARKET)
+    first = _slippage(config, config.settings(), start, "paper", generated=False)
     assert first.slippage.paise == 25 and first.slippage.measured is not None
     put(tmp_path, 20260106, 500)  # another day has ended since
-    assert _slippage(config, config.settings(), start, "paper", MARKET) == first
+    assert _slippage(config, config.settings(), start, "paper", generated=False) == first
     later: dict[str, Any] = {"capital": 1}
-    assert _slippage(config, config.settings(), later, "paper", MARKET) != first
+    assert _slippage(config, config.settings(), later, "paper", generated=False) != first
 
 
 def test_too_few_fills_keep_it_from_starting(tmp_path: Path) -> None:
     config = configured(tmp_path, "measured")
     with pytest.raises(ConfigError, match="BANKNIFTY has 0 of live days and 0 of paper days"):
-        _slippage(config, config.settings(), {"capital": 1}, "paper", MARKET)
+        _slippage(config, config.settings(), {"capital": 1}, "paper", generated=False)
 
 
 def test_real_fills_need_none(tmp_path: Path) -> None:
     config = configured(tmp_path, "measured")
     start: dict[str, Any] = {"capital": 1}
-    assert _slippage(config, config.settings(), start, "live", MARKET).slippage == Slippage()
+    found = _slippage(config, config.settings(), start, "live", generated=False)
+    assert found.slippage == Slippage()
     assert start == {"capital": 1}
 
 
 def test_a_figure_is_left_alone(tmp_path: Path) -> None:
     config = configured(tmp_path, "2pts")
     start: dict[str, Any] = {"capital": 1}
-    assert _slippage(config, config.settings(), start, "paper", MARKET) == config.settings()
+    found = _slippage(config, config.settings(), start, "paper", generated=False)
+    assert found == config.settings()
     assert start == {"capital": 1}
 
 
