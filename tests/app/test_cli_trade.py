@@ -215,8 +215,8 @@ def test_a_worked_entry_goes_on_after_a_kill(told: dict[str, Any], tmp_path: Pat
     client, lots = told["client_id"], 4
     trader = Trader(
         tmp_path / "home", told, broker__client_id=client, strategy__lots=str(lots),
-        risk__max_lots=str(lots), execution__algo="twap", execution__horizon="20m",
-        execution__interval="5m", execution__style="urgent",
+        execution__algo="twap", execution__horizon="20m", execution__interval="5m",
+        execution__style="urgent",
     )  # fmt: skip
     live = ("--live", "--confirm-live", client)
 

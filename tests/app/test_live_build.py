@@ -12,7 +12,6 @@ from dhanfast.app.config import load_config
 from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import ConfigError
 
 
 def config(rupees: int = 10_00_000) -> Any:

@@ -18,6 +18,7 @@ from dhanfast._core.types cimport ApprovedOrder, Order, ns_t, paise_t
 cdef enum:
     OUT_MAX = 8              # children of one parent at the exchange at once
     REPRICES_MAX = 20        # of one child: a broker allows 25 changes of an order
+    HELD_NS = 1_000_000_000  # while entries are held back, an entry looks so often
 
 
 cdef class Algos(Jobs):

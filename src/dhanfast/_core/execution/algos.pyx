@@ -9,6 +9,7 @@ from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,
 )
+from dhanfast._core.risk cimport RiskState
 from dhanfast._core.types cimport (
     OrderFlag, OrderKind, RejectReason, ReportKind, Validity, paise_t,
 )
@@ -108,7 +109,11 @@ cdef class Algos(Jobs):
         cdef Job *job = &self.jobs[at]
         cdef int64_t out = self.out(at)
         cdef int64_t want = self.due_units(job, out)
-        if want > 0 and job.retry_ns == INT64_MAX:
+        if want <= 0 or job.retry_ns != INT64_MAX:
+            return
+        if self.gate.state == RiskState.REDUCING and not job.whole.order.flags & OrderFlag.EXIT:
+            job.retry_ns = self.now_ns + HELD_NS   # as behind a restart: it goes on with entries
+        else:
             self.send_due(at, want, out)
 
     cdef int64_t due_units(self, Job *job, int64_t out) noexcept nogil:
