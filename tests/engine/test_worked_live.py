@@ -19,9 +19,7 @@ WAITS = ExecutionSettings(
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("seen", [Seen.REJECTED, Seen.CANCELLED])
-def test_an_exit_that_the_broker_ends_presses_again(
-    seen: Seen, times: int, tmp_path: Path
-) -> None:
+def test_an_exit_that_the_broker_ends_presses_again(seen: Seen, times: int, tmp_path: Path) -> None:
     """By signal it waits for its price; an operator says out, and the broker ends the order. The
     next one does not wait for a price again."""
     stage = Stage(tmp_path, {1: "buy", 2: "exit"}, live=True, settings=Settings(execution=WAITS))

@@ -144,8 +144,8 @@ class AlgoMachine(OrderMachine):
         self.rules = {
             "algo": self.algo, "urgency": urgency, "remainder": remainder, "random_e4": random_e4,
             "reprice_ns": reprice_s * SECOND, "interval_ns": minutes * interval_s * SECOND,
-            "horizon_ns": minutes * 12 * SECOND, "child_lots": child_lots, "display_lots": 1, "seed": 3,
-            "rate_e4": 3_000, "floor_e4": 5_000, "profile": PROFILE,
+            "horizon_ns": minutes * 12 * SECOND, "child_lots": child_lots, "display_lots": 1,
+            "seed": 3, "rate_e4": 3_000, "floor_e4": 5_000, "profile": PROFILE,
         }  # fmt: skip
         super().begin(**more)
 

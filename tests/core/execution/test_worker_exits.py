@@ -52,7 +52,8 @@ def leaving(algo: Algo = Algo.SLICE) -> tuple[ExitDesk, int, Placed]:
     desk.answer(placed)
     desk.update(placed, Seen.TRADED, filled=LOT, value=LOT * ASK)
     desk.position = LOT
-    number = desk.order(-1, LOT, OrderKind.MARKET, flags=OrderFlag.EXIT, group=entry, reason=Reason.EXIT_SIGNAL)
+    number = desk.order(-1, LOT, OrderKind.MARKET, flags=OrderFlag.EXIT, group=entry,
+                        reason=Reason.EXIT_SIGNAL)  # fmt: skip
     made = sent_within(desk, 10 * SECOND)
     assert made["price"] == ASK, "it waits for its price"
     return desk, number, made
