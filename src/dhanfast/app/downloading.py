@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -242,9 +243,9 @@ def is_generated(hosts: "Hosts", clock: Clock) -> bool:
     place = hosts.rest.removesuffix("/v2")
     got = download(f"{place}/exchange/status", Limits(total_s=10.0), Validators(), clock)
     try:
-        said = msgspec.json.decode(got.data or b"")
-        return bool(said.get("history_generated", said["generated"]))
-    except (msgspec.DecodeError, ValueError, KeyError, AttributeError, TypeError):
+        said = msgspec.json.decode(got.data or b"", type=dict[str, Any])
+        return bool(said["history_generated"])
+    except (msgspec.DecodeError, ValueError, KeyError):
         raise BadData(f"{place}: no exchange of dhanfast answers there") from None
 
 
@@ -260,7 +261,7 @@ class Told:
         self._start_ns = clock.now_ns()
         self._last_ns = 0
         self._wide = 0
-        self._terminal = click.get_text_stream("stderr").isatty()
+        self._terminal = sys.stderr.isatty()
 
     def __call__(self, step: Step) -> None:
         """Take note of a step."""

@@ -55,7 +55,8 @@ def make_file(folder: DownloadFolder, name: str, generated: bool) -> Made | None
         generated: whether the bars are, which the file then says of itself.
 
     Raises:
-        BadData: a piece is damaged. DhanfastError: the disk is full or refuses; the old file stands.
+        BadData: a piece is damaged.
+        DhanfastError: the disk is full or refuses; the old file stands.
     """
     import pyarrow.parquet as pq
 

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -191,7 +192,7 @@ class DownloadFolder:
             ) from error
         edges = [day for span in spans for day in span]
         named = all(_FILE.fullmatch(piece.file) for piece in held.pieces)
-        apart = all(one[1] < two[0] for one, two in zip(spans, spans[1:], strict=False))
+        apart = all(one[1] < two[0] for one, two in pairwise(spans))
         if held.line.key != key or not named or edges != sorted(edges) or not apart:
             raise BadData(f"{path}: its entries are damaged; delete {path.parent} and download it")
         return held
@@ -295,8 +296,9 @@ class DownloadFolder:
         data = _bytes_of(columns)
         sha256 = hashlib.sha256(data).hexdigest()
         name = f"{first}_{last}-{sha256[:16]}.parquet"
-        piece = Piece(first=str(first), last=str(last), file=name, sha256=sha256,
-                      rows=len(columns["start_ns"]), fetched_ns=fetched_ns, notes=notes)  # fmt: skip
+        rows = len(columns["start_ns"])
+        piece = Piece(first=str(first), last=str(last), file=name, sha256=sha256, rows=rows,
+                      fetched_ns=fetched_ns, notes=notes)  # fmt: skip
         others = [one for one in series.pieces if not _within(one, first, last)]
         for one in others:
             if one.days[0] <= last and one.days[1] >= first:

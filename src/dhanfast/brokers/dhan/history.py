@@ -96,7 +96,8 @@ class Stopped(DhanfastError):
 
 
 def asks_of(
-    series: Series, first: date, last: date, calendar: Calendar, again: AbstractSet[date] = frozenset()
+    series: Series, first: date, last: date, calendar: Calendar,
+    again: AbstractSet[date] = frozenset(),
 ) -> list[Ask]:  # fmt: skip
     """Requests for the trading days of a span that are not held, oldest first.
 
@@ -109,9 +110,9 @@ def asks_of(
     wanted: set[date] = set()
     for piece in series.pieces:
         days = set(each_date(*piece.days))
-        if piece.rows == 0 or days & again:
-            if piece.days[0] <= last and piece.days[1] >= first:
-                wanted |= days
+        doubted = piece.rows == 0 or bool(days & again)
+        if doubted and piece.days[0] <= last and piece.days[1] >= first:
+            wanted |= days
         held |= days
     wanted |= set(each_date(first, last)) - held
     found: list[Ask] = []
@@ -258,7 +259,9 @@ def _first_of_each(columns: Columns, ask: Ask) -> NDArray[np.bool_]:
     first = np.flatnonzero(keep)
     origin = first[np.cumsum(keep) - 1]
     for name, values in columns.items():
-        same = (values == values[origin]) | ((values != values) & (values[origin] != values[origin]))
+        same = (values == values[origin]) | (
+            (values != values) & (values[origin] != values[origin])
+        )
         if not same.all():
             at = int(np.flatnonzero(~same)[0])
             raise BadData(

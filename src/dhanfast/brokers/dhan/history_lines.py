@@ -100,7 +100,9 @@ def expired_lines(
     if cycle not in ("WEEK", "MONTH"):
         raise UsageError(f"--cycle: {cycle!r} is neither week nor month")
     if not 1 <= code <= 3:
-        raise UsageError(f"--code: {code} must be 1, 2 or 3: the next expiry, the one after it, ...")
+        raise UsageError(
+            f"--code: {code} must be 1, 2 or 3: the next expiry, the one after it, ..."
+        )
     if not money or not rights or any(right not in RIGHTS for right in rights):
         raise UsageError("name at least one distance from the money, and CE, PE or both")
     for steps in money:
