@@ -63,9 +63,7 @@ def test_expected_minutes_of_days(
     assert (len(steps), *texts) == (count, first, last)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, deadline=None)
 @given(held=st.sets(st.integers(-10, 400), max_size=420))
 def test_a_day_is_counted_as_a_plain_set_counts(
     held: set[int], tmp_path_factory: pytest.TempPathFactory

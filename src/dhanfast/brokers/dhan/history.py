@@ -101,33 +101,32 @@ def asks_of(
 ) -> list[Ask]:  # fmt: skip
     """Requests for the trading days of a span that are not held, oldest first.
 
-    A piece that came empty, and one with a day of `again`, is asked for as a whole.
+    A piece that came empty, and one with a day of `again`, is asked for again as it is.
 
     Args:
         first, last: IST dates, both included.
     """
+    line, size = series.line, grid_days(series.line)
     held: set[date] = set()
-    wanted: set[date] = set()
+    found: list[Ask] = []
     for piece in series.pieces:
         days = set(each_date(*piece.days))
         doubted = piece.rows == 0 or bool(days & again)
         if doubted and piece.days[0] <= last and piece.days[1] >= first:
-            wanted |= days
+            found.append(Ask(line, *piece.days))
         held |= days
-    wanted |= set(each_date(first, last)) - held
-    found: list[Ask] = []
     run: list[date] = []
-    size = grid_days(series.line)
-    for day in sorted(day for day in wanted | held if _trades(day, calendar, series.line.hours)):
-        new_cell = run and run[-1].toordinal() // size != day.toordinal() // size
-        if run and (day not in wanted or new_cell):
-            found.append(Ask(series.line, run[0], run[-1]))
+    for day in each_date(first, last):
+        if day not in held and not _trades(day, calendar, line.hours):
+            continue
+        if run and (day in held or run[-1].toordinal() // size != day.toordinal() // size):
+            found.append(Ask(line, run[0], run[-1]))
             run = []
-        if day in wanted:
+        if day not in held:
             run.append(day)
     if run:
-        found.append(Ask(series.line, run[0], run[-1]))
-    return found
+        found.append(Ask(line, run[0], run[-1]))
+    return sorted(found, key=lambda ask: ask.first)
 
 
 def grid_days(line: Line) -> int:
@@ -173,11 +172,12 @@ async def fetched(rest: DataCalls, ask: Ask) -> Columns:
                        first=str(ask.first), last=str(ask.last), oi=interest)
         ))  # fmt: skip
     until = ask.last + timedelta(days=1)
-    return _base_columns(await rest.intraday(
+    pieces = [_base_columns(piece) for piece in await rest.intraday_pieces(
         IntradayQuery(segment=line.segment, security_id=security, instrument=line.instrument,
                       begin=f"{ask.first} 00:00:00", end=f"{until} 00:00:00",
                       interval=line.interval_s // 60, oi=interest)
-    ))  # fmt: skip
+    )]  # fmt: skip
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in BASE}
 
 
 def money_text(steps: int) -> str:
