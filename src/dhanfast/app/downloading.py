@@ -116,6 +116,11 @@ def downloaded(config: "Config", wish: Wish, say: Callable[[str], None]) -> Done
         say(f"--to: {wish.last} has not ended, so that its bars are not all there; taking {last}")
     hosts = broker_hosts(config)
     lines = wish.lines(master_of(config, hosts, clock, wish.expiry))
+    for line in lines:
+        if line.expiry and line.expiry < str(wish.first):
+            raise UsageError(
+                f"--from: {wish.first} lies behind the expiry of {line.name}, {line.expiry}"
+            )
     _warn_of_age(lines, wish.first, clock, say)
     generated = is_generated(hosts, clock)
     folder = DownloadFolder(wish.out)
@@ -156,8 +161,6 @@ def _plan(
     for line in lines:
         series = folder.agreed(line)
         end = min(last, date.fromisoformat(line.expiry)) if line.expiry else last
-        if end < wish.first:
-            raise UsageError(f"--from: {wish.first} lies behind the expiry of {line.name}, {end}")
         again = missing_days(folder, series, calendar) if wish.refill else set()
         asks += asks_of(series, wish.first, end, calendar, again)
     return asks
