@@ -50,7 +50,7 @@ def account(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def call(account: list[str], served: Served, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `dhanfast data WORDS...`; no line but of an error is too wide, and no output holds the token."""
+    """Runs `dhanfast data WORDS...`: lines fit, but those of errors; no output holds the token."""
 
     def go(*words: object) -> tuple[int, str, str]:
         given = ["data", *map(str, words)]

@@ -8,6 +8,7 @@ second.
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -204,27 +205,40 @@ def _day(
         return DayReport(day=name, status=status, kind=trading.kind, expected=1, held=min(count, 1),
                          no_interest=zero)  # fmt: skip
     expected = expected_steps(trading, series.line.interval_s)
-    held = int(np.isin(expected, mine).sum())
-    outside = int((~np.isin(mine, expected)).sum())
+    there = _there(expected, mine)
+    held = int(there.sum())
+    outside = count - held
     status = WHOLE if held == len(expected) else SHORT if held else ABSENT
     gaps = ""
     if status == SHORT:
-        gaps = gap_text(expected[~np.isin(expected, mine)], series.line.interval_s * S)
+        gaps = gap_text(expected[~there], series.line.interval_s * S)
     return DayReport(
         day=name, status=status, kind=trading.kind, expected=len(expected), held=held,
         outside=outside, no_interest=zero, gaps=gaps,
     )  # fmt: skip
 
 
+def _there(expected: NDArray[np.int64], mine: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the expected starts have a bar; both rise strictly."""
+    if not len(mine):
+        return np.zeros(len(expected), bool)
+    place = np.minimum(np.searchsorted(mine, expected), len(mine) - 1)
+    hit: NDArray[np.bool_] = mine[place] == expected
+    return hit
+
+
+@cache
 def expected_steps(trading: TradingDay, interval_s: int) -> NDArray[np.int64]:
     """Starts of the bars that a day should have: from each open on, the last may be shorter.
 
     Units:
-        UTC ns.
+        UTC ns. The array is shared: it cannot be written to.
     """
-    return np.concatenate(
+    steps = np.concatenate(
         [np.arange(opens, closes, interval_s * S) for opens, closes in trading.windows]
     )
+    steps.flags.writeable = False
+    return steps
 
 
 def gap_text(missing: NDArray[np.int64], step: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,11 +67,12 @@ def make_file(folder: DownloadFolder, name: str, generated: bool) -> Made | None
     path = folder.root / f"{name}.parquet"
     options = any(one.line.expiry or one.line.kind == "EXPIRED" for one in held)
     schema = _schema(options, held[0].line.kind == "EXPIRED", generated, _digest(held))
-    rows, first, last, seen = 0, "", "", set[str]()
+    names, seen = _Names(), set[str]()
+    rows, first, last = 0, "", ""
     with replacing(path) as sink:
         writer = pq.ParquetWriter(sink, schema, compression="zstd")
         for low, high in _months(held):
-            table = _month(folder, held, low, high, schema)
+            table = _month(folder, held, low, high, schema, names)
             if table is None:
                 continue
             writer.write_table(table)
@@ -152,9 +154,35 @@ def _months(held: Sequence[Series]) -> Iterator[tuple[date, date]]:
         low = high
 
 
+class _Names:
+    """Texts as numbers: a column of them sorts and repeats as fast as any other."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def code(self, text: str) -> int:
+        """The number of a text."""
+        return self._codes.setdefault(text, len(self._codes))
+
+    def ranks(self) -> NDArray[np.int32]:
+        """Place of each text in the alphabet, by its number."""
+        order = sorted(self._codes, key=lambda text: text)
+        ranks = np.empty(len(order), np.int32)
+        ranks[[self._codes[text] for text in order]] = np.arange(len(order))
+        return ranks
+
+    def texts(self, codes: NDArray[Any]) -> Any:
+        """A column of texts for Parquet."""
+        import pyarrow as pa
+
+        known = pa.array(list(self._codes), pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), known).cast(pa.string())
+
+
 def _month(
-    folder: DownloadFolder, held: Sequence[Series], low: date, high: date, schema: Any
-) -> Any:
+    folder: DownloadFolder, held: Sequence[Series], low: date, high: date, schema: Any,
+    names: _Names,
+) -> Any:  # fmt: skip
     """All bars of a month as a table by time and instrument; None without any."""
     import pyarrow as pa
 
@@ -162,25 +190,25 @@ def _month(
     for one in held:
         for piece in one.pieces:
             if piece.rows and piece.days[0] < high and piece.days[1] >= low:
-                part = _part(folder, one.line, piece, low, high)
+                part = _part(folder, one.line, piece, low, high, names)
                 if len(part["ts"]):
                     parts.append(part)
     if not parts:
         return None
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.lexsort((whole["instrument"], whole["ts"]))
+    order = np.lexsort((names.ranks()[whole["instrument"]], whole["ts"]))
     arrays = []
     for field in schema:
         values = whole[field.name][order]
         if field.name in ("instrument", "underlying", "right"):
-            arrays.append(pa.array(values.tolist(), pa.string()))
+            arrays.append(names.texts(values))
         else:
             arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _part(
-    folder: DownloadFolder, line: Line, piece: Piece, low: date, high: date
+    folder: DownloadFolder, line: Line, piece: Piece, low: date, high: date, names: _Names
 ) -> dict[str, NDArray[Any]]:
     """The columns of the file for what a piece holds of a month."""
     columns = folder.read(line.key, piece)
@@ -194,14 +222,14 @@ def _part(
     found |= {name: mine[name] / 100.0 for name in RUPEES}
     found |= {"volume": mine["volume"], "oi": mine["oi"]}
     if line.kind == "EXPIRED":
-        return found | _contracts(line, mine)
-    found["instrument"] = np.full(count, line.name, object)
+        return found | _contracts(line, mine, names)
+    found["instrument"] = np.full(count, names.code(line.name), np.int32)
     if line.expiry:
         found |= {
-            "underlying": np.full(count, line.underlying, object),
+            "underlying": np.full(count, names.code(line.underlying), np.int32),
             "expiry": np.full(count, np.datetime64(line.expiry, "D")),
             "strike": np.full(count, line.strike / 100.0 if line.strike else np.nan),
-            "right": np.full(count, line.right or "FUT", object),
+            "right": np.full(count, names.code(line.right or "FUT"), np.int32),
         }
     return found
 
@@ -224,30 +252,29 @@ def opens_of(starts: NDArray[np.int64], hours: str) -> NDArray[np.int64]:
     return np.array([opens(start) for start in starts.tolist()], np.int64)
 
 
-def _contracts(line: Line, mine: Columns) -> dict[str, NDArray[Any]]:
+def _contracts(line: Line, mine: Columns, names: _Names) -> dict[str, NDArray[Any]]:
     """Which contract each bar of a distance from the money was of."""
     starts, strikes = mine["start_ns"], mine["strike"]
     days = (starts + 19_800_000_000_000) // DAY_NS
     expiry = np.full(len(starts), np.datetime64("NaT", "D"))
-    names = np.full(len(starts), line.name, object)
-    for day in np.unique(days).tolist():
-        on = date(1970, 1, 1) + timedelta(days=day)
+    codes = np.full(len(starts), names.code(line.name), np.int32)
+    edges = np.flatnonzero(np.diff(days, prepend=-1, append=-1)).tolist()
+    for begin, end in pairwise(edges):
+        on = date(1970, 1, 1) + timedelta(days=int(days[begin]))
         ends = rolling_expiry(line.underlying, line.cycle, line.code, on)
         if ends is None:
             continue
-        today = days == day
-        expiry[today] = np.datetime64(ends, "D")
-        for strike in np.unique(strikes[today]).tolist():
-            if strike > 0:
-                names[today & (strikes == strike)] = _symbol(line.underlying, ends, strike,
-                                                             line.right)  # fmt: skip
+        expiry[begin:end] = np.datetime64(ends, "D")
+        listed, places = np.unique(strikes[begin:end], return_inverse=True)
+        symbols = [_symbol(line.underlying, ends, strike, line.right) for strike in listed.tolist()]
+        codes[begin:end] = np.array([names.code(one) for one in symbols], np.int32)[places]
     count = len(starts)
     return {
-        "instrument": names,
-        "underlying": np.full(count, line.underlying, object),
+        "instrument": codes,
+        "underlying": np.full(count, names.code(line.underlying), np.int32),
         "expiry": expiry,
         "strike": strikes / 100.0,
-        "right": np.full(count, line.right, object),
+        "right": np.full(count, names.code(line.right), np.int32),
         "spot": mine["spot"] / 100.0,
         "iv": mine["iv"],
         "money": np.full(count, line.money, np.int8),
