@@ -5,6 +5,7 @@ import random
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import numpy as np
@@ -48,16 +49,20 @@ def served() -> Any:
 
 @pytest.fixture(scope="module")
 def master(served: Served) -> Master:
-    import urllib.request
+    return master_at(served)
 
+
+def master_at(served: Served) -> Master:
+    """The contract list that an exchange serves."""
     place = f"{served.http}/api-data/api-scrip-master-detailed.csv"
-    with urllib.request.urlopen(place, timeout=20) as said:
+    with urlopen(place, timeout=20) as said:
         return parse_master(said.read(), name="list").master
 
 
 def download(
-    served: Served, place: Path, lines: list[Line], *faults: Fault, token: str = ""
-) -> Tally:
+    served: Served, place: Path, lines: list[Line], *faults: Fault, token: str = "",
+    span: tuple[date, date] = (FIRST, LAST), generated: bool = True,
+) -> Tally:  # fmt: skip
     """Download lines over the served exchange, quickly."""
     clock = SystemClock()
     fast = LimitSettings(quotas={kind: (Quota(1_000, 1.0),) for kind in CallClass})
@@ -70,9 +75,9 @@ def download(
                             limits=Limits(clock, fast),
                             backoff=Backoff(first_s=0.001, most_s=0.01)) as rest:  # fmt: skip
             work = Downloader(rest, folder, clock, random.Random(1))
-            with folder.changing("dhan", True):
+            with folder.changing("dhan", generated):
                 asks = [ask for line in lines
-                        for ask in asks_of(folder.agreed(line), FIRST, LAST, CALENDAR)]  # fmt: skip
+                        for ask in asks_of(folder.agreed(line), *span, CALENDAR)]  # fmt: skip
                 return await work.run(asks, CALENDAR)
 
     try:
