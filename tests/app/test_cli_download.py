@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -246,6 +247,30 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     for path in Path("whole").rglob("*.parquet"):  # the same bytes as without a kill
         other = Path("parts") / path.relative_to("whole")
         assert other.read_bytes() == path.read_bytes()
+
+
+def test_ctrl_c_ends_it_with_what_it_has(call: Run, account: list[str], served: Served) -> None:
+    hung = Hung(served, [*EXPIRED, "bars", *account], after=2)
+    hung.process.send_signal(signal.SIGINT)
+    try:
+        assert hung.process.wait(30) == 130
+    finally:
+        said = hung.end()
+    assert said.split() == [b"stopped"]
+    assert len(list(Path("bars/pieces").glob("*/*.parquet"))) == 2
+
+
+def test_what_is_whole_becomes_a_file_although_the_rest_failed(call: Run, served: Served) -> None:
+    words = ("download", "equity", "HDFCBANK", "TCS", *SPAN, "--out", "bars")
+    fault = Fault("chart-conflict", after=1)
+    served.call(lambda: served.core.faults.replace([fault]))
+    code, _, err = call(*words)
+    said = " ".join(err.split())
+    assert code == 1 and "TCS 2025-11-10 to 2025-11-13: charts: a bar of TCS comes twice" in said
+    assert [path.name for path in Path("bars").glob("*.parquet")] == ["HDFCBANK_1m.parquet"]
+    served.call(lambda: served.core.faults.replace([]))
+    code, out, _ = call(*words)
+    assert code == 0 and out.startswith("bars/TCS_1m.parquet: 1,500 bars,")
 
 
 def test_a_full_disk_is_told_and_what_came_before_is_kept(

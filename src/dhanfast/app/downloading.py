@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 from dhanfast.app.broker_session import broker_hosts, open_rest
 from dhanfast.app.console import count_text, duration_text
 from dhanfast.app.edge import PATIENCE_NS, WIDTH
-from dhanfast.brokers.dhan.history import Ask, Downloader, Step, Tally, asks_of
+from dhanfast.brokers.dhan.history import Ask, Downloader, Step, Stopped, Tally, asks_of
 from dhanfast.brokers.dhan.limits import CallClass, LimitSettings
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.errors import BadData, UsageError
@@ -130,14 +130,27 @@ def downloaded(config: "Config", wish: Wish, say: Callable[[str], None]) -> Done
     with folder.changing(BROKER, generated):
         asks = _plan(folder, lines, wish, last, calendar)
         done = Done(wish.out, generated, False, len(asks), 0.0)
-        tally = asyncio.run(_asked(config, folder, asks, clock, calendar)) if asks else Tally()
+        names = dict.fromkeys(line.file for line in lines)
+        try:
+            tally = asyncio.run(_asked(config, folder, asks, clock, calendar)) if asks else Tally()
+        except Stopped:
+            pending = {ask.line.file for ask in _plan(folder, lines, wish, last, calendar)}
+            _make(folder, [name for name in names if name not in pending], generated)
+            raise
         done.asked, done.rows, done.empty = tally.asked, tally.rows, tally.empty
         done.unchanged, done.notes = tally.unchanged, tally.notes
-        for name in dict.fromkeys(line.file for line in lines):
-            made = None if file_is_current(folder, name) else make_file(folder, name, generated)
-            done.files += [made] if made else []
+        done.files = _make(folder, names, generated)
     done.reports = _reports(folder, lines, wish.first, last, calendar)
     return done
+
+
+def _make(folder: DownloadFolder, names: Iterable[str], generated: bool) -> list[Made]:
+    """Make the files that are not made of what is held now."""
+    found = []
+    for name in names:
+        made = None if file_is_current(folder, name) else make_file(folder, name, generated)
+        found += [made] if made else []
+    return found
 
 
 async def _asked(

@@ -343,8 +343,9 @@ def test_a_token_that_ends_is_renewed_once_else_it_stops_with_exit_code_4(tmp_pa
     [
         ({"errorCode": "DH-902", "errorMessage": "no Data API"}, 403, "plan and permissions"),
         ({"data": {"806": "not subscribed"}, "status": "failed"}, 403, "plan and permissions"),
-        ({"errorCode": "DH-905", "errorMessage": "bad field"}, 400, "DH-905"),
-        ({"data": {"813": "Invalid SecurityId"}, "status": "failed"}, 400, "813"),
+        ({"errorCode": "DH-905", "errorMessage": "bad field"}, 400, "DH-905 .*instruments update"),
+        ({"data": {"813": "Invalid SecurityId"}, "status": "failed"}, 400, "813 .*update"),
+        ({"errorCode": "DH-903", "errorMessage": "segment"}, 400, "DH-903 .*ask the broker"),
     ],
 )
 def test_what_asking_again_does_not_help_stops_at_once(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.brokers.dhan.answers_data import Candles, ExpiredCandles
+from dhanfast.brokers.dhan.errors import BrokerError, ErrorKind
 from dhanfast.brokers.dhan.requests_data import (
     INTRADAY_DAYS_MAX,
     ROLLING_DAYS_MAX,
@@ -86,10 +87,20 @@ class Stopped(DhanfastError):
 
     def __init__(self, ask: Ask, done: int, total: int, cause: DhanfastError) -> None:
         self.exit_code = cause.exit_code
+        remedy = _REMEDY.get(cause.kind, "") if isinstance(cause, BrokerError) else ""
         super().__init__(
-            f"{ask.line.name} {ask.first} to {ask.last}: {cause}. {done:,} of {total:,} requests "
-            "are done and kept; the same command goes on from there"
+            f"{ask.line.name} {ask.first} to {ask.last}: {cause}{remedy}. {done:,} of {total:,} "
+            "requests are done and kept; the same command goes on from there"
         )
+
+
+_REMEDY: Final = {  # kinds whose own words end without one
+    ErrorKind.RATE: "; wait some minutes, and stop what else asks with this account",
+    ErrorKind.SERVER: "; the broker has trouble: try again later",
+    ErrorKind.NETWORK: "; look at the network and try again",
+    ErrorKind.ACCOUNT: "; ask the broker whether the account and its segments are active",
+    ErrorKind.INPUT: "; is the contract list of today? dhanfast instruments update",
+}
 
 
 # ---- what to ask for ----
