@@ -241,9 +241,23 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.one_of(st.binary(max_size=60), json_values.map(lambda v: json.dumps(v).encode())),
-       st.sampled_from([INDEX, CALL, DAILY]))  # fmt: skip
+day_s = midnight_ns(FIRST) // 10**9
+table = st.fixed_dictionaries(
+    {"timestamp": st.lists(st.integers(day_s + 33_300, day_s + 33_600).map(lambda s: s // 60 * 60)
+                           | numbers, max_size=4)},
+    optional={name: st.lists(numbers | st.integers(1, 9), max_size=4)
+              for name in ("open", "high", "low", "close", "volume", "oi", "open_interest", "iv",
+                           "strike", "spot")},
+)  # fmt: skip
+bodies = st.one_of(
+    st.binary(max_size=60),
+    st.one_of(json_values, table, st.fixed_dictionaries({"data": st.fixed_dictionaries(
+        {"ce": table | json_values, "pe": json_values})})).map(lambda v: json.dumps(v).encode()),
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(bodies, st.sampled_from([INDEX, CALL, DAILY]))
 def test_hostile_bodies_are_bars_or_errors_of_ours(body: bytes, line: Any) -> None:
     web = ScriptedWeb(lambda _: WebReply(status=200, body=body, headers={}))
     rest, _ = rest_over(web)

@@ -233,9 +233,11 @@ def expired_of(said: Any, side: str) -> ExpiredCandles:
     """Candles of an expired option: the side that was asked for (CALL or PUT).
 
     Raises:
-        BadData: columns of different lengths, or a number that is none.
+        BadData: another shape, columns of different lengths, or a number that is none.
     """
-    data = said.get("data") if isinstance(said, Mapping) else None
+    data = said.get("data") if isinstance(said, Mapping) else said
+    if not isinstance(data, Mapping | None):
+        raise BadData(f"rollingoption: two sides were expected, the broker sent {said!r:.60}")
     columns = _columns((data or {}).get("ce" if side == "CALL" else "pe") or {}, "rollingoption")
     start_ns = _seconds(columns)
     found: dict[str, NDArray[Any]] = {}
@@ -245,7 +247,8 @@ def expired_of(said: Any, side: str) -> ExpiredCandles:
         if name in EXPIRED_PRICES:
             found[name] = _prices(columns, name, len(start_ns))
         elif name == "iv":
-            found[name] = np.array([float(x or 0) for x in _length(columns, name, len(start_ns))])
+            said_iv = _length(columns, name, len(start_ns))
+            found[name] = np.array([Fields({name: x}, "charts").number(name) for x in said_iv])
         else:
             found[name] = _counts(columns, name, len(start_ns))
     return ExpiredCandles(start_ns=start_ns, columns=found)
