@@ -81,7 +81,7 @@ FN REAL DF_F(exp)(REAL x) {
     odd = odd * r2 + 0.16666666666666669;
     even = even * r2 + 0.5000000000000001;
     REAL one = 1.0 + (r + r2 * (odd * r + even));
-    BITS power = DF_F(as_bits)(shifted) << 52;
+    BITS power = (BITS)((DF_F(word))DF_F(as_bits)(shifted) << 52);
     REAL value = DF_F(as_real)(DF_F(as_bits)(one) + power);
     value = DF_F(pick)(MASK(x < -708.0), ALL(0.0), value);
     value = DF_F(pick)(MASK(x > 709.0), ALL(__builtin_inf()), value);
@@ -93,9 +93,9 @@ FN REAL DF_F(exp)(REAL x) {
 FN REAL DF_F(log_ratio)(REAL a, REAL b) {
     BITS raw = DF_F(as_bits)(a / b);
     /* The exponent, rounded so that the rest lies in [1/sqrt 2, sqrt 2). */
-    DF_F(word) above = (DF_F(word))(raw - 0x3FE6A09E667F3BCDLL + (1LL << 62));
+    DF_F(word) above = (DF_F(word))raw - 0x3FE6A09E667F3BCDULL + (1ULL << 62);
     BITS power = (BITS)(above >> 52) - 1024;
-    REAL scaled = a * DF_F(as_real)((1023 - power) << 52);
+    REAL scaled = a * DF_F(as_real)((BITS)((DF_F(word))(1023 - power) << 52));
     REAL s = (scaled - b) / (scaled + b);
     REAL y = s * s;
     REAL y2 = y * y;
