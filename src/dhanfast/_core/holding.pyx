@@ -74,7 +74,7 @@ cdef void time_stop(Dealer dealer, ns_t now_ns) noexcept nogil:
             or not is_time_over(dealer, now_ns):
         return
     if dealer.stop_rules.only_losing \
-            and _result_at(dealer, dealer.portfolio.positions[0].mark) > 0:
+            and _result_at(dealer, dealer.portfolio.positions[dealer.instrument].mark) > 0:
         return
     if session_open(dealer.session, now_ns + dealer.broker.rules.latency_ns):
         dealer.leave(Reason.TIME_STOP, 0, now_ns)
