@@ -5,6 +5,7 @@ by date: 15:30 until 2026-07-31, 15:40 since 2026-08-03, 18:45 or so on a muhura
 """
 
 from datetime import date
+from functools import cache
 from typing import Final, overload
 
 import numpy as np
@@ -12,9 +13,20 @@ from numpy.typing import NDArray
 
 from dhanfast.errors import OutOfCalendar, UsageError
 from dhanfast.market.calendar import NS_PER_S, Calendar, exchange_date
+from dhanfast.market.tables import read
 
 YEAR_NS: Final = 365 * 86_400 * NS_PER_S  # ACT/365 fixed
 TRADING_DAYS: Final = 252
+
+
+def segment_of(underlying: str) -> str:
+    """The segment an underlying's options are listed in: NSE_FNO, BSE_FNO; stocks NSE_FNO."""
+    return _segments().get(underlying, "NSE_FNO")
+
+
+@cache
+def _segments() -> dict[str, str]:
+    return {row["underlying"]: row["segment"] for row in read("underlyings")}
 
 
 def expiry_ns(expiry: date, segment: str = "NSE_FNO") -> int:

@@ -74,3 +74,26 @@ class Solved(NamedTuple):
     volatility: "Floats"
     status: "Codes"  # OptionStatus
     greeks: "Greeks[Floats]"
+
+
+class LiveFigures(NamedTuple):
+    """What a `LiveChain` says after a tick; NaN for what was not wanted or has no answer.
+
+    Units:
+        rupees, volatility a year as a fraction, `at_ns` ns UTC; ratios are puts a call.
+    """
+
+    at_ns: int
+    years: float
+    forward: float
+    money: "int | None"  # place of the strike nearest to the forward
+    at_money: float  # volatility at the forward
+    straddle: float
+    risk_reversal: float  # 25 delta: call less put
+    butterfly: float  # mean of both less at the money
+    max_pain: float
+    ratio_oi: float
+    ratio_volume: float
+    ratio_oi_near: float
+    ratio_volume_near: float
+    gamma_exposure: float  # rupees for a move of 1 %
