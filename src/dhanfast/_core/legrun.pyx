@@ -509,6 +509,19 @@ cdef class LegRun:
         self.notes_count = 0
         return rows
 
+    def held(self):
+        """What the legs hold now.
+
+        Returns:
+            list of (expiry YYYYMMDD, strike in paise), one a leg that holds something.
+        """
+        cdef Leg leg
+        found = []
+        for leg in self._legs:
+            if leg.position != 0:
+                found.append((leg.day.contract, leg.strike))
+        return found
+
     def counters(self):
         """How often what happened in this run, by name."""
         cdef Leg leg

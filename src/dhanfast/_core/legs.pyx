@@ -12,7 +12,7 @@ from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog, Trade
 from dhanfast._core.status cimport Status
-from dhanfast._core.stops cimport stop_limit, stop_tighter
+from dhanfast._core.stops cimport Stops, stop_limit, stop_tighter
 from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.tradebook cimport price_on_tick, units
 from dhanfast._core.types cimport OrderFlag, Reason
@@ -34,7 +34,8 @@ cdef class Leg(Dealer):
 
     def __cinit__(self, rules, uint32_t instrument, Broker broker not None,
                   Portfolio portfolio not None, Gate gate not None, RunLog log not None):
-        self.rules = rules
+        cdef Stops stops = Stops()         # those that rest at the exchange and do not move
+        self.rules, self.stop_rules = rules, stops.rules
         self.instrument, self.broker, self.portfolio = instrument, broker, portfolio
         self.gate, self.log = gate, log
         self.strategy = NativeStrategy()

@@ -4,9 +4,8 @@ from numpy.typing import NDArray
 
 def fill_expiry(
     index: NDArray[Any],
-    start_ns: NDArray[Any],
-    end_ns: NDArray[Any],
-    expiry_ns: int,
+    years_open: NDArray[Any],
+    years_close: NDArray[Any],
     strike: NDArray[Any],
     tables: NDArray[Any],
     first: int,

@@ -15,9 +15,6 @@ from dhanfast._core.options.black cimport black_price
 
 from dhanfast.errors import UsageError
 
-cdef double YEAR_NS = 365.0 * 86_400.0 * 1e9        # ACT/365 fixed
-
-
 cdef struct Shape:
     double level
     double slope
@@ -71,16 +68,17 @@ cdef void _bars(const int64_t *index, double opens, double closes, const Shape *
         out[3][at + i], out[3][at + n + i] = call[3], put[3]
 
 
-def fill_expiry(const int64_t[:, ::1] index, const int64_t[::1] start_ns,
-                const int64_t[::1] end_ns, int64_t expiry_ns, const int64_t[::1] strike,
+def fill_expiry(const int64_t[:, ::1] index, const double[::1] years_open,
+                const double[::1] years_close, const int64_t[::1] strike,
                 int64_t[:, :, ::1] tables, size_t first, *, double level, double slope,
                 double bend, double rate, int64_t tick, double reach=4.0, double lowest=0.6,
                 double highest=3.0):
     """Write the option bars of one expiry over one day's index bars.
 
     Args:
-        index: int64[rows, 4] paise: open, high, low, close. start_ns, end_ns: of each row.
-        expiry_ns: the options' end. strike: int64[n] paise, ascending.
+        index: int64[rows, 4] paise: open, high, low, close.
+        years_open, years_close: to the expiry at the start and the end of each row, 0 or more.
+        strike: int64[n] paise, ascending.
         tables: int64[4, rows, columns]: opens, highs, lows, closes, written from column `first`
             on: n calls, then n puts.
         level: volatility at the forward, a fraction a year. slope, bend: of the smile.
@@ -95,12 +93,11 @@ def fill_expiry(const int64_t[:, ::1] index, const int64_t[::1] start_ns,
     cdef size_t row
     cdef Shape shape
     cdef int64_t *out[4]
-    cdef double years_open, years_close
     if not level > 0.0 or tick < 1:
         raise UsageError(f"level {level}, tick {tick}: both must be above 0")
-    if (index.shape[1] != 4 or start_ns.shape[0] != index.shape[0]
-            or end_ns.shape[0] != index.shape[0]):
-        raise UsageError("index must be rows of four prices, with a start and an end each")
+    if (index.shape[1] != 4 or years_open.shape[0] != index.shape[0]
+            or years_close.shape[0] != index.shape[0]):
+        raise UsageError("index must be rows of four prices, with the years left of each")
     if tables.shape[0] != 4 or tables.shape[1] != index.shape[0]:
         raise UsageError("tables must be four, with a row for each index bar")
     if first + 2 * n > columns or rows == 0 or n == 0:
@@ -111,7 +108,5 @@ def fill_expiry(const int64_t[:, ::1] index, const int64_t[::1] start_ns,
         out[row] = &tables[row, 0, 0]
     with nogil:
         for row in range(rows):
-            years_open = max(0.0, (expiry_ns - start_ns[row]) / YEAR_NS)
-            years_close = max(0.0, (expiry_ns - end_ns[row]) / YEAR_NS)
-            _bars(&index[row, 0], years_open, years_close, &shape, rate, &strike[0], n, tick, out,
-                  row * columns + first)
+            _bars(&index[row, 0], years_open[row], years_close[row], &shape, rate, &strike[0], n,
+                  tick, out, row * columns + first)
