@@ -6,6 +6,7 @@ Every source states its grade, and a run has one source: recorded and modelled p
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -35,6 +36,19 @@ STRIKES: Final = 40
 
 Held = Callable[[], list[tuple[int, int]]]  # (expiry YYYYMMDD, strike paise) of what is held
 Ints = NDArray[np.int64]
+
+
+def is_chain_file(path: str | Path) -> bool:
+    """Whether a file is a table of chain snapshots; False for what is no Parquet file."""
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_schema
+
+    if not Path(path).is_file():
+        return False
+    try:
+        return {"strike", "ce_ltp", "pe_ltp"} <= set(read_schema(path).names)
+    except (ArrowException, OSError):
+        return False
 
 
 class Contracts:
@@ -125,11 +139,11 @@ class RecordedChains:
         dates = self.file.days(places).astype(object)
         keep = [(self.first is None or on >= self.first) and (self.last is None or on <= self.last)
                 for on in dates]  # fmt: skip
-        self._places, self._dates = places[np.array(keep, bool)], dates[np.array(keep, bool)]
-        if len(self._places) == 0:
+        self.places, self._dates = places[np.array(keep, bool)], dates[np.array(keep, bool)]
+        if len(self.places) == 0:
             raise BadData(f"{self.file.name}: no snapshot of {self.underlying} from "
                           f"{self.first or 'the start'} to {self.last or 'the end'}")  # fmt: skip
-        self.snapshots = len(self._places)
+        self.snapshots = len(self.places)
         self._settled: dict[date, str] = {}
 
     def days(self, held: Held) -> Iterator[Day]:
@@ -140,7 +154,7 @@ class RecordedChains:
             hours = calendar.day(on, segment)
             if hours is None or not hours.windows:
                 raise BadData(f"{self.file.name}: {on} is not a trading day")
-            day = self._day(on, hours, self._places[self._dates == on])
+            day = self._day(on, hours, self.places[self._dates == on])
             if day is not None:
                 yield day
 

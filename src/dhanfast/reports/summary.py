@@ -176,6 +176,8 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["from"] = figures.iso_date(measured.first_date) if measured.first_date else None
     out["to"] = figures.iso_date(measured.last_date) if measured.last_date else None
     out["generated"] = is_generated(result)
+    if result.grade:
+        out["grade"] = result.grade
     out["modelled"] = is_modelled(result)
     out["warnings"] = list(warnings(result))
     _money(out, "capital", measured.capital)
@@ -210,6 +212,9 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["ns_per_bar"] = _number(result.kernel_ns / bars, 4) if bars else None
     out["digest"] = result.digest
     out["counters"] = dict(result.counters)
+    if result.grade:
+        out["margin"] = dict(result.margin)
+        out["contracts"] = {str(number): name for number, name in result.contracts.items()}
     out["notes"] = list(result.notes)
     out["data"], out["config"] = result.data, result.config
     out["versions"] = dict(result.versions)
