@@ -1,4 +1,4 @@
-"""A legs run written for reading: plain objects, one day, fixed strikes, no slippage, no latency."""
+"""A legs run written for reading: one day, fixed strikes, no slippage, no latency."""
 
 from dataclasses import dataclass, field
 
@@ -186,10 +186,13 @@ class PlainRun:
             leg.stop_at = price
 
     def whole(self, row: int) -> None:
-        total = sum(leg.realised + (leg.side * (leg.mark - leg.entry) * leg.qty if leg.held else 0)
-                    for leg in self.legs)  # fmt: skip
-        if (self.stop and total <= -100 * self.stop) or (self.target
-                                                         and total >= 100 * self.target):  # fmt: skip
+        total = sum(
+            leg.realised + (leg.side * (leg.mark - leg.entry) * leg.qty if leg.held else 0)
+            for leg in self.legs
+        )
+        if (self.stop and total <= -100 * self.stop) or (
+            self.target and total >= 100 * self.target
+        ):
             self.leave_all()
 
     def leave_all(self) -> None:
@@ -224,10 +227,11 @@ class PlainRun:
             _, high, low, close = self.rows[row][leg.column]
             if not close:
                 continue
-            if leg.phase == "choose":
-                leg.phase, leg.entering = "asked", True
-            elif leg.phase == "wait" and leg.since < row and (
-                    high >= leg.level if leg.up else low <= leg.level):  # fmt: skip
+            if leg.phase == "choose" or (
+                leg.phase == "wait"
+                and leg.since < row
+                and (high >= leg.level if leg.up else low <= leg.level)
+            ):
                 leg.phase, leg.entering = "asked", True
 
 

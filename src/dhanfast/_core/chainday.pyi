@@ -1,9 +1,8 @@
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, final
+from typing import Any, Self, final
 
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 class StrikeRule(IntEnum):
     STEPS = 0

@@ -112,7 +112,7 @@ cdef class LegRun:
     cdef readonly int fault          # Fault
     cdef readonly size_t fault_leg
     cdef Note notes[NOTES_MAX]
-    cdef readonly size_t notes_count
+    cdef size_t notes_count
     cdef readonly uint64_t notes_lost
     cdef readonly uint64_t rows_seen
     cdef readonly uint64_t cycles    # structures entered

@@ -1,10 +1,9 @@
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.legs import Leg
@@ -41,7 +40,6 @@ class LegRun:
     log: Final[RunLog]
     fault: Final[int]
     fault_leg: Final[int]
-    notes_count: Final[int]
     notes_lost: Final[int]
     rows_seen: Final[int]
     cycles: Final[int]

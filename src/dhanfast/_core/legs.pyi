@@ -1,8 +1,6 @@
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, final
-
-from typing_extensions import Self
+from typing import Any, Final, Self, final
 
 from dhanfast._core.broker import Broker
 from dhanfast._core.dealer import Dealer

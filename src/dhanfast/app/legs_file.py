@@ -33,10 +33,36 @@ from dhanfast.engine.settings import clock_time, duration_ns
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
-TOP: Final = ("name", "underlying", "entry", "late", "exit", "hold", "weekdays", "dte", "stop",
-              "target", "move_to_cost", "signals", "params", "leg")  # fmt: skip
-LEG: Final = ("side", "right", "strike", "expiry", "lots", "stop", "target", "trail", "wait",
-              "after_stop", "after_target", "when")  # fmt: skip
+TOP: Final = (
+    "name",
+    "underlying",
+    "entry",
+    "late",
+    "exit",
+    "hold",
+    "weekdays",
+    "dte",
+    "stop",
+    "target",
+    "move_to_cost",
+    "signals",
+    "params",
+    "leg",
+)
+LEG: Final = (
+    "side",
+    "right",
+    "strike",
+    "expiry",
+    "lots",
+    "stop",
+    "target",
+    "trail",
+    "wait",
+    "after_stop",
+    "after_target",
+    "when",
+)
 SETTLEMENT: Final = "settlement"
 
 
@@ -117,13 +143,15 @@ def _leg(tree: Any, name: str) -> LegPlan:
             lots=_whole(tree.get("lots", 1), "lots"),
             stop=Amount.parse(_optional(tree, "stop"), "stop"),
             target=Amount.parse(_optional(tree, "target"), "target"),
-            trail=(Amount.parse(trail.get("every"), "trail.every"),
-                   Amount.parse(trail.get("step"), "trail.step")),
+            trail=(
+                Amount.parse(trail.get("every"), "trail.every"),
+                Amount.parse(trail.get("step"), "trail.step"),
+            ),
             wait=Amount.parse(_optional(tree, "wait"), "wait", signed=True),
             after_stop=_again(tree, "after_stop"),
             after_target=_again(tree, "after_target"),
             when=_text(tree, "when", ""),
-        )  # fmt: skip
+        )
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
@@ -171,8 +199,10 @@ def _time(tree: Mapping[str, Any], name: str, usual: str) -> dt.time:
 def _clock(text: str, name: str) -> dt.time:
     found = clock_time(text, name)
     if found is None:
-        raise ConfigError(f"{name}: {text!r} is not a time of day; write HH:MM in IST"
-                          + (f', or "{SETTLEMENT}"' if name == "exit" else ""))  # fmt: skip
+        raise ConfigError(
+            f"{name}: {text!r} is not a time of day; write HH:MM in IST"
+            + (f', or "{SETTLEMENT}"' if name == "exit" else "")
+        )
     return found
 
 

@@ -28,7 +28,7 @@ REFUSED: Final = {
     "last_entry": "late in the legs file",
     "square_off": "exit in the legs file",
     "on_opposite": "signals in the legs file",
-    "sets": "the legs file, or -c for [risk] and [simulation]",
+    "set": "the legs file, or -c for [risk] and [simulation]",
 }
 ONLY_LEGS: Final = ("volatility", "strikes", "final_prices")
 
@@ -51,7 +51,7 @@ def backtest_file(given: Mapping[str, Any]) -> None:
         UsageError, ConfigError, BadData: see the option or file that the message names.
     """
     for name, instead in REFUSED.items():
-        if _said(name):
+        if _said("sets" if name == "set" else name):
             raise UsageError(f"--{name.replace('_', '-')}: does not go with --legs; use {instead}")
     from dhanfast.app.legs_file import read_plan
     from dhanfast.engine.leg_signals import signals_of
@@ -72,23 +72,32 @@ def _said(name: str) -> bool:
 
 
 def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
-    """The run's prices: recorded ones, or modelled ones when that was asked for in so many words."""
+    """The run's prices: recorded ones, or modelled ones when that was said in so many words."""
     from dhanfast.engine.chain_source import ModelledChains, RecordedChains, is_chain_file
     from dhanfast.engine.premium_model import read_volatilities
     from dhanfast.storage.bars import read_bars
     from dhanfast.storage.chains import read_chains
 
-    data, start, end = given["source"], exchange_day(given["start"], "from"), exchange_day(
-        given["end"], "to")  # fmt: skip
+    data, start, end = (
+        given["source"],
+        exchange_day(given["start"], "from"),
+        exchange_day(given["end"], "to"),
+    )
     if is_chain_file(data):
         for name in ("volatility", "strikes"):
             if _said(name):
-                raise UsageError(f"--{name}: {data} has recorded premiums, and they never mix with "
-                                 "modelled ones; leave it out, or give bars of the index")  # fmt: skip
+                raise UsageError(
+                    f"--{name}: {data} has recorded premiums, and they never mix with "
+                    "modelled ones; leave it out, or give bars of the index"
+                )
         return RecordedChains(
-            read_chains(data), plan.underlying, start, end, _finals(given["final_prices"]),
+            read_chains(data),
+            plan.underlying,
+            start,
+            end,
+            _finals(given["final_prices"]),
             hashlib.sha256(Path(data).read_bytes()).hexdigest(),
-        )  # fmt: skip
+        )
     if given["volatility"] is None:
         raise UsageError(
             f"--data {data} has no option prices. With bars of the index premiums are modelled: "
@@ -99,9 +108,11 @@ def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
         raise UsageError("--final-price: modelled runs take the index's own print after the close")
     index = read_bars(data, start=start, end=end)
     return ModelledChains(
-        index, read_volatilities(given["volatility"], index.symbol), plan.expiries,
+        index,
+        read_volatilities(given["volatility"], index.symbol),
+        plan.expiries,
         given["strikes"],
-    )  # fmt: skip
+    )
 
 
 def _finals(texts: Sequence[str]) -> dict[dt.date, int]:
@@ -113,8 +124,9 @@ def _finals(texts: Sequence[str]) -> dict[dt.date, int]:
             paise = round(100 * float(value.replace(",", "")))
             found[dt.date.fromisoformat(day.strip())] = paise
         except (ValueError, OverflowError):
-            raise UsageError(f"--final-price {text!r}: write DATE=VALUE, for example "
-                             "2026-01-27=59812.35") from None  # fmt: skip
+            raise UsageError(
+                f"--final-price {text!r}: write DATE=VALUE, for example 2026-01-27=59812.35"
+            ) from None
         if paise <= 0:
             raise UsageError(f"--final-price {text!r}: the index closes above 0")
     return found

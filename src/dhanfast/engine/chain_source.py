@@ -30,8 +30,14 @@ from dhanfast.storage.chains import ChainFile
 RECORDED: Final = "recorded"
 MODELLED: Final = "modelled"
 EXPIRIES_A_DAY: Final = 4
-STEPS: Final = {"BANKNIFTY": 10_000, "NIFTY": 5_000, "FINNIFTY": 5_000, "MIDCPNIFTY": 2_500,
-                "SENSEX": 10_000, "BANKEX": 10_000}  # strikes near the money, paise  # fmt: skip
+STEPS: Final = {
+    "BANKNIFTY": 10_000,
+    "NIFTY": 5_000,
+    "FINNIFTY": 5_000,
+    "MIDCPNIFTY": 2_500,
+    "SENSEX": 10_000,
+    "BANKEX": 10_000,
+}  # strikes near the money, paise
 STRIKES: Final = 40
 
 Held = Callable[[], list[tuple[int, int]]]  # (expiry YYYYMMDD, strike paise) of what is held
@@ -137,12 +143,16 @@ class RecordedChains:
         self.contracts = Contracts(self.underlying)
         places = self.file.places(self.underlying)
         dates = self.file.days(places).astype(object)
-        keep = [(self.first is None or on >= self.first) and (self.last is None or on <= self.last)
-                for on in dates]  # fmt: skip
+        keep = [
+            (self.first is None or on >= self.first) and (self.last is None or on <= self.last)
+            for on in dates
+        ]
         self.places, self._dates = places[np.array(keep, bool)], dates[np.array(keep, bool)]
         if len(self.places) == 0:
-            raise BadData(f"{self.file.name}: no snapshot of {self.underlying} from "
-                          f"{self.first or 'the start'} to {self.last or 'the end'}")  # fmt: skip
+            raise BadData(
+                f"{self.file.name}: no snapshot of {self.underlying} from "
+                f"{self.first or 'the start'} to {self.last or 'the end'}"
+            )
         self.snapshots = len(self.places)
         self._settled: dict[date, str] = {}
 
@@ -180,11 +190,13 @@ class RecordedChains:
             spot[at] = 0 if np.isnan(level) else round(100.0 * level)
         finals = [self._final(on, expiry, hours, places) for expiry in expiries]
         names = option_expiries(self.underlying, on)
-        slots = {name: expiries.index(expiry) for name, expiry in names.items()
-                 if expiry in expiries}  # fmt: skip
+        slots = {
+            name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
+        }
         prices = np.ascontiguousarray(np.hstack(tables))
-        chain = _chain_day(self.contracts, hours, expiries, strikes, finals, times, times + 1,
-                           (prices,) * 4, spot)  # fmt: skip
+        chain = _chain_day(
+            self.contracts, hours, expiries, strikes, finals, times, times + 1, (prices,) * 4, spot
+        )
         return Day(on, hours, chain, tuple(expiries), slots, times + 1, spot)
 
     def _table(self, expiry: date, times: Ints, places: Ints) -> tuple[Ints, Ints]:
@@ -210,8 +222,11 @@ class RecordedChains:
         if expiry in self.finals:
             self._settled[expiry] = f"given: {self.finals[expiry] / 100:.2f}"
             return self.finals[expiry]
-        after = [place for place in places
-                 if self.file.at_ns[place] >= hours.close_ns and self.file.spot[place] > 0]  # fmt: skip
+        after = [
+            place
+            for place in places
+            if self.file.at_ns[place] >= hours.close_ns and self.file.spot[place] > 0
+        ]
         if not after:
             return 0
         level = float(self.file.spot[after[-1]])
@@ -226,16 +241,26 @@ class RecordedChains:
             "snapshot and filled at its price. 0 is no quote, and nothing fills there. Prices of "
             "far strikes may be old."
         ]
-        lines += [f"Final settlement of {expiry}: {text}"
-                  for expiry, text in sorted(self._settled.items())]  # fmt: skip
+        lines += [
+            f"Final settlement of {expiry}: {text}"
+            for expiry, text in sorted(self._settled.items())
+        ]
         return tuple(lines)
 
     def data(self) -> dict[str, Any]:
         """What was read."""
-        return {"grade": self.grade, "chains": {
-            "symbol": self.underlying, "rows": self.file.rows, "snapshots": self.snapshots,
-            "generated": False, "first": str(self._dates[0]), "last": str(self._dates[-1]),
-            "sources": [{"name": self.file.name, "sha256": self.sha256}]}}  # fmt: skip
+        return {
+            "grade": self.grade,
+            "chains": {
+                "symbol": self.underlying,
+                "rows": self.file.rows,
+                "snapshots": self.snapshots,
+                "generated": False,
+                "first": str(self._dates[0]),
+                "last": str(self._dates[-1]),
+                "sources": [{"name": self.file.name, "sha256": self.sha256}],
+            },
+        }
 
     def digest(self) -> list[bytes]:
         """Times, strikes and prices of the file, and the final prices that were given."""
@@ -265,8 +290,9 @@ class ModelledChains:
         self.interval = self.index.timeframe
         self.contracts = Contracts(self.underlying)
         if self.underlying not in STEPS:
-            raise UsageError(f"{self.underlying}: premiums are modelled for "
-                             f"{', '.join(STEPS)} only")  # fmt: skip
+            raise UsageError(
+                f"{self.underlying}: premiums are modelled for {', '.join(STEPS)} only"
+            )
         if not 3 <= self.strikes <= 400:
             raise UsageError(f"strikes must be in 3..400, was {self.strikes}")
         self._estimated: list[date] = []
@@ -289,11 +315,18 @@ class ModelledChains:
                 yield self._day(hours, rows, bars[high : high + 4], held())
 
     def _day(
-        self, hours: TradingDay, rows: NDArray[Any], after: NDArray[Any], held: list[tuple[int, int]]
+        self,
+        hours: TradingDay,
+        rows: NDArray[Any],
+        after: NDArray[Any],
+        held: list[tuple[int, int]],
     ) -> Day:
         on = hours.date
-        names = {name: expiry for name, expiry in option_expiries(self.underlying, on).items()
-                 if name in self.expiries}  # fmt: skip
+        names = {
+            name: expiry
+            for name, expiry in option_expiries(self.underlying, on).items()
+            if name in self.expiries
+        }
         wanted = set(names.values())
         wanted |= {_date(contract) for contract, _ in held if _date(contract) >= on}
         expiries = sorted(wanted)[:EXPIRIES_A_DAY]
@@ -309,15 +342,33 @@ class ModelledChains:
         for session, expiry, grid in zip(sessions, expiries, strikes, strict=True):
             away = days_to_expiry(on, expiry)
             fill_expiry(
-                np.ascontiguousarray(index), years_left(hours, away, start_ns),
-                years_left(hours, away, end_ns), grid, tables, first, level=level, slope=shape.slope, bend=shape.bend, rate=rate_on(on),
+                np.ascontiguousarray(index),
+                years_left(hours, away, start_ns),
+                years_left(hours, away, end_ns),
+                grid,
+                tables,
+                first,
+                level=level,
+                slope=shape.slope,
+                bend=shape.bend,
+                rate=rate_on(on),
                 tick=int(session["tick"]),
-            )  # fmt: skip
+            )
             first += 2 * len(grid)
         finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
         spot = np.ascontiguousarray(rows["close"])
-        chain = _chain_day(self.contracts, hours, expiries, strikes, finals, start_ns, end_ns,
-                           tuple(tables), spot, sessions)  # fmt: skip
+        chain = _chain_day(
+            self.contracts,
+            hours,
+            expiries,
+            strikes,
+            finals,
+            start_ns,
+            end_ns,
+            tuple(tables),
+            spot,
+            sessions,
+        )
         slots = {name: expiries.index(expiry) for name, expiry in names.items()}
         return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot)
 
@@ -336,8 +387,10 @@ class ModelledChains:
         """The index's closing value: its print after the close, else its last bar."""
         if expiry != on:
             return 0
-        prints = after[(after["start_ns"] >= hours.close_ns)
-                       & (after["start_ns"] < hours.close_ns + 3_600 * 10**9)]  # fmt: skip
+        prints = after[
+            (after["start_ns"] >= hours.close_ns)
+            & (after["start_ns"] < hours.close_ns + 3_600 * 10**9)
+        ]
         if len(prints):
             return int(prints["close"][-1])
         self._estimated.append(on)
@@ -347,32 +400,51 @@ class ModelledChains:
         """What a reader must know of its prices."""
         shape = self.volatilities.shape
         lines = [
-            f"Grade modelled: no premium here was ever traded. Option bars are Black's formula over "
+            "Grade modelled: no premium here was ever traded. Option bars are Black's formula over "
             f"the recorded index, its volatility {shape.at_money:g} of India VIX at the close "
             f"before, scaled to the underlying, with a fixed smile (slope {shape.slope:g}, bend "
             f"{shape.bend:g}). No spread, no depth, no intraday change of volatility: see "
             "docs/reference/options-backtest.md for the measured error."
         ]
         if self._estimated:
-            lines.append(f"Final settlement of {len(self._estimated)} expiries is the index's last "
-                         "bar: the data has no print after the close")  # fmt: skip
+            lines.append(
+                f"Final settlement of {len(self._estimated)} expiries is the index's last "
+                "bar: the data has no print after the close"
+            )
         return tuple(lines)
 
     def data(self) -> dict[str, Any]:
         """What was read."""
         bars = self.index
-        return {"grade": self.grade, "index": {
-            "symbol": bars.symbol, "rows": len(bars.bars), "generated": bars.generated,
-            "first": str(bars.first), "last": str(bars.last),
-            "sources": [{"name": one.name, "sha256": one.sha256} for one in bars.sources]},
-            "volatility": list(self.volatilities.sources)}  # fmt: skip
+        return {
+            "grade": self.grade,
+            "index": {
+                "symbol": bars.symbol,
+                "rows": len(bars.bars),
+                "generated": bars.generated,
+                "first": str(bars.first),
+                "last": str(bars.last),
+                "sources": [{"name": one.name, "sha256": one.sha256} for one in bars.sources],
+            },
+            "volatility": list(self.volatilities.sources),
+        }
 
     def digest(self) -> list[bytes]:
         """The index's bars, the closes, and the smile."""
         told = self.volatilities
-        return [self.index.bars.tobytes(), repr((sorted(told.vix.items()), told.shape,
-                sorted(told.index.items()), sorted(told.base.items()), self.strikes,
-                tuple(self.expiries))).encode()]  # fmt: skip
+        return [
+            self.index.bars.tobytes(),
+            repr(
+                (
+                    sorted(told.vix.items()),
+                    told.shape,
+                    sorted(told.index.items()),
+                    sorted(told.base.items()),
+                    self.strikes,
+                    tuple(self.expiries),
+                )
+            ).encode(),
+        ]
 
 
 def _chain_day(
@@ -391,9 +463,12 @@ def _chain_day(
     if sessions is None:
         sessions = option_sessions(contracts.underlying, hours, list(expiries))
     rate, full = exercise_stt(contracts.underlying, hours.date)
-    listed = [contracts.number(expiry, strike, right)
-              for expiry, grid in zip(expiries, strikes, strict=True)
-              for right in ("CE", "PE") for strike in grid.tolist()]  # fmt: skip
+    listed = [
+        contracts.number(expiry, strike, right)
+        for expiry, grid in zip(expiries, strikes, strict=True)
+        for right in ("CE", "PE")
+        for strike in grid.tolist()
+    ]
     counts = [len(grid) for grid in strikes]
     return ChainDay(
         start_ns=start_ns,

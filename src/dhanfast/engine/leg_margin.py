@@ -82,7 +82,10 @@ def margins_of(
         moments.append(int(at_ns))
         required.append(float(found.required))
         errors.append((found.error_low, found.error_high))
-    widest = (min((low for low, _ in errors), default=0), max((high for _, high in errors), default=0))
+    widest = (
+        min((low for low, _ in errors), default=0),
+        max((high for _, high in errors), default=0),
+    )
     return Margins(tuple(moments), tuple(required), widest, unknown)
 
 
@@ -92,23 +95,27 @@ def margin_notes(margins: Margins, capital: int) -> list[str]:
         return []
     told = margins.summary()
     lines = [
-        f"Margin is estimated at every entry: {told['peak']:,.0f} rupees at most ({told['peak_date']}), "
-        f"{told['mean']:,.0f} in the mean; the true one is expected {told['error_low_pct']:+d} % to "
-        f"{told['error_high_pct']:+d} % of that. It does not refuse entries here."
+        f"Margin is estimated at every entry: {told['peak']:,.0f} rupees at most "
+        f"({told['peak_date']}), {told['mean']:,.0f} in the mean; the true one is expected "
+        f"{told['error_low_pct']:+d} % to {told['error_high_pct']:+d} % of that. It does not "
+        "refuse entries here."
     ]
     short = sum(each > capital / 100 for each in margins.required)
     if short:
-        lines.append(f"The capital of {capital / 100:,.0f} rupees is less than the estimated margin "
-                     f"at {short} of {len(margins.required)} entries: a broker would have refused "
-                     "them")  # fmt: skip
+        lines.append(
+            f"The capital of {capital / 100:,.0f} rupees is less than the estimated margin "
+            f"at {short} of {len(margins.required)} entries: a broker would have refused "
+            "them"
+        )
     return lines
 
 
 def _leg(trade: Any, contracts: Contracts, at_ns: int, level: float) -> Leg:
     expiry, strike, right = contracts.keys[int(trade["instrument"])]
     premium = round(int(trade["entry_value"]) / int(trade["qty"])) / 100.0
-    volatility = _volatility(premium, level, strike / 100.0, expiry, right, at_ns,
-                             contracts.underlying)  # fmt: skip
+    volatility = _volatility(
+        premium, level, strike / 100.0, expiry, right, at_ns, contracts.underlying
+    )
     quantity = int(trade["side"]) * int(trade["qty"])
     return Leg(right, strike / 100.0, quantity, premium, expiry, volatility)
 

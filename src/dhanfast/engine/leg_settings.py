@@ -69,8 +69,12 @@ class Strike:
                 raise ConfigError(f"{name}: {text!r}: write {money}1, {money}2 and so on")
             way = {"atm": 1, "otm": outward, "itm": -outward}[money.lower()]
             return cls(text, StrikeRule.STEPS, float(way * steps))
-        for part, rule in (("delta", StrikeRule.DELTA), ("percent", StrikeRule.PERCENT),
-                           ("widths", StrikeRule.STRADDLE), ("strike", StrikeRule.EXACT)):  # fmt: skip
+        for part, rule in (
+            ("delta", StrikeRule.DELTA),
+            ("percent", StrikeRule.PERCENT),
+            ("widths", StrikeRule.STRADDLE),
+            ("strike", StrikeRule.EXACT),
+        ):
             if found[part]:
                 return cls(text, rule, float(found[part]))
         return cls(text, StrikeRule.PREMIUM, float(found["premium"]), _BOUNDS[found["bound"]])
@@ -120,8 +124,10 @@ class Whole:
             return cls()
         found = _MONEY.fullmatch(str(text).replace(",", ""))
         if found is None or not 0.0 < float(found[1]) <= 1e9:
-            raise ConfigError(f"{name}: {text!r} is not understood; write rupees as 5000, or 25% "
-                              "of the net premium, above 0")  # fmt: skip
+            raise ConfigError(
+                f"{name}: {text!r} is not understood; write rupees as 5000, or 25% "
+                "of the net premium, above 0"
+            )
         return cls(float(found[1]), PlanUnit.PREMIUM if found[2] == "%" else PlanUnit.RUPEES)
 
 
@@ -248,8 +254,9 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
     if plan.hold not in ("day", "expiry"):
         raise ConfigError(unknown("hold", plan.hold, ["day", "expiry"]))
     if plan.exit is None and plan.hold != "expiry":
-        raise ConfigError('exit: "settlement" needs hold = "expiry": what leaves every day is not '
-                          "settled")  # fmt: skip
+        raise ConfigError(
+            'exit: "settlement" needs hold = "expiry": what leaves every day is not settled'
+        )
     if not plan.entry <= plan.until:
         raise ConfigError(f"late: the entry {plan.entry} must not come after {plan.until}")
     if plan.exit is not None and plan.hold == "day" and plan.until >= plan.exit:
@@ -266,29 +273,36 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
 
 
 def _check_leg(leg: LegPlan, name: str, plan: StructurePlan) -> None:
-    for value, field_name, known in ((leg.side, "side", ("buy", "sell")),
-                                     (leg.right, "right", ("CE", "PE")),
-                                     (leg.expiry, "expiry", EXPIRIES),
-                                     (leg.when, "when", ("", "long", "short"))):  # fmt: skip
+    for value, field_name, known in (
+        (leg.side, "side", ("buy", "sell")),
+        (leg.right, "right", ("CE", "PE")),
+        (leg.expiry, "expiry", EXPIRIES),
+        (leg.when, "when", ("", "long", "short")),
+    ):
         if value not in known:
             raise ConfigError(f"{name}: {unknown(field_name, value, list(known))}")
     if not 1 <= leg.lots <= 10_000:
         raise ConfigError(f"{name}: lots must be in 1..10000, was {leg.lots}")
-    for again, field_name, needs in ((leg.after_stop, "after_stop", leg.stop),
-                                     (leg.after_target, "after_target", leg.target)):  # fmt: skip
+    for again, field_name, needs in (
+        (leg.after_stop, "after_stop", leg.stop),
+        (leg.after_target, "after_target", leg.target),
+    ):
         if again.how not in AGAIN:
             raise ConfigError(f"{name}: {unknown(f'{field_name}.how', again.how, list(AGAIN))}")
         if not 0 <= again.times <= AGAIN_MAX:
-            raise ConfigError(f"{name}: {field_name}.times must be in 0..{AGAIN_MAX}, was "
-                              f"{again.times}")  # fmt: skip
+            raise ConfigError(
+                f"{name}: {field_name}.times must be in 0..{AGAIN_MAX}, was {again.times}"
+            )
         moved = field_name == "after_stop" and plan.move_to_cost
         if again.times and needs.unit == LegUnit.NONE and not moved:
             raise ConfigError(f"{name}: {field_name} needs a {field_name[6:]}")
     falls = leg.stop if leg.side == "buy" else leg.target
     if falls.unit == LegUnit.PERCENT and falls.value >= 100.0:
         what = "stop" if leg.side == "buy" else "target"
-        raise ConfigError(f"{name}: {what} of {falls.value:g}% lies at or below a premium of 0; "
-                          "write less than 100%")  # fmt: skip
+        raise ConfigError(
+            f"{name}: {what} of {falls.value:g}% lies at or below a premium of 0; "
+            "write less than 100%"
+        )
     every, step = leg.trail
     if every.unit != step.unit:
         raise ConfigError(f"{name}: trail.every and trail.step must both be points, or both %")

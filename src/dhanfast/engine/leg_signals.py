@@ -48,8 +48,9 @@ def signals_of(plan: StructurePlan, source: ChainSource) -> Signals:
     side = np.concatenate([np.zeros(len(trades), np.int8), trades["side"].astype(np.int8)])
     order = np.argsort(at_ns, kind="stable")  # of one moment, out before in
     told = (
-        f"The legs follow {plan.signals} on {plan.underlying} {bars.timeframe}: {len(trades)} trades "
-        "on the index, where its own stops and targets were met; the options meet their next price"
+        f"The legs follow {plan.signals} on {plan.underlying} {bars.timeframe}: {len(trades)} "
+        "trades on the index, where its own stops and targets were met; the options meet their "
+        "next price"
     )
     return Signals(np.ascontiguousarray(at_ns[order]), np.ascontiguousarray(side[order]), told)
 

@@ -22,18 +22,19 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
-from dhanfast.engine.leg_margin import margin_notes, margins_of
+from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError
-from dhanfast.market.optionsessions import days_to_expiry, option_notes
+from dhanfast.market.optionsessions import days_to_expiry, option_notes, option_sessions
 from dhanfast.market.sessions import ymd
 from dhanfast.reports.result import RunResult
 
 NS_PER_S: Final = 1_000_000_000
 NOBODY: Final = 0xFFFF
+OPTION_TICK: Final = 5  # paise, of every index option on every date (tables/ticks.csv)
 MISSING: Final = {
     Missing.NO_SPOT: "the index is not known",
     Missing.NO_EXPIRY: "the data has no such expiry",
@@ -54,7 +55,7 @@ TOLD: Final = {
 
 @dataclass(frozen=True)
 class Signals:
-    """What a structure follows: times (UTC ns, ascending), sides (+1, -1, 0 = flat), their origin."""
+    """What a structure follows: times (UTC ns, ascending), sides (+1, -1, 0 = flat), origin."""
 
     at_ns: NDArray[np.int64]
     side: NDArray[np.int8]
@@ -95,8 +96,9 @@ def backtest_legs(
     """
     plan, settings = checked_plan(plan), _checked(settings or Settings())
     if plan.underlying != source.underlying:
-        raise ConfigError(f"underlying: the legs are of {plan.underlying}, the data of "
-                          f"{source.underlying}")  # fmt: skip
+        raise ConfigError(
+            f"underlying: the legs are of {plan.underlying}, the data of {source.underlying}"
+        )
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     run = _built(plan, settings)
@@ -134,7 +136,7 @@ def _built(plan: StructurePlan, settings: Settings) -> LegRun:
             gate,
             instruments=count,
             latency_ns=settings.latency_ns,
-            slippage=settings.slippage.paise + settings.slippage.ticks * 5,
+            slippage=settings.slippage.paise + settings.slippage.ticks * OPTION_TICK,
             slippage_e6=settings.slippage.rate_e6,
             protection_e4=0 if settings.protection_slab else settings.protection_e4,
             protection_slab=settings.protection_slab,
@@ -163,8 +165,10 @@ def _checked(settings: Settings) -> Settings:
         if getattr(settings, name) != usual:
             raise ConfigError(f"{name}: a legs run does not follow it; it has {instead}")
     if settings.slippage.sessions:
-        raise ConfigError("slippage: measured: fills of options have not been measured apart from "
-                          "others; give ticks, points or percent")  # fmt: skip
+        raise ConfigError(
+            "slippage: measured: fills of options have not been measured apart from "
+            "others; give ticks, points or percent"
+        )
     return settings
 
 
@@ -212,8 +216,6 @@ def _moment(day: Day, at: dt.time) -> int:
 
 def _check_freeze(plan: StructurePlan, day: Day) -> None:
     """Refuse entries above the freeze quantity of the day."""
-    from dhanfast.market.optionsessions import option_sessions
-
     for leg in plan.legs:
         slot = day.slots.get(leg.expiry)
         if slot is None or leg.lots == 1:
@@ -221,8 +223,10 @@ def _check_freeze(plan: StructurePlan, day: Day) -> None:
         session = option_sessions(plan.underlying, day.hours, [day.expiries[slot]])[0]
         lot, freeze = int(session["lot"]), int(session["freeze"])
         if freeze and leg.lots * lot > freeze:
-            raise ConfigError(f"{leg.text}: lots must be at most {freeze // lot} on {day.on}: "
-                              f"{leg.lots} of {lot} exceed the freeze quantity {freeze}")  # fmt: skip
+            raise ConfigError(
+                f"{leg.text}: lots must be at most {freeze // lot} on {day.on}: "
+                f"{leg.lots} of {lot} exceed the freeze quantity {freeze}"
+            )
 
 
 def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
@@ -231,17 +235,22 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
         return
     leg = plan.legs[run.fault_leg].text
     if run.fault == Fault.NO_FINAL_PRICE:
-        raise BadData(f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
-                      f"closing value of that day; give it with --final-price {day.on}=VALUE")  # fmt: skip
-    raise BadData(f"{leg}: held past its expiry, because the data has no rows of that day; the next "
-                  f"day is {day.on}. Bring the day, or leave before it")  # fmt: skip
+        raise BadData(
+            f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
+            f"closing value of that day; give it with --final-price {day.on}=VALUE"
+        )
+    raise BadData(
+        f"{leg}: held past its expiry, because the data has no rows of that day; the next "
+        f"day is {day.on}. Bring the day, or leave before it"
+    )
 
 
 def _texts(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
     """What the run has told since the last time: (UTC ns, text)."""
     lines = []
     for row in run.take_notes():
-        leg = "structure" if row["leg"] == NOBODY else f"leg {row['leg'] + 1} ({plan.legs[row['leg']].text})"  # noqa: E501
+        number = int(row["leg"])
+        leg = "structure" if number == NOBODY else f"leg {number + 1} ({plan.legs[number].text})"
         if row["told"] == Told.NOT_ENTERED:
             text = f"not entered: {MISSING[Missing(row['why'])]}"
         else:
@@ -271,20 +280,18 @@ def _result(
     )
     days = run.portfolio.bills()
     digest = hashlib.sha256()
-    for raw in (*source.digest(), orders.tobytes(), trades.tobytes(), equity.tobytes(),
-                days.tobytes()):  # fmt: skip
+    for raw in (
+        *source.digest(),
+        orders.tobytes(),
+        trades.tobytes(),
+        equity.tobytes(),
+        days.tobytes(),
+    ):
         digest.update(raw)
     used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
-    margins = margins_of(trades, source.contracts, np.concatenate(seen.end_ns),
-                         np.concatenate(seen.spot))  # fmt: skip
-    notes = [*source.told()]
-    if signals is not None:
-        notes.append(signals.told)
-    notes += [f"{text}: the data lacks its expiry on {count} days, nothing was entered then"
-              for text, count in seen.unlisted.items()]  # fmt: skip
-    notes += margin_notes(margins, settings.capital)
-    notes += _counted_notes(log)
-    notes += option_notes(plan.underlying, seen.days)
+    margins = margins_of(
+        trades, source.contracts, np.concatenate(seen.end_ns), np.concatenate(seen.spot)
+    )
     return RunResult(
         strategy=plan.name,
         symbol=plan.underlying,
@@ -299,24 +306,57 @@ def _result(
         counters=run.counters() | {"days_not_chosen": seen.skipped} | _counts(log),
         config={"legs": plan.source, "grade": source.grade, **_config(settings)},
         data=source.data(),
-        notes=tuple(notes),
+        notes=_notes(plan, source, settings, signals, seen, margins, log),
         digest=digest.hexdigest(),
         kernel_ns=spent,
-        versions={"dhanfast": __version__, "python": platform.python_version(),
-                  "numpy": np.__version__},
+        versions={
+            "dhanfast": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
         log=tuple(log),
         passages=passages,
         grade=source.grade,
         contracts={number: source.contracts.name(number) for number in used},
         margin=margins.summary(),
-    )  # fmt: skip
+    )
+
+
+def _notes(
+    plan: StructurePlan,
+    source: ChainSource,
+    settings: Settings,
+    signals: Signals | None,
+    seen: _Seen,
+    margins: Margins,
+    log: Sequence[tuple[int, str]],
+) -> tuple[str, ...]:
+    """What a reader must know, the grade first."""
+    notes = [*source.told()]
+    if signals is not None:
+        notes.append(signals.told)
+    notes += [
+        f"{text}: the data lacks its expiry on {count} days, nothing was entered then"
+        for text, count in seen.unlisted.items()
+    ]
+    notes += margin_notes(margins, settings.capital)
+    notes += _counted_notes(log)
+    notes += option_notes(plan.underlying, seen.days)
+    return tuple(notes)
 
 
 def _config(settings: Settings) -> dict[str, Any]:
     """The settings that a legs run follows."""
     plain = settings.as_dict()
-    kept = ("capital_paise", "slippage", "latency_ns", "limit_through", "protection_e4",
-            "protection_slab", "risk")  # fmt: skip
+    kept = (
+        "capital_paise",
+        "slippage",
+        "latency_ns",
+        "limit_through",
+        "protection_e4",
+        "protection_slab",
+        "risk",
+    )
     return {name: plain[name] for name in kept if name in plain}
 
 

@@ -11,14 +11,15 @@ the market moves, and everything that is sold in the morning and bought back at 
 sigma is the deviation of daily log returns over the 60 closes before: India VIX is NIFTY's, and a
 wider index has dearer options. Nothing of the day itself is looked at but the index's bars, so a
 model never knows more than a trader did. What it leaves out: how volatility moves within a day, its
-slope over expiries, spreads, what an illiquid strike costs. `scripts/model-error` measures what that
-comes to against recorded premiums; docs/reference/options-backtest.md has the figures.
+slope over expiries, spreads, what an illiquid strike costs. `scripts/model-error` measures it
+against recorded premiums; docs/reference/options-backtest.md has the figures.
 """
 
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from math import log
 from pathlib import Path
 from statistics import stdev
@@ -43,12 +44,24 @@ STALE_DAYS: Final = 12  # calendar days that the last close may lie back
 
 # Source: RBI's policy repo rate, a proxy of the overnight rate (spec section 8, confidence C).
 REPO: Final = (
-    ("2019-02-07", 6.25), ("2019-04-04", 6.00), ("2019-06-06", 5.75), ("2019-08-07", 5.40),
-    ("2019-10-04", 5.15), ("2020-03-27", 4.40), ("2020-05-22", 4.00), ("2022-05-04", 4.40),
-    ("2022-06-08", 4.90), ("2022-08-05", 5.40), ("2022-09-30", 5.90), ("2022-12-07", 6.25),
-    ("2023-02-08", 6.50), ("2025-02-07", 6.25), ("2025-04-09", 6.00), ("2025-06-06", 5.50),
+    ("2019-02-07", 6.25),
+    ("2019-04-04", 6.00),
+    ("2019-06-06", 5.75),
+    ("2019-08-07", 5.40),
+    ("2019-10-04", 5.15),
+    ("2020-03-27", 4.40),
+    ("2020-05-22", 4.00),
+    ("2022-05-04", 4.40),
+    ("2022-06-08", 4.90),
+    ("2022-08-05", 5.40),
+    ("2022-09-30", 5.90),
+    ("2022-12-07", 6.25),
+    ("2023-02-08", 6.50),
+    ("2025-02-07", 6.25),
+    ("2025-04-09", 6.00),
+    ("2025-06-06", 5.50),
     ("2025-12-05", 5.25),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +133,7 @@ class Volatilities:
         vix = _before(self.vix, on, VIX)
         ratio = 1.0
         if self.underlying != VIX_OF:
-            ratio = _deviation(self.index, on, self.underlying) / _deviation(
-                self.base, on, VIX_OF)  # fmt: skip
+            ratio = _deviation(self.index, on, self.underlying) / _deviation(self.base, on, VIX_OF)
         ratio = min(max(ratio, RATIO_LEAST), RATIO_MOST)
         return self.shape.at_money * vix / 100.0 * ratio
 
@@ -136,8 +148,10 @@ def read_volatilities(path: str | Path, underlying: str) -> Volatilities:
     sets = {name: read_bars(path, symbol=name) for name in names}
     for name, bars in sets.items():
         if bars.interval_ns != DAY_NS:
-            raise BadData(f"{path}: {name} has bars of {bars.timeframe}; the level of a day follows "
-                          "from daily closes")  # fmt: skip
+            raise BadData(
+                f"{path}: {name} has bars of {bars.timeframe}; the level of a day follows "
+                "from daily closes"
+            )
     vix = _closes(sets[VIX])
     base = _closes(sets[VIX_OF]) if VIX_OF in sets else {}
     return Volatilities(
@@ -146,11 +160,14 @@ def read_volatilities(path: str | Path, underlying: str) -> Volatilities:
         base if underlying == VIX_OF else _closes(sets[underlying]),
         base,
         sources=tuple(
-            {"symbol": name, "rows": len(bars.bars),
-             "sources": [{"name": one.name, "sha256": one.sha256} for one in bars.sources]}
+            {
+                "symbol": name,
+                "rows": len(bars.bars),
+                "sources": [{"name": one.name, "sha256": one.sha256} for one in bars.sources],
+            }
             for name, bars in sets.items()
         ),
-    )  # fmt: skip
+    )
 
 
 def _closes(bars: BarSet) -> dict[date, float]:
@@ -163,15 +180,18 @@ def _before(closes: Mapping[date, float], on: date, name: str) -> float:
     known = [day for day in closes if day < on]
     last = max(known, default=None)
     if last is None or (on - last).days > STALE_DAYS:
-        raise BadData(f"{name}: no close within {STALE_DAYS} days before {on}; the last is of "
-                      f"{last}. Bring daily bars that reach it")  # fmt: skip
+        raise BadData(
+            f"{name}: no close within {STALE_DAYS} days before {on}; the last is of "
+            f"{last}. Bring daily bars that reach it"
+        )
     return closes[last]
 
 
 def _deviation(closes: Mapping[date, float], on: date, name: str) -> float:
     known = sorted(day for day in closes if day < on)[-RETURNS - 1 :]
     if len(known) <= RETURNS // 2 or (on - known[-1]).days > STALE_DAYS:
-        raise BadData(f"{name}: {len(known)} daily closes before {on}; {RETURNS // 2} recent ones "
-                      "are needed")  # fmt: skip
+        raise BadData(
+            f"{name}: {len(known)} daily closes before {on}; {RETURNS // 2} recent ones are needed"
+        )
     prices = [closes[day] for day in known]
-    return stdev(log(b / a) for a, b in zip(prices, prices[1:], strict=False))
+    return stdev(log(b / a) for a, b in pairwise(prices))

@@ -37,15 +37,15 @@ def option_segment(underlying: str) -> tuple[str, str]:
 def option_expiries(underlying: str, on: date) -> dict[str, date]:
     """The expiries that are traded on a date, by the names of `EXPIRIES`.
 
-    `nearest` ends on that date or later; `next` is the one after it; `monthly` is the first monthly.
+    `nearest` ends on that date or later; `next` is the one after; `monthly` the first monthly.
 
     Raises:
         UsageError: not an index.
         OutOfCalendar: a date outside the rules.
     """
     option_segment(underlying)
-    last = min(on + AHEAD, expiries.validity()[1])
-    table = [one for one in expiries.expiry_table(underlying, "ALL", on, last)]
+    last = max(on, min(on + AHEAD, expiries.validity()[1]))
+    table = expiries.expiry_table(underlying, "ALL", on, last)
     monthlies = [one.date for one in table if one.cycle == "M"]
     if len(table) < 2 or not monthlies:
         raise OutOfCalendar(f"{underlying}: no two expiries are known from {on} to {last}")
