@@ -11,13 +11,14 @@ from dhanfast._core.live.journal import Kind
 from dhanfast.app.config import load_config
 from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
+from dhanfast.engine.settings import Settings
 from dhanfast.errors import ConfigError
 
 
 def config(rupees: int = 10_00_000) -> Any:
     return SimpleNamespace(
         simulation=SimpleNamespace(capital=SimpleNamespace(paise=rupees * 100)),
-        settings=lambda capital: SimpleNamespace(guards=SimpleNamespace(any_on=False)),
+        settings=lambda capital: Settings(),
     )
 
 
@@ -42,7 +43,7 @@ def test_a_restart_closes_bars_as_the_day_began_whatever_the_speed_now(speed: fl
 def test_a_journal_that_does_not_tell_the_grace_was_written_with_the_usual_one() -> None:
     old = [(int(Kind.START), b'{"capital": 5}')]
     assert _started(old, 9, config(), market(40.0), "paper") == {
-        "capital": 5, "grace_ns": GRACE_NS, "carried": None,
+        "capital": 5, "grace_ns": GRACE_NS, "carried": None, "history": None,
     }  # fmt: skip
 
 

@@ -22,6 +22,10 @@ cpdef enum Hold:
     CANCEL = 2               # entries end with what has filled, exits leave at once
 
 
+cdef enum:
+    WORKED_FREEZES = 8       # freeze quantities that a worked entry may have
+
+
 # How an order left, and the market it left into.
 cdef struct Departure:
     ns_t at_ns               # 0 = it has not left yet

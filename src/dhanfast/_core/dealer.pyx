@@ -3,6 +3,7 @@
 from libc.math cimport INFINITY, NAN, llrint
 from libc.string cimport memset
 
+from dhanfast._core.broker cimport WORKED_FREEZES
 from dhanfast._core.guardlocks cimport guards_watch
 from dhanfast._core.portfolio cimport bill_fill, bill_total, portfolio_equity
 from dhanfast._core.risk cimport RiskView
@@ -117,7 +118,8 @@ cdef class Dealer:
         if self.size_rules.active:
             equity = portfolio_equity(self.portfolio)
             qty = size_entry(&self.size_rules, &self.size_state, &self.gate.limits, side, stop,
-                             mark, self.session, equity, equity - self.portfolio.margin_used())
+                             mark, self.session, equity, equity - self.portfolio.margin_used(),
+                             WORKED_FREEZES if self.broker.works(0, reason) else 1)
             if qty == 0:
                 self.signals_unsized += 1
                 self.decision.at_ns = 0

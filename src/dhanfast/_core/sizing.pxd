@@ -98,10 +98,10 @@ cdef struct SizeState:
 
 
 # Units, whole lots; 0 = no entry, and state.reason says why. `stop_points`: rupees to the stop,
-# 0 = none. `price`: the market's, paise.
+# 0 = none. `price`: the market's, paise. `freezes`: freeze quantities that an entry may have.
 cdef int64_t size_entry(const SizeRules *rules, SizeState *state, const RiskLimits *limits,
                         int side, double stop_points, paise_t price, const Session *session,
-                        paise_t equity, paise_t margin_free) noexcept nogil
+                        paise_t equity, paise_t margin_free, int freezes) noexcept nogil
 # A signal bar is complete; `first` of its session: no return over night is counted.
 cdef void size_bar(const SizeRules *rules, SizeState *state, const Bar *bar,
                    bint first) noexcept nogil

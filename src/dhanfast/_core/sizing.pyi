@@ -67,6 +67,7 @@ class Sizer:
         margin_free: int = 0,
         stop: float = 0.0,
         side: int = 1,
+        freezes: int = 1,
     ) -> int: ...
     @property
     def explained(self) -> dict[str, Any]: ...

@@ -110,12 +110,12 @@ cdef bint _needs_more(const Session *session, int64_t units, paise_t price,
 
 
 cdef int64_t _fitted(SizeState *state, const RiskLimits *limits, const Session *session,
-                     int64_t lots) noexcept nogil:
+                     int64_t lots, int freezes) noexcept nogil:
     """Cut to what the gate would let through."""
     cdef int64_t lot = session.lot
     cdef double each
     if session.freeze:
-        lots = _cut(state, lots, session.freeze // lot, SizeCut.FREEZE)
+        lots = _cut(state, lots, session.freeze // lot * freezes, SizeCut.FREEZE)
     if limits.qty_max:
         lots = _cut(state, lots, limits.qty_max // lot, SizeCut.QTY_MAX)
     if limits.position_max:
@@ -135,7 +135,7 @@ cdef int64_t _fitted(SizeState *state, const RiskLimits *limits, const Session *
 
 cdef int64_t size_entry(const SizeRules *rules, SizeState *state, const RiskLimits *limits,
                         int side, double stop_points, paise_t price, const Session *session,
-                        paise_t equity, paise_t margin_free) noexcept nogil:
+                        paise_t equity, paise_t margin_free, int freezes) noexcept nogil:
     cdef int reason = SizeReason.SIZED
     cdef int64_t lots = rules.lots
     state.side, state.stop, state.price = side, stop_points, price
@@ -167,7 +167,7 @@ cdef int64_t size_entry(const SizeRules *rules, SizeState *state, const RiskLimi
     state.wanted = state.wanted / session.lot
     state.asked = lots
     if lots and rules.fit:
-        lots = _fitted(state, limits, session, lots)
+        lots = _fitted(state, limits, session, lots, freezes)
         if lots == 0:
             reason = (SizeReason.MARGIN if state.cut == SizeCut.FREE_MARGIN
                       else SizeReason.LIMITS)
@@ -280,16 +280,17 @@ cdef class Sizer:
         size_bar(&self.rules, &self.state, <const Bar *>&raw[0], first)
 
     def entry(self, session: object, *, int64_t price, int64_t equity, int64_t margin_free=0,
-              double stop=0.0, int side=1):
+              double stop=0.0, int side=1, int freezes=1):
         """Units of an entry, whole lots; `explained` then says why.
 
         Args:
             session: a mapping of session fields or a SESSION_DTYPE record. price: the market's,
                 paise. equity, margin_free: paise. stop: rupees to the stop, 0 = none.
+            freezes: how many freeze quantities one entry may have.
         """
         cdef const uint8_t[::1] raw = record_of(session, SESSION_DTYPE, "session").view(np.uint8)
         return size_entry(&self.rules, &self.state, &self.gate.limits, side, stop, price,
-                          <const Session *>&raw[0], equity, margin_free)
+                          <const Session *>&raw[0], equity, margin_free, freezes)
 
     @property
     def explained(self):

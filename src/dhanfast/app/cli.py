@@ -23,6 +23,11 @@ COMMANDS = {
         "Run a strategy over recorded or generated bars.",
     ),
     "bench": ("dhanfast.app.cli_bench", "bench", "Measure the engine on this machine."),
+    "chain": (
+        "dhanfast.app.cli_chain",
+        "chain",
+        "Show a recorded option chain with volatilities and greeks.",
+    ),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",
@@ -79,6 +84,11 @@ COMMANDS = {
         "instruments",
         "Fetch the broker's instrument list, search it, compare days.",
     ),
+    "iv": (
+        "dhanfast.app.cli_chain",
+        "iv",
+        "Show the smile of a chain, and where volatility stands in its past.",
+    ),
     "journal": (
         "dhanfast.app.cli_journal",
         "journal",
@@ -94,6 +104,11 @@ COMMANDS = {
         "locks",
         "List what keeps entries out.",
     ),
+    "oi": (
+        "dhanfast.app.cli_chain",
+        "oi",
+        "Show open interest of a chain, its changes and levels.",
+    ),
     "orders": (
         "dhanfast.app.cli_control",
         "orders",
@@ -108,6 +123,11 @@ COMMANDS = {
         "dhanfast.app.cli_control",
         "pause",
         "Have the running engine make no entries until resume.",
+    ),
+    "payoff": (
+        "dhanfast.app.cli_payoff",
+        "payoff",
+        "Show what an options spread earns, costs and blocks.",
     ),
     "positions": (
         "dhanfast.app.cli_control",

@@ -65,6 +65,11 @@ class Folders:
         return self.root / "slippage.sqlite"
 
     @property
+    def volatility(self) -> Path:
+        """A volatility a session, for ranks and percentiles."""
+        return self.root / "volatility.sqlite"
+
+    @property
     def strategies(self) -> Path:
         """The user's own strategies."""
         return self.root / "strategies"

@@ -23,11 +23,13 @@ from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.engine.guard_build import guards_of
+from dhanfast.engine.kelly_history import HistoryKeeper, history_of_day, told
 from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.locks import LockFile, LockKeeper, opening
 from dhanfast.engine.settings import Settings, Slippage
+from dhanfast.engine.sizing_settings import TradeHistory
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
 
@@ -121,7 +123,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
             hosts=hosts, contract=contract, market=market, courier=courier,
-            holds=_operator_holds(notes), belt=belt, mode=mode,
+            holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
         )  # fmt: skip
         view = _view(config, engine, mode, contract, settings)
         yield Live(engine, view, feed, mode, market, contract, recovered, ring)
@@ -151,6 +153,9 @@ def settings_of_day(
         ConfigError: it cannot be traded with.
     """
     settings = _settings(config, start["capital"])
+    if start.get("history") is not None:
+        known = TradeHistory(**start["history"]["known"])
+        settings = replace(settings, sizing=replace(settings.sizing, history=known))
     if mode == "live" and settings.execution.works:
         raise ConfigError(
             f"execution.algo is {settings.execution.algo}: algorithms work orders in backtest, "
@@ -260,7 +265,8 @@ def _started(
     if found is not None:
         return found
     begun = config.simulation.capital.paise if capital is None else capital
-    guards = config.settings(begun).guards
+    settings = config.settings(begun)
+    guards = settings.guards
     carried = None
     if guards.any_on:
         from dhanfast.app.live_settle import left_over
@@ -270,7 +276,19 @@ def _started(
         "capital": begun,
         "grace_ns": round(GRACE_NS * market.speed),  # late ticks are late by the machine's clock
         "carried": carried,
+        "history": _history(config, settings, mode, market),
     }
+
+
+def _history(
+    config: Config, settings: Settings, mode: str, market: Market
+) -> dict[str, Any] | None:
+    """The trades that Kelly sizing begins the day with; None: it is not asked."""
+    if settings.sizing.method != "kelly":
+        return None
+    of, base = (config.strategy.use, config.strategy.underlying), settings.sizing.history
+    folder, name = config.folders.journal, config.engine.run
+    return told(history_of_day(folder, name, mode, market.day, base, of), base, of)
 
 
 def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
@@ -278,7 +296,7 @@ def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
     for kind, payload in records:
         if kind == Kind.START:
             found: dict[str, Any] = json.loads(payload)
-            return {"grace_ns": GRACE_NS, "carried": None} | found
+            return {"grace_ns": GRACE_NS, "carried": None, "history": None} | found
     return None
 
 
@@ -406,7 +424,7 @@ def _engine(
     config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
     tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
     courier: "DhanCourier | None", holds: tuple[str, ...], belt: Belt | None,
-    mode: str,
+    mode: str, start: dict[str, Any],
 ) -> LiveEngine:  # fmt: skip
     account = updates = None
     security = (contract.segment, str(contract.security_id))
@@ -445,6 +463,10 @@ def _engine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
         holds=holds, belt=belt, keeper=keeper,
     )  # fmt: skip
+    if start["history"] is not None:
+        engine.history = HistoryKeeper(
+            run.kernel.size_explained, start["history"], engine.note_if_room
+        )
     return engine
 
 

@@ -131,7 +131,7 @@ class Narrator:
                 trades[self._trades :], trade_net(trades[self._trades :]), strict=True
             )
         }
-        for row in orders[self._told :]:
+        for row in sorted(orders[self._told :], key=_in_order):
             if not _is_routine(row):
                 self._tell_order(row, nets)
         self._trades, self._told = len(trades), len(orders)
@@ -154,7 +154,8 @@ class Narrator:
             return
         self._tell_refusals()
         self._refusal = int(row["refused"]) if _refused(row) else -1
-        net = nets.get(int(row["done_ns"])) if row["filled"] else None
+        closes = row["filled"] and int(row["flags"]) & OrderFlag.EXIT
+        net = nets.get(int(row["done_ns"])) if closes else None
         self._tell(order_line(row, self._live.contract.symbol, net))
 
     def _tell_refusals(self) -> None:
@@ -162,6 +163,11 @@ class Narrator:
             what = "entry was" if self._refusals == 1 else "entries were"
             self._tell(f"{INDENT}{self._refusals} more {what} refused for the same reason")
         self._refusals = 0
+
+
+def _in_order(row: Any) -> tuple[int, bool]:
+    """By the time of its end; an entry whose rest was taken back by the exit comes before it."""
+    return int(row["done_ns"]), bool(int(row["flags"]) & OrderFlag.EXIT)
 
 
 def _refused(row: Any) -> bool:
@@ -186,8 +192,9 @@ def order_line(row: Any, symbol: str, net: int | None = None) -> str:
     why = _WHY[Reason(int(row["reason"]))]
     head = f"{hour(int(row['done_ns']))}  {side} {filled or int(row['qty']):>6} {symbol}"
     if filled:
+        part = f" of {int(row['qty'])}" if filled < int(row["qty"]) else ""
         brought = "" if net is None else f"  {rupees(net, sign=True)}"
-        return f"{head} at {int(row['value']) / filled / 100:,.2f}  {why}{brought}"
+        return f"{head} at {int(row['value']) / filled / 100:,.2f}  {why}{part}{brought}"
     status = ReportKind(int(row["status"]))
     if status is ReportKind.REJECTED:
         words = RejectReason(int(row["refused"])).name.lower().replace("_", " ")

@@ -24,6 +24,7 @@ from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
+from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
@@ -133,6 +134,7 @@ class LiveEngine:
         keeper: of the guards' locks; None: there are no guards.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
+        history: keeps the trades that Kelly sizing knows; None: no size follows from them.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class LiveEngine:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
+        self.history: HistoryKeeper | None = None
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -291,6 +294,8 @@ class LiveEngine:
     def _look_at_guards(self) -> None:
         if self.keeper is not None:
             self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
+        if self.history is not None:
+            self.history.look(self.run.kernel.position)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""

@@ -19,7 +19,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -189,14 +189,20 @@ def carried_over(folder: Path, run: str, mode: str, day: dt.date) -> Carried | N
     return noted if (noted.day, noted.at_ns) >= (kept.day, kept.at_ns) else kept
 
 
-def last_journal(folder: Path, run: str, mode: str, day: dt.date) -> tuple[Path, dt.date] | None:
-    """The newest journal of an engine that is of an earlier day."""
+def earlier_journals(
+    folder: Path, run: str, mode: str, day: dt.date
+) -> Iterator[tuple[Path, dt.date]]:
+    """The journals of an engine that are of earlier days, newest first."""
     for path in sorted(folder.glob(f"*-{run}-{mode}.dfj"), reverse=True):
         with contextlib.suppress(ValueError):
             of = dt.datetime.strptime(path.name[:8], "%Y%m%d").date()
             if of < day and path.name == f"{of:%Y%m%d}-{run}-{mode}.dfj":
-                return path, of
-    return None
+                yield path, of
+
+
+def last_journal(folder: Path, run: str, mode: str, day: dt.date) -> tuple[Path, dt.date] | None:
+    """The newest journal of an engine that is of an earlier day."""
+    return next(earlier_journals(folder, run, mode, day), None)
 
 
 def opening(

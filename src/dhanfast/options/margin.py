@@ -112,8 +112,10 @@ def margin_estimate(
     written = [leg for leg in legs if leg.quantity < 0]
     alone = _parts(written, world)[0] if written else 0.0
     required, span, scan, calendar, exposure, premium = _parts(legs, world)
-    if _is_hedged(legs):
-        low, high, note = -HEDGED_ERROR, HEDGED_ERROR, "every written option is covered by one"
+    if not written:
+        low, high, note = 0, 0, "nothing is written: the premium"
+    elif _is_hedged(legs):
+        low, high, note = -HEDGED_ERROR, HEDGED_ERROR, "every written option is covered"
     elif table is not None:
         low, high, note = table.error_low, table.error_high, "naked: by the scan range of the date"
     else:

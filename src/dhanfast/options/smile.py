@@ -5,10 +5,10 @@ Total variance w = volatility^2 x years over k = ln(K/F):
     w(k) = a + b (rho (k - m) + sqrt((k - m)^2 + sigma^2))
 
 The fit splits the problem: for each (m, sigma) the rest is linear, solved exactly under the bounds
-of the wings (Lee: no slope of w above 2), and only (m, sigma) are searched. What would make a
-butterfly cost less than nothing, Durrleman's g(k) < 0, is penalised on a grid half as wide again
-as the quotes; `butterfly` says what is left. Errors weigh by what a tick is worth in volatility;
-quotes that lie apart lose their weight (Huber), then are dropped and counted.
+of the wings (Lee: no slope of w above 2), and only (m, sigma) are searched. Where a butterfly would
+cost less than nothing, Durrleman's g(k) < 0 on a grid half as wide again as the quotes, both slopes
+shrink until none does, and the search goes on with what that costs. Errors weigh by what a tick is
+worth in volatility; quotes that lie apart lose weight (Huber), then are dropped and counted.
 
 Source:
     Gatheral, J. (2004), "A parsimonious arbitrage-free implied volatility parameterization";
@@ -38,11 +38,12 @@ APART: Final = 1.5  # deviations at which a quote starts to lose weight
 DROPPED: Final = 6.0  # deviations at which it is left out in the last round
 GRID: Final = 81  # places at which a butterfly is looked at
 BEYOND: Final = 0.5  # of the quoted width, on both sides
-PENALTY: Final = 0.01  # of a density below 0, against the sum of squares: large enough to forbid it
+HALVINGS: Final = 12  # of how far slopes shrink, where the fit would have arbitrage
 G_MIN: Final = 1e-3  # of the density's sign, that rounding leaves it above 0
 SIGMA_MIN: Final = 0.01  # of the quoted width: less is a corner, not a curve
 TICK: Final = 0.05
 DOUBT: Final = 0.005  # of a last price, besides a tick: what it may be off
+DOUBT_MAX: Final = 0.05  # of volatility: a quote that may be off by more says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Smile:
     dropped: int  # quotes that lay more than DROPPED deviations apart
     error_rms: float
     error_worst: float
-    butterfly: float  # least of Durrleman's g on the grid: below 0 is arbitrage
+    butterfly: float  # least of Durrleman's g on the grid: below 0 would be arbitrage
 
     @property
     def arbitrage_free(self) -> bool:
@@ -153,9 +154,10 @@ def fit_smile(
     weight = 1.0 / (2.0 * v * years * doubt) ** 2  # of w, from that of the volatility
     weight /= weight.max()
     share = np.ones_like(k)
+    grid = _grid(k)
     place = _search(k, w, weight, None)
     for turn in range(ROUNDS):
-        apart = np.abs(_curve(place, k, w, weight * share)[0] - w) * np.sqrt(weight)
+        apart = np.abs(_curve(place, k, w, weight * share, grid)[0] - w) * np.sqrt(weight)
         scale = max(1.4826 * float(np.median(apart)), 1e-12)
         share = np.minimum(1.0, APART * scale / np.maximum(apart, 1e-300))
         near = apart <= DROPPED * scale
@@ -168,7 +170,8 @@ def fit_smile(
 def smile_of(solved: SolvedChain, *, tick: float = TICK) -> Smile:
     """The smile of a solved chain: options out of the money, weighed by what they may be off.
 
-    A last price may be off by a tick and 0.5 % of itself; by its vega, so may its volatility.
+    A last price may be off by a tick and 0.5 % of itself; by its vega, so may its volatility. A
+    quote whose volatility may be off by more than 5 points is left out.
 
     Args:
         solved: of `solve_chain`.
@@ -183,7 +186,7 @@ def smile_of(solved: SolvedChain, *, tick: float = TICK) -> Smile:
     own = np.where(rows.strike < solved.forward, solved.put_volatility, solved.call_volatility)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = (tick + DOUBT * out) / solved.call.vega
-    usable = np.isfinite(error) & (error > 0.0) & (error < 0.5)
+    usable = np.isfinite(error) & (error > 0.0) & (error < DOUBT_MAX)
     return fit_smile(rows.strike, np.where(usable, own, np.nan), solved.forward, solved.years,
                      error=np.where(usable, error, 1.0))  # fmt: skip
 
@@ -266,14 +269,37 @@ def _linear(
 
 
 def _curve(
-    place: tuple[float, float], k: Floats, w: Floats, weight: Floats
+    place: tuple[float, float], k: Floats, w: Floats, weight: Floats, grid: Floats
 ) -> tuple[Floats, tuple[float, float, float], float]:
-    """Values at k, (a, b, rho) and the sum of squares for (m, ln sigma)."""
+    """Values at k, (a, b, rho) and the sum of squares for (m, ln sigma), without arbitrage.
+
+    Where the least squares have some on the grid, both slopes shrink alike, as little as it takes:
+    a flat smile has none.
+    """
     m, sigma = place[0], exp(place[1])
     y = (k - m) / sigma
+    z = np.sqrt(y * y + 1.0)
     a, c, d, rest = _linear(y, w, weight, sigma)
+    if not _sound(a, c / sigma, d / sigma, m, sigma, grid):
+        total = float(weight.sum())
+        mean_y, mean_z, mean_w = (float(weight @ one) / total for one in (y, z, w))
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            share = 0.5 * (low + high)
+            flat = mean_w - share * (c * mean_z + d * mean_y)
+            sound = _sound(flat, share * c / sigma, share * d / sigma, m, sigma, grid)
+            low, high = (share, high) if sound else (low, share)
+        c, d = low * c, low * d
+        a = mean_w - c * mean_z - d * mean_y
+        rest = float(weight @ np.square(a + d * y + c * z - w))
     b, rho = c / sigma, d / c if c > 0.0 else 0.0
-    return a + d * y + c * np.sqrt(y * y + 1.0), (a, b, rho), rest
+    return a + d * y + c * z, (a, b, rho), rest
+
+
+def _sound(a: float, b: float, tilt: float, m: float, sigma: float, grid: Floats) -> bool:
+    """Whether variance and density are above 0 on the grid; `tilt` is b rho."""
+    w, first, second = _shape(a, b, tilt / b if b > 0.0 else 0.0, m, sigma, grid)
+    return bool(w.min() > 0.0 and durrleman(w, first, second, grid).min() >= G_MIN)
 
 
 def _grid(k: Floats) -> Floats:
@@ -286,7 +312,6 @@ def _search(
 ) -> tuple[float, float]:
     """(m, ln sigma) with the least squares and no butterfly below nothing, as far as there is."""
     grid, width = _grid(k), float(k.max() - k.min())
-    scale = float(weight @ (w * w)) * PENALTY
 
     def cost(place: tuple[float, float]) -> float:
         m, sigma = place[0], exp(min(place[1], 50.0))
@@ -294,12 +319,7 @@ def _search(
             k.min() - width <= m <= k.max() + width and SIGMA_MIN * width <= sigma <= 20.0 * width
         ):
             return inf
-        _, (a, b, rho), rest = _curve(place, k, w, weight)
-        least, first, second = _shape(a, b, rho, m, sigma, grid)
-        if not least.min() > 0.0:
-            return rest + scale * (1.0 + float(np.square(np.minimum(least, 0.0)).sum()))
-        g = durrleman(least, first, second, grid)
-        return rest + scale * float(np.maximum(G_MIN - g, 0.0).sum())
+        return _curve(place, k, w, weight, grid)[2]
 
     if start is None:
         middle = float(weight @ k / weight.sum())
@@ -319,12 +339,10 @@ def _finished(
 ) -> Smile:
     """The last fit as a `Smile`, with its errors."""
     w, used = v * v * years, weight > 0.0
-    fitted, (a, b, rho), _ = _curve(place, k, w, weight)
+    grid = _grid(k)
+    fitted, (a, b, rho), _ = _curve(place, k, w, weight, grid)
     m, sigma = place[0], exp(place[1])
-    grid = _grid(k[used])
     total, first, second = _shape(a, b, rho, m, sigma, grid)
-    if not total.min() > 0.0:
-        raise BadData("no smile with a variance above 0 fits these volatilities")
     error = np.sqrt(np.maximum(fitted[used], 0.0) / years) - v[used]
     return Smile(
         a=a, b=b, rho=rho, m=m, sigma=sigma, forward=forward, years=years,

@@ -337,7 +337,9 @@ def _numbers(table: Any, column: str, name: str) -> Floats:
     import pyarrow.compute as pc
 
     found = table.column(column)
-    if not (pa.types.is_floating(found.type) or pa.types.is_integer(found.type)):
+    kind = found.type
+    known = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+    if not (known or pa.types.is_null(kind)):
         raise BadData(f"{name}: column {column} is {found.type}; it must be numbers")
     whole = found.cast(pa.float64(), safe=False)
     if whole.null_count:

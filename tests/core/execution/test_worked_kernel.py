@@ -7,6 +7,7 @@ import pytest
 
 from dhanfast._core.broker import Hold
 from dhanfast._core.execution.schedule import Algo, Remainder
+from dhanfast._core.sizing import Sizing
 from dhanfast._core.types import OrderFlag, Reason, ReportKind
 
 from ..stand import Wisher, bars_of, make, run, sessions
@@ -243,3 +244,19 @@ def test_what_an_entry_has_not_filled_at_its_deadline_ends_with_its_average() ->
     assert entry["status"] == ReportKind.CANCELLED and 0 < entry["filled"] < entry["qty"]
     assert position == entry["filled"] == trades[0]["qty"]
     assert trades[0]["entry_value"] == entry["value"]
+
+
+@pytest.mark.parametrize(("worked", "held"), [(True, 40), (False, 5)])
+def test_a_size_that_is_to_fit_may_have_eight_freezes_when_it_is_worked(
+    worked: bool, held: int
+) -> None:
+    """The worker takes no more than eight: one lot above them would be refused whole."""
+    rules = {"algo": Algo.SLICE, "entries": worked, "interval_ns": SECOND}
+    made = stand(freeze=5 * LOT + 1, sizing=Sizing(lots=100, fit=True), rules=rules)
+    quote(made)
+    quote(made, wish=("long", 900.0, 1_500.0))
+    for _ in range(20):
+        quote(made)
+    assert made.kernel.position == held * LOT
+    assert made.kernel.size_explained()["cut"] == "FREEZE"
+    assert made.kernel.orders_refused == 0

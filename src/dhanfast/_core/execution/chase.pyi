@@ -2,6 +2,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
+from typing_extensions import disjoint_base
+
 from dhanfast._core.execution.route import Routed, Router
 
 class ChaseDo(IntEnum):
@@ -9,6 +11,7 @@ class ChaseDo(IntEnum):
     CHANGE = 1
     GIVE_UP = 2
 
+@disjoint_base
 class Chaser:
     route: Final[Routed]
     def __new__(

@@ -22,7 +22,7 @@ others smaller. Part 0 has the group that the kernel gave.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from dhanfast._core.broker cimport Broker, Departure
+from dhanfast._core.broker cimport WORKED_FREEZES, Broker, Departure
 from dhanfast._core.execution.chase cimport Chase
 from dhanfast._core.execution.route cimport MarketView
 from dhanfast._core.execution.schedule cimport Plan
@@ -34,7 +34,7 @@ from dhanfast._core.venue cimport Quiet
 cdef enum:
     JOBS_MAX = 32
     CHILDREN_MAX = 64
-    PARTS_MAX = 8
+    PARTS_MAX = WORKED_FREEZES
     REPORTS_MAX = 1_024      # a power of two
     NOBODY = -1
 

@@ -2,6 +2,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from typing_extensions import disjoint_base
+
 class Urgency(IntEnum):
     PASSIVE = 0
     NORMAL = 1
@@ -45,6 +47,7 @@ class Routed(NamedTuple):
     style: RouteStyle
     why: RouteWhy
 
+@disjoint_base
 class Router:
     def __new__(
         cls,

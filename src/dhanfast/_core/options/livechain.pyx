@@ -177,8 +177,7 @@ cdef class LiveChain:
         cdef double forward = self.now.forward
         cdef Py_ssize_t i, low, high
         cdef double *out[9]
-        cdef double price, other, total
-        cdef bint is_put
+        cdef double total
         for i in range(self._low, self._high):       # what the window has left behind
             self._volatility[i] = NAN
         self._low = self._high = 0
@@ -191,22 +190,15 @@ cdef class LiveChain:
         if high > self._n:
             high = self._n
         for i in range(low, high):
-            is_put = self._strike[i] < forward
-            price, other = self._put[i], self._call[i]
-            if not is_put:
-                price, other = other, price
-            if not price > 0.0:
-                price = other
-                is_put = not is_put
-            self._chosen[i] = price
-            self._sign[i] = -1.0 if is_put else 1.0
+            self._sign[i] = -1.0 if self._strike[i] < forward else 1.0
+            self._chosen[i] = self._put[i] if self._strike[i] < forward else self._call[i]
         self._columns.at[0], self._columns.at[2] = self._chosen + low, self._strike + low
         self._columns.at[5], self._columns.seed = self._sign + low, self._seed + low
         implied_many(_widest, high - low, &self._columns, self._volatility + low, NULL)
         for i in range(low, high):
             if not 0.0 < self._volatility[i] < 1e100:
                 self._volatility[i] = self._spare(i)
-            self._seed[i] = self._volatility[i] if self._volatility[i] > 0.0 else 0.0
+            self._seed[i] = self._volatility[i]
         for i in range(9):
             out[i] = self._table[i] + low
         self._columns.at[0] = self._volatility + low
@@ -235,7 +227,8 @@ cdef class LiveChain:
         return found
 
     cdef void _skew(self) noexcept nogil:
-        cdef double discount = df_exp(-self._rate * self.now.years)
+        cdef double growth = df_exp(self._rate * self.now.years)
+        cdef const double *slopes = self._table[DELTA]
         cdef double forward = self.now.forward
         cdef double call_wing = NAN
         cdef double put_wing = NAN
@@ -246,16 +239,14 @@ cdef class LiveChain:
         for i in range(self._low, self._high):       # delta of the call falls from 1 to 0
             if not self._volatility[i] > 0.0:
                 continue
-            delta = self._table[DELTA][i] / discount
-            if self._sign[i] < 0.0:
-                delta += 1.0
-            if before == before and delta < before:
-                if before >= 1.0 - MARK >= delta and put_wing != put_wing:
-                    share = (before - (1.0 - MARK)) / (before - delta)
-                    put_wing = last + share * (self._volatility[i] - last)
-                if before >= MARK >= delta and call_wing != call_wing:
-                    share = (before - MARK) / (before - delta)
-                    call_wing = last + share * (self._volatility[i] - last)
+            delta = growth * slopes[i] + (0.5 - 0.5 * self._sign[i])
+            if before >= 1.0 - MARK > delta:
+                share = (before - (1.0 - MARK)) / (before - delta)
+                put_wing = last + share * (self._volatility[i] - last)
+            if before >= MARK > delta:
+                share = (before - MARK) / (before - delta)
+                call_wing = last + share * (self._volatility[i] - last)
+                break
             before, last = delta, self._volatility[i]
         i = self.now.money
         if self._strike[i] < forward:

@@ -1,0 +1,1 @@
+"""Chains, smiles, open interest, spreads."""
