@@ -213,3 +213,11 @@ def test_bars_are_modelled_only_when_that_is_said(tmp_path: Path) -> None:
     assert "--volatility: is of a run of --legs" in f"{shown.output}{shown.exception}"
     shown = run("-s", "legs", "--data", str(bars))
     assert "dhanfast backtest --legs FILE.toml" in f"{shown.output}{shown.exception}"
+
+
+def test_trade_refuses_legs_before_anything_else(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('version = 2\n[[strategy]]\nname = "x"\nuse = "legs"\n')
+    shown = CliRunner().invoke(cli, ["trade", "-c", str(config)])
+    assert shown.exit_code != 0
+    assert "paper, live and replay do not trade them" in f"{shown.output}{shown.exception}"

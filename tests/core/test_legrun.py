@@ -98,12 +98,21 @@ def chain(
     )
 
 
-def native(legs: list[dict[str, Any]], **plan: Any) -> LegRun:
+def native(
+    legs: list[dict[str, Any]], *, latency_ns: int = 0, slippage: int = 0, **plan: Any
+) -> LegRun:
     gate, log = Gate(instruments=len(legs)), RunLog(8192, 65536, 65536)
     portfolio = Portfolio(CAPITAL, len(legs))
     made = []
     for place, rules in enumerate(legs):
-        broker = Match(gate, instruments=len(legs), protection_e4=500, stop_market_ok=True)
+        broker = Match(
+            gate,
+            instruments=len(legs),
+            protection_e4=500,
+            stop_market_ok=True,
+            latency_ns=latency_ns,
+            slippage=slippage,
+        )
         made.append(Leg(RULES | rules, place, broker, portfolio, gate, log))
     return LegRun(made, PLAN | plan, portfolio, gate, log)
 
@@ -239,6 +248,46 @@ def test_trades_agree_with_the_plain_model(plain: PlainRun) -> None:
     )
     assert equity["equity"][-1] == CAPITAL + made
     assert equity["position"][-1] == 0 and len(equity) == n
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    plain=runs(),
+    latency=st.sampled_from([0, 1_000_000, 250_000_000, 90 * 1_000_000_000]),
+    slippage=st.sampled_from([0, 5, 40]),
+)
+def test_books_add_up_and_nothing_stays_open_with_latency_and_slippage(
+    plain: PlainRun, latency: int, slippage: int
+) -> None:
+    """Cash is conserved, every trade is whole, and what was bought was sold."""
+    legs = [rules_of(leg) for leg in plain.legs]
+    run = native(
+        legs,
+        latency_ns=latency,
+        slippage=slippage,
+        stop=plain.stop,
+        stop_unit=int(plain.stop > 0),
+        to_cost=int(plain.to_cost),
+    )
+    assert run.run_day(
+        chain(plain.rows),
+        slots=[0] * len(legs),
+        entry_ns=OPEN + MINUTE,
+        until_ns=OPEN + 6 * MINUTE,
+        exit_ns=OPEN + (plain.exit_row + 1) * MINUTE,
+        trade=True,
+        date=20260126,
+    )
+    run.finish()
+    trades, orders, _, equity = run.log.take()
+    assert equity["equity"][-1] == CAPITAL + trades["gross"].sum() and run.held() == []
+    assert (
+        trades["gross"] == trades["side"] * (trades["exit_value"] - trades["entry_value"])
+    ).all()
+    assert (trades["entry_ns"] <= trades["exit_ns"]).all()
+    assert sorted(orders["id"].tolist()) == list(range(1, len(orders) + 1))
+    bought = (orders["side"] * orders["filled"]).sum()
+    assert bought == 0 and (orders["filled"] <= orders["qty"]).all()
 
 
 # ---- by hand ------------------------------------------------------------------------------------

@@ -192,6 +192,12 @@ def test_a_strike_without_a_price_keeps_the_structure_out_and_is_named(tmp_path:
     ]
 
 
+def test_fills_at_prices_that_have_not_traded_are_counted(tmp_path: Path) -> None:
+    """Volume stands still in these snapshots: both entries took a price nobody had traded at."""
+    result = backtest_legs(plan_of(CREDIT), recorded(tmp_path))
+    assert any(note.startswith("2 of 2 fills took a last price") for note in result.notes)
+
+
 def test_days_are_chosen_by_weekday_and_by_days_to_expiry(tmp_path: Path) -> None:
     for chosen, count in (
         ({"dte": [0]}, 2),

@@ -15,6 +15,7 @@ docs/reference/legs-file.md has every key. A key that is not known is refused wi
 """
 
 import datetime as dt
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +121,7 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         move_to_cost=_flag(tree, "move_to_cost"),
         signals=_text(tree, "signals", ""),
         params=_table(tree, "params"),
-        source=dict(tree),
+        source=json.loads(json.dumps(tree, default=str)),
     )
     return checked_plan(plan)
 

@@ -16,7 +16,7 @@ from dhanfast._core.chainday import ChainDay
 from dhanfast._core.options.modelled import fill_expiry
 from dhanfast.engine.premium_model import Volatilities, rate_on, years_left
 from dhanfast.errors import BadData, UsageError
-from dhanfast.market.calendar import Calendar, TradingDay
+from dhanfast.market.calendar import Calendar, TradingDay, exchange_date
 from dhanfast.market.optionsessions import (
     days_to_expiry,
     exercise_stt,
@@ -112,6 +112,9 @@ class ChainSource(Protocol):
 
     def told(self) -> tuple[str, ...]:
         """What a reader must know of its prices; the first line names the grade."""
+
+    def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
+        """What a reader must know of the prices that a run's orders have filled at."""
 
     def data(self) -> dict[str, Any]:
         """What was read, as a result shows it."""
@@ -215,6 +218,21 @@ class RecordedChains:
             table[row, n + at] = np.rint(100.0 * np.nan_to_num(shot.put))
         return np.rint(100.0 * strikes).astype(np.int64), table
 
+    def _traded(self, number: int, at_ns: int) -> bool | None:
+        """Whether a contract's volume has risen since the snapshot before; None: not known."""
+        expiry, strike, right = self.contracts.keys[number]
+        places = self.file.places(self.underlying, expiry)
+        place = int(np.searchsorted(self.file.at_ns[places], at_ns))
+        if place == 0 or place == len(places) or self.file.at_ns[places[place]] != at_ns:
+            return None
+        volumes = []
+        for shot in (self.file[int(places[place - 1])], self.file[int(places[place])]):
+            at = int(np.searchsorted(shot.strike, strike / 100.0))
+            if at == len(shot) or shot.date != exchange_date(at_ns):
+                return None
+            volumes.append(float((shot.call_volume if right == "CE" else shot.put_volume)[at]))
+        return volumes[1] > volumes[0] if volumes[0] <= volumes[1] else None
+
     def _final(self, on: date, expiry: date, hours: TradingDay, places: Ints) -> int:
         """The index's closing value of an expiry day; 0 when it is not this day, or not known."""
         if expiry != on:
@@ -246,6 +264,18 @@ class RecordedChains:
             for expiry, text in sorted(self._settled.items())
         ]
         return tuple(lines)
+
+    def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
+        """How many fills took a price that was no newer than the snapshot before."""
+        at = zip(orders["instrument"].tolist(), passages["first_fill_ns"].tolist(), strict=True)
+        found = [self._traded(number, at_ns) for number, at_ns in at if at_ns]
+        old = found.count(False)
+        if not old:
+            return ()
+        return (
+            f"{old} of {len(found)} fills took a last price that had not traded since the snapshot "
+            "before: nobody may have been there to trade at it",
+        )
 
     def data(self) -> dict[str, Any]:
         """What was read."""
@@ -412,6 +442,10 @@ class ModelledChains:
                 "bar: the data has no print after the close"
             )
         return tuple(lines)
+
+    def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
+        """Nothing more than that they are modelled."""
+        return ()
 
     def data(self) -> dict[str, Any]:
         """What was read."""

@@ -28,7 +28,12 @@ from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError
-from dhanfast.market.optionsessions import days_to_expiry, option_notes, option_sessions
+from dhanfast.market.optionsessions import (
+    days_to_expiry,
+    option_expiries,
+    option_notes,
+    option_sessions,
+)
 from dhanfast.market.sessions import ymd
 from dhanfast.reports.result import RunResult
 
@@ -176,7 +181,7 @@ def _run_day(
     run: LegRun, plan: StructurePlan, day: Day, seen: _Seen, signals: Signals | None
 ) -> bool:
     """One day; False when the log must be taken away first."""
-    nearest = min(day.expiries)
+    nearest = option_expiries(plan.underlying, day.on)["nearest"]
     special = bool(day.hours.is_special)
     fits = not special
     if plan.weekdays:
@@ -306,7 +311,10 @@ def _result(
         counters=run.counters() | {"days_not_chosen": seen.skipped} | _counts(log),
         config={"legs": plan.source, "grade": source.grade, **_config(settings)},
         data=source.data(),
-        notes=_notes(plan, source, settings, signals, seen, margins, log),
+        notes=(
+            *_notes(plan, source, settings, signals, seen, margins, log),
+            *source.fills_told(orders, passages),
+        ),
         digest=digest.hexdigest(),
         kernel_ns=spent,
         versions={
