@@ -58,8 +58,8 @@ from dhanfast.errors import UsageError
 @click.option(
     "--legs",
     metavar="FILE",
-    help="Trade the options structure of this legs file. --data is then recorded chain snapshots, "
-    "or bars of the index with --volatility.",
+    help="Trade the options structure of this legs file. --data is then recorded chain snapshots "
+    "or option bars, or bars of the index with --volatility.",
 )
 @click.option(
     "--volatility",

@@ -73,29 +73,35 @@ def _said(name: str) -> bool:
 
 def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
     """The run's prices: recorded ones, or modelled ones when that was said in so many words."""
+    from dhanfast.engine.bar_source import RecordedBars
     from dhanfast.engine.chain_source import ModelledChains, RecordedChains, is_chain_file
     from dhanfast.engine.premium_model import read_volatilities
     from dhanfast.storage.bars import read_bars
     from dhanfast.storage.chains import read_chains
+    from dhanfast.storage.option_bars import is_option_bars, read_option_bars
 
     data, start, end = (
         given["source"],
         exchange_day(given["start"], "from"),
         exchange_day(given["end"], "to"),
     )
-    if is_chain_file(data):
+    if is_chain_file(data) or is_option_bars(data):
         for name in ("volatility", "strikes"):
             if _said(name):
                 raise UsageError(
                     f"--{name}: {data} has recorded premiums, and they never mix with "
                     "modelled ones; leave it out, or give bars of the index"
                 )
+        finals = _finals(given["final_prices"])
+        if is_option_bars(data):
+            bars = read_option_bars(data, plan.underlying)
+            return RecordedBars(bars, plan.underlying, start, end, finals)
         return RecordedChains(
             read_chains(data),
             plan.underlying,
             start,
             end,
-            _finals(given["final_prices"]),
+            finals,
             hashlib.sha256(Path(data).read_bytes()).hexdigest(),
         )
     if given["volatility"] is None:

@@ -197,7 +197,7 @@ class RecordedChains:
             name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
         }
         prices = np.ascontiguousarray(np.hstack(tables))
-        chain = _chain_day(
+        chain = chain_day(
             self.contracts, hours, expiries, strikes, finals, times, times + 1, (prices,) * 4, spot
         )
         return Day(on, hours, chain, tuple(expiries), slots, times + 1, spot)
@@ -387,7 +387,7 @@ class ModelledChains:
             first += 2 * len(grid)
         finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
         spot = np.ascontiguousarray(rows["close"])
-        chain = _chain_day(
+        chain = chain_day(
             self.contracts,
             hours,
             expiries,
@@ -481,7 +481,7 @@ class ModelledChains:
         ]
 
 
-def _chain_day(
+def chain_day(
     contracts: Contracts,
     hours: TradingDay,
     expiries: Sequence[date],

@@ -35,7 +35,7 @@ def signals_of(plan: StructurePlan, source: ChainSource) -> Signals:
     elif isinstance(source, ModelledChains):
         bars = source.index
     else:
-        raise BadData("signals: the data has no index to run a strategy on")
+        raise BadData("signals: bars of options have no index to run a strategy on")
     settings = replace(
         Settings(capital=FUNDS, slippage=Slippage()),
         entry_from=plan.entry,
