@@ -158,10 +158,24 @@ def test_commands_reach_the_engine(say: Say, engine: Engine) -> None:
     assert say("panic")[0] == 6
 
 
+def test_what_is_worked_is_told_by_its_own_words(say: Say, engine: Engine) -> None:
+    """The list stays what it is; the three words go to the engine as commands of their own."""
+    for word in ("pause", "resume", "cancel"):
+        assert say("orders", word) == (0, f"did {word}-orders\n", "")
+        assert engine.told[-1] == (f"{word}-orders", {})
+    told = len(engine.told)
+    assert json.loads(say("orders", "pause", "--json")[1]) == {"text": "did pause-orders",
+                                                               "left": []}  # fmt: skip
+    assert say("orders") == (0, orders_text(ORDERS) + "\n", "") and len(engine.told) == told + 1
+    code, _, err = say("orders", "stop")
+    assert code == 2 and "'pause', 'resume', 'cancel'" in err and len(engine.told) == told + 1
+
+
 def test_without_an_engine_there_is_a_clear_answer(say: Say, home: Path) -> None:
     for name in ("status", "orders", "positions", "pause", "resume", "stop-entries", "flatten"):
         code, out, err = say(name)
         assert code == 1 and out == "" and f"no engine is running in {home}" in err
+    assert say("orders", "pause")[0] == 1
     assert say("status", "--run", "../x")[0] == 2
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dhanfast.app.cli import run
+from dhanfast.storage.bars import read_bars
 
 pytest.importorskip("aiohttp")
 GENERATE = ["exchange", "--generate", "--symbol", "NIFTY", "--date", "2025-11-17", "--strikes", "3"]
@@ -48,6 +49,30 @@ def test_seeds_make_the_secrets(capsys: pytest.CaptureFixture[str]) -> None:
         facts = json.loads(capsys.readouterr().out)
         found.append([facts[name] for name in ("totp_secret", "app_id", "app_secret")])
     assert found[0] == found[1] != found[2]
+
+
+def test_files_of_a_folder_are_its_history(tmp_path: Path) -> None:
+    (tmp_path / "bars").mkdir()
+    assert run(["generate", "NIFTY", "--from", "2025-11-13", "--to", "2025-11-14",
+                "-o", str(tmp_path / "bars" / "day.parquet")]) == 0  # fmt: skip
+    empty = start(*GENERATE, "--history", str(tmp_path))
+    assert "no file of minute bars in it" in empty.communicate(timeout=LIMIT_S)[1]
+    assert empty.returncode == 2
+    process = start(*GENERATE, "--json", "--history", str(tmp_path / "bars"))
+    facts = line(process)
+    body = {"securityId": "13", "exchangeSegment": "IDX_I", "instrument": "INDEX", "interval": 1,
+            "fromDate": "2025-11-10", "toDate": "2025-11-14"}  # fmt: skip
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{facts['port']}/v2/charts/intraday", data=json.dumps(body).encode(),
+        headers={"access-token": facts["token"], "client-id": facts["client_id"]},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+        said = json.load(answer)
+    bars = read_bars(tmp_path / "bars" / "day.parquet").bars
+    assert said["timestamp"] == (bars["start_ns"] // 10**9).tolist()
+    assert [round(100 * price) for price in said["close"]] == bars["close"].tolist()
+    process.terminate()
+    assert process.communicate(timeout=LIMIT_S) == ("", "")
 
 
 def test_an_archive_is_a_market(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

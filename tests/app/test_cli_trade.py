@@ -208,6 +208,45 @@ def test_real_orders_survive_a_kill(told: dict[str, Any], tmp_path: Path) -> Non
     assert [one for one in books(told, "orders") if one["orderStatus"] == "PENDING"] == []
 
 
+@pytest.mark.slow
+def test_a_worked_entry_goes_on_after_a_kill(told: dict[str, Any], tmp_path: Path) -> None:
+    """TWAP at the exchange on loopback: killed -9 between two children, the rest of the parent is
+    sent by the life after it, and nothing twice."""
+    client, lots = told["client_id"], 4
+    trader = Trader(
+        tmp_path / "home", told, broker__client_id=client, strategy__lots=str(lots),
+        execution__algo="twap", execution__horizon="20m", execution__interval="5m",
+        execution__style="urgent",
+    )  # fmt: skip
+    live = ("--live", "--confirm-live", client)
+
+    def bought() -> list[dict[str, Any]]:
+        return [one for one in books(told, "orders")
+                if one["transactionType"] == "BUY" and one["orderId"] not in old]  # fmt: skip
+
+    old = {one["orderId"] for one in books(told, "orders")}
+    with trader.running(*live) as first:
+        before = first.until(lambda status: status["held"])
+        first.kill()
+    lot = before["held"]
+    assert {one["quantity"] for one in bought()} == {lot} and held(told) < lots * lot
+
+    with trader.running(*live) as second:
+        second.until(lambda status: status["held"] == lots * lot)
+        entries = bought()
+        assert sum(one["filledQty"] for one in entries) == lots * lot == held(told)
+        assert len({one["correlationId"] for one in entries}) == len(entries) >= 2
+        assert {one["orderStatus"] for one in entries} == {"TRADED"}
+        resting = [one for one in books(told, "orders") if one["orderStatus"] == "PENDING"]
+        assert [(one["orderType"], one["quantity"]) for one in resting] == [
+            ("STOP_LOSS", lots * lot)
+        ], "one order closes all of it"
+        assert second.status()["orders_filled"] == 1, "for the kernel it was one order"
+        assert second.interrupt() == 0
+    assert held(told) == 0 and len(bought()) == len(entries)
+    assert [one for one in books(told, "orders") if one["orderStatus"] == "PENDING"] == []
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 

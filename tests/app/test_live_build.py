@@ -12,7 +12,6 @@ from dhanfast.app.config import load_config
 from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import ConfigError
 
 
 def config(rupees: int = 10_00_000) -> Any:
@@ -88,9 +87,9 @@ def test_a_contract_decides(tmp_path: Path) -> None:
         assert digest(tmp_path, contract=other) != digest(tmp_path)
 
 
-def test_algorithms_work_orders_on_paper_and_not_live(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_algorithms_work_orders(mode: str, tmp_path: Path) -> None:
     words = ["execution.algo=twap", "strategy.name=mine", "strategy.use=momentum"]
     chosen = load_config([], tmp_path, words, {})
-    assert settings_of_day(chosen, {"capital": 10**9}, "paper").execution.works
-    with pytest.raises(ConfigError, match=r"execution\.algo is twap: .*live they are refused"):
-        settings_of_day(chosen, {"capital": 10**9}, "live")
+    settings = settings_of_day(chosen, {"capital": 10**9}, mode)
+    assert settings.execution.works and settings.execution.algo == "twap"

@@ -21,6 +21,7 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
 from dhanfast.engine.locks import LockFile, LockKeeper
+from dhanfast.engine.settings import Settings
 from dhanfast.errors import DhanfastError
 from dhanfast.strategies.base import Strategy
 from tests.brokers.dhan.virtual_time import VirtualClock, VirtualLoop, run_virtually
@@ -251,7 +252,7 @@ class Stage:
                  plan: LivePlan | None = None, holds: tuple[str, ...] = (),
                  journal: dict[str, Any] | None = None, broker: PlainBroker | None = None,
                  market: tuple[int, float] | None = None, guards: Guards | None = None,
-                 vix: int | None = None) -> None:  # fmt: skip
+                 vix: int | None = None, settings: Settings | None = None) -> None:  # fmt: skip
         self.path = folder / "day.dfj"
         old = records_of(self.path) if self.path.exists() else None
         self.loop = VirtualLoop()
@@ -270,6 +271,7 @@ class Stage:
             courier=self.courier,
             guards=guards,
             vix=vix,
+            settings=settings,
         )
         if market is not None:
             self.run.loop.set_market(self.clock.now_ns(), *market)

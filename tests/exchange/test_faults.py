@@ -32,6 +32,8 @@ def placed(account: Account, **given: Any) -> Any:
         ("reset", 0, Fate.RESET, False),
         ("reset-after", 0, Fate.RESET, True),
         ("slow", 200, Fate.SEND, True),
+        ("truncate", 200, Fate.SEND, True),
+        ("cut-off", 200, Fate.CUT, True),
     ],
 )
 def test_faults_of_requests(kind: str, status: int, fate: Fate, done: bool) -> None:
@@ -43,6 +45,12 @@ def test_faults_of_requests(kind: str, status: int, fate: Fate, done: bool) -> N
     assert found == (200 if done else 404)
     assert account.core.mishaps.counts == {kind: 1}
     assert placed(account).status == 200  # it strikes once
+
+
+def test_half_of_an_answer_is_half_of_it() -> None:
+    fault = Fault("truncate", count=1, path="/v2/orders", method="POST")
+    half, whole = placed(make_account((fault,))).body, placed(make_account()).body
+    assert half == whole[: len(whole) // 2] and len(half) > 10
 
 
 @pytest.mark.parametrize(("then", "status"), [("reject", "REJECTED"), ("cancel", "CANCELLED")])
@@ -176,6 +184,6 @@ def test_refusals(text: str, word: str) -> None:
 def test_every_kind_is_tested_here() -> None:
     from pathlib import Path
 
-    text = "".join(Path(__file__).with_name(name).read_text()
-                   for name in ("test_faults.py", "test_server.py"))  # fmt: skip
+    names = ("test_faults.py", "test_server.py", "test_chart_faults.py")
+    text = "".join(Path(__file__).with_name(name).read_text() for name in names)
     assert [kind for kind in KINDS if f'"{kind}"' not in text] == []

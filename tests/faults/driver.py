@@ -9,14 +9,18 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from .plan import Plan, with_orders
+from .orders import COMMANDS, with_orders
+from .plan import Plan
 from .world import Outcome, run_seed
 
 BLOCK = 25
 KINDS = (  # what the table shows: title, and the counts it takes
     ("orders and requests", ("order at the broker", "trade", "PLACE request", "MODIFY request",
                              "CANCEL request", "QUERY request")),
-    ("guards and algorithms", ("entry kept out by a guard", "order worked", "child order")),
+    ("guards, algorithms, stops", ("entry kept out by a guard", "entry without a size",
+                                   "order worked", "child order", "exit that was hurried",
+                                   "stop moved")),
+    ("an operator", COMMANDS),
     ("deaths", ("death", "requests that had not left", "requests without an answer")),
     ("network", ("slow message", "lost message", "no connection", "cut", "mute", "gap")),
     ("broker", ("http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset",

@@ -99,8 +99,8 @@ class OrderMachine(RuleBasedStateMachine):
         now = int(self.ticks["recv_ns"][0])
         self.exchange.advance(now)
         self.log_in()
-        self.desk = ExchangeDesk(now, self.exchange.sessions[0][0], per_second=PER_SECOND,
-                                 modifies_max=modifies, per_minute=per_minute)  # fmt: skip
+        self.desk = self.desk_at(now, per_second=PER_SECOND, modifies_max=modifies,
+                                 per_minute=per_minute)  # fmt: skip
         tick = self.contract.tick
         self.dealer = PlainDealer(self.desk, stop * tick, goal * tick, tick)
         self.requests: list[Any] = []  # under way to the broker
@@ -117,6 +117,9 @@ class OrderMachine(RuleBasedStateMachine):
             self.deliver()
             self.pass_ticks(1)
         self.tally["runs"] += 1
+
+    def desk_at(self, now_ns: int, **limits: int) -> ExchangeDesk:
+        return ExchangeDesk(now_ns, self.exchange.sessions[0][0], **limits)
 
     # ---- the wires ------------------------------------------------------------------------------
 
@@ -157,6 +160,7 @@ class OrderMachine(RuleBasedStateMachine):
                 self.open[number] = intent
                 self.requests.append(intent)
                 if intent["kind"] == IntentKind.PLACE:
+                    self.placed(intent)
                     self.exits[int(intent["order"])] = bool(intent["flags"] & OrderFlag.EXIT)
                 if intent["kind"] != IntentKind.QUERY:
                     self.left_at.append(self.desk.now)
@@ -164,6 +168,9 @@ class OrderMachine(RuleBasedStateMachine):
             if not len(made) and not self.desk.remote.pending_reports:
                 return
         raise AssertionError("requests and reports without end")
+
+    def placed(self, intent: Any) -> None:
+        """A new order leaves."""
 
     def tell(self, intent: Any, outcome: Outcome, code: int, **fields: Any) -> None:
         """The answer of a request arrives; one only, ever."""
@@ -418,14 +425,22 @@ def run(
     Raises:
         AssertionError: a promise broke; the steps that lead there are on the terminal.
     """
-    OrderMachine.tally.clear()
+    machine.tally.clear()
     chosen = settings(
         max_examples=runs, stateful_step_count=steps, database=None, deadline=None,
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
     )  # fmt: skip
     run_state_machine_as_test(seed(first)(machine), settings=chosen)
-    return OrderMachine.tally
+    return machine.tally
+
+
+def _machine_of(algo: str) -> type[OrderMachine]:
+    if not algo:
+        return OrderMachine
+    from .algo_machine import MACHINES  # made of the machine above
+
+    return MACHINES[algo]
 
 
 def main() -> int:
@@ -434,16 +449,20 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--algo", default="", choices=["", "slice", "twap", "vwap", "pov", "iceberg"]
+    )
     asked = parser.parse_args()
     if asked.runs < 1 or asked.steps < 1 or asked.seed < 0:
         parser.error("--runs and --steps must be from 1, --seed from 0")
+    machine = _machine_of(asked.algo)
     began, violations = time.monotonic(), 0
     try:
-        run(asked.runs, asked.steps, asked.seed)
+        run(asked.runs, asked.steps, asked.seed, machine)
     except AssertionError as error:
         violations = 1
         print(f"violation: {error}", file=sys.stderr)
-    tally = OrderMachine.tally
+    tally = machine.tally
     for name in sorted(tally):
         print(f"  {name:<28}{tally[name]:>10,}")
     print(f"runs {tally['runs']:,}, steps {tally['steps']:,}, in {time.monotonic() - began:.1f} s, "

@@ -18,6 +18,7 @@ from dhanfast.market.tickday import tick_day
 SYMBOL = "BANKNIFTY"
 DAY = dt.date(2026, 11, 20)
 SECOND = 1_000_000_000
+PACE, LOT = 3, 30
 FROM_NS = midnight_ns(DAY) + (9 * 3600 + 21 * 60) * SECOND  # entries are allowed
 UNTIL_NS = midnight_ns(DAY) + (14 * 3600 + 50 * 60) * SECOND
 
@@ -41,6 +42,33 @@ def window(seed: int, first: float, seconds: float) -> NDArray[Any]:
     at = int(np.searchsorted(ticks["recv_ns"], start_ns))
     end = int(np.searchsorted(ticks["recv_ns"], start_ns + int(seconds * 1e9)))
     return ticks[at:end]
+
+
+def lively(seed: int, first: float, seconds: float) -> NDArray[Any]:
+    """As `window`, of a market in which PACE times as much happens and every quote is hit."""
+    ticks = window(seed, first, seconds * PACE).copy()
+    begin_ns = ticks["recv_ns"][0]
+    for name in ("recv_ns", "exch_ns"):
+        ticks[name] = begin_ns + (ticks[name] - begin_ns) // PACE
+    rng = np.random.default_rng(seed)
+    hit = np.where(rng.random(len(ticks)) < 0.5, ticks["bid"], ticks["ask"])
+    silent = (ticks["price"] == 0) & (hit > 0)
+    ticks["price"][silent] = hit[silent]
+    ticks["qty"][silent] = LOT
+    ticks["volume"] += (LOT * np.cumsum(silent)).astype(ticks["volume"].dtype)
+    ticks.flags.writeable = False
+    return ticks
+
+
+def vix_walk(seed: int, ticks: NDArray[Any], start: int) -> NDArray[Any]:
+    """India VIX beside the ticks of a future, numbered 2, walking about its start."""
+    rng = np.random.default_rng(seed)
+    walk = ticks.copy()
+    for name in ("bid", "ask", "volume", "flags"):
+        walk[name] = 0
+    walk["instrument"] = 2
+    walk["price"] = np.maximum(start + np.cumsum(rng.integers(-3, 4, len(ticks))), 100)
+    return walk
 
 
 class OneFuture:

@@ -1,11 +1,12 @@
 """What a seed means: which market, which wishes, what breaks and when the engine dies."""
 
 import random
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.exchange.faults import Fault
 
 CALM, MIXED, ROUGH = "calm", "mixed", "rough"
@@ -19,7 +20,7 @@ class Event:
     """Something that happens once. at_s: from the beginning; for_s: how long, where it lasts."""
 
     at_s: float
-    kind: str  # token-expiry, no-login, clock-step, mute, cut, gap
+    kind: str  # token-expiry, no-login, clock-step, mute, cut, gap, or a Command's name
     for_s: float = 0.0
     step_s: float = 0.0
 
@@ -31,12 +32,14 @@ class Plan:
     Attributes:
         day_seed, first: of the generated day, and the tick at which the window begins.
         busy_s: faults strike for so long; then all is well and the engine is told to stop.
-        lots, act_part, stop, target: of the wishes; strategy: "wisher" or "momentum".
+        lots, act_part, stop, target: of the wishes; strategy: "wisher", "eager" or "momentum".
         latency_ns: of the exchange. slow_part: of messages that take long.
         lose_part: requests or answers lost on the way; refuse_part: that never left.
         faults: the exchange's own menu. events: single ones.
         logins: more such events, of tokens alone.
-        guards, execution: all off; `with_orders` draws them.
+        guards, execution, sizing, stops: all off, and no commands; `orders.with_orders` draws them.
+        commands: what an operator says. slabs: prices are protected by premium slabs, as live.
+        lively: more happens in the market.
         kills: journal records at which the engine dies, each counted from its start.
     """
 
@@ -64,6 +67,11 @@ class Plan:
     logins: tuple[Event, ...] = ()
     guards: GuardSettings = field(default_factory=GuardSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    stops: StopSettings = field(default_factory=StopSettings)
+    commands: tuple[Event, ...] = ()
+    slabs: bool = False
+    lively: bool = False
 
     @classmethod
     def of(cls, seed: int) -> "Plan":
@@ -144,66 +152,4 @@ def _logins(seed: int, scale: float, busy_s: float) -> tuple[Event, ...]:
     return tuple(
         Event(at_s + gap_s, "token-expiry")
         for gap_s in (0.0, *(rng.uniform(0.2, 3.0) for _ in range(rng.randint(1, 3))))
-    )
-
-
-# ---- guards and algorithms -----------------------------------------------------------------------
-
-SECOND = 1_000_000_000
-RUPEE = 100
-
-
-def with_orders(plan: Plan) -> Plan:
-    """The same run with guards armed and orders worked by an algorithm."""
-    rng = random.Random(f"orders {plan.seed}")
-    return replace(plan, guards=_guards(rng), execution=_execution(rng, plan.lots))
-
-
-def _guards(rng: random.Random) -> GuardSettings:
-    """Limits near what some minutes bring, and pauses that end within them."""
-
-    def pause() -> int:
-        return rng.choice([2, 5, 15, 60]) * SECOND
-
-    rules: list[dict[str, int]] = [
-        {"drawdown_paise": rng.randint(500, 20_000) * RUPEE, "drawdown_flat": rng.randint(0, 1)},
-        {"drawdown_e4": rng.randint(1, 20)},
-        {"day_loss": rng.randint(500, 20_000) * RUPEE, "day_loss_flat": rng.randint(0, 1)},
-        {"profit_arm": rng.randint(300, 3_000) * RUPEE, "profit_floor": 200 * RUPEE,
-         "profit_step": 100 * RUPEE, "profit_flat": rng.randint(0, 1)},
-        {"trades_max": rng.randint(2, 8)},
-        {"losses_max": rng.randint(1, 3), "losses_pause": pause()},
-        {"cooldown_pause": pause()},
-        {"stops_limit": rng.randint(1, 2), "stops_lookback": 60 * SECOND, "stops_pause": pause(),
-         "stops_per_side": rng.randint(0, 1)},
-        {"low_limit": rng.randint(1, 3), "low_lookback": 60 * SECOND, "low_pause": pause(),
-         "low_required": rng.choice([0, -1_000 * RUPEE])},
-        {"underlying_lots": rng.randint(1, 3)},
-        {"stale_ns": rng.randint(2, 8) * SECOND},
-    ]  # fmt: skip
-    drawn: dict[str, Any] = {}
-    for rule in rules:
-        if rng.random() < 0.25:
-            drawn |= rule
-    return GuardSettings(**drawn)
-
-
-def _execution(rng: random.Random, lots: int) -> ExecutionSettings:
-    algo = rng.choice(["none", "slice", "twap", "pov", "iceberg"])
-    horizon_s = rng.choice([2, 6, 15, 30])
-    return ExecutionSettings(
-        algo=algo,
-        entries=rng.random() < 0.8,
-        exits=rng.random() < 0.6,
-        horizon_ns=horizon_s * SECOND,
-        interval_ns=min(horizon_s, rng.choice([1, 2, 5])) * SECOND,
-        reprice_ns=rng.choice([0, 500_000_000, 2 * SECOND]),
-        random_e4=rng.choice([0, 1_000, 3_000]),
-        child_lots=rng.choice([0, 1]),
-        cap_e4=rng.choice([0, 0, 2_000]),
-        rate_e4=rng.choice([500, 2_000, 5_000]),
-        display_lots=rng.randint(1, lots),
-        remainder=rng.choice(["reprice", "cancel", "keep"]),
-        style=rng.choice(["passive", "normal", "urgent"]),
-        seed=rng.randrange(1 << 16),
     )

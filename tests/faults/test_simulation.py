@@ -1,6 +1,7 @@
 """Seeds of the fault simulation: no promise is broken, and broken ones would be seen."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 from dhanfast._core.live.records import IntentKind, Outcome
 from dhanfast.exchange.faults import Fault
 
+from .orders import with_orders, worked
 from .plan import CALM, Plan
 from .wires import SimCourier
 from .world import World, run_seed
@@ -21,11 +23,19 @@ QUICK, ALL = 300, 2_000
 BUSY = 11  # a seed that trades a good deal
 
 
-def require_none(seeds: range, folder: Path) -> None:
-    broken = {
-        seed: outcome.violations for seed in seeds if (outcome := run_seed(seed, folder)).violations
-    }
-    assert not broken, f"repeat with scripts/simulate-faults --first SEED --seeds 1: {broken}"
+def require_none(
+    seeds: range, folder: Path, change: Callable[[Plan], Plan] | None = None
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    broken = {}
+    for seed in seeds:
+        outcome = run_seed(seed, folder, change)
+        counts.update(outcome.counts)
+        if outcome.violations:
+            broken[seed] = outcome.violations
+    more = " --with orders" if change else ""
+    assert not broken, f"repeat with scripts/simulate-faults --first SEED --seeds 1{more}: {broken}"
+    return counts
 
 
 @pytest.mark.parametrize("first", range(0, QUICK, BLOCK))
@@ -37,6 +47,22 @@ def test_no_promise_is_broken(first: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(QUICK, ALL, 2 * BLOCK))
 def test_no_promise_is_broken_by_many_more(first: int, tmp_path: Path) -> None:
     require_none(range(first, min(first + 2 * BLOCK, ALL)), tmp_path)
+
+
+@pytest.mark.parametrize("first", range(0, QUICK, 3 * BLOCK))
+def test_no_promise_is_broken_when_orders_are_worked(first: int, tmp_path: Path) -> None:
+    counts = require_none(range(first, first + 3 * BLOCK), tmp_path, with_orders)
+    for name in ("child order", "entry kept out by a guard", "stop moved", "exit that was hurried",
+                 "entry without a size", "PAUSE_ORDERS", "death"):  # fmt: skip
+        assert counts[name], f"no {name}: what the seeds draw has lost its teeth"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(QUICK, ALL, 2 * BLOCK))
+def test_no_promise_is_broken_by_many_more_when_orders_are_worked(
+    first: int, tmp_path: Path
+) -> None:
+    require_none(range(first, min(first + 2 * BLOCK, ALL)), tmp_path, with_orders)
 
 
 class Forgetful(SimCourier):
@@ -59,7 +85,9 @@ def without_logins(plan: Plan) -> Plan:
     ("seed", "world", "change"),
     [(302_155, Forgetting, without_logins),  # a token renewed twice during one question
      (200_085, World, without_logins),
-     (404_599, World, None)],  # a stop in doubt was read too seldom when the broker was back
+     (404_599, World, None),  # a stop in doubt was read too seldom when the broker was back
+     (503_152, World, worked),  # an exit that pressed was not sent again beside a child that waits
+     (510_706, World, worked)],  # an operator's exit was refused, and a patient one came after it
 )  # fmt: skip
 def test_what_broke_a_promise_once(
     seed: int, world: type[World], change: Callable[[Plan], Plan] | None, tmp_path: Path

@@ -1,6 +1,5 @@
 """Stops that move, against the faulty world: no promise of the simulation is broken by them."""
 
-import random
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,27 +13,14 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.live.records import INTENT_DTYPE, IntentKind
 from dhanfast._core.types import Reason
 from dhanfast.engine.stop_settings import Distance, StopSettings
-from dhanfast.strategies import Strategy
 
 from .plan import Plan
 from .test_simulation import quiet
+from .wisher import Eager
 from .world import World, run_seed
 
 SEEDS = 60
 TRAIL = Distance(20.0, "points")
-
-
-class Eager(Strategy):
-    """In as soon as it is flat, one side or the other; only its stop lets it out."""
-
-    def __init__(self, seed: int, stop: float) -> None:
-        super().__init__()
-        self._rng, self._stop = random.Random(f"eager {seed}"), stop
-
-    def on_tick(self, ctx: Any, tick: Any) -> None:
-        enter = ctx.buy if self._rng.random() < 0.5 else ctx.sell
-        if ctx.position == 0:
-            enter(stop=self._stop)
 
 
 class Moving(World):

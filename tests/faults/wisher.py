@@ -1,4 +1,4 @@
-"""A strategy that wishes at random, the same at each replay: chance is drawn tick by tick."""
+"""Strategies that wish at random, the same at each replay: chance is drawn tick by tick."""
 
 import random
 from typing import Any
@@ -24,3 +24,16 @@ class Wisher(Strategy):
             ctx.sell(stop=self._stop, target=self._target)
         else:
             ctx.exit()
+
+
+class Eager(Strategy):
+    """In as soon as it is flat, one side or the other; only its stop lets it out."""
+
+    def __init__(self, seed: int, stop: float) -> None:
+        super().__init__()
+        self._rng, self._stop = random.Random(f"eager {seed}"), stop
+
+    def on_tick(self, ctx: Any, tick: Any) -> None:
+        enter = ctx.buy if self._rng.random() < 0.5 else ctx.sell
+        if ctx.position == 0:
+            enter(stop=self._stop)

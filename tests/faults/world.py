@@ -21,9 +21,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from dhanfast._core.guardlocks import GuardKind
+from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast._core.live.loop import Command
 from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.live.sink import FeedEvent
@@ -33,6 +36,7 @@ from dhanfast.brokers.dhan.rest import DhanRest
 from dhanfast.brokers.dhan.updates import Broken, OrderUpdates, UpdateSettings
 from dhanfast.brokers.link import Backoff
 from dhanfast.engine import live_engine
+from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
 from dhanfast.engine.settings import RiskSettings, Settings
@@ -44,17 +48,22 @@ from dhanfast.exchange.settings import ExchangeSettings
 
 from . import checks
 from .cut import cut_behind
-from .market import SYMBOL, OneFuture, future_of, window
+from .market import SYMBOL, OneFuture, future_of, lively, vix_walk, window
+from .orders import VIX
 from .plan import Event, Plan
 from .simloop import SimClock, VirtualLoop
 from .wires import Net, SimCourier, SimLine, SimTokens, SimWeb
-from .wisher import Wisher
+from .wisher import Eager, Wisher
 
 FEED_LAG_S = 0.003
 QUIET_S = 12.0  # between the last fault and the end
 AFTER_S = 45.0  # what the market has left when the engine is told to stop
 POLL_S = 0.2
 EPOCH = 0xD1CE
+LOCKED = int(GuardKind.OPERATOR)
+SLABS = {"protection_e4": 0, "stop_room_e4": 0}
+VIX_EVERY = 7  # ticks of the future to one of the index
+VIX_CLOSES = [1_450, 1_480, 1_500, 1_520, 1_550]
 SMALL = {"segment_bytes": 1 << 19, "reserve_bytes": 1 << 14, "sync_ns": 0}  # a journal's
 
 
@@ -116,15 +125,17 @@ class World:
 
     courier_type: type[SimCourier] = SimCourier
     remote_rules: ClassVar[dict[str, int]] = {}
-    stops: ClassVar[StopSettings] = StopSettings()
+    stops: ClassVar[StopSettings | None] = None  # instead of the plan's
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
         self.loop = VirtualLoop()
         self.contract, _ = future_of(plan.day_seed)
-        self.ticks = window(plan.day_seed, plan.first, plan.busy_s + QUIET_S + AFTER_S)
+        cut = lively if plan.lively else window
+        self.ticks = cut(plan.day_seed, plan.first, plan.busy_s + QUIET_S + AFTER_S)
         start_ns = int(self.ticks["recv_ns"][0]) - 500_000_000
         self.clock = SimClock(self.loop, start_ns)
+        self.vix = vix_walk(plan.seed, self.ticks, VIX) if plan.guards.needs_vix else None
         self.net = Net(plan, random.Random(f"net {plan.seed}"))
         settings = ExchangeSettings(funds=10**13, latency_ns=plan.latency_ns)
         core.ORDERS_MAX = 256  # live ones; its pool is most of what an exchange costs to make
@@ -207,6 +218,8 @@ class World:
                 self._blind = False
             life.feed.last_ns = self.clock.now_ns()
             life.run.loop.take_ticks(self.ticks[at : at + 1], life.engine.clock.now_ns())
+            if self.vix is not None and at % VIX_EVERY == 0 and not life.gone:
+                life.run.loop.take_ticks(self.vix[at : at + 1], life.engine.clock.now_ns())
 
     # ---- lives of the engine --------------------------------------------------------------------
 
@@ -219,6 +232,8 @@ class World:
         plan = self.plan
         if plan.strategy == "wisher":
             return Wisher(plan.seed, plan.act_part, plan.stop, plan.target)
+        if plan.strategy == "eager":
+            return Eager(plan.seed, plan.stop)
         return plan.strategy
 
     def live_run(self, journal: Journal, courier: Any) -> LiveRun:
@@ -237,17 +252,28 @@ class World:
                 lots=plan.lots,
                 on_opposite=plan.opposite,
                 risk=risk,
-                stops=self.stops,
+                stops=self.stops or plan.stops,
+                sizing=plan.sizing,
                 guards=plan.guards,
                 execution=plan.execution,
             ),
             interval="5s",
             remote_of=lambda gate: Remote(
-                gate, modifies_max=plan.modifies_max, **self.remote_rules
+                gate, modifies_max=plan.modifies_max, **(SLABS if plan.slabs else {}),
+                **self.remote_rules,
             ),
             courier=courier,
             generated=True,
-        )
+            guards=self._guards(),
+            vix=2 if plan.guards.needs_vix else None,
+        )  # fmt: skip
+
+    def _guards(self) -> Guards | None:
+        """Those of a day that knows the closes of India VIX before it."""
+        made = guards_of(self.plan.guards)
+        if made is None or not self.plan.guards.rank_days:
+            return made
+        return guards_of(self.plan.guards, carried=made.carry() | {"closes": VIX_CLOSES})
 
     def journal(self) -> tuple[Journal, list[tuple[int, bytes]]]:
         """The day's journal, and what it holds already."""
@@ -344,6 +370,17 @@ class World:
                 elif line.open:
                     line.cut()
 
+    def _say(self, event: Event) -> None:
+        """An operator's word, when there is an engine to hear it."""
+        life = self.life
+        if life is None or life.engine is None or life.engine.stopping:
+            return
+        self.outcome.counts[event.kind] += 1
+        units = LOCKED if event.kind == "LOCK" else -1
+        until_ns = self.clock.now_ns() + 10 * 10**9
+        price = until_ns if event.kind == "LOCK" else 0
+        life.run.loop.command(Command[event.kind], self.clock.now_ns(), units=units, price=price)
+
     # ---- the run --------------------------------------------------------------------------------
 
     async def _story(self) -> None:
@@ -352,6 +389,8 @@ class World:
         self.loop.call_later((first_ns - self.clock.true_ns()) / 1e9, self._tick, 0)
         for event in (*self.plan.events, *self.plan.logins):
             self.loop.call_at(event.at_s, self._strike, event)
+        for event in self.plan.commands:
+            self.loop.call_at(event.at_s, self._say, event)
         await asyncio.sleep(self.plan.busy_s)
         self.net.healed = True
         self.tokens.away_until_s = 0.0
@@ -388,6 +427,9 @@ class World:
                 counts["entry kept out by a guard"] += count
         counts["child order"] += getattr(run.kernel.broker, "children_sent", 0)
         counts["order worked"] += getattr(run.kernel.broker, "parents", 0)
+        counts["exit that was hurried"] += getattr(run.kernel.broker, "hurried", 0)
+        counts["entry without a size"] += run.kernel.signals_unsized
+        counts["stop moved"] += run.kernel.stops_moved
         return self.outcome
 
     def _close(self) -> None:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dhanfast._core.execution.route import RouteWhy
 from dhanfast._core.live.loop import Command
 from dhanfast._core.types import OrderFlag
 from dhanfast.engine.execution_settings import ExecutionSettings, learnt_profile
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import backtest_ticks
+from dhanfast.reports.result import RunResult
+from dhanfast.reports.slippage import by, run_costs
 
 from .test_live import journal_at, records_of, ticks
 
@@ -71,6 +74,33 @@ def test_paper_works_orders_as_the_backtest(
     assert want.counters["children_sent"] > want.counters["orders_worked"]
     assert got.orders.tobytes() == want.orders.tobytes()
     assert got.trades.tobytes() == want.trades.tobytes()
+    assert got.passages is not None and want.passages is not None
+    assert got.passages.tobytes() == want.passages.tobytes()
+    assert_reasons(want, settings(algo))
+
+
+def assert_reasons(result: RunResult, rules: Settings) -> None:
+    """Each worked order that left with the router's limit says why, and the report groups by it."""
+    assert result.passages is not None
+    worked = result.orders["flags"] & OrderFlag.WORKED != 0
+    whys = {RouteWhy(int(why)).name.lower() for why in result.passages["route"][worked]}
+    costs = run_costs(result)
+    assert costs is not None
+    told = {slip.name: slip for slip in by(costs, "route")}
+    expected = {
+        "urgent": {"cross_urgent", "mid_wide", "join_empty", "cross_last"},
+        "passive": {"join_passive", "join_empty", "cross_last"},
+        "normal": {"cross_tight", "cross_volatile", "mid_spread", "mid_thin", "mid_wide",
+                   "join_empty", "cross_last"},
+    }[rules.execution.style]  # fmt: skip
+    assert whys & expected and whys <= expected | {"unrouted"}
+    assert set(told) >= whys & expected
+    left = (result.passages["sent_ns"] > 0) | (result.orders["filled"] > 0)
+    for name in whys:
+        same = result.passages["route"] == RouteWhy[name.upper()]
+        filled = same & left & (result.orders["filled"] > 0) & (result.passages["decision"] > 0)
+        assert told[name].orders == int(filled.sum())
+    assert not result.passages["route"][~worked].any(), "what is not worked is not routed"
 
 
 @pytest.mark.parametrize("algo", ["twap", "iceberg"])

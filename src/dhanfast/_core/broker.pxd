@@ -6,7 +6,7 @@ Owner thread:  the engine thread only.   Memory: the implementation's, none afte
 Both answer with reports, which are taken in order. A kernel cannot tell which one it has.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.status cimport Status
@@ -32,6 +32,7 @@ cdef struct Departure:
     paise_t price            # limit it left with
     paise_t bid              # 0 = unknown
     paise_t ask
+    uint8_t route            # why with this price; 0 = by no router
 
 
 cdef class Broker:
@@ -44,6 +45,7 @@ cdef class Broker:
     cdef uint64_t last_id            # ids must increase: an approval is good for one submit
     cdef readonly ns_t wake_ns       # market's time at which `wake` has something to do; INT64_MAX
     cdef paise_t mark                # the kernel's, when it sent its last order
+    cdef readonly bint measures      # `measure` wants to know each signal bar
     cdef readonly bint in_parts      # an order may fill in parts where the market would not ask it
 
     # OK: taken in (REJECTED may still follow as a report). POOL_FULL: no place, or reports must be
@@ -77,6 +79,8 @@ cdef class Broker:
     # ---- what only an algorithm between kernel and exchange (`execution.Worker`) does ----
     # Time has come to `now_ns` without an event: what was due by then is done as of when it was.
     cdef void wake(self, ns_t now_ns) noexcept nogil
+    # A signal bar of instrument 0 is complete; `first` of its session. Only when `measures`.
+    cdef void measure(self, const Bar *bar, ns_t interval_ns, bint first) noexcept nogil
     # Collect what the exchange said since the last call: another than the kernel moved it.
     cdef void hear(self) noexcept nogil
     # Whether an order of these flags and this reason is worked; it is then flagged WORKED.

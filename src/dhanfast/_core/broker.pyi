@@ -14,4 +14,5 @@ class Broker:
     live: Final[int]
     pending_reports: Final[int]
     wake_ns: Final[int]
+    measures: Final[bool]
     in_parts: Final[bool]

@@ -58,6 +58,9 @@ cdef class Broker:
     cdef void wake(self, ns_t now_ns) noexcept nogil:
         pass
 
+    cdef void measure(self, const Bar *bar, ns_t interval_ns, bint first) noexcept nogil:
+        pass
+
     cdef void hear(self) noexcept nogil:
         pass
 

@@ -145,6 +145,9 @@ cdef class Dealer:
                     int reason) noexcept nogil
     cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil
     cdef void close_out(self, int reason, int flags, ns_t now_ns) noexcept nogil
+    cdef bint relents(self, int reason, int flags) noexcept nogil
+    # The exit on its way is now wished for this reason, too; what presses is not forgotten.
+    cdef void press(self, int reason, int flags, ns_t now_ns) noexcept nogil
     cdef void wish_flat(self, int reason, ns_t now_ns) noexcept nogil
     cdef void cancel_entry(self, ns_t now_ns) noexcept nogil
     cdef void forget_wishes(self) noexcept nogil

@@ -139,12 +139,14 @@ cdef class Dealer:
         if self.entering != 0:
             self.cancel_entry(now_ns)
         if self.exit_id != 0:
-            self.broker.hurry(self.exit_id, flags, reason, now_ns)
+            self.press(reason, flags, now_ns)
             return
         if self.position == 0 and self.entering == 0:
             return
         if not self.leaving:
             self.decide(&self.leave_decision, now_ns)   # asked for again, it is the same wish
+        if self.relents(reason, flags):
+            reason, flags = self.leave_reason, self.leave_flags
         self.leaving, self.leave_reason, self.leave_flags = 1, reason, flags
         if self.position == 0:
             return
@@ -152,6 +154,19 @@ cdef class Dealer:
         self.exit_id = self.send(Side.SELL if self.position > 0 else Side.BUY, OrderKind.MARKET,
                                  units(self.position), 0, 0, OrderFlag.EXIT | flags, reason,
                                  self.group, now_ns)
+
+    cdef bint relents(self, int reason, int flags) noexcept nogil:
+        """Whether an exit for this reason would be worked, and the one that is wished would not."""
+        return (self.leaving and self.broker.works(OrderFlag.EXIT | flags, reason)
+                and not self.broker.works(OrderFlag.EXIT | self.leave_flags, self.leave_reason))
+
+    cdef void press(self, int reason, int flags, ns_t now_ns) noexcept nogil:
+        """What one exit leaves behind leaves as that one was wished last: should an entry fill on,
+        an operator's exit is not followed by one that is worked."""
+        self.broker.hurry(self.exit_id, flags, reason, now_ns)
+        if self.leaving and self.broker.works(OrderFlag.EXIT | self.leave_flags,
+                                              self.leave_reason):
+            self.leave_reason, self.leave_flags = reason, flags
 
     cdef void wish_flat(self, int reason, ns_t now_ns) noexcept nogil:
         """As `leave`, when there may be more to hear before the order can be sized."""
@@ -307,11 +322,11 @@ cdef class Dealer:
         cdef Passage *passage = &order.passage
         if not self.broker.departure(order.row.id, &left):
             left.at_ns, left.price = order.row.created_ns, order.row.price
-            left.bid, left.ask = self.quote_bid, self.quote_ask
+            left.bid, left.ask, left.route = self.quote_bid, self.quote_ask, passage.route
         if left.at_ns == 0:
             return
         order.away = 1
-        passage.sent_ns, passage.sent_price = left.at_ns, left.price
+        passage.sent_ns, passage.sent_price, passage.route = left.at_ns, left.price, left.route
         if not order.row.flags & (OrderFlag.STOP | OrderFlag.TARGET):
             passage.bid, passage.ask = left.bid, left.ask
 

@@ -15,7 +15,12 @@ cdef void watch_price(Dealer dealer, paise_t low, paise_t high, paise_t last, ns
     cdef paise_t price
     cdef bint touched = stops_touched(state, low, high)
     stops_best(state, low, high)
-    if dealer.leaving or dealer.exit_id:
+    if dealer.exit_id:
+        if touched:                      # an exit that is worked does not wait any longer
+            dealer.press(Reason.STOP_LOSS, 0, at_ns)
+            dealer.settle()
+        return
+    if dealer.leaving:
         return
     if not session_open(dealer.session, at_ns + dealer.broker.rules.latency_ns):
         return                           # an order would find the exchange closed
@@ -70,12 +75,15 @@ cdef paise_t _result_at(Dealer dealer, paise_t price) noexcept nogil:
 
 
 cdef void time_stop(Dealer dealer, ns_t now_ns) noexcept nogil:
-    if dealer.position == 0 or dealer.leaving or dealer.exit_id \
-            or not is_time_over(dealer, now_ns):
+    if dealer.position == 0 or not is_time_over(dealer, now_ns) \
+            or (dealer.leaving and dealer.exit_id == 0):
         return
     if dealer.stop_rules.only_losing \
             and _result_at(dealer, dealer.portfolio.positions[dealer.instrument].mark) > 0:
         return
-    if session_open(dealer.session, now_ns + dealer.broker.rules.latency_ns):
+    if dealer.exit_id:
+        dealer.press(Reason.TIME_STOP, 0, now_ns)
+        dealer.settle()
+    elif session_open(dealer.session, now_ns + dealer.broker.rules.latency_ns):
         dealer.leave(Reason.TIME_STOP, 0, now_ns)
         dealer.settle()

@@ -102,7 +102,8 @@ cdef class Kernel(Dealer):
         if self.stop_rules.atr_period:
             atr_init(&self.atr, self.stop_rules.atr_period, NULL)
         self.measures = (self.stop_rules.atr_period != 0
-                         or self.size_rules.method == SizeMethod.VOLATILITY)
+                         or self.size_rules.method == SizeMethod.VOLATILITY
+                         or self.broker.measures)
 
     cdef object _take_sessions(self, sessions):
         cdef const unsigned char[::1] raw
@@ -302,6 +303,8 @@ cdef class Kernel(Dealer):
             atr_step(&self.atr, 0.01 * bar.high, 0.01 * bar.low, 0.01 * bar.close)
         if self.size_rules.method == SizeMethod.VOLATILITY:
             size_bar(&self.size_rules, &self.size_state, bar, first)
+        if self.broker.measures:
+            self.broker.measure(bar, self.rules.interval_ns, first)
 
     cdef void signal_bar(self, const Bar *bar, ns_t end_ns, int first) noexcept nogil:
         cdef View *view = &self.view

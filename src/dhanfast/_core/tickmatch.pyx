@@ -57,7 +57,7 @@ cdef void tick_apply(Venue *venue, const Tick *tick) noexcept nogil:
         desk.ask_left = tick.ask_qty if tick.ask_qty else INT64_MAX
         _queue(venue, desk, BUY_LIMIT, &desk.bid, &desk.bid_qty, desk.bid > 0)
         _queue(venue, desk, SELL_LIMIT, &desk.ask, &desk.ask_qty, desk.ask > 0)
-    if desk.live:
+    if desk.live and not venue.rules.depth_only:
         if desk.quoted:
             _take_levels(venue, desk, BUY_LIMIT, &desk.ask, &desk.ask_left, desk.ask > 0, now_ns)
             _take_levels(venue, desk, SELL_LIMIT, &desk.bid, &desk.bid_left, desk.bid > 0, now_ns)

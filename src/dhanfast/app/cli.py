@@ -112,7 +112,7 @@ COMMANDS = {
     "orders": (
         "dhanfast.app.cli_control",
         "orders",
-        "List the running engine's orders of today.",
+        "List the running engine's orders, or pause, resume or cancel what is worked.",
     ),
     "panic": (
         "dhanfast.app.cli_control",

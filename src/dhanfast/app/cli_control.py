@@ -62,14 +62,27 @@ def status(config: Config, run: str | None, as_json: bool) -> None:
 
 
 @click.command("orders")
+@click.argument("what", required=False, type=click.Choice(["pause", "resume", "cancel"]))
 @engine_options
-def orders(config: Config, run: str | None, as_json: bool) -> None:
-    """List the running engine's orders of today.
+def orders(config: Config, run: str | None, as_json: bool, what: str | None) -> None:
+    """List the running engine's orders of today, or tell those that an algorithm works.
+
+    \b
+    pause   algorithms send nothing more; what rests of entries is taken back
+    resume  they go on; what became due meanwhile is sent
+    cancel  worked entries end with what has filled, worked exits leave at once
+
+    Stops and targets go on whatever is said. Without an algorithm (execution.algo = "none") the
+    three are refused: `pause` holds entries back, `flatten` closes the position.
 
     \b
     Example:
       dhanfast orders --json
+      dhanfast orders pause
     """
+    if what is not None:
+        _tell(config, run, as_json, f"{what}-orders")
+        return
     from dhanfast.app.control_text import orders_text
     from dhanfast.engine.status import OrderLine
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from dhanfast.app import cli_data_ticks as ticks
+from dhanfast.app import cli_download
 from dhanfast.app.edge import PATIENCE_NS, Command, edge, print_json, wrapped
 from dhanfast.clock import SystemClock
 from dhanfast.errors import CheckFailed, UsageError
@@ -92,11 +93,13 @@ def _tick_options(command: Command) -> Command:
 
 @click.group()
 def data() -> None:
-    """Bring market data in and out, list what there is, check it, and take it away."""
+    """Bring market data in and out, download it, list what there is, and check it."""
 
 
 for _command in ticks.COMMANDS:
     data.add_command(_command)
+data.add_command(cli_download.download)
+data.add_command(cli_download.completeness)
 
 
 @data.command("import")

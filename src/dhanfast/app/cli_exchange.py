@@ -18,6 +18,7 @@ from dhanfast.errors import ConfigError, OutOfCalendar, UsageError
 
 if TYPE_CHECKING:
     from dhanfast.exchange.market import GeneratedMarket, RecordedMarket
+    from dhanfast.exchange.recorded_history import RecordedHistory
     from dhanfast.exchange.server import ExchangeServer
 
 GENERATE_ONLY: Final = ("symbol", "day", "strikes", "ticks", "depth")
@@ -53,6 +54,12 @@ SECRETS: Final = ("key",)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What goes wrong, a TOML file.",
 )
+@click.option(
+    "--history",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Charts of earlier days come from the files of minute bars in DIR.",
+)
 @click.option("--funds", type=click.IntRange(0), metavar="RUPEES", help="[default: 10,000,000]")
 @click.option("--no-limits", is_flag=True, help="Without rate limits.")
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A setting; repeatable.")
@@ -74,7 +81,7 @@ def exchange(**given: Any) -> None:
     faults = []
     if given["faults"] is not None:
         faults = faults_of(given["faults"].read_text(), str(given["faults"]))
-    core = ExchangeCore(market, settings, random.Random(given["seed"]), faults)
+    core = ExchangeCore(market, settings, random.Random(given["seed"]), faults, _history(given))
     start_ns = _start_ns(given["start"], market)
     span_ns = 0 if given["duration"] is None else duration_ns(given["duration"], "duration")
     clock = SystemClock()
@@ -139,6 +146,14 @@ def _market(given: dict[str, Any]) -> "GeneratedMarket | RecordedMarket":
             if day == days[-1]:
                 raise
     raise AssertionError("there is a last day")
+
+
+def _history(given: dict[str, Any]) -> "RecordedHistory | None":
+    from dhanfast.exchange.recorded_history import RecordedHistory
+
+    if given["history"] is None:
+        return None
+    return RecordedHistory(given["history"], given["symbol"] or "BANKNIFTY")
 
 
 def _last_days() -> list[dt.date]:

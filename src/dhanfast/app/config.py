@@ -38,6 +38,7 @@ from dhanfast.app.config_layers import (
     variables,
 )
 from dhanfast.app.config_risk import sizing_settings, stop_settings
+from dhanfast.app.config_route import route_settings
 from dhanfast.app.config_section import Section
 from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
@@ -244,6 +245,7 @@ class Config:
             style=how.style,
             seed=how.seed,
             profile=profile,
+            route=route_settings(how.route),
         )
 
     def as_dict(self) -> dict[str, Any]:

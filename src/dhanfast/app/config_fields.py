@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from dhanfast.app.config_guards import GuardTables
+from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
@@ -381,6 +382,7 @@ class Execution(Section, frozen=True):
             examples=["banknifty.profile"],
         ),
     ] = ""
+    route: A[Route, Meta(description="Type and price of each child.")] = Route()
 
 
 class Simulation(Section, frozen=True):

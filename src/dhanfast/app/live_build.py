@@ -156,12 +156,6 @@ def settings_of_day(
     if start.get("history") is not None:
         known = TradeHistory(**start["history"]["known"])
         settings = replace(settings, sizing=replace(settings.sizing, history=known))
-    if mode == "live" and settings.execution.works:
-        raise ConfigError(
-            f"execution.algo is {settings.execution.algo}: algorithms work orders in backtest, "
-            "replay and on paper; live they are refused, since an exit at work may stay open when "
-            "the engine is told to close everything (docs/reference/execution.md): set it to none"
-        )
     return _slippage(config, settings, start, mode, generated=generated)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from dhanfast._core.broker import Broker
 from dhanfast._core.execution.schedule import Algo, Remainder
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.risk import Gate
+from dhanfast.engine.route_settings import RouteSettings
 from dhanfast.errors import BadData, ConfigError
 
 MINUTES: Final = 1440
@@ -41,6 +42,7 @@ class ExecutionSettings:
         remainder: reprice, cancel or keep what an entry has not filled at its deadline.
         style: passive, normal or urgent: how children are priced.
         seed: of everything random. profile: volume by minute of the day (IST), for VWAP.
+        route: type and price of each child.
     """
 
     algo: str = "none"
@@ -61,6 +63,7 @@ class ExecutionSettings:
     style: str = "normal"
     seed: int = 0
     profile: tuple[int, ...] = ()
+    route: RouteSettings = field(default_factory=RouteSettings)
 
     @property
     def works(self) -> bool:
@@ -71,6 +74,8 @@ class ExecutionSettings:
         """JSON-able, in a fixed order; of the profile its digest."""
         plain = asdict(self)
         plain["profile"] = profile_digest(self.profile) if self.profile else ""
+        if self.route == RouteSettings():
+            del plain["route"]
         return plain
 
 
@@ -87,6 +92,7 @@ def checked_execution(settings: ExecutionSettings, entry_lots: int) -> Execution
         value = getattr(settings, name)
         if value not in known:
             raise ConfigError(f"execution.{name} must be one of {', '.join(known)}, was {value!r}")
+    settings.route.rules()
     if not settings.works:
         return settings
     if settings.interval_ns > settings.horizon_ns:
@@ -126,6 +132,7 @@ def worker_of(settings: ExecutionSettings, inner: Broker | None, gate: Gate) -> 
         inner,
         gate,
         profile=np.array(settings.profile, np.int64) if settings.profile else None,
+        route=settings.route.rules(),
         algo=ALGOS[settings.algo],
         remainder=REMAINDERS[settings.remainder],
         urgency=STYLES[settings.style],

@@ -29,6 +29,7 @@ from dhanfast.engine.live import LiveRun
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Reconciler
+from dhanfast.engine.worked import HOLDS, hold_worked
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
@@ -531,6 +532,8 @@ class LiveEngine:
             if arguments.get("broker_kill"):
                 done["text"] += await self._broker_kill(done["text"])
             return done
+        if name in HOLDS:
+            return hold_worked(self.run, name, self.clock.now_ns())
         if name in ("lock", "unlock"):
             return self._locked(name, arguments)
         raise DhanfastError(f"{name}: no such command")

@@ -19,6 +19,7 @@ from dhanfast.engine.live_engine import (
     LiveEngine,
 )
 from dhanfast.engine.status import EngineStatus, OrderLine, PositionLine
+from dhanfast.engine.worked import worked_note
 
 SHOWN_ORDERS: Final = 500
 PERCENTILES: Final = (50.0, 99.0, 99.9)
@@ -113,7 +114,7 @@ class LiveView:
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
             vetoes=live.guards.vetoed if live.guards is not None else {},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
-            notes=(*self._waits(), *engine.notes),
+            notes=(*self._waits(), *worked_note(live), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
         return plain

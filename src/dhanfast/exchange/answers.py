@@ -41,6 +41,7 @@ class Fate(Enum):
 
     SEND = "send"
     RESET = "reset"  # the connection is reset: nobody learns what was done
+    CUT = "cut"  # the connection is reset when half of the body has gone
     HANG = "hang"  # nothing is ever sent
     # The whole exchange dies (SIGKILL) is not a fate of one answer.
 

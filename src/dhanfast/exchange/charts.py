@@ -14,6 +14,7 @@ from dhanfast.exchange.fields import Body, day_of, moment_of, rupees
 from dhanfast.exchange.greeks import greeks
 from dhanfast.exchange.history import Day, daily_bar
 from dhanfast.exchange.orders import SEGMENT_WORDS
+from dhanfast.exchange.recorded_history import RecordedDay
 from dhanfast.exchange.routes import Call, Route
 from dhanfast.market.calendar import exchange_date, midnight_ns
 from dhanfast.market.tickday import TickInstrument
@@ -122,7 +123,7 @@ class Charts:
     ) -> Iterator[tuple[date, NDArray[Any]]]:
         """Bars of each day; of today what has ended, `open_too` with the days so far."""
         core, today = self._core, self._core.market.day.date
-        history = core.market.history
+        history = core.history
         if history is not None and first < today:
             for day in history.days(first, min(last, today - timedelta(days=1))):
                 yield day.date, day.bars(contract.symbol)
@@ -137,7 +138,7 @@ class Charts:
     def rolling(self, call: Call) -> Reply:
         """`POST /charts/rollingoption`: an option by its distance from the money, of each day."""
         body = Body(call.raw, ROLLING_FIELDS)
-        history = self._core.market.history
+        history = self._core.history
         segment = body.choice("exchangeSegment", SEGMENT_WORDS)
         underlying = self._core.contracts.find("IDX_I", body.whole("securityId"))
         minutes = self._interval(body)
@@ -183,7 +184,7 @@ def _steps(text: str) -> int:
     return int(number) if sign == "+" else -int(number)
 
 
-def _in_cycle(day: Day, flag: str) -> bool:
+def _in_cycle(day: Day | RecordedDay, flag: str) -> bool:
     """Whether the listed options of a day are of the cycle asked for."""
     options = day.options("CE")
     if not options or options[0].expiry is None:
@@ -193,7 +194,12 @@ def _in_cycle(day: Day, flag: str) -> bool:
 
 
 def _append(
-    columns: dict[str, list[Any]], day: Day, right: str, steps: int, minutes: int, symbol: str
+    columns: dict[str, list[Any]],
+    day: Day | RecordedDay,
+    right: str,
+    steps: int,
+    minutes: int,
+    symbol: str,
 ) -> None:
     """Candles of one day: the strike is chosen at each from the level of the index."""
     options = day.options(right)

@@ -30,6 +30,7 @@ from dhanfast.exchange.faults import Fault, FaultMenu, menu_for
 from dhanfast.exchange.feeds import FeedLink, Feeds, kind_of
 from dhanfast.exchange.files import Files
 from dhanfast.exchange.forever import ForeverOrders
+from dhanfast.exchange.history import History
 from dhanfast.exchange.limits import Limits
 from dhanfast.exchange.market import Market, Records, margin_rate, session_of
 from dhanfast.exchange.mishaps import Mishaps
@@ -37,6 +38,7 @@ from dhanfast.exchange.orders import Blotter, Ticket, Wish
 from dhanfast.exchange.portfolio import Portfolio
 from dhanfast.exchange.positions import Books
 from dhanfast.exchange.quotes import Quotes
+from dhanfast.exchange.recorded_history import RecordedHistory
 from dhanfast.exchange.routes import Call, Route, Router
 from dhanfast.exchange.settings import ExchangeSettings
 from dhanfast.exchange.statements import Statements
@@ -59,9 +61,10 @@ class ExchangeCore:
         settings: how they behave.
         rng: draws the chances of faults.
         faults: what goes wrong.
+        history: what charts say of earlier days; None for what the market says.
 
     Attributes:
-        market, settings, contracts: as given. now_ns, real_ns: the times told last.
+        market, settings, contracts, history: as given. now_ns, real_ns: the times told last.
         shown: FACE_DTYPE by instrument. sessions: SESSION_DTYPE[1] by instrument.
         tokens, limits, books, desk, tape, feeds, faults: its parts.
         ended: whether the market has no more records. closed: whether the day's orders have ended.
@@ -73,9 +76,11 @@ class ExchangeCore:
         settings: ExchangeSettings,
         rng: random.Random,
         faults: Sequence[Fault] = (),
+        history: RecordedHistory | None = None,
     ) -> None:
         self.market, self.settings = market, settings
         self.contracts: Contracts = market.contracts
+        self.history: History | RecordedHistory | None = history or market.history
         self.now_ns = self.real_ns = 0
         self.closed = self.ended = False
         self.placed: Ticket | None = None
@@ -275,6 +280,7 @@ class ExchangeCore:
         return {
             "market": self.market.label,
             "generated": self.market.generated,
+            "history_generated": getattr(self.history, "generated", self.market.generated),
             "now_ns": self.now_ns,
             "ended": self.ended,
             "closed": self.closed,

@@ -8,14 +8,16 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from dhanfast.errors import ConfigError
+from dhanfast.exchange.chart_faults import SPOILERS
 from dhanfast.market.calendar import midnight_ns
 
 SECOND: Final = 1_000_000_000
+CHARTS: Final = "/v2/charts/"
 # What it strikes -> kinds.
 REQUEST_KINDS: Final = frozenset({
     "http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset", "reset-after",
-    "slow", "partial",
-})  # fmt: skip
+    "slow", "partial", "truncate", "cut-off",
+}) | frozenset(SPOILERS)  # fmt: skip
 UPDATE_KINDS: Final = frozenset(
     {"update-drop", "update-delay", "update-duplicate", "update-reorder"}
 )
@@ -178,6 +180,8 @@ class FaultMenu:
                 fnmatchcase(path, fault.path) and fnmatchcase(method or "", fault.method)
             ):
                 continue
+            if fault.kind in SPOILERS and not (path or "").startswith(CHARTS):
+                continue  # there are no candles in it
             fault.seen += 1
             if fault.seen <= fault.after:
                 continue

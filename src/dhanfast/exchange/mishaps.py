@@ -1,9 +1,11 @@
 """What faults do: to answers, to order updates on their way, to feeds, to tokens and clocks."""
 
 import heapq
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dhanfast.exchange.answers import Fate, Refusal, Reply
+from dhanfast.exchange.chart_faults import SPOILERS, spoiled
 from dhanfast.exchange.faults import SECOND, Fault
 from dhanfast.exchange.feeds import UPDATES
 
@@ -64,6 +66,12 @@ class Mishaps:
         if fault.kind == "partial":
             self._break_up(fault)
             return reply
+        if fault.kind in SPOILERS:
+            return spoiled(fault.kind, reply)
+        if fault.kind == "truncate":
+            return replace(reply, body=reply.body[: len(reply.body) // 2])
+        if fault.kind == "cut-off":
+            return replace(reply, fate=Fate.CUT)
         if fault.kind == "slow":
             return reply.later(round(fault.delay_s * SECOND))
         if fault.kind == "http-5xx-after":

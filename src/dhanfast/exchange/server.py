@@ -249,9 +249,22 @@ class ExchangeServer:
             await asyncio.Event().wait()  # until the caller gives up: its handler is cancelled
         if reply.fate is Fate.RESET:
             reset(request.transport)
+        if reply.fate is Fate.CUT:
+            return await self._half(request, reply)
         response: web.StreamResponse = self._web.Response(
             status=reply.status or 500, headers=reply.headers, body=reply.body
         )
+        return response
+
+    async def _half(self, request: "web.Request", reply: Reply) -> "web.StreamResponse":
+        """Announce a whole body, send half of it, and close the connection."""
+        response: web.StreamResponse = self._web.StreamResponse(
+            status=reply.status, headers=reply.headers
+        )
+        response.content_length = len(reply.body)
+        await response.prepare(request)
+        await response.write(reply.body[: len(reply.body) // 2])
+        reset(request.transport)
         return response
 
     def _own(self, method: str, path: str, body: bytes) -> Reply:

@@ -22,13 +22,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.execution.route import RouteWhy
 from dhanfast._core.types import OrderFlag, OrderKind
 from dhanfast.errors import UsageError
 from dhanfast.reports import figures
 from dhanfast.reports.result import RunResult
 
 KIND_NAMES: Final = {int(kind): kind.name.lower() for kind in OrderKind}
-ROUTE_NAMES: Final = {0: "unrouted"}
+ROUTE_NAMES: Final = {int(why): why.name.lower() for why in RouteWhy}
 DIMENSIONS: Final = (
     "strategy", "symbol", "date", "hour", "strike", "type", "reason", "route", "side",
 )  # fmt: skip

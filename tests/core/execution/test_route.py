@@ -255,3 +255,16 @@ def test_volatility_of_a_range_is_that_of_a_random_walk() -> None:
 def test_what_makes_no_sense_is_refused(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("urgency", list(Urgency))
+def test_many_decisions_are_as_many_single_ones(urgency: Urgency, leaves: bool) -> None:
+    """What the bench times: its loop moves the ask by a tick and asks again, a nanosecond later."""
+    market = {"bid": 10_000, "ask": 10_040, "bid_qty": 500, "ask_qty": 500, "tick": 5}
+    router, total, ask = Router(), 0, 10_040
+    for at in range(7):
+        ask += 5 if at % 2 else -5
+        ways = router.exit if leaves else router.entry
+        total += ways(market | {"ask": ask}, 1, 75, urgency, at).price
+    assert router.many(market, 1, 75, urgency, 7, leaves) == total

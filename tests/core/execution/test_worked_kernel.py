@@ -9,6 +9,7 @@ from dhanfast._core.broker import Hold
 from dhanfast._core.execution.schedule import Algo, Remainder
 from dhanfast._core.sizing import Sizing
 from dhanfast._core.types import OrderFlag, Reason, ReportKind
+from dhanfast.engine.stop_settings import StopSettings
 
 from ..stand import Wisher, bars_of, make, run, sessions
 from ..tick_stand import LOT, SECOND, TickStand
@@ -111,6 +112,42 @@ def test_the_square_off_ends_an_exit_at_once() -> None:
     quote(made)
     assert made.kernel.broker.hurried == 1
     quote(made)
+    assert made.kernel.position == 0 and made.kernel.broker.live == 0
+
+
+WAITING = {"entries": 0, "urgency": 0, "horizon_ns": 600 * SECOND, "reprice_ns": 0}
+
+
+def at_work(stop: float, **rules: Any) -> TickStand:
+    """A position that is being worked out of, by a child that waits for its price."""
+    made = stand(rules=WAITING, stops=StopSettings(**rules).native())
+    quote(made, wish=("long", stop, 0.0))
+    quote(made)
+    quote(made, wish=("flat", 0.0, 0.0))
+    quote(made)
+    assert made.kernel.position == 12 * LOT and made.kernel.broker.hurried == 0
+    return made
+
+
+def test_a_stop_that_is_watched_here_ends_the_exit_at_work() -> None:
+    """No stop rests at the exchange, so nobody else would look at it while the exit waits."""
+    made = at_work(10.0, rest=False)
+    quote(made, PRICE - 900)
+    assert made.kernel.broker.hurried == 0
+    quote(made, PRICE - 1_010)
+    assert made.kernel.broker.hurried == 1
+    quote(made, PRICE - 1_010)
+    assert made.kernel.position == 0 and made.kernel.broker.live == 0
+
+
+def test_a_time_stop_ends_the_exit_at_work() -> None:
+    made = at_work(0.0, time_max_ns=30 * SECOND)
+    for _ in range(26):
+        quote(made)
+    assert made.kernel.position == 12 * LOT and made.kernel.broker.hurried == 0
+    for _ in range(4):
+        quote(made)
+    assert made.kernel.broker.hurried == 1
     assert made.kernel.position == 0 and made.kernel.broker.live == 0
 
 

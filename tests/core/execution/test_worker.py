@@ -289,15 +289,51 @@ def test_a_deadline_is_not_after_the_last_entry() -> None:
 # ---- the gate ------------------------------------------------------------------------------------
 
 
-def test_a_stop_of_entries_ends_a_parent() -> None:
-    stand = twap()
+def held_back(**more: object) -> WorkedOrder:
+    """A TWAP of thirty lots in a minute; entries are held back when five have filled."""
+    stand = twap(**more)
     stand.tick(1)
     stand.parent(30)
     stand.tick(2)
     stand.gate.reduce_only()
+    return stand
+
+
+def test_a_parent_waits_while_entries_are_held_back() -> None:
+    """As behind a restart, until the books are compared; then it sends what has become due."""
+    stand = held_back()
+    for second in range(3, 25):
+        stand.tick(second)
+    assert stand.filled() == 5 * LOT and "STATE_REDUCING" not in stand.gate.verdicts
+    stand.gate.activate()
+    stand.tick(26)
+    stand.tick(27)
+    assert stand.filled() == 15 * LOT
+    for second in range(28, 63):
+        stand.tick(second)
+    assert stand.filled() == 30 * LOT and stand.last() == ("FILLED", 0, 0)
+
+
+@pytest.mark.parametrize("remainder", list(Remainder))
+def test_what_is_held_back_until_its_deadline_is_let_go(remainder: Remainder) -> None:
+    stand = held_back(remainder=remainder)
+    for second in range(3, 63):
+        stand.tick(second)
+    assert stand.last()[0] == "CANCELLED" and stand.worker.parents_now() == []
+    stand.gate.activate()
+    stand.tick(64)
+    assert stand.filled() == 5 * LOT
+
+
+def test_a_halt_ends_a_parent() -> None:
+    stand = twap()
+    stand.tick(1)
+    stand.parent(30)
+    stand.tick(2)
+    stand.gate.halt()
     stand.tick(12)
-    assert stand.last() == ("CANCELLED", RejectReason.STATE_REDUCING, 0)
-    assert stand.filled() == 5 * LOT and stand.gate.verdicts["STATE_REDUCING"] == 1
+    assert stand.last() == ("CANCELLED", RejectReason.STATE_HALTED, 0)
+    assert stand.filled() == 5 * LOT and stand.gate.verdicts["STATE_HALTED"] == 1
 
 
 def test_children_count_in_the_rate_and_wait_for_room() -> None:

@@ -12,17 +12,20 @@ from dhanfast._core.execution.jobs cimport Child, Job, Jobs
 from dhanfast._core.execution.chase cimport Chase
 from dhanfast._core.execution.route cimport RouteRules
 from dhanfast._core.execution.schedule cimport AlgoRules, Profile
+from dhanfast._core.indicators.atr cimport AtrState
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport ApprovedOrder, Order, ns_t, paise_t
 
 cdef enum:
     OUT_MAX = 8              # children of one parent at the exchange at once
     REPRICES_MAX = 20        # of one child: a broker allows 25 changes of an order
-    RETRY_NS = 100_000_000   # a request that found no room is made again after this
+    HELD_NS = 1_000_000_000  # while entries are held back, an entry looks so often
 
 
 cdef class Algos(Jobs):
     cdef AlgoRules work
+    cdef AtrState swings     # true range of the signal bars, rupees; without the night's gap
+    cdef ns_t swings_ns      # their length
     cdef RouteRules route
     cdef Profile profile
     cdef int64_t volume      # traded today, units
@@ -41,11 +44,13 @@ cdef class Algos(Jobs):
     cdef void send_due(self, int32_t at, int64_t want, int64_t out) noexcept nogil
     cdef bint child_sent(self, int32_t at, int64_t qty, int32_t part) noexcept nogil
     cdef int32_t free_part(self, int32_t at) noexcept nogil
+    cdef bint is_pressed(self, int32_t at, int32_t part) noexcept nogil
     cdef void price_child(self, const Job *job, Order *order, Chase *chase) noexcept nogil
     cdef bint beyond(self, const Job *job, paise_t price) noexcept nogil
     cdef void deadline(self, int32_t at) noexcept nogil
     cdef void sweep(self, int32_t at) noexcept nogil
     cdef void take_back(self, int32_t at) noexcept nogil
     cdef void reprice(self, int32_t at) noexcept nogil
+    cdef void take_back_waiting(self, int32_t at) noexcept nogil
     cdef void press(self, int32_t at) noexcept nogil
     cdef void plan_next(self, int32_t at) noexcept nogil

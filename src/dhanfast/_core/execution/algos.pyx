@@ -4,11 +4,12 @@ from libc.stdint cimport INT64_MAX, uint32_t
 from libc.string cimport memset
 
 from dhanfast._core.execution.chase cimport Chase, ChaseDo, chase_open, chase_step
-from dhanfast._core.execution.jobs cimport NOBODY, JobKind, JobState, child_left
+from dhanfast._core.execution.jobs cimport NOBODY, RETRY_NS, JobKind, JobState, child_left
 from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,
 )
+from dhanfast._core.risk cimport RiskState
 from dhanfast._core.types cimport (
     OrderFlag, OrderKind, RejectReason, ReportKind, Validity, paise_t,
 )
@@ -90,10 +91,10 @@ cdef class Algos(Jobs):
                 self.slices(at)
         if job.state == JobState.SWEEPING:
             self.sweep(at)
-        elif job.state == JobState.URGENT and self.live_children(at) == 0:
-            waits = job.retry_ns != INT64_MAX
-            if not waits and job.refusal == 0 and job.left > 0 and self.held() > 0:
+        elif job.state == JobState.URGENT and job.left > 0 and self.held() > 0:
+            if job.retry_ns == INT64_MAX:
                 self.press(at)                   # an entry that filled on, or a child that ended
+            waits = job.state == JobState.URGENT and job.retry_ns != INT64_MAX
         if job.state == JobState.ENDING:
             self.take_back(at)
         elif not self.paused and job.state == JobState.WORKING:
@@ -108,7 +109,11 @@ cdef class Algos(Jobs):
         cdef Job *job = &self.jobs[at]
         cdef int64_t out = self.out(at)
         cdef int64_t want = self.due_units(job, out)
-        if want > 0 and job.retry_ns == INT64_MAX:
+        if want <= 0 or job.retry_ns != INT64_MAX:
+            return
+        if self.gate.state == RiskState.REDUCING and not job.whole.order.flags & OrderFlag.EXIT:
+            job.retry_ns = self.now_ns + HELD_NS   # as behind a restart: it goes on with entries
+        else:
             self.send_due(at, want, out)
 
     cdef int64_t due_units(self, Job *job, int64_t out) noexcept nogil:
@@ -178,6 +183,15 @@ cdef class Algos(Jobs):
                 return part
         return NOBODY
 
+    cdef bint is_pressed(self, int32_t at, int32_t part) noexcept nogil:
+        """A child is there that takes all of a part at once."""
+        cdef int32_t i
+        for i in range(self.child_top):
+            if self.children[i].live and self.children[i].job == at \
+                    and self.children[i].part == part and self.children[i].presses:
+                return True
+        return False
+
     cdef bint child_sent(self, int32_t at, int64_t qty, int32_t part) noexcept nogil:
         """Send one child now, priced by the market; False when none left."""
         cdef Job *job = &self.jobs[at]
@@ -197,6 +211,11 @@ cdef class Algos(Jobs):
                 self.children[child].rests = (order.kind == OrderKind.LIMIT
                                               and order.validity == Validity.DAY)
                 self.children[child].chase = chase
+                self.children[child].presses = job.state == JobState.URGENT
+            if job.ordinal == 1:
+                job.left_as.route = chase.why
+            if order.validity == Validity.IOC and job.state == JobState.WORKING:
+                job.retry_ns = self.now_ns + self.route.interval_ns
             return True
         if verdict == RejectReason.LIMIT_RATE:
             job.retry_ns = self.now_ns + RETRY_NS
@@ -258,8 +277,7 @@ cdef class Algos(Jobs):
                 job.state = JobState.RESTING     # more than fits at once: the rest is let go
 
     cdef void take_back(self, int32_t at) noexcept nogil:
-        """Cancel the children of an entry; without room it is asked again. An exit's child stays:
-        its group has one order at a broker, which is there to leave."""
+        """Cancel the children; without room it is asked again."""
         cdef Job *job = &self.jobs[at]
         cdef int32_t i
         for i in range(self.child_top):
@@ -273,7 +291,8 @@ cdef class Algos(Jobs):
 
     cdef void press(self, int32_t at) noexcept nogil:
         """All that is left of an exit leaves at once, one market order a part of the position.
-        What still rests of it shrinks as these fill: they are of one group."""
+        What still rests of it is taken back, and shrinks meanwhile as these fill: they are of one
+        group. Should one of these end, no other is there that waits."""
         cdef Job *job = &self.jobs[at]
         cdef int64_t rest = job.left
         cdef int64_t qty
@@ -283,11 +302,22 @@ cdef class Algos(Jobs):
         job.state, job.refusal = JobState.URGENT, 0
         for part in range(self.part_count):
             qty = min(rest, self.parts[part].held)
-            if qty > 0 and self.child_sent(at, qty, part):
+            if self.is_pressed(at, part) or (qty > 0 and self.child_sent(at, qty, part)):
                 rest -= qty
             if job.state != JobState.URGENT:
                 break
+        self.take_back_waiting(at)
         self.plan_next(at)
+
+    cdef void take_back_waiting(self, int32_t at) noexcept nogil:
+        """Cancel children beside which another takes all of their part."""
+        cdef Child *child
+        cdef int32_t i
+        for i in range(self.child_top):
+            child = &self.children[i]
+            if child.live and child.job == at and not child.presses and not child.cancelling \
+                    and self.is_pressed(at, child.part):
+                child.cancelling = self.inner.cancel(child.id, self.now_ns) == Status.OK
 
     # ---- resting children -----------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ cdef enum:
     PARTS_MAX = WORKED_FREEZES
     REPORTS_MAX = 1_024      # a power of two
     NOBODY = -1
+    RETRY_NS = 100_000_000   # a request that found no room is made again after this
 
 
 cdef enum JobKind:
@@ -95,6 +96,7 @@ cdef struct Child:
     uint8_t live
     uint8_t cancelling
     uint8_t rests            # a limit whose price may be changed
+    uint8_t presses          # takes all that its part of the position holds, at once
 
 
 cdef struct Part:

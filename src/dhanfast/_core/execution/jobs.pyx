@@ -462,7 +462,12 @@ cdef class Jobs(Broker):
             self.children_refused += 1
             if report.reason == RejectReason.LIMIT_RATE:
                 job.retry_ns = self.now_ns + 1_000_000_000
-            elif job.state != JobState.ENDING:
+            elif job.state == JobState.ENDING:
+                pass
+            elif job.whole.order.flags & OrderFlag.EXIT and self.live_children(at):
+                # What still rests of it waits for a price: it is not left to that.
+                job.state, job.retry_ns = JobState.URGENT, self.now_ns + RETRY_NS
+            else:
                 job.state, job.refusal = JobState.ENDING, report.reason
         elif not ended:
             return

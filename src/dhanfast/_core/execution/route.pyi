@@ -83,7 +83,13 @@ class Router:
     def stop(self, market: Mapping[str, Any], side: int, trigger: int) -> Routed: ...
     def urgency(self, reason: int, flags: int) -> Urgency: ...
     def many(
-        self, market: Mapping[str, Any], side: int, qty: int, urgency: int, count: int
+        self,
+        market: Mapping[str, Any],
+        side: int,
+        qty: int,
+        urgency: int,
+        count: int,
+        leaves: bool = False,
     ) -> int: ...
 
 def volatility(average_range: float, bar_ns: int) -> float: ...

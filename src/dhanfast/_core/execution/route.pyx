@@ -158,8 +158,12 @@ cdef class Router:
         """The urgency of an order by its Reason and OrderFlag bits, as an `Urgency`."""
         return Urgency(urgency_of(&self.rules, reason, flags))
 
-    def many(self, market: object, side: int, qty: int, urgency: int, count: int):
+    def many(self, market: object, side: int, qty: int, urgency: int, count: int,
+             leaves: bool = False):
         """`count` decisions in one native loop, their sum of prices: for timing.
+
+        Args:
+            leaves: exits, else entries; the others as in `entry`.
 
         Raises:
             UsageError: a field that is not known or out of range.
@@ -168,13 +172,17 @@ cdef class Router:
         cdef Route route
         cdef int64_t total = 0, n = count, at, units = qty
         cdef int way = side, haste = urgency
+        cdef bint out = leaves
         check_order(side, qty, urgency)
         view_of(market, &view)
         with nogil:
             for at in range(n):
                 # Another market each time, so that nothing can be worked out once.
                 view.ask += (at & 1) * 2 * view.tick - view.tick
-                route = route_entry(&self.rules, &view, way, units, haste, at)
+                if out:
+                    route = route_exit(&self.rules, &view, way, units, haste, at)
+                else:
+                    route = route_entry(&self.rules, &view, way, units, haste, at)
                 total += route.price
         return total
 

@@ -5,8 +5,9 @@ from libc.string cimport memset
 
 from dhanfast._core.broker cimport Broker, Hold
 from dhanfast._core.execution.jobs cimport NOBODY, Job, JobKind, Jobs, JobState, child_left
-from dhanfast._core.execution.route cimport MarketView, Router
+from dhanfast._core.execution.route cimport MarketView, Router, volatility_of_range
 from dhanfast._core.execution.schedule cimport Algo, profile_take, rules_take
+from dhanfast._core.indicators.atr cimport atr_init, atr_step
 from dhanfast._core.risk cimport Approved, Gate
 from dhanfast._core.status cimport Status, check
 from dhanfast._core.types cimport (
@@ -21,11 +22,8 @@ from dhanfast._core.types import BAR_DTYPE, REPORT_DTYPE, SESSION_DTYPE, TICK_DT
 from dhanfast.errors import ConfigError, UsageError
 
 
-_ROUTE = {                           # where a worker's usual rules are not the router's
-    "future_e4": 50, "tight_e6": 200, "share_e4": 5_000, "swing": 1.0, "reprices_max": 5,
-    "join_ns": 3_000_000_000, "mid_ns": 3_000_000_000, "cross_ns": 5_000_000_000,
-    "wide_ns": 10_000_000_000, "option": 0,
-}
+cdef enum:
+    SWINGS = 14                      # signal bars whose true range is averaged
 
 
 cdef inline bint _pressing(int flags, int reason) noexcept nogil:
@@ -68,8 +66,10 @@ cdef class Worker(Algos):
         if self.work.algo == Algo.VWAP and not self.profile.known:
             raise ConfigError("execution.algo vwap needs a volume profile (execution.profile): "
                               "learn one from recorded volume with scripts/volume-profile")
-        router = Router(**{**_ROUTE, **(route or {})})
+        router = Router(**(route or {}))
         self.route = router.rules
+        self.measures = self.route.swing > 0.0
+        atr_init(&self.swings, SWINGS, NULL)
         self.inner, self.gate, self.instruments = inner, gate, 1
         self.rules = inner.rules
         self.in_parts = True
@@ -138,6 +138,7 @@ cdef class Worker(Algos):
         memset(&self.view, 0, sizeof(MarketView))
         self.view.tick = max(session.tick, <paise_t>1)
         self.view.band_low, self.view.band_high = session.band_low, session.band_high
+        self.view.volatility = volatility_of_range(self.swings.value, self.swings_ns)
         self.volume, self.volume_known = 0, False
         self.wake_ns = INT64_MAX
         self.count()
@@ -192,6 +193,13 @@ cdef class Worker(Algos):
         if self.algos:
             self.watch_stop()
         self.in_bar = False
+
+    cdef void measure(self, const Bar *bar, ns_t interval_ns, bint first) noexcept nogil:
+        if first and self.swings.warmup_left <= self.swings.period:
+            self.swings.prev_close = 0.01 * bar.open     # what a night moves, no second does
+        atr_step(&self.swings, 0.01 * bar.high, 0.01 * bar.low, 0.01 * bar.close)
+        self.swings_ns = interval_ns
+        self.view.volatility = volatility_of_range(self.swings.value, interval_ns)
 
     cdef void wake(self, ns_t now_ns) noexcept nogil:
         cdef ns_t due_ns
@@ -329,6 +337,20 @@ cdef class Worker(Algos):
         cdef uint8_t[::1] raw = record_of(bar, BAR_DTYPE, "bar").view(np.uint8)
         self.bar_open(<const Bar *>&raw[0], end_ns)
         self.bar_range(<const Bar *>&raw[0], end_ns)
+
+    def on_signal_bar(self, bar: object, interval_ns: int, first: bool = False):
+        """A bar (mapping or BAR_DTYPE record) by which volatility is measured, as the kernel says.
+
+        Args:
+            interval_ns: its length. first: of its session: the gap before it is no volatility.
+        """
+        cdef uint8_t[::1] raw = record_of(bar, BAR_DTYPE, "bar").view(np.uint8)
+        self.measure(<const Bar *>&raw[0], interval_ns, first)
+
+    @property
+    def volatility(self):
+        """One standard deviation of a second's move, rupees; 0 = not known yet."""
+        return self.view.volatility
 
     def take_reports(self):
         """Reports since the last call, oldest first.

@@ -144,6 +144,13 @@ cdef inline bint line_ended(const Line *line) noexcept nogil:
     return line.state == LineState.FREE or line.state == LineState.DONE
 
 
+# A price no further out than the day's band; 0 = it has no such end.
+cdef inline paise_t in_band(const Session *day, paise_t price) noexcept nogil:
+    if day.band_high and price > day.band_high:
+        price = day.band_high
+    return day.band_low if day.band_low and price < day.band_low else price
+
+
 # The pause before request number `tries` + 1 of the same kind: 200 ms doubling to 6.4 s.
 cdef inline ns_t pause_ns(uint32_t tries) noexcept nogil:
     return <ns_t>200 * MILLISECOND << min(tries, <uint32_t>5)
@@ -210,6 +217,7 @@ cdef class Lines(Broker):
     cdef void _pump_line(self, Line *line) noexcept nogil
     cdef void _take_away(self, Line *line, const Leg *leg) noexcept nogil
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil
+    cdef bint _has_company(self, const Leg *leg) noexcept nogil
     cdef void _cover_legs(self) noexcept nogil
     cdef int32_t _new_line(self, const Leg *leg) noexcept nogil
     cdef void _note_departure(self, const Line *line, Leg *leg) noexcept nogil

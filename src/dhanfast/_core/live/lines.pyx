@@ -248,6 +248,7 @@ cdef class Lines(Broker):
         """Which leg of its group a line serves now: the exit, else the stop when the market is at
         it, else the target when the market is there, else the stop."""
         cdef int32_t at, exit_at = NOBODY, stop_at = NOBODY, target_at = NOBODY
+        cdef int32_t last_at = NOBODY
         cdef Leg *leg
         if line.group == 0:
             return line.leg
@@ -255,7 +256,9 @@ cdef class Lines(Broker):
             leg = &self.legs[at]
             if not leg.live or leg.order.group != line.group:
                 continue
-            if leg.order.flags & OrderFlag.STOP:
+            if leg.cancelling:
+                last_at = at                   # the others of its group have been dropped
+            elif leg.order.flags & OrderFlag.STOP:
                 stop_at = at
             elif leg.order.flags & OrderFlag.TARGET:
                 target_at = at
@@ -264,7 +267,7 @@ cdef class Lines(Broker):
         if exit_at != NOBODY:
             return exit_at
         if stop_at == NOBODY:
-            return target_at
+            return target_at if target_at != NOBODY else last_at
         if target_at != NOBODY and line.touched and not self.legs[stop_at].chased:
             return target_at
         return stop_at
@@ -284,11 +287,7 @@ cdef class Lines(Broker):
             return slab_limit(market, self.day.tick, self.day.band_low, self.day.band_high, side)
         limit = market + side * (market * self.limits.protection_e4 // 10_000)
         limit = price_against(max(limit, self.day.tick), self.day.tick, -side)
-        if self.day.band_high and limit > self.day.band_high:
-            limit = self.day.band_high
-        if self.day.band_low and limit < self.day.band_low:
-            limit = self.day.band_low
-        return limit
+        return in_band(self.day, limit)
 
     cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil:
         """What the order should say to serve this leg; False when that takes a price that is not
@@ -310,12 +309,8 @@ cdef class Lines(Broker):
             elif order.kind == OrderKind.SLM:
                 want.price = order.trigger + order.side * (
                     order.trigger * self.limits.stop_room_e4 // 10_000)
-                want.price = price_against(max(want.price, self.day.tick), self.day.tick,
-                                           order.side)
-                if self.day.band_high and want.price > self.day.band_high:
-                    want.price = self.day.band_high
-                if self.day.band_low and want.price < self.day.band_low:
-                    want.price = self.day.band_low
+                want.price = in_band(self.day, price_against(max(want.price, self.day.tick),
+                                                             self.day.tick, order.side))
         else:
             want.kind, want.market = OrderKind.LIMIT, 1
             want.price = self._protection(order.side)
@@ -425,6 +420,15 @@ cdef class Lines(Broker):
         self.next_number += 1
         return <int32_t>best
 
+    cdef bint _has_company(self, const Leg *leg) noexcept nogil:
+        """Its group has a leg that stays: their line serves that one, and fills count for it."""
+        cdef uint32_t i
+        for i in range(self.leg_top):
+            if self.legs[i].live and self.legs[i].order.group == leg.order.group != 0 \
+                    and not self.legs[i].cancelling:
+                return True
+        return False
+
     cdef void _cover_legs(self) noexcept nogil:
         """Every live leg has a line that is not done, its own or its group's."""
         cdef uint32_t at, i
@@ -433,6 +437,8 @@ cdef class Lines(Broker):
         cdef bint covered
         for at in range(self.leg_top):
             leg = &self.legs[at]
+            if leg.live and leg.cancelling and self._has_company(leg):
+                self._end_leg(<int32_t>at, ReportKind.CANCELLED, RejectReason.NONE)
             if not leg.live:
                 continue
             covered = False
@@ -510,7 +516,7 @@ cdef class Lines(Broker):
                 self._take_away(line, NULL)
             return
         leg = &self.legs[line.leg]
-        if leg.cancelling and line.group == 0:
+        if leg.cancelling:
             if line.state == LineState.DRAFT:
                 line.state = LineState.DONE
                 self._end_leg(line.leg, ReportKind.CANCELLED, RejectReason.NONE)

@@ -12,6 +12,9 @@ from dhanfast.errors import BadData
 
 PRICES: Final = ("open", "high", "low", "close")
 SPARE: Final = {"volume": "volume", "open_interest": "oi"}  # columns of counts
+PLAIN_MAX: Final = 1e11  # doubles up to here tell 1e-4 apart from a whole number
+NEAR: Final = 1e-4
+SECONDS_MAX: Final = 4_102_444_800  # 2100-01-01
 EXPIRED_PRICES: Final = ("open", "high", "low", "close", "strike", "spot")
 
 
@@ -230,9 +233,11 @@ def expired_of(said: Any, side: str) -> ExpiredCandles:
     """Candles of an expired option: the side that was asked for (CALL or PUT).
 
     Raises:
-        BadData: columns of different lengths, or a number that is none.
+        BadData: another shape, columns of different lengths, or a number that is none.
     """
-    data = said.get("data") if isinstance(said, Mapping) else None
+    data = said.get("data") if isinstance(said, Mapping) else said
+    if not isinstance(data, Mapping | None):
+        raise BadData(f"rollingoption: two sides were expected, the broker sent {said!r:.60}")
     columns = _columns((data or {}).get("ce" if side == "CALL" else "pe") or {}, "rollingoption")
     start_ns = _seconds(columns)
     found: dict[str, NDArray[Any]] = {}
@@ -242,7 +247,8 @@ def expired_of(said: Any, side: str) -> ExpiredCandles:
         if name in EXPIRED_PRICES:
             found[name] = _prices(columns, name, len(start_ns))
         elif name == "iv":
-            found[name] = np.array([float(x or 0) for x in _length(columns, name, len(start_ns))])
+            said_iv = _length(columns, name, len(start_ns))
+            found[name] = np.array([Fields({name: x}, "charts").number(name) for x in said_iv])
         else:
             found[name] = _counts(columns, name, len(start_ns))
     return ExpiredCandles(start_ns=start_ns, columns=found)
@@ -355,10 +361,22 @@ def _columns(said: Any, what: str) -> dict[str, list[Any]]:
 
 
 def _seconds(columns: dict[str, list[Any]]) -> NDArray[np.int64]:
-    """The starts, which are true UTC seconds here."""
+    """The starts, which are true UTC seconds here.
+
+    Raises:
+        BadData: one is no time between 1970 and 2100.
+    """
     starts = columns.get("timestamp") or []
-    fields = [Fields({"timestamp": value}, "charts").whole("timestamp") for value in starts]
-    return np.array(fields, dtype=np.int64) * 1_000_000_000
+    seconds = _plain(starts, 1)
+    if seconds is None:
+        exact = [Fields({"timestamp": value}, "charts").whole("timestamp") for value in starts]
+        seconds = np.array(exact, dtype=np.int64)
+    odd = np.flatnonzero((seconds < 0) | (seconds >= SECONDS_MAX))
+    if len(odd):
+        raise BadData(
+            f"charts: timestamp {int(seconds[odd[0]])} is no time in seconds; nothing of it is used"
+        )
+    return seconds * 1_000_000_000
 
 
 def _length(columns: dict[str, list[Any]], name: str, count: int) -> list[Any]:
@@ -374,6 +392,8 @@ def _length(columns: dict[str, list[Any]], name: str, count: int) -> list[Any]:
 def _prices(columns: dict[str, list[Any]], name: str, count: int) -> NDArray[np.int64]:
     """A column of prices as paise."""
     column = _length(columns, name, count)
+    if (plain := _plain(column, 100)) is not None:
+        return plain
     exact = [paise_of(Fields({name: value}, "charts").decimal(name)) for value in column]
     return np.array(exact, dtype=np.int64)
 
@@ -383,5 +403,28 @@ def _counts(columns: dict[str, list[Any]], name: str, count: int) -> NDArray[np.
     if not columns.get(name):
         return np.zeros(count, dtype=np.int64)
     column = _length(columns, name, count)
+    plain = _plain(column, 1)
+    if plain is not None and (not len(plain) or plain.min() >= 0):
+        return plain
     exact = [Fields({name: value}, "charts").count(name) for value in column]
     return np.array(exact, dtype=np.int64)
+
+
+def _plain(column: list[Any], scale: int) -> NDArray[np.int64] | None:
+    """A column of numbers times `scale`, when each of them surely is a whole number then.
+
+    What is no plain number, out of range or between two whole numbers goes the long way, which
+    reads every form the broker writes and names what it cannot read; both say the same.
+    """
+    if not set(map(type, column)) <= {int, float}:
+        return None
+    try:
+        scaled = np.array(column, np.float64) * scale
+    except OverflowError:
+        return None
+    whole = np.rint(scaled)
+    if not np.all(np.abs(scaled) <= PLAIN_MAX) or np.any(
+        np.abs(scaled - whole) > (NEAR if scale > 1 else 0)
+    ):
+        return None
+    return whole.astype(np.int64)

@@ -34,7 +34,7 @@ from dhanfast.brokers.dhan.requests_data import (
     IntradayQuery,
     quote_body,
 )
-from dhanfast.errors import UsageError
+from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import midnight_ns
 
 REDIRECTS_MAX: Final = 3
@@ -74,6 +74,9 @@ class DataCalls(Caller):
 
         An option is asked from one day earlier and its flat candle without volume at the end is
         dropped: the broker makes one up on the last day of a range.
+
+        Raises:
+            BadData: they are not in order of time.
         """
         first = checks.day("fromDate", query.first)
         option = query.instrument.startswith("OPT")
@@ -83,12 +86,22 @@ class DataCalls(Caller):
             asked = msgspec.structs.replace(query, first=earlier)
         body = asked.body(await self.client_id())
         candles = candles_of(await self._charts("/charts/historical", body))
+        if np.any(np.diff(candles.start_ns) < 0):
+            raise BadData("charts: the broker's candles are not in order of time")
         if option:
             candles = without_flat_tail(candles)
         return _from(candles, midnight_ns(first))
 
     async def intraday(self, query: IntradayQuery) -> Candles:
         """Candles of minutes of any span, in pieces of 90 days; empty is an answer.
+
+        Raises:
+            BadData: they are not in order of time.
+        """
+        return joined(await self.intraday_pieces(query))
+
+    async def intraday_pieces(self, query: IntradayQuery) -> list[Candles]:
+        """As `intraday`, each answer as it came: in any order, a candle perhaps twice.
 
         When all is empty for a future or option, it is asked once more with expiryCode 0, which
         one source needs.
@@ -105,7 +118,7 @@ class DataCalls(Caller):
                 candles_of(await self._charts("/charts/intraday", body))
                 for body in again.bodies(client)
             ]
-        return joined(pieces)
+        return pieces
 
     async def expired_options(self, query: ExpiredQuery) -> ExpiredCandles:
         """Candles of expired options by distance from the money, in pieces of 30 days.
