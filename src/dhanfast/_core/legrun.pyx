@@ -214,7 +214,7 @@ cdef class LegRun:
         for i in range(self.count):
             if (<Leg>self.at[i]).column != NOWHERE:
                 (<Leg>self.at[i]).match_row(self.chain, row)
-                (<Leg>self.at[i]).again()
+                (<Leg>self.at[i]).again(now_ns)
         self.now_ns = now_ns
         self.closings(row, now_ns)
         if self.running:

@@ -98,7 +98,7 @@ cdef class Leg(Dealer):
     cdef void ask(self, ns_t now_ns) noexcept nogil
     cdef void trail(self, ns_t start_ns, ns_t now_ns) noexcept nogil
     cdef void stop_to_cost(self, ns_t now_ns) noexcept nogil
-    cdef void again(self) noexcept nogil
+    cdef void again(self, ns_t now_ns) noexcept nogil
     cdef void move_stop(self, paise_t price, ns_t now_ns) noexcept nogil
     cdef void close_at_last(self, int reason) noexcept nogil
     cdef void settle_final(self, paise_t index, int64_t stt_e9, bint full,

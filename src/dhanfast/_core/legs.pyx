@@ -182,10 +182,10 @@ cdef class Leg(Dealer):
         else:
             self.move_stop(price, now_ns)
 
-    cdef void again(self) noexcept nogil:
+    cdef void again(self, ns_t now_ns) noexcept nogil:
         """A wish to be flat whose order was refused is sent again."""
         if self.leaving and self.position != 0 and self.exit_id == 0:
-            self.close_out(self.leave_reason, self.leave_flags, self.last_ns)
+            self.close_out(self.leave_reason, self.leave_flags, now_ns)
             self.settle()
 
     cdef void move_stop(self, paise_t price, ns_t now_ns) noexcept nogil:
