@@ -203,3 +203,19 @@ def test_payoff_of_typed_legs(run: Run) -> None:
     wanted = below(25_213.75) + 1.0 - below(25_586.25)
     assert shown["profit_probability"] == pytest.approx(wanted)
     assert run(words)[0] == 0
+
+
+def test_what_changes_are_against(run: Run) -> None:
+    words = "oi FILE -u NIFTY --strikes 2 --json"
+    assert told(run, f"{words} --since 2026-01-22T10:00")["since"] == "2026-01-22 09:30"
+    now = told(run, f"{words} --since 2026-01-22T13:00")
+    assert now["since"] == now["at"] and all(row["call_change"] == 0.0 for row in now["rows"])
+
+
+def test_too_few_quotes_for_a_smile_are_said(run: Run, tmp_path: Path) -> None:
+    few = chain(strikes=[25_000.0, 25_100.0, 25_200.0, 25_300.0], tick=0.05)
+    path = write(tmp_path / "few.parquet", table(few))
+    shown = told(run, f"iv {path}")
+    assert shown["smile"] is None and "4 volatilities" in shown["smile_reason"]
+    assert "no smile: 4 volatilities" in run(f"iv {path}")[1]
+    assert told(run, f"payoff {path} --spread straddle")["profit_probability_smile"] is None

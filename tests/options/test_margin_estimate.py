@@ -134,6 +134,9 @@ def test_stocks_have_their_own_ranges() -> None:
     assert found.exposure == pytest.approx(0.035 * 1_400.0 * 500)
     assert 0.10 < found.scan / (1_400.0 * 500) < 0.142
     assert (found.error_low, found.error_high) == (-25, 25)
+    rows = [("CE", 1_400.0, -500, 30.0), ("CE", 1_440.0, 500, 16.0)]
+    covered = margin_estimate(legs(*rows, v=0.25), "RELIANCE", NOW, 1_400.0)
+    assert (covered.error_low, covered.error_high) == (-5, 25)
 
 
 def test_more_of_a_position_needs_as_much_more() -> None:

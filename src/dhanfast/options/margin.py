@@ -46,6 +46,7 @@ NO_OFFSET_FROM: Final = date(2025, 2, 10)  # what ends today offsets nothing tha
 VOLATILITY_LEAST: Final = 0.01
 HEDGED_ERROR: Final = 2  # percent, both ways
 STOCK_ERROR: Final = 25
+STOCK_HEDGED: Final = (-5, 25)  # exposure may be 5 % of value where ours is 3.5 %
 NORMAL: Final = np.array([0.0, 1 / 3, -1 / 3, 2 / 3, -2 / 3, 1.0, -1.0])
 
 
@@ -114,8 +115,10 @@ def margin_estimate(
     required, span, scan, calendar, exposure, premium = _parts(legs, world)
     if not written:
         low, high, note = 0, 0, "nothing is written: the premium"
-    elif _is_hedged(legs):
+    elif _is_hedged(legs) and index:
         low, high, note = -HEDGED_ERROR, HEDGED_ERROR, "every written option is covered"
+    elif _is_hedged(legs):
+        low, high, note = *STOCK_HEDGED, "covered, but a stock may ask 5 % of exposure"
     elif table is not None:
         low, high, note = table.error_low, table.error_high, "naked: by the scan range of the date"
     else:

@@ -41,6 +41,9 @@ BEYOND: Final = 0.5  # of the quoted width, on both sides
 HALVINGS: Final = 12  # of how far slopes shrink, where the fit would have arbitrage
 G_MIN: Final = 1e-3  # of the density's sign, that rounding leaves it above 0
 SIGMA_MIN: Final = 0.01  # of the quoted width: less is a corner, not a curve
+COARSE: Final = 1e-3  # of the search, as a share of its first step
+FINE: Final = 1e-8
+TURNS: Final = 160
 TICK: Final = 0.05
 DOUBT: Final = 0.005  # of a last price, besides a tick: what it may be off
 DOUBT_MAX: Final = 0.05  # of volatility: a quote that may be off by more says nothing
@@ -163,7 +166,7 @@ def fit_smile(
         near = apart <= DROPPED * scale
         if turn == ROUNDS - 1 and np.count_nonzero(near) >= QUOTES_MIN:
             share[~near] = 0.0
-        place = _search(k, w, weight * share, place)
+        place = _search(k, w, weight * share, place, FINE if turn == ROUNDS - 1 else COARSE)
     return _finished(k, v, weight * share, place, forward, years)
 
 
@@ -308,7 +311,11 @@ def _grid(k: Floats) -> Floats:
 
 
 def _search(
-    k: Floats, w: Floats, weight: Floats, start: tuple[float, float] | None
+    k: Floats,
+    w: Floats,
+    weight: Floats,
+    start: tuple[float, float] | None,
+    tolerance: float = COARSE,
 ) -> tuple[float, float]:
     """(m, ln sigma) with the least squares and no butterfly below nothing, as far as there is."""
     grid, width = _grid(k), float(k.max() - k.min())
@@ -329,8 +336,8 @@ def _search(
         starts = sorted(tries, key=cost)[:3]
     else:
         starts = [start]
-    step = (0.1 * width, 0.3)
-    found = [minimise(cost, one, step, tolerance=1e-9, turns=160) for one in starts]
+    step = (0.1 * width, 0.3) if start is None else (0.02 * width, 0.06)
+    found = [minimise(cost, one, step, tolerance=tolerance, turns=TURNS) for one in starts]
     return min(found, key=cost)
 
 

@@ -15,7 +15,7 @@ from dhanfast._core.execution.worker import Worker
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import OrderFlag, OrderKind, Reason
 
-from ..live.desk import LOT, SECOND, Desk
+from ..live.desk import LOT, QUERY, SECOND, Desk
 from ..live.plain_broker import PlainBroker
 from ..live.plain_dealer import PlainDealer
 from ..live.test_remote_machine import LOST_AFTER, PER_SECOND, Live
@@ -157,6 +157,14 @@ class WorkedLive(Live):
     def the_parts_are_the_position(self) -> None:
         if hasattr(self, "desk") and not self.desk.remote.pending_reports:
             assert sum(self.desk.worker.parts_held()) == abs(self.dealer.position)
+
+    def step_to_quiet(self) -> bool:
+        if super().step_to_quiet():
+            return True
+        self.tick(0, 61_000)  # what the budget of a minute has held back leaves now
+        unrest = any(made["kind"] != QUERY for made in self.requests)
+        self.deliver()
+        return unrest
 
     def agree(self) -> None:
         """The books are the broker's to the paisa; what is open there never is too much."""

@@ -71,5 +71,7 @@ def test_every_status_is_on_the_page() -> None:
     text = PAGE.read_text()
     for status in options.OptionStatus:
         assert status.name == "LIMIT" or f"| `{status.name}` |" in text
+    results = ("Greeks", "Solved", "OptionStatus")
+    pages = text + "".join((PAGE.parent / one).read_text() for one in ("chain.md", "payoff.md"))
     for name in options.__all__:
-        assert name in text or name in ("Greeks", "Solved")
+        assert f"{name}(" in pages or f"`{name}`" in pages or name in results, name

@@ -4,7 +4,7 @@ from libc.stdint cimport INT64_MAX, uint32_t
 from libc.string cimport memset
 
 from dhanfast._core.execution.chase cimport Chase, ChaseDo, chase_open, chase_step
-from dhanfast._core.execution.jobs cimport NOBODY, RETRY_NS, JobKind, JobState, child_left
+from dhanfast._core.execution.jobs cimport NOBODY, PARTS_MAX, RETRY_NS, JobKind, JobState, child_left
 from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,
@@ -63,9 +63,9 @@ cdef class Algos(Jobs):
         if not plan_begin(&job.plan, &self.work, &self.profile,
                           (order.order.qty + lot - 1) // lot, order.order.id, now_ns, end_ns):
             self.finish(at, ReportKind.REJECTED, RejectReason.NO_PROFILE)
-        elif self.held() + order.order.qty > self.freeze * 8 > 0 \
+        elif (self.held() + order.order.qty - 1) // PARTS_MAX >= self.freeze \
                 and not order.order.flags & OrderFlag.EXIT:
-            self.finish(at, ReportKind.REJECTED, RejectReason.QTY_FREEZE)   # PARTS_MAX
+            self.finish(at, ReportKind.REJECTED, RejectReason.QTY_FREEZE)
         else:
             self.step(at)
         return Status.OK

@@ -58,6 +58,7 @@ cdef class LiveChain:
     cdef double *_volatility
     cdef double *_table[9]              # greeks in the order of black.Greeks
     cdef double _rate
+    cdef double _forward_seeded         # of the volatilities and greeks that are there
     cdef int64_t _expiry_ns
     cdef Py_ssize_t _n
     cdef Py_ssize_t _near
@@ -76,6 +77,7 @@ cdef class LiveChain:
     cdef void settle(self, int64_t at_ns) noexcept nogil
 
     cdef void _volatilities(self) noexcept nogil
+    cdef void _seeds(self, Py_ssize_t low, Py_ssize_t high) noexcept nogil
     cdef void _skew(self) noexcept nogil
     cdef void _sums(self) noexcept nogil
     cdef double _spare(self, Py_ssize_t i) noexcept nogil

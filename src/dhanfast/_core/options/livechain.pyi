@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ _Column = Sequence[float] | NDArray[Any]
 WANTED: dict[str, int]
 COLUMNS: tuple[str, ...]
 
+@final
 class LiveChain:
     ticks: int
     dropped: int
