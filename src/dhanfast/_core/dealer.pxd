@@ -2,8 +2,8 @@
 
 Owner thread:  the engine thread only.   Memory: none after construction.
 
-One instrument (index 0). What holds whenever a call into the dealer has returned and the exchange
-has been heard out (`settle`):
+One instrument, at one index of broker, books and gate. What holds whenever a call into the dealer
+has returned and the exchange has been heard out (`settle`):
     covered   a position has exactly one stop and one target at the exchange, each of as many units
               as are held, when its entry asked for them; a change of the position changes them at
               once, before the next market event
@@ -18,7 +18,7 @@ Orders are sent only when nothing the exchange has said is unheard, so their siz
       mend (cover, leave again, turn round) ◀── settle ◀────┘
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Broker, Departure
 from dhanfast._core.indicators.atr cimport AtrState
@@ -74,6 +74,8 @@ cdef class Dealer:
     cdef readonly Gate gate
     cdef readonly NativeStrategy strategy
     cdef readonly RunLog log
+    cdef uint32_t instrument         # its index at broker, books and gate
+    cdef uint32_t listed             # what is traded, as trades and orders name it
     cdef const Session *session      # in force; NULL before the first
     cdef Status status
 
@@ -90,6 +92,7 @@ cdef class Dealer:
     cdef Working working[WORKING_MAX]
     cdef size_t working_count
     cdef uint64_t next_id
+    cdef uint64_t *ids               # the next order's number: its own, or that of dealers together
     cdef View view
     cdef Trade trade                 # in progress when trade.qty != 0
     cdef readonly int64_t position   # signed units

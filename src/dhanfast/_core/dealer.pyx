@@ -46,6 +46,9 @@ cdef class Dealer:
             work for it, 0 = none. stop_price, target_price: what they are at, paise, 0 = none.
     """
 
+    def __cinit__(self):
+        self.ids = &self.next_id
+
     # ---- what the strategy wants, made into orders --------------------------------------------
 
     cdef void look(self, ns_t now_ns) noexcept nogil:
@@ -58,7 +61,7 @@ cdef class Dealer:
 
     cdef void decide(self, Decision *out, ns_t now_ns) noexcept nogil:
         """The market that a decision is taken in."""
-        out.at_ns, out.price = now_ns, self.portfolio.positions[0].mark
+        out.at_ns, out.price = now_ns, self.portfolio.positions[self.instrument].mark
         out.signal = self.signal_level
 
     cdef void act(self, const Signal *signal, ns_t now_ns) noexcept nogil:
@@ -101,7 +104,7 @@ cdef class Dealer:
                     int reason) noexcept nogil:
         cdef int64_t qty = self.lots * self.session.lot
         cdef uint64_t order_id
-        cdef paise_t mark = self.portfolio.positions[0].mark
+        cdef paise_t mark = self.portfolio.positions[self.instrument].mark
         cdef paise_t equity
         if self.stop_rules.sets or self.stop_rules.moves:
             self.entry_atr = self.atr.value
@@ -214,7 +217,8 @@ cdef class Dealer:
         cdef Bill bill
         cdef int64_t charges = 0
         if self.stop_rules.cost_charges:
-            bill_fill(&self.portfolio.rates[0], -trade.side, trade.entry_value, 0, &bill)
+            bill_fill(&self.portfolio.rates[self.instrument], -trade.side, trade.entry_value, 0,
+                      &bill)
             charges = (bill_total(&bill) + trade.brokerage + trade.exchange + trade.sebi
                        + trade.ipft + trade.stamp + trade.stt + trade.gst)
         return stops_cost(&self.stop_state, trade.entry_value, trade.qty, charges,
@@ -254,14 +258,14 @@ cdef class Dealer:
         order = _NO_ORDER
         if kind == OrderKind.MARKET and self.broker.works(flags, reason):
             flags |= OrderFlag.WORKED
-        self.next_id = max(self.next_id, self.broker.last_id + 1)   # children have ids too
-        order.id, order.created_ns, order.price = self.next_id, now_ns, price
+        self.ids[0] = max(self.ids[0], self.broker.last_id + 1)     # children have ids too
+        order.id, order.created_ns, order.price = self.ids[0], now_ns, price
         order.trigger, order.qty, order.group = trigger, qty, group
         order.side, order.kind, order.validity = side, kind, Validity.DAY
-        order.flags, order.reason = flags, reason
-        self.next_id += 1
+        order.flags, order.reason, order.instrument = flags, reason, self.instrument
+        self.ids[0] += 1
         view.position, view.pending = self.position, self.entering
-        view.mark = self.portfolio.positions[0].mark
+        view.mark = self.portfolio.positions[self.instrument].mark
         equity = portfolio_equity(self.portfolio)
         view.day_pnl = equity - self.portfolio.equity_day_open
         # Only an entry is asked for margin.
@@ -303,7 +307,7 @@ cdef class Dealer:
         place.unanswered = 1
         row.id, row.created_ns, row.done_ns = order.id, order.created_ns, order.created_ns
         row.price, row.trigger, row.qty = order.price, order.trigger, order.qty
-        row.side, row.kind = order.side, order.kind
+        row.side, row.kind, row.instrument = order.side, order.kind, self.listed
         row.flags, row.reason = order.flags, order.reason
         if self.decision.at_ns == 0:
             self.decide(&self.decision, order.created_ns)
@@ -404,6 +408,7 @@ cdef class Dealer:
         """Book a fill; False when the books did not take it and the run stops."""
         cdef Working *order = &self.working[at]
         cdef Bill bill
+        cdef paise_t mark
         order.row.filled += report.qty
         order.row.value += report.price * report.qty
         if order.passage.fills == 0:
@@ -420,8 +425,9 @@ cdef class Dealer:
             self.book_entry(report, &bill)
         if self.gate.guards is not None:
             # What is held is worth what was just paid: the mark may be older.
+            mark = self.portfolio.positions[self.instrument].mark
             guards_watch(self.gate.guards, report.time_ns, portfolio_equity(self.portfolio)
-                         + self.position * (report.price - self.portfolio.positions[0].mark))
+                         + self.position * (report.price - mark))
         self.view.now_ns = report.time_ns
         self.strategy.on_fill(report, &self.view)
         return True
@@ -464,6 +470,7 @@ cdef class Dealer:
             self.gate.guards.entered(report.time_ns)
         trade.entry_ns, trade.side = report.time_ns, report.side
         trade.entry_reason, trade.contract = report.why, self.session.contract
+        trade.instrument = self.listed
         self.group = report.order_id
         self.stop_price = self.target_price = 0
         if self.stop_points > 0:
@@ -523,7 +530,7 @@ cdef class Dealer:
         row.done_ns, row.status, row.refused = report.time_ns, report.kind, report.reason
         if report.kind == ReportKind.REJECTED:
             self.orders_refused += 1
-        self.working[at].passage.end_mark = self.portfolio.positions[0].mark
+        self.working[at].passage.end_mark = self.portfolio.positions[self.instrument].mark
         self.log.add_order(row, &self.working[at].passage)
         self.working_count -= 1
         self.working[at] = self.working[self.working_count]

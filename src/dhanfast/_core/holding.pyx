@@ -79,7 +79,7 @@ cdef void time_stop(Dealer dealer, ns_t now_ns) noexcept nogil:
             or (dealer.leaving and dealer.exit_id == 0):
         return
     if dealer.stop_rules.only_losing \
-            and _result_at(dealer, dealer.portfolio.positions[0].mark) > 0:
+            and _result_at(dealer, dealer.portfolio.positions[dealer.instrument].mark) > 0:
         return
     if dealer.exit_id:
         dealer.press(Reason.TIME_STOP, 0, now_ns)

@@ -93,6 +93,9 @@ cdef class Portfolio:
     cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil
     # Book one FILLED report. `bill` receives what this fill was charged. BAD_PRICE if price <= 0.
     cdef Status apply(self, const Report *fill, Bill *bill) noexcept nogil
+    # An option has expired: what is held is paid for at `price` (0 = worthless), without an order;
+    # `stt` is what its exercise is taxed, micro-paise. Nothing happens to a flat instrument.
+    cdef void settle(self, uint32_t instrument, paise_t price, upaise_t stt) noexcept nogil
     cdef void mark(self, uint32_t instrument, paise_t price) noexcept nogil
     cdef paise_t open_pnl(self) noexcept nogil
     # capital + realised + open P&L - charges (the day in progress rounded to the paisa)

@@ -275,6 +275,17 @@ cdef class Portfolio:
             self.open_place[last] = place
             self.open_place[instrument] = 0
 
+    cdef void settle(self, uint32_t instrument, paise_t price, upaise_t stt) noexcept nogil:
+        cdef Position *position = &self.positions[instrument]
+        cdef int64_t qty = position.qty
+        if qty == 0:
+            return
+        self.day_bills[instrument].stt += stt
+        self.charges_open += stt
+        self._book(position, -qty, -qty * price)
+        self._list_open(instrument)
+        position.mark = price
+
     cdef void mark(self, uint32_t instrument, paise_t price) noexcept nogil:
         if price > 0 and instrument < self.count:
             self.positions[instrument].mark = price

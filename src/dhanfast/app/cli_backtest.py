@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from dhanfast.app.legs_run import backtest_file, refuse_without_legs
 from dhanfast.app.run_options import (
     exchange_day,
     export_place,
@@ -54,6 +55,32 @@ from dhanfast.errors import UsageError
     metavar="FILE|SYMBOL",
     help="Recorded bars of the traded future; fills then use its prices.",
 )
+@click.option(
+    "--legs",
+    metavar="FILE",
+    help="Trade the options structure of this legs file. --data is then recorded chain snapshots "
+    "or option bars, or bars of the index with --volatility.",
+)
+@click.option(
+    "--volatility",
+    metavar="FILE",
+    help="Model the premiums of --legs: daily bars of INDIAVIX, NIFTY and the underlying. The "
+    "result says that they are modelled.",
+)
+@click.option(
+    "--strikes",
+    default=40,
+    show_default=True,
+    metavar="N",
+    help="Of modelled premiums: strikes a day and expiry.",
+)
+@click.option(
+    "--final-price",
+    "final_prices",
+    multiple=True,
+    metavar="DATE=VALUE",
+    help="Of --legs held to their expiry: the index's closing value, where the data lacks it.",
+)
 @symbols_option
 @run_options
 def backtest(**given: Any) -> None:
@@ -65,7 +92,14 @@ def backtest(**given: Any) -> None:
 
     With a tick archive orders meet the ticks themselves, of one instrument (--symbols): the result
     is that of `dhanfast replay` at any speed.
+
+    With --legs an options structure is traded (docs/reference/legs-file.md), by the grade of its
+    prices: recorded, or modelled. The two never mix, and every output says which it is.
     """
+    if given["legs"] is not None:
+        backtest_file(given)
+        return
+    refuse_without_legs(given)
     if is_archive(given["source"]):
         _on_ticks(given)
         return

@@ -57,6 +57,7 @@ def trade(
     from dhanfast.app.live_build import require_live_extra
 
     require_live_extra()
+    _refuse_legs(config)
     if mode == "live":
         from dhanfast.app.readiness import require_ready
 
@@ -66,6 +67,14 @@ def trade(
     code = run_trade(config, mode, until=until, export=export, as_json=as_json)
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _refuse_legs(config: Config) -> None:
+    """A structure of options is backtested, not traded: said before anything else is looked at."""
+    from dhanfast.strategies.plugins import LEGS, find_strategy
+
+    if config.strategy.use == LEGS:
+        find_strategy(LEGS, {})
 
 
 def run_trade(

@@ -173,6 +173,19 @@ def run_asked(given: Mapping[str, Any]) -> Asked:
     return Asked(strategy, params, dataclasses.replace(settings, **said))
 
 
+def run_settings(given: Mapping[str, Any]) -> Settings:
+    """Settings of a run that has no strategy: of the files that are named, and the options.
+
+    Raises:
+        ConfigError, UsageError: something is not understood; the message names it.
+    """
+    config = _config({**given, "strategy": None}, [])
+    said = _said(given)
+    settings = config.settings(said.pop("capital", None))
+    said.setdefault("timeframe_ns", 0)
+    return dataclasses.replace(settings, **said)
+
+
 def _config(given: Mapping[str, Any], sets: list[str]) -> Config:
     """The configuration of a run: of the files that are named, else of none."""
     files = given["config_files"]

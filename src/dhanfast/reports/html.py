@@ -91,11 +91,12 @@ def _header(result: RunResult, got: metrics.Metrics) -> str:
         lines = "".join(f"<p>{html.escape(text)}</p>" for text in told)
         banner = f'<div class="banner" role="note">{lines}</div>'
     net = got.final_equity - got.capital
+    grade = f", premiums {html.escape(result.grade)}" if result.grade else ""
     return (
         f'<header class="top"><div><h1>{html.escape(result.strategy)} on '
         f'{html.escape(result.symbol)}</h1><p class="sub">Trading {html.escape(result.traded)}, '
         f"{html.escape(result.timeframe)} bars, {iso_date(got.first_date)} to "
-        f"{iso_date(got.last_date)}, {got.days.count} trading days</p></div>"
+        f"{iso_date(got.last_date)}, {got.days.count} trading days{grade}</p></div>"
         f'<div class="hero"><span class="sub">Net profit after charges</span>'
         f'<b class="{_tone(net)}" id="net">{money(got.net)}</b>'
         f'<span class="sub">{share(got.total_return, sign=True)} on {money(got.capital)}</span>'

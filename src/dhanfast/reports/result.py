@@ -49,6 +49,9 @@ class RunResult:
     versions: dict[str, str] = field(default_factory=dict)
     log: tuple[tuple[int, str], ...] = ()  # the strategy's own lines: (UTC ns, text)
     passages: NDArray[Any] | None = None  # PASSAGE_DTYPE, one an order; None: not kept then
+    grade: str = ""  # of option premiums: recorded or modelled; "" where none were traded
+    contracts: dict[int, str] = field(default_factory=dict)  # by `instrument` of trades and orders
+    margin: dict[str, Any] = field(default_factory=dict)  # of options, estimated; {} = not at all
 
     def __str__(self) -> str:
         """The report as text, 80 columns wide: what `dhanfast backtest` prints."""

@@ -161,4 +161,7 @@ def read_run(directory: str | Path) -> RunResult:
         kernel_ns=out["kernel_ns"],
         versions=out["versions"],
         log=tuple((int(at_ns), str(text)) for at_ns, text in out.get("log", [])),
+        grade=out.get("grade", ""),
+        contracts={int(number): name for number, name in out.get("contracts", {}).items()},
+        margin=out.get("margin", {}),
     )

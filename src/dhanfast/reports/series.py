@@ -176,6 +176,8 @@ def trade_rows(result: RunResult) -> dict[str, Any]:
         "contract": trades["contract"].tolist(),
         "why": trades["exit_reason"].tolist(),
     }
+    if result.contracts:
+        out["name"] = [result.contracts.get(number, "") for number in trades["instrument"].tolist()]
     if result.bars is not None and len(result.bars):
         starts = merged_bars(result.bars, BARS_MAX)[0]["start_ns"]
         for name, field in (("from", "entry_ns"), ("to", "exit_ns")):

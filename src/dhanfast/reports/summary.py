@@ -148,6 +148,14 @@ def _orders(result: RunResult) -> dict[str, int]:
     return out
 
 
+def _options(result: RunResult) -> dict[str, Any]:
+    """What only a run of options has: the grade of its premiums, its contracts, its margin."""
+    if not result.grade:
+        return {}
+    contracts = {str(number): name for number, name in result.contracts.items()}
+    return {"grade": result.grade, "margin": dict(result.margin), "contracts": contracts}
+
+
 def _slippage(result: RunResult) -> dict[str, Any] | None:
     """What orders cost; null of a run that was written before decisions were kept."""
     costs = slippage.run_costs(result)
@@ -197,7 +205,7 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     out["exposure_pct"] = None if measured.exposure is None else _number(100 * measured.exposure)
     _money(out, "turnover", measured.turnover)
     out["turnover_capitals"] = _number(measured.turnover_ratio)
-    out |= _trades(measured) | _days(measured) | _orders(result)
+    out |= _trades(measured) | _days(measured) | _orders(result) | _options(result)
     out["by_exit_reason"] = _groups(groups.by_exit_reason(result))
     out["by_side"] = _groups(groups.by_side(result))
     out["by_hour"] = _groups(groups.by_hour(result))

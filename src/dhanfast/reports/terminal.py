@@ -170,6 +170,20 @@ def _charges(got: metrics.Metrics, width: int) -> list[str]:
     return _table("CHARGES (day by day, rounded as billed)", ("", "₹", "Share"), rows, width)
 
 
+def _margin(result: RunResult, width: int) -> list[str]:
+    """What positions of options have blocked, estimated; nothing without an estimate."""
+    told = result.margin
+    if not told:
+        return []
+    error = f"{told['error_low_pct']:+d} % to {told['error_high_pct']:+d} %"
+    pairs = [
+        ("Most, at an entry", f"{rupees(100 * told['peak'])} ({told['peak_date']})"),
+        ("Mean of the entries", rupees(100 * told["mean"])),
+        ("The true one is expected", f"{error} of it"),
+    ]
+    return _pairs("MARGIN (estimated)", pairs, width)
+
+
 def _setting(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_setting(item)}" for key, item in value.items())
@@ -262,12 +276,16 @@ def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) 
     title = f"{result.strategy} on {result.symbol}, trading {result.traded}, {result.timeframe}"
     dates = f"{iso_date(got.first_date)} to {iso_date(got.last_date)}, {got.days.count} days"
     lines = _banner(result, width)
-    lines += [*textwrap.wrap(title, width), dates, ""]
+    lines += [*textwrap.wrap(title, width), dates]
+    if result.grade:
+        lines.append(f"GRADE OF PREMIUMS: {result.grade}")
+    lines.append("")
     lines += _groups("BY EXIT REASON (net of charges)", groups.by_exit_reason(result), width)
     lines += _groups("BY SIDE", groups.by_side(result), width)
     lines += _months(result, width)
     lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
     lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
+    lines += _margin(result, width)
     lines += _charges(got, width) + _execution(result, width) + _slippage(result, width)
     lines += _run(result, width)
     return "\n".join(lines)

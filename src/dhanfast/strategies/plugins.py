@@ -18,6 +18,7 @@ from dhanfast.strategies.base import Log, Strategy
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
 
+LEGS = "legs"  # the data door, which is no strategy: `engine.legs`
 # name -> (module, class); nothing is imported before it is asked for.
 BUILT_IN = {
     "momentum": ("dhanfast.strategies.library.momentum", "Momentum"),
@@ -83,6 +84,11 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
             out of range, or parameters for an instance that is already made.
         StrategyError: the file or module cannot be imported, or holds no strategy.
     """
+    if strategy == LEGS:
+        raise UsageError(
+            "legs are backtested from a file: dhanfast backtest --legs FILE.toml; paper, live and "
+            "replay do not trade them"
+        )
     if isinstance(strategy, str):
         kind = _named(strategy)
         return Found(strategy, kind, _built(kind, params), _door(kind))

@@ -311,7 +311,8 @@
       tr.append(first, cell(trades.side[i] > 0 ? "long" : "short", "text"),
         cell(stamp(trades.enter[i])), cell(stamp(trades.leave[i])),
         cell(held(trades.leave[i] - trades.enter[i])),
-        cell(day === "0" ? "\u2013" : `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`),
+        cell(trades.name ? trades.name[i]
+          : day === "0" ? "\u2013" : `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`),
         cell(grouped(String(trades.qty[i]))), cell(price(trades.entry[i])), cell(price(trades.exit[i])),
         cell(price(trades.gross[i])), cell(price(trades.charges[i])),
         cell(price(trades.net[i]), tone(trades.net[i])),

@@ -1,0 +1,43 @@
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Self, final
+
+from numpy.typing import NDArray
+
+class StrikeRule(IntEnum):
+    STEPS = 0
+    PREMIUM = 1
+    PERCENT = 2
+    DELTA = 3
+    STRADDLE = 4
+    EXACT = 5
+
+class Missing(IntEnum):
+    FOUND = 0
+    NO_SPOT = 1
+    NO_EXPIRY = 2
+    NO_STRIKE = 3
+    NO_QUOTE = 4
+    NO_ROOM = 5
+
+@final
+class ChainDay:
+    def __new__(
+        cls,
+        *,
+        start_ns: NDArray[Any],
+        end_ns: NDArray[Any],
+        prices: Sequence[NDArray[Any]],
+        spot: NDArray[Any],
+        strike: NDArray[Any],
+        listed: NDArray[Any],
+        first: Sequence[int],
+        count: Sequence[int],
+        sessions: NDArray[Any],
+        final_price: Sequence[int],
+        exercise_e9: Sequence[int],
+        exercise_full: Sequence[int],
+    ) -> Self: ...
+    def choose(
+        self, row: int, slot: int, right: int, rule: int, amount: float, premium_rule: int = 0
+    ) -> tuple[Missing, int, int]: ...

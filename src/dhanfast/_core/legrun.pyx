@@ -1,0 +1,541 @@
+"""LegRun: see legrun.pxd."""
+
+cimport cython
+
+import numpy as np
+
+from dhanfast._core.chainday cimport NOWHERE, Rung
+from dhanfast._core.legs cimport Again, Leg, Phase, distance_of
+from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.runlog cimport EquityRow
+from dhanfast._core.status cimport check
+from dhanfast._core.tradebook cimport units
+from dhanfast._core.types cimport OrderFlag, Reason
+
+from dhanfast.errors import UsageError
+
+NOTE_DTYPE = np.dtype([
+    ("time_ns", "<i8"), ("strike", "<i8"), ("leg", "<u4"), ("told", "u1"), ("why", "u1"),
+    ("spare", "u1", 2),
+])
+if NOTE_DTYPE.itemsize != sizeof(Note):
+    raise ImportError(f"Note: the C struct has {sizeof(Note)} bytes, the dtype "
+                      f"{NOTE_DTYPE.itemsize}")
+
+
+# ---- small questions, asked of a leg at a place ---------------------------------------------
+
+cdef inline bint _held(Leg leg) noexcept nogil:
+    return leg.position != 0
+
+
+cdef inline void _reset(Leg leg) noexcept nogil:
+    leg.phase = Phase.IDLE
+    leg.realised = leg.premium = 0
+    leg.entered = leg.closed = 0
+    leg.stops_left, leg.targets_left = leg.rules.again_stop, leg.rules.again_target
+
+
+cdef inline void _leave(Leg leg, int reason, ns_t now_ns) noexcept nogil:
+    leg.phase = Phase.DONE
+    if leg.position != 0 or leg.entering != 0:
+        leg.leave(reason, OrderFlag.SQUARE_OFF if reason == Reason.TIME_EXIT else 0, now_ns)
+        leg.settle()
+
+
+cdef inline paise_t _result(Leg leg) noexcept nogil:
+    return leg.realised + leg.open_result()
+
+
+cdef inline paise_t _premium(Leg leg) noexcept nogil:
+    return leg.premium
+
+
+# Whether the row's prices reach the level that it waits for; False without a price.
+cdef inline bint _reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    cdef size_t at
+    if leg.column == NOWHERE:
+        return False
+    at = row * chain.columns + leg.column
+    if chain.close[at] <= 0:
+        return False
+    return (chain.high[at] >= leg.level) if leg.direction > 0 else (chain.low[at] <= leg.level)
+
+
+cdef inline void _wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    cdef paise_t price = chain.close[row * chain.columns + leg.column]
+    cdef double way = distance_of(leg.rules.wait, leg.rules.wait_unit, price)
+    leg.phase, leg.since = Phase.WAIT, row
+    leg.direction = 1 if way > 0 else -1
+    leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
+
+
+cdef inline int _why(Leg leg) noexcept nogil:
+    return leg.closed_why
+
+
+cdef inline void _close(Leg leg) noexcept nogil:
+    leg.closed, leg.phase = 0, Phase.DONE
+
+
+# Its trade has ended by its own stop or target: whether it is entered again, and when.
+cdef inline void _next_phase(Leg leg, size_t row) noexcept nogil:
+    cdef int how = Again.NEVER
+    if leg.closed_why == Reason.STOP_LOSS and leg.stops_left > 0:
+        leg.stops_left -= 1
+        how = leg.rules.again_stop_how
+    elif leg.closed_why == Reason.TAKE_PROFIT and leg.targets_left > 0:
+        leg.targets_left -= 1
+        how = leg.rules.again_target_how
+    leg.since = row
+    if how == Again.ASAP:
+        leg.phase = Phase.CHOOSE
+    elif how == Again.COST:
+        leg.phase = Phase.COST_AGAIN
+        leg.level, leg.direction = leg.paid, (1 if leg.closed_at < leg.paid else -1)
+
+
+# Whether it waits for a premium, and this row has come to it.
+cdef inline bint _waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    return (leg.since < row and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
+            and _reached(leg, chain, row))
+
+
+cdef inline Rung _picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
+    return chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule, leg.rules.strike,
+                      leg.rules.premium_rule)
+
+
+@cython.final
+cdef class LegRun:
+    """Drives the legs of one structure over days of a chain.
+
+    Args:
+        legs: Leg list, instrument i at place i, 1..10; each with a broker of its own.
+        plan: a mapping of every field of PlanRules (see legrun.pxd).
+        portfolio, gate, log: those of the legs.
+    Attributes:
+        fault: Fault that ended the run. fault_leg: whose. notes_lost: notes beyond the buffer.
+        rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
+        to_cost: stops moved to cost by another leg's stop. settled: legs that expired held.
+        combined_stops, combined_targets: cycles that the whole's stop or target has ended.
+    Raises:
+        UsageError: no legs, too many, or a leg at another place than its instrument.
+    """
+
+    def __cinit__(self, list legs not None, plan, Portfolio portfolio not None, Gate gate not None,
+                  RunLog log not None):
+        cdef Leg leg
+        if not 1 <= len(legs) <= LEGS_MAX:
+            raise UsageError(f"legs must be 1..{LEGS_MAX}, were {len(legs)}")
+        self._legs, self.plan, self.count = legs, plan, len(legs)
+        self.portfolio, self.gate, self.log = portfolio, gate, log
+        self.next_id = 1
+        for i, leg in enumerate(legs):
+            if leg.instrument != <uint32_t>i or leg.portfolio is not portfolio:
+                raise UsageError(f"leg {i} trades instrument {leg.instrument}, or has other books")
+            leg.ids = &self.next_id
+            self.at[i] = <PyObject *>leg
+
+    # ---- a day --------------------------------------------------------------------------------
+
+    cdef Status day_loop(self) noexcept nogil:
+        cdef size_t row
+        self.begin_day()
+        for row in range(self.chain.rows):
+            if self.status != Status.OK or self.fault != Fault.WHOLE:
+                return self.status
+            self.row(row)
+        self.end_day()
+        return self.status
+
+    cdef void begin_day(self) noexcept nogil:
+        cdef ns_t now_ns = self.chain.start_ns[0]
+        cdef size_t i
+        self.now_ns = now_ns
+        self.signal_at = 0
+        self.begun = self.running        # carried: nothing is begun today
+        self.turn, self.last_missing = 0, Missing.FOUND
+        for i in range(self.count):
+            if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).day.contract < self.hours.date:
+                self.fault, self.fault_leg = Fault.EXPIRY_MISSED, i
+                return
+            (<Leg>self.at[i]).carry(self.chain, self.chain.slot_of((<Leg>self.at[i]).day.contract)
+                                    if _held(<Leg>self.at[i]) else self.slot[i], now_ns)
+        self.gate.new_day()
+
+    cdef void end_day(self) noexcept nogil:
+        """What expired is settled; what should have left, and had no more prices, is closed."""
+        cdef ns_t last_ns = self.now_ns
+        cdef size_t i
+        cdef Py_ssize_t slot
+        cdef bint moved = False
+        if not self.begun and self.hours.trade and not self.plan.signals and not self.running:
+            self.give_up(last_ns)
+        for i in range(self.count):
+            if not _held(<Leg>self.at[i]):
+                if (<Leg>self.at[i]).entering != 0:
+                    self.note(last_ns, Told.UNFILLED, 0, i, (<Leg>self.at[i]).strike)
+                    (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
+                elif self.running and (<Leg>self.at[i]).phase == Phase.CHOOSE:
+                    self.note(last_ns, Told.NOT_AGAIN, 0, i, 0)
+                continue
+            if self.plan.hold and (<Leg>self.at[i]).day.contract > self.hours.date:
+                continue
+            moved = True
+            if self.plan.hold and self.plan.settles:
+                slot = self.chain.slot_of(self.hours.date)
+                if slot == NOWHERE or self.chain.final_price[slot] <= 0:
+                    self.fault, self.fault_leg = Fault.NO_FINAL_PRICE, i
+                    return
+                (<Leg>self.at[i]).settle_final(
+                    self.chain.final_price[slot], self.chain.exercise_e9[slot],
+                    self.chain.exercise_full[slot], (<Leg>self.at[i]).day.expiry_ns)
+                last_ns = max(last_ns, (<Leg>self.at[i]).day.expiry_ns)
+                self.settled += 1
+            else:
+                self.note(last_ns, Told.CUT, 0, i, (<Leg>self.at[i]).strike)
+                (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
+        if moved:
+            self.sample(last_ns, last_ns > self.now_ns)
+        if not self.plan.hold:
+            self.running = 0
+            return
+        for i in range(self.count):
+            if _held(<Leg>self.at[i]):
+                return
+        self.running = 0
+
+    # ---- a row --------------------------------------------------------------------------------
+
+    cdef void row(self, size_t row) noexcept nogil:
+        cdef ns_t now_ns = self.chain.end_ns[row]
+        cdef size_t i
+        for i in range(self.count):
+            if (<Leg>self.at[i]).column != NOWHERE:
+                (<Leg>self.at[i]).match_row(self.chain, row)
+                (<Leg>self.at[i]).again(now_ns)
+        self.now_ns = now_ns
+        self.closings(row, now_ns)
+        if self.running:
+            self.combined(now_ns)
+        self.clock(row, now_ns)
+        if self.running:
+            self.waits(row, now_ns)
+        self.sample(now_ns, True)
+        self.rows_seen += 1
+        for i in range(self.count):
+            if (<Leg>self.at[i]).status != Status.OK:
+                self.status = (<Leg>self.at[i]).status
+
+    cdef void closings(self, size_t row, ns_t now_ns) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            if (<Leg>self.at[i]).closed:
+                _close(<Leg>self.at[i])
+                self.ended(i, row, now_ns)
+        for i in range(self.count):
+            if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).rules.trail_unit \
+                    and (<Leg>self.at[i]).last_ns == now_ns:
+                (<Leg>self.at[i]).trail(self.chain.start_ns[row], now_ns)
+
+    cdef void ended(self, size_t i, size_t row, ns_t now_ns) noexcept nogil:
+        """A leg's trade has ended: what that means to it and to the others."""
+        cdef size_t other
+        if not self.running:
+            return
+        if self.plan.to_cost and _why(<Leg>self.at[i]) == Reason.STOP_LOSS:
+            for other in range(self.count):
+                if other != i and _held(<Leg>self.at[other]):
+                    (<Leg>self.at[other]).stop_to_cost(now_ns)
+                    self.to_cost += 1
+        _next_phase(<Leg>self.at[i], row)
+
+    cdef void combined(self, ns_t now_ns) noexcept nogil:
+        """Stop and target of the whole, by the marks."""
+        cdef paise_t result = 0
+        cdef paise_t premium = 0
+        cdef double base
+        cdef size_t i
+        if self.plan.stop_unit == PlanUnit.UNSET and self.plan.target_unit == PlanUnit.UNSET:
+            return
+        for i in range(self.count):
+            result += _result(<Leg>self.at[i])
+            premium += _premium(<Leg>self.at[i])
+        base = units(premium)
+        if self.plan.stop_unit == PlanUnit.RUPEES or (
+                self.plan.stop_unit == PlanUnit.PREMIUM and premium != 0):
+            if -result >= self.plan.stop * (
+                    100.0 if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
+                self.combined_stops += 1
+                self.note(now_ns, Told.COMBINED_STOP, 0, NOBODY, result)
+                self.leave_all(Reason.STOP_LOSS, now_ns)
+                return
+        if self.plan.target_unit == PlanUnit.RUPEES or (
+                self.plan.target_unit == PlanUnit.PREMIUM and premium != 0):
+            if result >= self.plan.target * (
+                    100.0 if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
+                self.combined_targets += 1
+                self.note(now_ns, Told.COMBINED_TARGET, 0, NOBODY, result)
+                self.leave_all(Reason.TAKE_PROFIT, now_ns)
+
+    cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil:
+        cdef bint last
+        if self.hours.exit_ns and now_ns >= self.hours.exit_ns:
+            last = self.expires_today()
+            if not self.plan.hold or last:
+                self.leave_all(Reason.EXPIRY_EXIT if last else Reason.TIME_EXIT, now_ns)
+            if not self.plan.hold:
+                if not self.begun and self.hours.trade and not self.plan.signals:
+                    self.give_up(now_ns)
+                self.begun = 1
+                return
+        if self.plan.signals:
+            self.by_signals(row, now_ns)
+        else:
+            self.by_time(row, now_ns)
+
+    cdef void by_time(self, size_t row, ns_t now_ns) noexcept nogil:
+        if (self.begun or self.running or not self.hours.trade or now_ns < self.hours.entry_ns
+                or not self.all_idle()):
+            return
+        if now_ns > self.hours.until_ns:
+            self.give_up(now_ns)
+        elif self.begin(row, now_ns, 0):
+            self.begun = 1
+
+    cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil:
+        """The last signal of those that have come; an entry waits until all is flat."""
+        cdef int side = 0
+        while self.signal_at < self.signals_count and self.signal_ns[self.signal_at] <= now_ns:
+            side = self.signal_side[self.signal_at]
+            self.turn = side
+            self.turn_until = self.signal_ns[self.signal_at] + (
+                self.hours.until_ns - self.hours.entry_ns)
+            self.signal_at += 1
+            if self.running:
+                self.leave_all(Reason.EXIT_SIGNAL, now_ns)
+        if self.turn == 0 or not self.all_idle():
+            return
+        if (not self.hours.trade or now_ns < self.hours.entry_ns or now_ns > self.turn_until):
+            self.note(now_ns, Told.SIGNAL_DROPPED, self.last_missing, NOBODY, 0)
+            self.turn = 0
+        elif self.begin(row, now_ns, self.turn):
+            self.turn = 0
+
+    cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil:
+        """Premiums that have come to where a leg waits for them, and legs that go in again."""
+        cdef Rung rung
+        cdef size_t i
+        for i in range(self.count):
+            if not (<Leg>self.at[i]).idle():
+                continue
+            if (<Leg>self.at[i]).phase == Phase.CHOOSE:
+                rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
+                if rung.missing == Missing.FOUND:
+                    self.reentries += 1
+                    (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], rung.column, row)
+                    (<Leg>self.at[i]).ask(now_ns)
+            elif _waited(<Leg>self.at[i], self.chain, row):
+                self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
+                (<Leg>self.at[i]).ask(now_ns)
+
+    # ---- in and out ---------------------------------------------------------------------------
+
+    cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil:
+        """Every leg's contract first, then the orders, bought legs before sold ones. All or none:
+        without a contract for one leg nothing is sent."""
+        cdef Rung rungs[LEGS_MAX]
+        cdef size_t i
+        cdef int side
+        cdef bint whole = True
+        for i in range(self.count):
+            rungs[i].column = NOWHERE
+            if (<Leg>self.at[i]).rules.when and (<Leg>self.at[i]).rules.when != when:
+                continue
+            rungs[i] = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
+            if rungs[i].missing != Missing.FOUND:
+                self.last_missing, self.last_leg = rungs[i].missing, i
+                self.last_strike = rungs[i].strike
+                return False
+        self.running = 1
+        self.last_missing = Missing.FOUND
+        self.cycles += 1
+        for i in range(self.count):
+            _reset(<Leg>self.at[i])
+        for side in range(1, -2, -2):
+            for i in range(self.count):
+                if rungs[i].column != NOWHERE and (<Leg>self.at[i]).rules.side == side:
+                    self.enter_leg(i, row, rungs[i].column, now_ns)
+                    whole &= ((<Leg>self.at[i]).phase != Phase.ASKED
+                              or not (<Leg>self.at[i]).idle())
+        if not whole:
+            self.note(now_ns, Told.NOT_ENTERED, Missing.NO_ROOM, NOBODY, 0)
+            self.leave_all(Reason.RISK_EXIT, now_ns)
+        return True
+
+    cdef void give_up(self, ns_t now_ns) noexcept nogil:
+        """Today's entry is over: say why."""
+        self.begun = 1
+        if self.last_missing != Missing.FOUND:
+            self.note(now_ns, Told.NOT_ENTERED, self.last_missing, self.last_leg, self.last_strike)
+        else:
+            self.note(now_ns, Told.LATE, 0, NOBODY, 0)
+
+    cdef void enter_leg(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], column, row)
+        if (<Leg>self.at[i]).rules.wait_unit:
+            _wait(<Leg>self.at[i], self.chain, row)
+        else:
+            (<Leg>self.at[i]).ask(now_ns)
+
+    cdef void leave_all(self, int reason, ns_t now_ns) noexcept nogil:
+        cdef size_t i
+        self.running = 0
+        for i in range(self.count):
+            _leave(<Leg>self.at[i], reason, now_ns)
+
+    cdef bint all_idle(self) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            if not (<Leg>self.at[i]).idle():
+                return False
+        return True
+
+    cdef bint expires_today(self) noexcept nogil:
+        """Whether something that is held has its last day."""
+        cdef size_t i
+        for i in range(self.count):
+            if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).day.contract == self.hours.date:
+                return True
+        return False
+
+    cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil:
+        """Equity and the units held; `anew` False mends the last row."""
+        cdef EquityRow *place
+        cdef size_t i
+        cdef int64_t held = 0
+        for i in range(self.count):
+            held += units((<Leg>self.at[i]).position)
+        if anew or self.log.equity_count == 0:
+            self.log.add_equity(now_ns, portfolio_equity(self.portfolio), held)
+            return
+        place = &self.log.equity[self.log.equity_count - 1]
+        place.equity, place.position = portfolio_equity(self.portfolio), held
+
+    cdef void note(self, ns_t now_ns, int told, int why, size_t leg,
+                   paise_t strike) noexcept nogil:
+        cdef Note *place
+        if self.notes_count == NOTES_MAX:
+            self.notes_lost += 1
+            return
+        place = &self.notes[self.notes_count]
+        place.time_ns, place.strike, place.leg = now_ns, strike, <uint32_t>leg
+        place.told, place.why = <uint8_t>told, <uint8_t>why
+        self.notes_count += 1
+
+    # ---- the Python door ------------------------------------------------------------------------
+
+    def run_day(self, ChainDay chain not None, *, slots, int64_t entry_ns, int64_t until_ns,
+                int64_t exit_ns, bint trade, int32_t date, signal_ns=None, signal_side=None):
+        """Run one day.
+
+        Args:
+            chain: its rows. slots: which of its expiries each leg takes; -1 = it has none.
+            entry_ns, until_ns: the structure is entered at the end of the first row in
+                [entry, until]. exit_ns: all leave at the end of the first row at or after; 0 = no.
+            trade: whether it may be entered today. date: YYYYMMDD.
+            signal_ns, signal_side: int64 ascending and int8 (+1, -1, 0 = flat), for a plan that
+                follows signals; known at their times.
+        Returns:
+            True; False when `log.take()` must be called first, and nothing has been done.
+        Raises:
+            UsageError: one slot a leg, or signals of different lengths.
+            DhanfastError: the books or the exchange refused what they never should.
+        """
+        cdef const int64_t[::1] times
+        cdef const int8_t[::1] sides
+        cdef Status status
+        if len(slots) != <Py_ssize_t>self.count:
+            raise UsageError(f"slots: {len(slots)} for {self.count} legs")
+        if self.log.nearly_full(chain.rows * self.count):
+            return False
+        for i, slot in enumerate(slots):
+            if not -1 <= slot < <Py_ssize_t>chain.expiries:
+                raise UsageError(f"slot {slot} of leg {i} is not one of {chain.expiries} expiries")
+            self.slot[i] = slot
+        self.signals_count = 0
+        if signal_ns is not None and len(signal_ns):
+            times = np.ascontiguousarray(signal_ns, np.int64)
+            sides = np.ascontiguousarray(signal_side, np.int8)
+            if times.shape[0] != sides.shape[0]:
+                raise UsageError("signal_ns and signal_side must be of one length")
+            self.signal_ns, self.signal_side = &times[0], &sides[0]
+            self.signals_count = times.shape[0]
+        self.chain = chain
+        self.hours = Hours(entry_ns, until_ns, exit_ns, trade, date)
+        with nogil:
+            status = self.day_loop()
+        self.signals_count = 0
+        check(status)
+        return True
+
+    def finish(self):
+        """End of data: close what is open at the last price, bill the last day."""
+        cdef size_t i
+        if self.chain is None:
+            return
+        with nogil:
+            for i in range(self.count):
+                if _held(<Leg>self.at[i]):
+                    self.note(self.now_ns, Told.CUT, 0, i, (<Leg>self.at[i]).strike)
+                    (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
+            self.portfolio.close_day()
+            self.sample(self.now_ns, False)
+
+    def take_notes(self):
+        """What was written down since the last call.
+
+        Shape:
+            NOTE_DTYPE[n].
+        """
+        rows = np.zeros(self.notes_count, NOTE_DTYPE)
+        cdef unsigned char[::1] raw
+        cdef size_t i
+        if self.notes_count:
+            raw = rows.view(np.uint8)
+            for i in range(self.notes_count):
+                (<Note *>&raw[0])[i] = self.notes[i]
+        self.notes_count = 0
+        return rows
+
+    def held(self):
+        """What the legs hold now.
+
+        Returns:
+            list of (expiry YYYYMMDD, strike in paise), one a leg that holds something.
+        """
+        cdef Leg leg
+        found = []
+        for leg in self._legs:
+            if leg.position != 0:
+                found.append((leg.day.contract, leg.strike))
+        return found
+
+    def counters(self):
+        """How often what happened in this run, by name."""
+        cdef Leg leg
+        legs = [<Leg>each for each in self._legs]
+        found = {
+            "bars": self.rows_seen, "structures": self.cycles, "reentries": self.reentries,
+            "stops_to_cost": self.to_cost, "combined_stops": self.combined_stops,
+            "combined_targets": self.combined_targets, "legs_settled": self.settled,
+            "stops_moved": 0, "rows_without_quote_while_held": 0, "orders_sent": 0,
+            "orders_refused": 0,
+        }
+        for leg in legs:
+            found["stops_moved"] += leg.stops_moved
+            found["rows_without_quote_while_held"] += leg.unquoted
+            found["orders_sent"] += leg.orders_sent
+            found["orders_refused"] += leg.orders_refused
+        return found

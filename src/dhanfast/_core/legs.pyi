@@ -1,0 +1,32 @@
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Final, Self, final
+
+from dhanfast._core.broker import Broker
+from dhanfast._core.dealer import Dealer
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
+
+class LegUnit(IntEnum):
+    NONE = 0
+    POINTS = 1
+    PERCENT = 2
+
+class Again(IntEnum):
+    NEVER = 0
+    ASAP = 1
+    COST = 2
+
+@final
+class Leg(Dealer):
+    unquoted: Final[int]
+    def __new__(
+        cls,
+        rules: Mapping[str, Any],
+        instrument: int,
+        broker: Broker,
+        portfolio: Portfolio,
+        gate: Gate,
+        log: RunLog,
+    ) -> Self: ...

@@ -1,0 +1,138 @@
+"""`dhanfast backtest --legs`: which data, of which grade, and what options do not apply."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from dhanfast.app.run_options import exchange_day, export_place, run_settings, show_result
+from dhanfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from dhanfast.engine.chain_source import ChainSource
+    from dhanfast.engine.leg_settings import StructurePlan
+
+# What a legs file says itself, or what belongs to a strategy on one instrument.
+REFUSED: Final = {
+    "strategy": "signals in the legs file",
+    "lots": "lots of each leg",
+    "timeframe": "the rows of the data",
+    "detail": "the rows of the data",
+    "trade_data": "the rows of the data",
+    "symbols": "underlying in the legs file",
+    "entry_from": "entry in the legs file",
+    "last_entry": "late in the legs file",
+    "square_off": "exit in the legs file",
+    "on_opposite": "signals in the legs file",
+    "set": "the legs file, or -c for [risk] and [simulation]",
+}
+ONLY_LEGS: Final = ("volatility", "strikes", "final_prices")
+
+
+def refuse_without_legs(given: Mapping[str, Any]) -> None:
+    """Options of a legs run where there is none.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name in ONLY_LEGS:
+        if _said(name):
+            raise UsageError(f"--{name.rstrip('s').replace('_', '-')}: is of a run of --legs")
+
+
+def backtest_file(given: Mapping[str, Any]) -> None:
+    """Run a legs file and print its result.
+
+    Raises:
+        UsageError, ConfigError, BadData: see the option or file that the message names.
+    """
+    for name, instead in REFUSED.items():
+        if _said("sets" if name == "set" else name):
+            raise UsageError(f"--{name.replace('_', '-')}: does not go with --legs; use {instead}")
+    from dhanfast.app.legs_file import read_plan
+    from dhanfast.engine.leg_signals import signals_of
+    from dhanfast.engine.legs import backtest_legs
+
+    settings = run_settings(given)
+    export = export_place(given["export"])
+    plan = read_plan(given["legs"])
+    source = _source(given, plan)
+    signals = signals_of(plan, source) if plan.signals else None
+    result = backtest_legs(plan, source, settings, signals=signals)
+    show_result(result, export, as_json=given["as_json"])
+
+
+def _said(name: str) -> bool:
+    found = click.get_current_context().get_parameter_source(name)
+    return found is ParameterSource.COMMANDLINE
+
+
+def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
+    """The run's prices: recorded ones, or modelled ones when that was said in so many words."""
+    from dhanfast.engine.bar_source import RecordedBars
+    from dhanfast.engine.chain_source import ModelledChains, RecordedChains, is_chain_file
+    from dhanfast.engine.premium_model import read_volatilities
+    from dhanfast.storage.bars import read_bars
+    from dhanfast.storage.chains import read_chains
+    from dhanfast.storage.option_bars import is_option_bars, read_option_bars
+
+    data, start, end = (
+        given["source"],
+        exchange_day(given["start"], "from"),
+        exchange_day(given["end"], "to"),
+    )
+    if is_chain_file(data) or is_option_bars(data):
+        for name in ("volatility", "strikes"):
+            if _said(name):
+                raise UsageError(
+                    f"--{name}: {data} has recorded premiums, and they never mix with "
+                    "modelled ones; leave it out, or give bars of the index"
+                )
+        finals = _finals(given["final_prices"])
+        if is_option_bars(data):
+            bars = read_option_bars(data, plan.underlying)
+            return RecordedBars(bars, plan.underlying, start, end, finals)
+        return RecordedChains(
+            read_chains(data),
+            plan.underlying,
+            start,
+            end,
+            finals,
+            hashlib.sha256(Path(data).read_bytes()).hexdigest(),
+        )
+    if given["volatility"] is None:
+        raise UsageError(
+            f"--data {data} has no option prices. With bars of the index premiums are modelled: "
+            "say so with --volatility FILE (daily bars of INDIAVIX, NIFTY and the underlying), or "
+            "give recorded chain snapshots"
+        )
+    if given["final_prices"]:
+        raise UsageError("--final-price: modelled runs take the index's own print after the close")
+    index = read_bars(data, start=start, end=end)
+    return ModelledChains(
+        index,
+        read_volatilities(given["volatility"], index.symbol),
+        plan.expiries,
+        given["strikes"],
+    )
+
+
+def _finals(texts: Sequence[str]) -> dict[dt.date, int]:
+    """DATE=VALUE as paise by date."""
+    found = {}
+    for text in texts:
+        day, _, value = text.partition("=")
+        try:
+            paise = round(100 * float(value.replace(",", "")))
+            found[dt.date.fromisoformat(day.strip())] = paise
+        except (ValueError, OverflowError):
+            raise UsageError(
+                f"--final-price {text!r}: write DATE=VALUE, for example 2026-01-27=59812.35"
+            ) from None
+        if paise <= 0:
+            raise UsageError(f"--final-price {text!r}: the index closes above 0")
+    return found

@@ -1,0 +1,128 @@
+"""What a run's positions have blocked, estimated at every entry.
+
+`options.margin` has the method and its error. It is worked out after the run, from its trades: the
+gate of a legs run does not refuse an entry for want of margin, and a result says where the capital
+would not have been enough.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast.engine.chain_source import Contracts
+from dhanfast.market.calendar import exchange_date
+from dhanfast.market.optionsessions import option_segment
+from dhanfast.market.optiontime import expiry_ns, years_to_expiry
+from dhanfast.options import implied_volatility
+from dhanfast.options.margin import margin_estimate
+from dhanfast.options.payoff import Leg
+
+VOLATILITY_USUAL = 0.15  # where an entry's own premium gives none
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Margin at each moment of an entry.
+
+    Units:
+        rupees; `error` the widest percent (low, high) that an estimate states.
+    """
+
+    at_ns: tuple[int, ...]
+    required: tuple[float, ...]
+    error: tuple[int, int] = (0, 0)
+    unknown: int = 0  # moments without a level of the index
+
+    def summary(self) -> dict[str, Any]:
+        """As a result holds it: JSON-able; empty without entries."""
+        if not self.required:
+            return {}
+        worst = int(np.argmax(self.required))
+        return {
+            "entries": len(self.required),
+            "peak": round(self.required[worst], 2),
+            "peak_date": exchange_date(self.at_ns[worst]).isoformat(),
+            "mean": round(float(np.mean(self.required)), 2),
+            "error_low_pct": self.error[0],
+            "error_high_pct": self.error[1],
+            "estimated": True,
+        }
+
+
+def margins_of(
+    trades: NDArray[Any], contracts: Contracts, end_ns: NDArray[np.int64], spot: NDArray[np.int64]
+) -> Margins:
+    """Estimate what was blocked whenever something was entered.
+
+    Args:
+        trades: TRADE_DTYPE, `instrument` the contract's number.
+        end_ns, spot: the index in paise by time; 0 = unknown.
+
+    Raises:
+        OutOfCalendar: no margin rates are known on a date.
+    """
+    moments: list[int] = []
+    required: list[float] = []
+    errors: list[tuple[int, int]] = []
+    unknown = 0
+    for at_ns in np.unique(trades["entry_ns"]).tolist():
+        place = int(np.searchsorted(end_ns, at_ns, side="right")) - 1
+        if place < 0 or spot[place] <= 0:
+            unknown += 1
+            continue
+        level = spot[place] / 100.0
+        held = trades[(trades["entry_ns"] <= at_ns) & (trades["exit_ns"] > at_ns)]
+        legs = [_leg(trade, contracts, int(at_ns), level) for trade in held]
+        if not legs:
+            continue
+        found = margin_estimate(legs, contracts.underlying, int(at_ns), level)
+        moments.append(int(at_ns))
+        required.append(float(found.required))
+        errors.append((found.error_low, found.error_high))
+    widest = (
+        min((low for low, _ in errors), default=0),
+        max((high for _, high in errors), default=0),
+    )
+    return Margins(tuple(moments), tuple(required), widest, unknown)
+
+
+def margin_notes(margins: Margins, capital: int) -> list[str]:
+    """What a reader must know of a run's margin."""
+    if not margins.required:
+        return []
+    told = margins.summary()
+    lines = [
+        f"Margin is estimated at every entry: {told['peak']:,.0f} rupees at most "
+        f"({told['peak_date']}), {told['mean']:,.0f} in the mean; the true one is expected "
+        f"{told['error_low_pct']:+d} % to {told['error_high_pct']:+d} % of that. It does not "
+        "refuse entries here."
+    ]
+    short = sum(each > capital / 100 for each in margins.required)
+    if short:
+        lines.append(
+            f"The capital of {capital / 100:,.0f} rupees is less than the estimated margin "
+            f"at {short} of {len(margins.required)} entries: a broker would have refused "
+            "them"
+        )
+    return lines
+
+
+def _leg(trade: Any, contracts: Contracts, at_ns: int, level: float) -> Leg:
+    expiry, strike, right = contracts.keys[int(trade["instrument"])]
+    premium = round(int(trade["entry_value"]) / int(trade["qty"])) / 100.0
+    volatility = _volatility(
+        premium, level, strike / 100.0, expiry, right, at_ns, contracts.underlying
+    )
+    quantity = int(trade["side"]) * int(trade["qty"])
+    return Leg(right, strike / 100.0, quantity, premium, expiry, volatility)
+
+
+def _volatility(
+    premium: float, level: float, strike: float, expiry: date, right: str, at_ns: int, name: str
+) -> float:
+    years = years_to_expiry(at_ns, expiry_ns(expiry, option_segment(name)[0]))
+    found = implied_volatility(premium, level, strike, years, right)
+    return found if 0.01 < found < 5.0 else VOLATILITY_USUAL

@@ -1,0 +1,392 @@
+"""Backtest of an option structure: a plan, a source of chain days, one native run, one result."""
+
+import datetime as dt
+import hashlib
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast import __version__
+from dhanfast._core.chainday import Missing
+from dhanfast._core.legrun import Fault, LegRun, Told
+from dhanfast._core.legs import Leg
+from dhanfast._core.match import Match
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
+from dhanfast.engine.chain_source import ChainSource, Day
+from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
+from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
+from dhanfast.engine.settings import RiskSettings, Settings, checked
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
+from dhanfast.errors import BadData, ConfigError
+from dhanfast.market.optionsessions import (
+    days_to_expiry,
+    option_expiries,
+    option_notes,
+    option_sessions,
+)
+from dhanfast.market.sessions import ymd
+from dhanfast.reports.result import RunResult
+
+NS_PER_S: Final = 1_000_000_000
+NOBODY: Final = 0xFFFF
+OPTION_TICK: Final = 5  # paise, of every index option on every date (tables/ticks.csv)
+MISSING: Final = {
+    Missing.NO_SPOT: "the index is not known",
+    Missing.NO_EXPIRY: "the data has no such expiry",
+    Missing.NO_STRIKE: "no listed strike fits",
+    Missing.NO_QUOTE: "the strike has no price",
+    Missing.NO_ROOM: "the risk gate refused an order, the others were taken back",
+}
+TOLD: Final = {
+    Told.LATE: "no row between the entry time and its latest",
+    Told.CUT: "the data ends before the exit, closed at the last price",
+    Told.NOT_AGAIN: "was to be entered again, and no strike had a price until the end",
+    Told.COMBINED_STOP: "stop of the whole",
+    Told.COMBINED_TARGET: "target of the whole",
+    Told.SIGNAL_DROPPED: "a signal came outside the entry times, or no strike was there",
+    Told.UNFILLED: "an entry met no price all day",
+}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a structure follows: times (UTC ns, ascending), sides (+1, -1, 0 = flat), origin."""
+
+    at_ns: NDArray[np.int64]
+    side: NDArray[np.int8]
+    told: str
+
+
+@dataclass
+class _Seen:
+    """What the days leave behind for the result."""
+
+    days: list[dt.date] = field(default_factory=list)
+    end_ns: list[NDArray[np.int64]] = field(default_factory=list)
+    spot: list[NDArray[np.int64]] = field(default_factory=list)
+    skipped: int = 0  # not a weekday or DTE of the plan
+    unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
+
+
+def backtest_legs(
+    plan: StructurePlan,
+    source: ChainSource,
+    settings: Settings | None = None,
+    *,
+    signals: Signals | None = None,
+) -> RunResult:
+    """Run a structure over the days of a source, by the rules and charges of each date.
+
+    Args:
+        plan: the structure. source: its prices, of one grade.
+        settings: capital, slippage, latency and the exchange's; lots, sizing, stops, guards and
+            algorithms of a single instrument do not apply and are refused.
+        signals: what the plan follows, when it follows signals.
+    Returns:
+        The result; `grade` and its first note say what its prices are.
+    Raises:
+        ConfigError: plan or settings that cannot be run.
+        BadData: prices that break a rule; no closing value for a structure held to its end.
+        OutOfCalendar: dates outside the tables.
+    """
+    plan, settings = checked_plan(plan), _checked(settings or Settings())
+    if plan.underlying != source.underlying:
+        raise ConfigError(
+            f"underlying: the legs are of {plan.underlying}, the data of {source.underlying}"
+        )
+    if bool(plan.signals) != (signals is not None):
+        raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
+    run = _built(plan, settings)
+    seen, parts, log = _Seen(), [], []
+    spent = 0
+    for day in source.days(run.held):
+        _check_freeze(plan, day)
+        begun = time.perf_counter_ns()
+        while not _run_day(run, plan, day, seen, signals):
+            parts.append(run.log.take())
+        spent += time.perf_counter_ns() - begun
+        _check_fault(run, plan, day)
+        log += _texts(run, plan)
+        seen.days.append(day.on)
+        seen.end_ns.append(day.end_ns)
+        seen.spot.append(day.spot)
+    if not seen.days:
+        raise BadData(f"{source.underlying}: the data has no trading day")
+    run.finish()
+    log += _texts(run, plan)
+    parts.append(run.log.take())
+    return _result(plan, source, settings, signals, run, seen, parts, log, spent)
+
+
+def _built(plan: StructurePlan, settings: Settings) -> LegRun:
+    """Gate, books and log, and a leg with an exchange of its own for each of the plan."""
+    count = len(plan.legs)
+    risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
+    gate = Gate(instruments=count, **risk)
+    portfolio = Portfolio(settings.capital, count)
+    log = RunLog(trades_max=1 << 16, orders_max=1 << 18, equity_max=1 << 18)
+    legs = []
+    for place, leg in enumerate(plan.legs):
+        broker = Match(
+            gate,
+            instruments=count,
+            latency_ns=settings.latency_ns,
+            slippage=settings.slippage.paise + settings.slippage.ticks * OPTION_TICK,
+            slippage_e6=settings.slippage.rate_e6,
+            protection_e4=0 if settings.protection_slab else settings.protection_e4,
+            protection_slab=settings.protection_slab,
+            limit_through=settings.limit_through,
+            stop_market_ok=True,
+        )
+        legs.append(Leg(leg.native(), place, broker, portfolio, gate, log))
+    return LegRun(legs, plan.native(), portfolio, gate, log)
+
+
+def _checked(settings: Settings) -> Settings:
+    """Refuse what a structure of legs does not follow.
+
+    Raises:
+        ConfigError: a setting of a single instrument is on.
+    """
+    settings = checked(settings)
+    for name, usual, instead in (
+        ("lots", 1, "lots of each leg"),
+        ("guards", GuardSettings(), "stop and target of the structure"),
+        ("sizing", SizingSettings(), "lots of each leg"),
+        ("stops", StopSettings(), "stop, target and trail of each leg"),
+        ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
+        ("timeframe_ns", 0, "the data's own rows"),
+    ):
+        if getattr(settings, name) != usual:
+            raise ConfigError(f"{name}: a legs run does not follow it; it has {instead}")
+    if settings.slippage.sessions:
+        raise ConfigError(
+            "slippage: measured: fills of options have not been measured apart from "
+            "others; give ticks, points or percent"
+        )
+    return settings
+
+
+def _run_day(
+    run: LegRun, plan: StructurePlan, day: Day, seen: _Seen, signals: Signals | None
+) -> bool:
+    """One day; False when the log must be taken away first."""
+    nearest = option_expiries(plan.underlying, day.on)["nearest"]
+    special = bool(day.hours.is_special)
+    fits = not special
+    if plan.weekdays:
+        fits &= WEEKDAYS[day.on.weekday()] in plan.weekdays
+    if plan.dte:
+        fits &= days_to_expiry(day.on, nearest) in plan.dte
+    slots = [day.slots.get(leg.expiry, -1) for leg in plan.legs]
+    at, side = None, None
+    if signals is not None:
+        low, high = np.searchsorted(signals.at_ns, (day.hours.open_ns, day.hours.close_ns))
+        at, side = signals.at_ns[low:high], signals.side[low:high]
+    exit_ns = 0 if plan.exit is None else _moment(day, plan.exit)
+    if not run.run_day(
+        day.chain,
+        slots=slots,
+        entry_ns=_moment(day, plan.entry),
+        until_ns=_moment(day, plan.until),
+        exit_ns=exit_ns,
+        trade=fits,
+        date=ymd(day.on),
+        signal_ns=at,
+        signal_side=side,
+    ):
+        return False
+    seen.skipped += not fits
+    for leg, slot in zip(plan.legs, slots, strict=True):
+        if slot < 0 and fits:
+            seen.unlisted[leg.text] = seen.unlisted.get(leg.text, 0) + 1
+    return True
+
+
+def _moment(day: Day, at: dt.time) -> int:
+    """A time of day of this date, UTC ns."""
+    stamp = dt.datetime.combine(day.on, at, dt.timezone(dt.timedelta(hours=5, minutes=30)))
+    return int(stamp.timestamp()) * NS_PER_S
+
+
+def _check_freeze(plan: StructurePlan, day: Day) -> None:
+    """Refuse entries above the freeze quantity of the day."""
+    for leg in plan.legs:
+        slot = day.slots.get(leg.expiry)
+        if slot is None or leg.lots == 1:
+            continue
+        session = option_sessions(plan.underlying, day.hours, [day.expiries[slot]])[0]
+        lot, freeze = int(session["lot"]), int(session["freeze"])
+        if freeze and leg.lots * lot > freeze:
+            raise ConfigError(
+                f"{leg.text}: lots must be at most {freeze // lot} on {day.on}: "
+                f"{leg.lots} of {lot} exceed the freeze quantity {freeze}"
+            )
+
+
+def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
+    """Why the run cannot go on, as an exception."""
+    if run.fault == Fault.WHOLE:
+        return
+    leg = plan.legs[run.fault_leg].text
+    if run.fault == Fault.NO_FINAL_PRICE:
+        raise BadData(
+            f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
+            f"closing value of that day; give it with --final-price {day.on}=VALUE"
+        )
+    raise BadData(
+        f"{leg}: held past its expiry, because the data has no rows of that day; the next "
+        f"day is {day.on}. Bring the day, or leave before it"
+    )
+
+
+def _texts(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
+    """What the run has told since the last time: (UTC ns, text)."""
+    lines = []
+    for row in run.take_notes():
+        number = int(row["leg"])
+        leg = "structure" if number == NOBODY else f"leg {number + 1} ({plan.legs[number].text})"
+        if row["told"] == Told.NOT_ENTERED:
+            text = f"not entered: {MISSING[Missing(row['why'])]}"
+        else:
+            text = TOLD[Told(row["told"])]
+        if row["told"] in (Told.COMBINED_STOP, Told.COMBINED_TARGET):
+            text += f" at {row['strike'] / 100:,.2f} rupees"
+        elif row["strike"]:
+            text += f", strike {row['strike'] / 100:g}"
+        lines.append((int(row["time_ns"]), f"{leg}: {text}"))
+    return lines
+
+
+def _result(
+    plan: StructurePlan,
+    source: ChainSource,
+    settings: Settings,
+    signals: Signals | None,
+    run: LegRun,
+    seen: _Seen,
+    parts: Sequence[tuple[NDArray[Any], ...]],
+    log: list[tuple[int, str]],
+    spent: int,
+) -> RunResult:
+    """What was written down, with where it came from."""
+    trades, orders, passages, equity = (
+        np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
+    days = run.portfolio.bills()
+    digest = hashlib.sha256()
+    for raw in (
+        *source.digest(),
+        orders.tobytes(),
+        trades.tobytes(),
+        equity.tobytes(),
+        days.tobytes(),
+    ):
+        digest.update(raw)
+    used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
+    margins = margins_of(
+        trades, source.contracts, np.concatenate(seen.end_ns), np.concatenate(seen.spot)
+    )
+    return RunResult(
+        strategy=plan.name,
+        symbol=plan.underlying,
+        traded=f"{plan.underlying} options, {len(plan.legs)} legs",
+        timeframe=source.interval,
+        capital=settings.capital,
+        trades=trades,
+        orders=orders,
+        equity=equity,
+        days=days,
+        bars=None,
+        counters=run.counters() | {"days_not_chosen": seen.skipped} | _counts(log),
+        config={"legs": plan.source, "grade": source.grade, **_config(settings)},
+        data=source.data(),
+        notes=(
+            *_notes(plan, source, settings, signals, seen, margins, log),
+            *source.fills_told(orders, passages),
+        ),
+        digest=digest.hexdigest(),
+        kernel_ns=spent,
+        versions={
+            "dhanfast": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        log=tuple(log),
+        passages=passages,
+        grade=source.grade,
+        contracts={number: source.contracts.name(number) for number in used},
+        margin=margins.summary(),
+    )
+
+
+def _notes(
+    plan: StructurePlan,
+    source: ChainSource,
+    settings: Settings,
+    signals: Signals | None,
+    seen: _Seen,
+    margins: Margins,
+    log: Sequence[tuple[int, str]],
+) -> tuple[str, ...]:
+    """What a reader must know, the grade first."""
+    notes = [*source.told()]
+    if signals is not None:
+        notes.append(signals.told)
+    notes += [
+        f"{text}: the data lacks its expiry on {count} days, nothing was entered then"
+        for text, count in seen.unlisted.items()
+    ]
+    notes += margin_notes(margins, settings.capital)
+    notes += _counted_notes(log)
+    notes += option_notes(plan.underlying, seen.days)
+    return tuple(notes)
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    """The settings that a legs run follows."""
+    plain = settings.as_dict()
+    kept = (
+        "capital_paise",
+        "slippage",
+        "latency_ns",
+        "limit_through",
+        "protection_e4",
+        "protection_slab",
+        "risk",
+    )
+    return {name: plain[name] for name in kept if name in plain}
+
+
+def _kind(text: str) -> str:
+    """What a line of the log tells, without whose and how much."""
+    return text.split(": ", 1)[1].split(", strike")[0].split(" at ")[0]
+
+
+def _counts(log: Sequence[tuple[int, str]]) -> dict[str, int]:
+    found = {"structures_not_entered": 0, "legs_cut_at_end_of_data": 0}
+    for _, text in log:
+        found["structures_not_entered"] += "not entered" in text or TOLD[Told.LATE] in text
+        found["legs_cut_at_end_of_data"] += TOLD[Told.CUT] in text
+    return found
+
+
+def _counted_notes(log: Sequence[tuple[int, str]]) -> list[str]:
+    """How often what a reader must know has happened; the run's log has each by name."""
+    counts: dict[str, int] = {}
+    usual = {TOLD[Told.COMBINED_STOP], TOLD[Told.COMBINED_TARGET]}
+    for _, text in log:
+        kind = _kind(text)
+        if kind not in usual:
+            counts[kind] = counts.get(kind, 0) + 1
+    return [f"{count} times: {kind} (each is named in the log)" for kind, count in counts.items()]

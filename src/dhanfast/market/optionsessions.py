@@ -1,0 +1,146 @@
+"""Options on one trading day: which expiries there are, and the native record of each.
+
+The front-month future's table is `sessions.session_table`; an option run asks day by day and expiry
+by expiry, because which contracts it trades follows from what the market did.
+"""
+
+from datetime import date, timedelta
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast._core.types import SESSION_DTYPE
+from dhanfast.errors import OutOfCalendar, UsageError
+from dhanfast.market import charges, expiries, instruments
+from dhanfast.market.calendar import Calendar, TradingDay
+from dhanfast.market.optiontime import expiry_ns
+from dhanfast.market.sessions import FLAG_SPECIAL, ymd
+from dhanfast.market.tables import read, require_name
+
+EXPIRIES: Final = ("nearest", "next", "monthly")
+AHEAD: Final = timedelta(days=70)  # two monthlies lie in it, whatever the holidays
+
+
+def option_segment(underlying: str) -> tuple[str, str]:
+    """The calendar's and the charges' segment of an index's options.
+
+    Raises:
+        UsageError: not an index.
+    """
+    require_name(underlying, _indexes(), "underlying")
+    bse = _indexes()[underlying] == "BSE"
+    return ("BSE_FNO", "BSE_OPT_IDX") if bse else ("NSE_FNO", "OPT_IDX")
+
+
+def option_expiries(underlying: str, on: date) -> dict[str, date]:
+    """The expiries that are traded on a date, by the names of `EXPIRIES`.
+
+    `nearest` ends on that date or later; `next` is the one after; `monthly` the first monthly.
+
+    Raises:
+        UsageError: not an index.
+        OutOfCalendar: a date outside the rules.
+    """
+    option_segment(underlying)
+    last = max(on, min(on + AHEAD, expiries.validity()[1]))
+    table = expiries.expiry_table(underlying, "ALL", on, last)
+    monthlies = [one.date for one in table if one.cycle == "M"]
+    if len(table) < 2 or not monthlies:
+        raise OutOfCalendar(f"{underlying}: no two expiries are known from {on} to {last}")
+    return {"nearest": table[0].date, "next": table[1].date, "monthly": monthlies[0]}
+
+
+def days_to_expiry(on: date, expiry: date) -> int:
+    """Trading days from a date to an expiry: 0 on the day itself.
+
+    Raises:
+        UsageError: the expiry is over. OutOfCalendar: outside the calendar.
+    """
+    if expiry < on:
+        raise UsageError(f"expiry {expiry} lies before {on}")
+    between = Calendar.load().days(on, expiry)
+    return sum(1 for day in between if day.date > on and day.windows and not day.is_special)
+
+
+def option_sessions(
+    underlying: str, day: TradingDay, dates: list[date], broker: str = "dhan"
+) -> NDArray[Any]:
+    """What the native engine must know of each expiry's options on one day.
+
+    Args:
+        underlying: an index.
+        day: of the calendar, with hours.
+        dates: expiries, from that day on.
+        broker: whose brokerage.
+
+    Returns:
+        SESSION_DTYPE: hours, lot of the contract, tick, freeze (0 = not known), charges of options.
+        No square-off and no margin rate: a legs run keeps its own hours and estimates margins.
+
+    Shape:
+        (len(dates),)
+
+    Raises:
+        UsageError: not an index; an expiry that does not exist.
+        OutOfCalendar: a rule is not known on that date.
+    """
+    hours, segment = option_segment(underlying)
+    table = np.zeros(len(dates), SESSION_DTYPE)
+    windows = day.windows
+    second = windows[1] if len(windows) > 1 else (0, 0)
+    for row, expiry in zip(table, dates, strict=True):
+        row["open_ns"], row["close_ns"] = windows[0]
+        row["open2_ns"], row["close2_ns"] = second
+        row["entry_from_ns"], row["entry_until_ns"] = windows[0][0], windows[-1][1]
+        row["expiry_ns"] = expiry_ns(expiry, hours)
+        cycle = expiries.cycle_of(underlying, expiry)
+        row["lot"] = instruments.lot(underlying, expiry, cycle, day.date)
+        row["tick"] = instruments.tick("OPT_IDX", day.date, underlying=underlying)
+        row["freeze"] = _freeze(underlying, day.date)
+        row["contract"], row["date"] = ymd(expiry), ymd(day.date)
+        row["flags"] = FLAG_SPECIAL if day.is_special else 0
+        row["charges"] = charges.rates(segment, day.date, broker).values()
+    return table
+
+
+def exercise_stt(underlying: str, on: date) -> tuple[int, int]:
+    """STT on exercise: its rate in 1e-9, and 1 when it is of the whole settlement value.
+
+    Raises:
+        UsageError: not an index. OutOfCalendar: not known on that date.
+    """
+    rate, base = charges.exercise_rate(option_segment(underlying)[1], on)
+    return rate, int(base == "settlement")
+
+
+def option_notes(underlying: str, days: list[date]) -> tuple[str, ...]:
+    """What a reader must know of the tables behind these days, in a fixed order.
+
+    Raises:
+        UsageError: not an index. OutOfCalendar: a rule is not known on a date.
+    """
+    segment = option_segment(underlying)[1]
+    notes: list[str] = []
+    for on in days:
+        notes += charges.rates(segment, on).notes
+        if not _freeze(underlying, on):
+            notes.append(
+                f"freeze quantity of {underlying} is not known before the published points and is "
+                "not enforced there"
+            )
+    return tuple(dict.fromkeys(notes))
+
+
+@cache
+def _indexes() -> dict[str, str]:
+    return {row["underlying"]: row["exchange"] for row in read("underlyings")}
+
+
+@cache
+def _freeze(underlying: str, on: date) -> int:
+    try:
+        return instruments.freeze(underlying, on)
+    except OutOfCalendar:
+        return 0
