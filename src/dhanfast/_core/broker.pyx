@@ -12,6 +12,7 @@ cdef class Broker:
         pending_reports: reports not taken yet.
         wake_ns: when an algorithm has something to do, UTC ns of the market; INT64_MAX = nothing.
         in_parts: True when orders may fill in parts on bars too.
+        measures: True when it wants to know each signal bar.
     """
 
     def __cinit__(self):

@@ -4,7 +4,9 @@ from libc.stdint cimport INT64_MAX, uint32_t
 from libc.string cimport memset
 
 from dhanfast._core.execution.chase cimport Chase, ChaseDo, chase_open, chase_step
-from dhanfast._core.execution.jobs cimport NOBODY, PARTS_MAX, RETRY_NS, JobKind, JobState, child_left
+from dhanfast._core.execution.jobs cimport (
+    NOBODY, PARTS_MAX, RETRY_NS, JobKind, JobState, child_left,
+)
 from dhanfast._core.execution.route cimport Route
 from dhanfast._core.execution.schedule cimport (
     Algo, Remainder, cap_lots, display_lots, plan_begin, plan_lots, plan_time, pov_lots,

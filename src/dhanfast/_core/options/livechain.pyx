@@ -51,6 +51,9 @@ cdef class LiveChain:
             gamma exposure is that of the window.
         nearest: strikes that give the forward, 1 to 31.
 
+    Attributes:
+        dropped: ticks refused: no such place, or a time that goes back.
+
     Raises:
         UsageError: strikes that do not ascend from above 0, or too many; a name or a number that is
             refused.
