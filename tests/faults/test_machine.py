@@ -17,7 +17,7 @@ TestOrderMachine.settings = settings(max_examples=60, stateful_step_count=40, de
 @pytest.mark.slow
 def test_many_more_runs() -> None:
     tally = run(400, 50, first=1)
-    assert tally["runs"] >= 400 and tally["trades"] > 400
+    assert tally["runs"] >= 400 and tally["trades"] > 100
 
 
 class Twice(OrderMachine):
