@@ -91,5 +91,5 @@ def test_a_contract_decides(tmp_path: Path) -> None:
 def test_algorithms_work_orders(mode: str, tmp_path: Path) -> None:
     words = ["execution.algo=twap", "strategy.name=mine", "strategy.use=momentum"]
     chosen = load_config([], tmp_path, words, {})
-    settings = settings_of_day(chosen, {"capital": 10**9}, mode)
+    settings = settings_of_day(chosen, {"capital": 10**9, "history": None}, mode)
     assert settings.execution.works and settings.execution.algo == "twap"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast._core.guard_rules import NEXT_SESSION, UNTIL_UNLOCK
 from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Journal, Kind
@@ -20,8 +21,6 @@ from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.locks import (
-    NEXT_SESSION,
-    UNTIL_UNLOCK,
     Carried,
     LockFile,
     carried_in,

@@ -15,7 +15,7 @@ import pytest
 
 from dhanfast._core.runlog import ORDER_ROW_DTYPE, PASSAGE_DTYPE
 from dhanfast.errors import BadData, DhanfastError
-from dhanfast.storage import slippage
+from dhanfast.storage import sqlite_file
 from dhanfast.storage.slippage import Session, SlippageStore
 
 FIRST = Session("20260105-main-paper-a", 20260105, "main", "paper", "NIFTY", "NIFTY FUT", "mine", 0)
@@ -50,6 +50,13 @@ def counted(store: SlippageStore) -> dict[str, int]:
 
 def test_a_store_that_nobody_wrote_to_is_empty_and_makes_no_file(store: SlippageStore) -> None:
     assert store.sessions() == [] and not store.path.exists()
+
+
+def test_a_file_that_a_kill_left_without_tables_is_empty(store: SlippageStore) -> None:
+    store.path.touch()
+    assert store.sessions() == [] and len(store.rows(FIRST.source)[0]) == 0
+    store.put(FIRST, *rows(3))
+    assert counted(store) == {FIRST.source: 3}
 
 
 def test_rows_come_back_to_the_bit(store: SlippageStore) -> None:
@@ -155,7 +162,7 @@ def test_who_comes_second_waits_and_then_says_who_holds_it(
     store: SlippageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put(FIRST, *rows(3))
-    monkeypatch.setattr(slippage, "WAIT_S", 0.05)
+    monkeypatch.setattr(sqlite_file, "WAIT_S", 0.05)
     with sqlite3.connect(store.path, isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(DhanfastError, match=r"cannot be used \(database is locked\)"):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dhanfast.errors import ConfigError
 
-NEXT_SESSION: Final = 2**63 - 2  # as the end of a lock
+NEXT_SESSION: Final = 2**63 - 2  # as the end of a lock: the next trading day
 UNTIL_UNLOCK: Final = 2**63 - 1
 CARRY_VERSION: Final = 1
 KINDS: Final = 12

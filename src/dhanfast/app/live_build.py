@@ -153,7 +153,7 @@ def settings_of_day(
         ConfigError: it cannot be traded with.
     """
     settings = _settings(config, start["capital"])
-    if start.get("history") is not None:
+    if start["history"] is not None:
         known = TradeHistory(**start["history"]["known"])
         settings = replace(settings, sizing=replace(settings.sizing, history=known))
     return _slippage(config, settings, start, mode, generated=generated)

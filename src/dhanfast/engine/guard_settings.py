@@ -6,8 +6,6 @@ from typing import Any, Final
 from dhanfast._core.guard_rules import RULES, checked_rules
 from dhanfast.errors import ConfigError
 
-UNTIL_SESSION: Final = -1  # as a pause: until the next session
-
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from dhanfast._core.guard_rules import NEXT_SESSION, UNTIL_UNLOCK
 from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Kind
@@ -39,8 +40,6 @@ from dhanfast.storage.durable import replace_file
 from dhanfast.strategies.params import unknown
 
 VERSION: Final = 1
-NEXT_SESSION: Final = 2**63 - 2  # as an end of a lock: the next trading day
-UNTIL_UNLOCK: Final = 2**63 - 1
 SAVE_S: Final = 1.0  # what changed is in the file within this time
 INPUTS: Final = (Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND)
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))

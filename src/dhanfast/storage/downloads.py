@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.errors import BadData, DhanfastError, UsageError
-from dhanfast.storage.durable import TEMP_PREFIX, exclusive, replace_file, sync_folder
+from dhanfast.storage.durable import TEMP_PREFIX, exclusive, make_folder, replace_file
 
 FORMAT: Final = 1
 ORIGIN: Final = "download.json"
@@ -227,7 +227,7 @@ class DownloadFolder:
             DhanfastError: another process downloads into it, or the disk refuses.
             UsageError: what it holds comes from elsewhere; or it holds files of others.
         """
-        _make(self.root)
+        make_folder(self.root)
         strangers = [one.name for one in self.root.iterdir() if not one.name.startswith(".")]
         if strangers and not (self.root / ORIGIN).exists():
             raise UsageError(
@@ -292,7 +292,7 @@ class DownloadFolder:
             DhanfastError: the disk is full or refuses; nothing was changed.
         """
         folder = self.root / PIECES / series.line.key
-        _make(folder)
+        make_folder(folder)
         data = _bytes_of(columns)
         sha256 = hashlib.sha256(data).hexdigest()
         name = f"{first}_{last}-{sha256[:16]}.parquet"
@@ -318,17 +318,6 @@ class DownloadFolder:
 def _within(piece: Piece, first: date, last: date) -> bool:
     """Whether all days of a piece lie in a span."""
     return first <= piece.days[0] and piece.days[1] <= last
-
-
-def _make(folder: Path) -> None:
-    """Make a folder, durable before anything is named in it."""
-    if folder.is_dir():
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DhanfastError(f"{folder}: cannot be made: {error.strerror}") from error
-    sync_folder(folder.parent)
 
 
 def _bytes_of(columns: Mapping[str, NDArray[Any]]) -> bytes:

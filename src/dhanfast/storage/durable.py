@@ -57,6 +57,23 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, durable before anything is named in it.
+
+    Raises:
+        DhanfastError: it cannot be made, or not be made durable.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DhanfastError(f"{folder}: cannot be made: {error.strerror}") from error
+    sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable: a rename alone may be lost with the power.
 

@@ -26,12 +26,12 @@ import msgspec
 import numpy as np
 
 from dhanfast.clock import Clock
-from dhanfast.errors import BadData, DhanfastError, OutOfCalendar, UsageError
+from dhanfast.errors import BadData, OutOfCalendar, UsageError
 from dhanfast.market.master import SEGMENT_NAMES, Master, expiry_number
 from dhanfast.market.master_csv import PARSER, Parsed, parse_master
 from dhanfast.market.master_diff import Difference, compare
 from dhanfast.storage.catalog import default_root
-from dhanfast.storage.durable import TEMP_PREFIX, exclusive, replace_file, sync_folder
+from dhanfast.storage.durable import TEMP_PREFIX, exclusive, make_folder, replace_file
 from dhanfast.storage.master_file import PACKED, master_bytes, pack_master, read_master
 from dhanfast.storage.stamps import ist_text
 
@@ -240,7 +240,7 @@ class MasterStore:
         day = options.day or today
         if day > today:
             raise UsageError(f"day {day} is in the future: today is {today}")
-        _make_root(self.root)
+        make_folder(self.root)
         with exclusive(self.root / LOCK, "updating the instrument master"):
             copies = self.copies()
             self._sweep(copies)
@@ -383,17 +383,6 @@ def require_whole(
                 f"{name}: {got:,} contracts of {segment}, where the last copy has {held:,}; "
                 "download it again, or take it with --accept-short; the last good copy stays"
             )
-
-
-def _make_root(root: Path) -> None:
-    """Make the folder, durable before anything is named in it."""
-    if root.is_dir():
-        return
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DhanfastError(f"{root}: cannot be made: {error.strerror}") from error
-    sync_folder(root.parent)
 
 
 def _day(copy: Copy) -> str:

@@ -8,8 +8,6 @@ wait for each other; every transaction is on the disk when it has ended.
 Rows are those of the run log, so that what is worked out from them is worked out as of a run.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,13 +17,12 @@ from numpy.typing import NDArray
 
 from dhanfast._core.runlog import ORDER_ROW_DTYPE, PASSAGE_DTYPE
 from dhanfast._core.types import OrderKind
-from dhanfast.errors import BadData, DhanfastError
+from dhanfast.storage.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    import sqlite3  # at run time on first use: a backtest does not need it
+    import sqlite3
 
 VERSION: Final = 1  # of the file: PRAGMA user_version
-WAIT_S: Final = 30.0  # for another process that is storing its day
 ORDER_FIELDS: Final = tuple(name for name in ORDER_ROW_DTYPE.names or () if name != "spare")
 WAY_FIELDS: Final = tuple(name for name in PASSAGE_DTYPE.names or () if name not in ("id", "spare"))
 _ROW_FIELDS: Final = (*ORDER_FIELDS, *WAY_FIELDS)
@@ -63,6 +60,7 @@ class SlippageStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = SqliteFile(path, VERSION, _tables(), "days are measured anew")
 
     def put(
         self,
@@ -85,8 +83,7 @@ class SlippageStore:
         columns += [passages[name].tolist() for name in WAY_FIELDS]
         named = [None if cost != cost else cost for cost in points.tolist()]
         rows = zip([session.source] * len(orders), kinds, named, *columns, strict=True)
-        with self._open(make=True) as file, file:
-            file.execute("BEGIN IMMEDIATE")
+        with self._file.writing() as file:
             file.execute("DELETE FROM orders WHERE source = ?", (session.source,))
             file.execute("DELETE FROM sessions WHERE source = ?", (session.source,))
             _insert(file, "sessions", _SESSION_FIELDS, [astuple(session)])
@@ -102,13 +99,13 @@ class SlippageStore:
         Raises:
             BadData: the file is damaged, or of a later version.
         """
-        if not self.path.exists():
-            return []
         wanted = {"date": date, "symbol": symbol,
                   "generated": None if generated is None else int(generated)}  # fmt: skip
         kept = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in kept) or "1"
-        with self._open() as file:
+        with self._file.reading() as file:
+            if file is None:
+                return []
             found = file.execute(
                 f"SELECT {', '.join(_SESSION_FIELDS)} FROM sessions WHERE {where} "
                 "ORDER BY date, source",
@@ -124,12 +121,12 @@ class SlippageStore:
         Raises:
             BadData: the file is damaged, or of a later version.
         """
-        with self._open() as file:
-            found = file.execute(
+        with self._file.reading() as file:
+            found = [] if file is None else file.execute(
                 f"SELECT {', '.join(_quoted(_ROW_FIELDS))} FROM orders WHERE source = ? "
                 "ORDER BY id",
                 (source,),
-            ).fetchall()
+            ).fetchall()  # fmt: skip
         orders = np.zeros(len(found), ORDER_ROW_DTYPE)
         passages = np.zeros(len(found), PASSAGE_DTYPE)
         for name, values in zip(_ROW_FIELDS, zip(*found, strict=True), strict=False):
@@ -137,50 +134,19 @@ class SlippageStore:
         passages["id"] = orders["id"]
         return orders, passages
 
-    @contextmanager
-    def _open(self, *, make: bool = False) -> Iterator["sqlite3.Connection"]:
-        """The file, its tables there; what SQLite says of it becomes our errors."""
-        import sqlite3
 
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)) as file:
-                file.execute("PRAGMA synchronous = FULL")
-                version = file.execute("PRAGMA user_version").fetchone()[0]
-                if version > VERSION:
-                    raise BadData(
-                        f"{self.path}: written by a later dhanfast (version {version}, this one "
-                        f"knows {VERSION}); use that one"
-                    )
-                if make and version == 0:
-                    _make(file)
-                yield file
-        except sqlite3.OperationalError as error:
-            raise DhanfastError(
-                f"{self.path}: cannot be used ({error}); nothing was changed. Is the disk full, or "
-                "another process holding it?"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise BadData(
-                f"{self.path}: damaged ({error}); move it away, and days are measured anew"
-            ) from error
-
-
-def _make(file: "sqlite3.Connection") -> None:
-    """The tables; once, whoever comes first."""
-    kinds = {"points": "REAL"}
-    columns = ", ".join(f"{name} {kinds.get(name, 'INTEGER')}" for name in _quoted(_ROW_FIELDS))
+def _tables() -> tuple[str, ...]:
+    """Statements that make the tables."""
+    columns = ", ".join(f"{name} INTEGER" for name in _quoted(_ROW_FIELDS))
     named = ", ".join(
         f"{field.name} {'INTEGER' if field.type is int else 'TEXT'} NOT NULL"
         for field in fields(Session)
     )
-    with file:
-        file.execute("BEGIN IMMEDIATE")
-        file.execute(f"CREATE TABLE IF NOT EXISTS sessions ({named}, PRIMARY KEY (source))")
-        file.execute(
-            "CREATE TABLE IF NOT EXISTS orders (source TEXT NOT NULL REFERENCES sessions, "
-            f"type TEXT NOT NULL, points REAL, {columns}, PRIMARY KEY (source, id)) WITHOUT ROWID"
-        )
-        file.execute(f"PRAGMA user_version = {VERSION}")
+    return (
+        f"CREATE TABLE sessions ({named}, PRIMARY KEY (source))",
+        "CREATE TABLE orders (source TEXT NOT NULL REFERENCES sessions, type TEXT NOT NULL, "
+        f"points REAL, {columns}, PRIMARY KEY (source, id)) WITHOUT ROWID",
+    )
 
 
 def _quoted(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,20 +4,20 @@ One row an underlying, measure and date; of a date the latest moment stays. Ever
 the disk when it has ended, and two programs that write wait for each other.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from dhanfast.errors import BadData, DhanfastError, UsageError
-
-if TYPE_CHECKING:
-    import sqlite3  # at run time on first use
+from dhanfast.errors import UsageError
+from dhanfast.storage.sqlite_file import SqliteFile
 
 VERSION: Final = 1  # of the file: PRAGMA user_version
-WAIT_S: Final = 30.0
 VOLATILITY_MAX: Final = 10.0
+TABLES: Final = (
+    "CREATE TABLE daily (underlying TEXT NOT NULL, measure TEXT NOT NULL, day TEXT NOT NULL, "
+    "volatility REAL NOT NULL, at_ns INTEGER NOT NULL, expiry TEXT NOT NULL, "
+    "PRIMARY KEY (underlying, measure, day)) WITHOUT ROWID",
+)
 FRONT: Final = "front"  # at the forward of the nearest expiry
 
 
@@ -39,6 +39,7 @@ class VolatilityStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = SqliteFile(path, VERSION, TABLES, "the history begins anew")
 
     def put(self, underlying: str, days: list[DayVolatility], measure: str = FRONT) -> int:
         """Store sessions. What is stored of a later moment of the same date stays.
@@ -60,8 +61,7 @@ class VolatilityStore:
                                  f"give a fraction above 0, below {VOLATILITY_MAX:g}")  # fmt: skip
         rows = [(underlying, measure, one.day.isoformat(), one.volatility, one.at_ns,
                  one.expiry.isoformat()) for one in days]  # fmt: skip
-        with self._open(make=True) as file, file:
-            file.execute("BEGIN IMMEDIATE")
+        with self._file.writing() as file:
             before = file.total_changes
             file.executemany(
                 "INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -82,12 +82,10 @@ class VolatilityStore:
         Raises:
             BadData: the file is damaged, or of a later version.
         """
-        if not self.path.exists():
-            return []
         limit = before.isoformat() if before is not None else "9999-12-31"
-        with self._open() as file:
-            if file.execute("PRAGMA user_version").fetchone()[0] == 0:
-                return []  # made, and nothing stored yet
+        with self._file.reading() as file:
+            if file is None:
+                return []
             found = file.execute(
                 "SELECT day, volatility, at_ns, expiry FROM daily WHERE underlying = ? "
                 "AND measure = ? AND day < ? ORDER BY day",
@@ -95,42 +93,3 @@ class VolatilityStore:
             ).fetchall()
         return [DayVolatility(date.fromisoformat(day), volatility, at_ns, date.fromisoformat(end))
                 for day, volatility, at_ns, end in found]  # fmt: skip
-
-    @contextmanager
-    def _open(self, *, make: bool = False) -> Iterator["sqlite3.Connection"]:
-        """The file, its table there; what SQLite says of it becomes our errors."""
-        import sqlite3
-
-        try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)) as file:
-                file.execute("PRAGMA synchronous = FULL")
-                version = file.execute("PRAGMA user_version").fetchone()[0]
-                if version > VERSION:
-                    raise BadData(
-                        f"{self.path}: written by a later dhanfast (version {version}, this one "
-                        f"knows {VERSION}); use that one"
-                    )
-                if make and version == 0:
-                    _make(file)
-                yield file
-        except sqlite3.OperationalError as error:
-            raise DhanfastError(
-                f"{self.path}: cannot be used ({error}); nothing was changed. Is the disk full, or "
-                "another process holding it?"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise BadData(
-                f"{self.path}: damaged ({error}); move it away, and the history begins anew"
-            ) from error
-
-
-def _make(file: "sqlite3.Connection") -> None:
-    """The table; once, whoever comes first."""
-    with file:
-        file.execute("BEGIN IMMEDIATE")
-        file.execute(
-            "CREATE TABLE IF NOT EXISTS daily (underlying TEXT NOT NULL, measure TEXT NOT NULL, "
-            "day TEXT NOT NULL, volatility REAL NOT NULL, at_ns INTEGER NOT NULL, "
-            "expiry TEXT NOT NULL, PRIMARY KEY (underlying, measure, day)) WITHOUT ROWID"
-        )
-        file.execute(f"PRAGMA user_version = {VERSION}")

@@ -33,7 +33,7 @@ from dhanfast.storage.archive.importing import (
 )
 from dhanfast.storage.archive.reader import ArchiveReader
 from dhanfast.storage.catalog import LOCK
-from dhanfast.storage.durable import TEMP_PREFIX, exclusive, sync_folder
+from dhanfast.storage.durable import TEMP_PREFIX, exclusive, make_folder, sync_folder
 
 TICKS: Final = "ticks"
 DRAFT_NS: Final = 3_600_000_000_000
@@ -199,16 +199,10 @@ def import_into(
 
         day = exchange_date(survey.first_ns)
         folder = root / TICKS / f"{day.year:04d}"
-        _make(folder)
+        make_folder(folder)
         stem = _SAFE.sub("_", path.stem)[:80].strip("._-") or "ticks"
         archive = _free(folder, f"{day}-{stem}")
         return write_import(source, plan, survey, archive, options, clock, progress)
-
-
-def _make(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
 
 
 def _free(folder: Path, stem: str) -> Path:
