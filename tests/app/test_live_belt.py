@@ -40,6 +40,7 @@ def test_the_brokers_exit_is_set_and_closes_what_a_dead_engine_left(tmp_path: Pa
         ends = time.monotonic() + LIMIT_S  # nobody is there but the exchange
         while pnl_exit(told)["pnlExitStatus"] == "ACTIVE":
             assert time.monotonic() < ends, "it never fired"
+            time.sleep(0.1)  # the broker answers twenty such requests a second
         with trader.running("--live", "--confirm-live", client) as again:
             # It is not set a second time: entries wait for a person.
             status = again.until(lambda status: status["belt"].startswith("P&L exit off"))
