@@ -543,7 +543,8 @@ cdef class Remote(Lines):
 
         Returns:
             number, instrument (`Intent.instrument`), broker_id, state ("opening", "doubt",
-            "working"), side, kind, price, trigger, qty, filled, and waits: True while a request has no answer.
+            "working"), side, kind, price, trigger, qty, filled, and waits: True while a request
+            has no answer.
         """
         names = {<int>LineState.OPENING: "opening", <int>LineState.DOUBT: "doubt",
                  <int>LineState.WORKING: "working"}
