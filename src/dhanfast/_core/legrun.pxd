@@ -18,6 +18,7 @@ Live, rows are seconds of a chain that ticks keep (`ChainNow`): step 1 is then d
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.chainday cimport EXPIRIES_MAX, ChainDay, Missing
+from dhanfast._core.chainnow cimport ChainNow
 from dhanfast._core.legorder cimport LEGS_MAX, LegOrder
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
@@ -70,6 +71,7 @@ cdef class LegRun(LegOrder):
     cdef readonly RunLog log
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
+    cdef ChainNow now                # of which `chain` is the row; None: rows of a day
     cdef Hours hours
     cdef Py_ssize_t slot[LEGS_MAX]   # which of the day's expiries each leg takes
     cdef const ns_t *signal_ns
@@ -110,6 +112,8 @@ cdef class LegRun(LegOrder):
     cdef bint all_idle(self) noexcept nogil
     cdef bint expires_today(self) noexcept nogil
     cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil
+    cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
+    cdef object set_day(self, ChainDay chain, slots, Hours hours)
     cdef void meet_side(self, size_t row, int side) noexcept nogil
     # A tick of a contract (its column) meets the orders of the legs that trade it.
     cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil

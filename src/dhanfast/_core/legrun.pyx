@@ -10,6 +10,7 @@ from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
+from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport check
 from dhanfast._core.tradebook cimport units
 from dhanfast._core.types cimport Reason
@@ -348,7 +349,7 @@ cdef class LegRun(LegOrder):
                 rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
                 if rung.missing == Missing.FOUND:
                     self.reentries += 1
-                    (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], rung.column, row)
+                    self.take(i, row, rung.column, now_ns)
                     (<Leg>self.at[i]).ask(now_ns)
             elif _waited(<Leg>self.at[i], self.chain, row):
                 self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
@@ -361,6 +362,9 @@ cdef class LegRun(LegOrder):
         nothing is sent."""
         cdef Rung rungs[LEGS_MAX]
         cdef size_t i
+        if self.gate.state != RiskState.ACTIVE:
+            self.last_missing, self.last_leg, self.last_strike = Missing.HELD, NOBODY, 0
+            return False
         for i in range(self.count):
             rungs[i].column = NOWHERE
             if (<Leg>self.at[i]).rules.when and (<Leg>self.at[i]).rules.when != when:
@@ -377,7 +381,7 @@ cdef class LegRun(LegOrder):
             _reset(<Leg>self.at[i])
             if rungs[i].column == NOWHERE:
                 continue
-            (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], rungs[i].column, row)
+            self.take(i, row, rungs[i].column, now_ns)
             if (<Leg>self.at[i]).rules.wait_unit:
                 _wait(<Leg>self.at[i], self.chain, row)
             else:
@@ -385,6 +389,14 @@ cdef class LegRun(LegOrder):
                 (<Leg>self.at[i]).repairs_left = self.order_rules.repairs
         self.begin_order(now_ns)
         return True
+
+    cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        """A leg's contract; its exchange has to know the market before an order is priced."""
+        cdef Tick known
+        (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], column, row)
+        if self.ticking:
+            self.now.known(column, now_ns, &known)
+            (<Leg>self.at[i]).take_tick(&known)
 
     cdef void give_up(self, ns_t now_ns) noexcept nogil:
         """Today's entry is over: say why."""
@@ -446,14 +458,9 @@ cdef class LegRun(LegOrder):
         cdef const int64_t[::1] times
         cdef const int8_t[::1] sides
         cdef Status status
-        if len(slots) != <Py_ssize_t>self.count:
-            raise UsageError(f"slots: {len(slots)} for {self.count} legs")
         if self.log.nearly_full(chain.rows * self.count):
             return False
-        for i, slot in enumerate(slots):
-            if not -1 <= slot < <Py_ssize_t>chain.expiries:
-                raise UsageError(f"slot {slot} of leg {i} is not one of {chain.expiries} expiries")
-            self.slot[i] = slot
+        self.set_day(chain, slots, Hours(entry_ns, until_ns, exit_ns, trade, date))
         self.signals_count = 0
         if signal_ns is not None and len(signal_ns):
             times = np.ascontiguousarray(signal_ns, np.int64)
@@ -462,13 +469,25 @@ cdef class LegRun(LegOrder):
                 raise UsageError("signal_ns and signal_side must be of one length")
             self.signal_ns, self.signal_side = &times[0], &sides[0]
             self.signals_count = times.shape[0]
-        self.chain = chain
-        self.hours = Hours(entry_ns, until_ns, exit_ns, trade, date)
         with nogil:
             status = self.day_loop()
         self.signals_count = 0
         check(status)
         return True
+
+    cdef object set_day(self, ChainDay chain, slots, Hours hours):
+        if len(slots) != <Py_ssize_t>self.count:
+            raise UsageError(f"slots: {len(slots)} for {self.count} legs")
+        for i, slot in enumerate(slots):
+            if not -1 <= slot < <Py_ssize_t>chain.expiries:
+                raise UsageError(f"slot {slot} of leg {i} is not one of {chain.expiries} expiries")
+            self.slot[i] = slot
+        self.chain, self.hours = chain, hours
+
+    def close_books(self):
+        """The end of a day that ticks drove: it is billed; what is open stays so."""
+        self.portfolio.close_day()
+        self.sample(self.now_ns, False)
 
     def finish(self):
         """End of data: close what is open at the last price, bill the last day."""
@@ -495,6 +514,23 @@ cdef class LegRun(LegOrder):
             if leg.position != 0:
                 found.append((leg.day.contract, leg.strike))
         return found
+
+    def legs_now(self):
+        """Every leg as it is now.
+
+        Returns:
+            list of dicts, one a leg: listed (the contract's number, 0 = none yet), strike, contract
+            (expiry YYYYMMDD), side, right, position, entering (signed units), part (Part), phase,
+            stop, target, mark (paise, 0 = none), works (orders that are not done).
+        """
+        cdef Leg leg
+        return [{
+            "listed": leg.listed if leg.column != NOWHERE else 0, "strike": leg.strike,
+            "contract": leg.day.contract, "side": leg.rules.side, "right": leg.rules.right,
+            "position": leg.position, "entering": leg.entering, "part": <int>leg.part,
+            "phase": <int>leg.phase, "stop": leg.stop_price, "target": leg.target_price,
+            "mark": leg.portfolio.positions[leg.instrument].mark, "works": leg.working_count,
+        } for leg in self._legs]
 
     def counters(self):
         """How often what happened in this run, by name."""

@@ -46,6 +46,7 @@ MISSING: Final = {
     Missing.NO_EXPIRY: "the data has no such expiry",
     Missing.NO_STRIKE: "no listed strike fits",
     Missing.NO_QUOTE: "the strike has no price",
+    Missing.HELD: "entries were held back",
 }
 TOLD: Final = {
     Told.LATE: "no row between the entry time and its latest",
