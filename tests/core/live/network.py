@@ -296,8 +296,6 @@ class Network(RuleBasedStateMachine):
             raise AssertionError("never quiet: " + str(self.door.orders_there()))
         for place in range(len(self.dealers)):
             self.agree(place)
-        there = {(line["number"], line["instrument"]) for line in self.door.orders_there()}
-        assert there == {(order.number, order.instrument) for order in self.live()}
 
     def deliver(self) -> None:
         while self.requests or self.answers or self.updates:
@@ -355,6 +353,10 @@ class Network(RuleBasedStateMachine):
             self.terms_are_right(place, closing[0])
         assert len(working) - len(closing) == bool(dealer.entry)
         assert {order.instrument for order in working} <= {self.seats[place].remote.contract}
+        there = self.seats[place].remote.orders_there()
+        assert {(line["number"], line["instrument"]) for line in there} == {
+            (order.number, order.instrument) for order in working
+        }
 
     def terms_are_right(self, place: int, order: Held) -> None:
         """A marketable limit to leave; else the stop, or the target while the market is there."""
