@@ -1,7 +1,7 @@
 """A structure of legs at the exchange on loopback: real bytes out, its answers and updates back.
 
-    LegLoop ──native bytes──▶ wires ──▶ ExchangeCore ◀── minutes of a generated chain
-            ◀──answers, updates── wires ◀──┘
+LegLoop ──native bytes──▶ wires ──▶ ExchangeCore ◀── minutes of a generated chain
+        ◀──answers, updates── wires ◀──┘
 """
 
 import random
@@ -85,7 +85,7 @@ class ExchangeLegs(LegWorld):
         self.contracts, day = chain_of(self.seed)
         start = FROM_NS + int(self.first * (UNTIL_NS - FROM_NS - WINDOW_S * SECOND))
         at = np.searchsorted(day["recv_ns"], (start, start + WINDOW_S * SECOND))
-        self.ticks, self.at = day[at[0]:at[1]], 0
+        self.ticks, self.at = day[at[0] : at[1]], 0
         asked = ExchangeSettings(funds=10**13, latency_ns=self.latency_ms * MS)
         core.ORDERS_MAX = 512
         self.exchange = core.ExchangeCore(FewOptions(self.contracts, self.ticks), asked,
@@ -114,7 +114,7 @@ class ExchangeLegs(LegWorld):
     def pass_time(self, ns: int) -> None:
         until = self.now + ns
         while self.at < len(self.ticks) and self.ticks["recv_ns"][self.at] <= until:
-            tick = self.ticks[self.at:self.at + 1].copy()
+            tick = self.ticks[self.at : self.at + 1].copy()
             super().pass_time(max(0, int(tick["recv_ns"][0]) - self.now))
             self.exchange.advance(self.now)
             self.hear_exchange()
@@ -211,5 +211,3 @@ class ExchangeLegs(LegWorld):
 def fields_of(record: Any) -> Message:
     """An UPDATE_DTYPE record as a message."""
     return {name: record[name].item() for name in record.dtype.names if name != "spare"}
-
-

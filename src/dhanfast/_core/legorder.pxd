@@ -11,7 +11,7 @@ Owner thread:  the engine thread only.   Memory: none after construction.
 
 What holds whenever an input has been used:
     covered   going in, no order of a sold leg leaves before every bought leg is whole and held;
-              going out, no bought leg is sold before every sold one is flat with nothing on its way.
+              going out, no bought leg is sold before every sold one is flat, nothing on its way.
               Units sold without bought ones beside them are never more than the whole has
     whole     what is not whole at the deadline is unwound; a leg that was refused or lost is asked
               again before that, `repairs` times, a second apart

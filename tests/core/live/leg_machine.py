@@ -163,7 +163,7 @@ class LegMachine(RuleBasedStateMachine):
     @invariant()
     def sold_legs_go_in_behind_and_out_before_bought_ones(self) -> None:
         world = self.world
-        for made in world.wires.left[self.checked:]:
+        for made in world.wires.left[self.checked :]:
             if made["kind"] in (IntentKind.CANCEL, IntentKind.QUERY):
                 continue
             number, leaves = made["instrument"], bool(made["flags"])

@@ -1,7 +1,7 @@
 """A structure of legs at a plain broker: its journal, the wires, the market, deaths of the engine.
 
-    LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
-            ◀──answers, updates── wires ◀──
+LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
+        ◀──answers, updates── wires ◀──
 """
 
 import errno
@@ -163,7 +163,7 @@ class LegWorld:
     def collect(self) -> None:
         """Requests that have just left."""
         known = len(self.instrument)
-        for made in self.wires.left[getattr(self, "_collected", 0):]:
+        for made in self.wires.left[getattr(self, "_collected", 0) :]:
             self.open[made["id"]] = made
             self.instrument[made["order"]] = made["instrument"]
         self._collected = len(self.wires.left)
