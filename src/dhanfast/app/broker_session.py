@@ -10,6 +10,7 @@ from dhanfast.clock import Clock
 from dhanfast.errors import NotAuthenticated, UsageError
 
 if TYPE_CHECKING:
+    from dhanfast.brokers.dhan.caller import CallSettings
     from dhanfast.brokers.dhan.hosts import Hosts
     from dhanfast.brokers.dhan.rest import DhanRest
     from dhanfast.brokers.dhan.stored_tokens import StoredTokens
@@ -62,8 +63,14 @@ def token_source(
     return FixedToken(Token.of_jwt(value, config.client_id()))
 
 
-def open_rest(config: Config, clock: Clock, *, owner: "TokenOwner | None" = None) -> "DhanRest":
+def open_rest(
+    config: Config, clock: Clock, *, owner: "TokenOwner | None" = None,
+    settings: "CallSettings | None" = None,
+) -> "DhanRest":  # fmt: skip
     """The client of the broker's REST API; enter it.
+
+    Args:
+        settings: how patient its calls are.
 
     Raises:
         NotAuthenticated, ConfigError, UsageError: as `token_source`.
@@ -74,7 +81,12 @@ def open_rest(config: Config, clock: Clock, *, owner: "TokenOwner | None" = None
     web = AioWeb()  # closed with the client
     tokens = token_source(config, clock, web, owner=owner)
     return DhanRest(
-        broker_hosts(config), tokens, clock, session=web, order_proxy=config.order_proxy()
+        broker_hosts(config),
+        tokens,
+        clock,
+        session=web,
+        order_proxy=config.order_proxy(),
+        settings=settings,
     )
 
 

@@ -1,9 +1,10 @@
-"""What `chain`, `iv`, `oi`, `payoff` share: which chain of a file is meant, and its head."""
+"""What `chain`, `iv`, `oi`, `payoff` share: which chain is meant, its head, and a page of it."""
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import click
 
@@ -15,6 +16,106 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 RATE_MAX: Final = 1.0
+FILE_GENERATED: Final = "GENERATED, not recorded"
+
+
+class ChainSource(Protocol):
+    """Where a chain comes from: a file, or the broker."""
+
+    @property
+    def rows(self) -> "Snapshot":
+        """The chain that is meant."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same for JSON."""
+        ...
+
+    def before(self, since: str | None) -> "Snapshot":
+        """The chain that changes are against.
+
+        Raises:
+            UsageError: there is none at that moment.
+        """
+        ...
+
+    def following(self) -> "Snapshot":
+        """The chain of the expiry after, at the same moment.
+
+        Raises:
+            UsageError: there is none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FileChain:
+    """One chain of a file: a `ChainSource`."""
+
+    recorded: "ChainFile"
+    rows: "Snapshot"
+
+    @property
+    def notes(self) -> list[str]:
+        """What the file says of itself."""
+        return [FILE_GENERATED] if self.recorded.generated else []
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of a generated market; of recorded ones there is nothing to say."""
+        return {"generated": True} if self.recorded.generated else {}
+
+    def before(self, since: str | None) -> "Snapshot":
+        """The snapshot of a moment, or the day's first one that is no failed batch of quotes.
+
+        Raises:
+            UsageError: not in the file; after the chain.
+        """
+        recorded, rows = self.recorded, self.rows
+        if since is not None:
+            found = recorded.at(rows.underlying, moment_ns(since, "since"), rows.expiry)
+            if found.at_ns > rows.at_ns:
+                raise UsageError(f"--since {since}: after the chain of {rows.time_text}")
+            return found
+        places = recorded.places(rows.underlying, rows.expiry)
+        for place in recorded.on_day(places, rows.date, rows.underlying):
+            first = recorded[int(place)]
+            if first.at_ns >= rows.at_ns or 2 * first.quoted > len(first):
+                return first
+        return rows
+
+    def following(self) -> "Snapshot":
+        """The chain of the expiry after, at the same moment or the last before it.
+
+        Raises:
+            UsageError: the file has none on that day.
+        """
+        return following(self.recorded, self.rows)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a command has found: for JSON, and for people.
+
+    Attributes:
+        told: for JSON. prose: lines of words. table: lines, the first `fixed` of them its head.
+        middle: the line of the table that matters most, from 0.
+    """
+
+    told: dict[str, Any]
+    prose: list[str]
+    table: list[str] = field(default_factory=list)
+    fixed: int = 0
+    middle: int = 0
+
+
+Render = Callable[[ChainSource], Page]
 
 
 def chain_options(command: Command) -> Command:
@@ -50,7 +151,7 @@ def fraction(name: str, text: str, limit: float) -> float:
     return value
 
 
-def moment_ns(text: str | None) -> int | None:
+def moment_ns(text: str | None, name: str = "at") -> int | None:
     """`2026-01-22 11:15` or `2026-01-22` (its end), IST, as ns UTC.
 
     Raises:
@@ -65,15 +166,15 @@ def moment_ns(text: str | None) -> int | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is not None:
-        raise UsageError(f"--at {text!r} is not a moment; write 'YYYY-MM-DD HH:MM', IST")
+        raise UsageError(f"--{name} {text!r} is not a moment; write 'YYYY-MM-DD HH:MM', IST")
     if len(text.strip()) == len("2026-01-22"):
         found += dt.timedelta(days=1, microseconds=-1)
     since = found.replace(tzinfo=dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return since // dt.timedelta(microseconds=1) * 1000 - IST_OFFSET_NS
 
 
-def chosen(given: dict[str, Any], file: str) -> "tuple[ChainFile, Snapshot]":
-    """The file, and the snapshot of it that the options name.
+def chosen(given: dict[str, Any], file: str) -> FileChain:
+    """The snapshot of a file that the options name.
 
     Raises:
         UsageError: not in the file. BadData: a file that is refused.
@@ -90,16 +191,16 @@ def chosen(given: dict[str, Any], file: str) -> "tuple[ChainFile, Snapshot]":
         name = recorded.underlyings[0]
     at_ns, wanted = moment_ns(given["at"]), given["expiry"]
     if wanted in (None, "nearest"):
-        return recorded, recorded.at(name, at_ns)
+        return FileChain(recorded, recorded.at(name, at_ns))
     if wanted == "next":
-        return recorded, following(recorded, recorded.at(name, at_ns))
+        return FileChain(recorded, following(recorded, recorded.at(name, at_ns)))
     try:
         expiry = dt.date.fromisoformat(wanted)
     except ValueError:
         raise UsageError(
             f"--expiry {wanted!r} is not a date; write YYYY-MM-DD, nearest or next"
         ) from None
-    return recorded, recorded.at(name, at_ns, expiry)
+    return FileChain(recorded, recorded.at(name, at_ns, expiry))
 
 
 def following(recorded: "ChainFile", near: "Snapshot") -> "Snapshot":
@@ -128,7 +229,7 @@ def solved_of(rows: "Snapshot", rate: str) -> "SolvedChain":
     return solve_chain(rows, fraction("rate", rate, RATE_MAX))
 
 
-def head(solved: "SolvedChain") -> dict[str, Any]:
+def head(solved: "SolvedChain", source: ChainSource) -> dict[str, Any]:
     """What every answer begins with."""
     rows = solved.snapshot
     return {
@@ -140,13 +241,15 @@ def head(solved: "SolvedChain") -> dict[str, Any]:
         "spot": rows.spot,
         "forward": solved.forward,
         "at_money_volatility": solved.at_money_volatility(),
+        **source.facts,
     }
 
 
-def head_lines(told: dict[str, Any]) -> list[str]:
-    """The same as two lines."""
+def head_lines(told: dict[str, Any], source: ChainSource) -> list[str]:
+    """The same as two lines, after what a reader must know."""
     spot = "" if told["spot"] != told["spot"] else f"spot {told['spot']:,.2f}   "
     return [
+        *source.notes,
         f"{told['underlying']} {told['expiry']}, at {told['at']} IST, "
         f"{told['days']:.2f} days to go, rate {100 * told['rate']:.4g} %",
         f"{spot}forward {told['forward']:,.2f}   volatility at the money "
@@ -154,12 +257,12 @@ def head_lines(told: dict[str, Any]) -> list[str]:
     ]
 
 
-def echo(prose: list[str], table: list[str]) -> None:
-    """Print lines of words, wrapped to 80 columns, and a table as it is."""
+def page_lines(page: Page) -> list[str]:
+    """Words wrapped to 80 columns, and the table as it is."""
     from dhanfast.app.edge import WIDTH, wrapped
 
-    lines = [line if len(line) <= WIDTH else wrapped(line) for line in prose]
-    click.echo("\n".join([*lines, "", *table] if table else lines))
+    lines = [line if len(line) <= WIDTH else wrapped(line) for line in page.prose]
+    return [*lines, "", *page.table] if page.table else lines
 
 
 def plain(value: Any) -> Any:

@@ -1,25 +1,26 @@
-"""`dhanfast chain`, `iv` and `oi`: one chain of a file of recorded snapshots."""
+"""`dhanfast chain`, `iv` and `oi`: one chain, of a file of snapshots or of the broker."""
 
 import os
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dhanfast.app.chain_live import live_options, show
 from dhanfast.app.chain_options import (
+    ChainSource,
+    FileChain,
+    Page,
     amount,
     chain_options,
-    chosen,
     crores,
-    echo,
     head,
     head_lines,
     number,
     percent_text,
-    plain,
     solved_of,
 )
 from dhanfast.app.config_folders import user_folders
-from dhanfast.app.edge import edge, print_json, wrapped
+from dhanfast.app.edge import edge, wrapped
 from dhanfast.errors import BadData, DhanfastError, UsageError
 
 if TYPE_CHECKING:
@@ -39,28 +40,36 @@ near_option = click.option(
 )  # fmt: skip
 
 
-@click.command(
-    epilog='Example: dhanfast chain chains.parquet -u NIFTY --at "2026-01-22 11:15" --strikes 8'
-)
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False), required=False)
 @chain_options
 @strikes_option
 @near_option
+@live_options
 @edge
-def chain(file: str, strikes: int, near: int, as_json: bool, **given: Any) -> None:
-    """Show a recorded chain with volatilities, deltas and what the whole says.
+def chain(file: str | None, strikes: int, near: int, **given: Any) -> None:
+    """Show a chain with volatilities, deltas and what the whole says.
 
-    FILE is a Parquet file of snapshots (docs/reference/chain.md). The forward is that of put-call
-    parity; one volatility a strike, of the option out of the money.
+    FILE is a Parquet file of snapshots (docs/reference/chain.md); --live asks the broker instead.
+    The forward is that of put-call parity; one volatility a strike, of the option out of the money.
+
+    \b
+    Examples:
+      dhanfast chain chains.parquet -u NIFTY --at "2026-01-22 11:15" --strikes 8
+      dhanfast chain --live -u NIFTY --watch --keep nifty.parquet
     """
-    _, rows = chosen(given, file)
-    solved = solved_of(rows, given["rate"])
-    told = {**head(solved), **_whole(solved, near)}
-    part = solved.near(strikes)
-    if as_json:
-        print_json(plain({**told, "rows": _rows(solved, part)}))
-        return
-    echo([*head_lines(told), *_whole_lines(told, near)], _table(solved, part))
+
+    def render(source: ChainSource) -> Page:
+        solved = solved_of(source.rows, given["rate"])
+        told = {**head(solved, source), **_whole(solved, near)}
+        part = solved.near(strikes)
+        return Page(
+            {**told, "rows": _rows(solved, part)},
+            [*head_lines(told, source), *_whole_lines(told, near)],
+            _table(solved, part), 2, 2 + solved.money - part.start,
+        )  # fmt: skip
+
+    show(file, given, render)
 
 
 def _whole(solved: "SolvedChain", near: int) -> dict[str, Any]:
@@ -132,8 +141,8 @@ def _table(solved: "SolvedChain", part: slice) -> list[str]:
 # ---- volatility ------------------------------------------------------------------------------
 
 
-@click.command(epilog="Example: dhanfast iv chains.parquet -u NIFTY --remember --days 30")
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False), required=False)
 @chain_options
 @strikes_option
 @click.option(
@@ -147,48 +156,68 @@ def _table(solved: "SolvedChain", part: slice) -> list[str]:
     is_flag=True,
     help="Keep the volatility at the money at the end of each day of the file.",
 )
-@click.option("--user-dir", metavar="DIR", help="The user's folder, where volatilities are kept.")
+@live_options
 @edge
-def iv(
-    file: str, strikes: int, days: tuple[int, ...], remember: bool, user_dir: str | None,
-    as_json: bool, **given: Any,
-) -> None:  # fmt: skip
-    """Show the smile of a recorded chain, its fit, and where volatility stands in its past.
+def iv(file: str | None, strikes: int, days: tuple[int, ...], remember: bool, **given: Any) -> None:
+    """Show the smile of a chain, its fit, and where volatility stands in its past.
 
     Rank and percentile compare the volatility at the money with the kept ones of earlier sessions,
     each of the nearest expiry after its day. They are left out, with the reason, where too few are.
+
+    \b
+    Examples:
+      dhanfast iv chains.parquet -u NIFTY --remember --days 30
+      dhanfast iv --live -u NIFTY -e next
     """
     from dhanfast.options.rank import WINDOWS
-    from dhanfast.options.smile import smile_of
     from dhanfast.storage.volatility import VolatilityStore
 
-    recorded, rows = chosen(given, file)
-    solved = solved_of(rows, given["rate"])
-    folders = user_folders(user_dir, os.environ)
+    if remember and given["live"]:
+        raise UsageError(
+            "--remember goes with FILE: it keeps the last volatility of a day; --keep snapshots "
+            "and remember those of the file"
+        )
+    folders = user_folders(given["user_dir"], os.environ)
     store = VolatilityStore(folders.volatility)
-    kept = 0
-    if remember:
-        folders.root.mkdir(parents=True, exist_ok=True)
-        kept = _remember(recorded, rows.underlying, given["rate"], store)
-    told: dict[str, Any] = head(solved)
+
+    def render(source: ChainSource) -> Page:
+        rows = source.rows
+        solved = solved_of(rows, given["rate"])
+        kept = None
+        if remember and isinstance(source, FileChain):
+            folders.root.mkdir(parents=True, exist_ok=True)
+            kept = _remember(source.recorded, rows.underlying, given["rate"], store)
+        told, smile = _smile_told(solved, source)
+        past = [one.volatility for one in store.days(rows.underlying, before=rows.date)]
+        told["history"] = len(past)
+        ending = rows.expiry == rows.date
+        told["standing"] = [_standing(past, told["at_money_volatility"], one, ending)
+                            for one in (days or WINDOWS)]  # fmt: skip
+        part = solved.near(strikes)
+        table = _smile_rows(solved, smile, part)
+        lines = [*head_lines(told, source), *_smile_lines(told, smile), *_standing_lines(told)]
+        if kept is not None:
+            told["remembered"] = kept
+            lines.append(f"kept the volatility of {kept} sessions anew in {store.path}")
+        return Page({**told, "rows": table}, lines, _smile_table(table), 1,
+                    1 + solved.money - part.start)  # fmt: skip
+
+    show(file, given, render)
+
+
+def _smile_told(
+    solved: "SolvedChain", source: ChainSource
+) -> "tuple[dict[str, Any], Smile | None]":
+    """Head and smile, or why there is none."""
+    from dhanfast.options.smile import smile_of
+
+    told: dict[str, Any] = head(solved, source)
     try:
         smile: Smile | None = smile_of(solved)
     except BadData as error:
         smile, told["smile_reason"] = None, str(error)
     told["smile"] = None if smile is None else _smile(smile)
-    past = [one.volatility for one in store.days(rows.underlying, before=rows.date)]
-    told["history"] = len(past)
-    ending = rows.expiry == rows.date
-    told["standing"] = [_standing(past, told["at_money_volatility"], one, ending)
-                        for one in (days or WINDOWS)]  # fmt: skip
-    table = _smile_rows(solved, smile, solved.near(strikes))
-    if as_json:
-        print_json(plain({**told, **({"remembered": kept} if remember else {}), "rows": table}))
-        return
-    lines = [*head_lines(told), *_smile_lines(told, smile), *_standing_lines(told)]
-    if remember:
-        lines.append(f"kept the volatility of {kept} sessions anew in {store.path}")
-    echo(lines, _smile_table(table))
+    return told, smile
 
 
 def _remember(recorded: "ChainFile", underlying: str, rate: str, store: Any) -> int:
@@ -297,8 +326,8 @@ def _smile_table(rows: list[dict[str, Any]]) -> list[str]:
 # ---- open interest ---------------------------------------------------------------------------
 
 
-@click.command(epilog='Example: dhanfast oi chains.parquet -u NIFTY --at "2026-01-22 14:00"')
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False), required=False)
 @chain_options
 @strikes_option
 @near_option
@@ -314,27 +343,57 @@ def _smile_table(rows: list[dict[str, Any]]) -> list[str]:
     show_default=True,
     help="Levels of support and resistance.",
 )
+@live_options
 @edge
 def oi(
-    file: str, strikes: int, near: int, since: str | None, levels: int, as_json: bool, **given: Any
+    file: str | None, strikes: int, near: int, since: str | None, levels: int, **given: Any
 ) -> None:
     """Show open interest, its change, build-up classes, support and resistance.
 
     A build-up class compares each option's price and open interest with the earlier snapshot; moves
-    of the price within 0.1 % and of open interest within 0.5 % say nothing.
-    """
-    from dhanfast.options.interest import BuildUp, interest_change, interest_levels
+    of the price within 0.1 % and of open interest within 0.5 % say nothing. With --live the earlier
+    one is the day before, as the broker tells it.
 
-    recorded, rows = chosen(given, file)
-    solved = solved_of(rows, given["rate"])
-    before = _before(recorded, rows, since)
-    moved = interest_change(before, rows)
+    \b
+    Examples:
+      dhanfast oi chains.parquet -u NIFTY --at "2026-01-22 14:00"
+      dhanfast oi --live -u NIFTY --watch 30
+    """
+    if since is not None and given["live"]:
+        raise UsageError("--since goes with FILE: the broker tells the day before only")
+
+    def render(source: ChainSource) -> Page:
+        solved = solved_of(source.rows, given["rate"])
+        before = source.before(since)
+        told = {**head(solved, source), "since": before.time_text, **_whole(solved, near),
+                **_interest(source.rows, before, levels)}  # fmt: skip
+        part = solved.near(strikes)
+        table = _interest_rows(source.rows, before, part)
+        money = float(source.rows.strike[solved.money])
+        return Page(
+            {**told, "rows": table},
+            [*head_lines(told, source), *_interest_lines(told, near)],
+            _interest_table(table, money), 1, 1 + solved.money - part.start,
+        )  # fmt: skip
+
+    show(file, given, render)
+
+
+def _interest(rows: "Snapshot", before: "Snapshot", levels: int) -> dict[str, Any]:
+    """Sums and levels."""
+    from dhanfast.options.interest import interest_levels
+
     found = interest_levels(rows, before, count=levels)
-    told = {**head(solved), "since": before.time_text, **_whole(solved, near),
-            "call_oi": float(rows.call_oi.sum()), "put_oi": float(rows.put_oi.sum()),
+    return {"call_oi": float(rows.call_oi.sum()), "put_oi": float(rows.put_oi.sum()),
             "support": [one._asdict() for one in found.support],
             "resistance": [one._asdict() for one in found.resistance]}  # fmt: skip
-    part = solved.near(strikes)
+
+
+def _interest_rows(rows: "Snapshot", before: "Snapshot", part: slice) -> list[dict[str, Any]]:
+    """A dictionary a strike: what is open, its change and class."""
+    from dhanfast.options.interest import BuildUp, interest_change
+
+    moved = interest_change(before, rows)
     held = {level: i for i, level in enumerate(moved.strike.tolist())}
     table = []
     for i in range(*part.indices(len(rows))):
@@ -347,28 +406,7 @@ def oi(
             kind = getattr(moved, f"{side}_class")[at] if at is not None else 0
             row |= {f"{side}_change": float(change), f"{side}_class": BuildUp(int(kind)).text}
         table.append(row)
-    if as_json:
-        print_json(plain({**told, "rows": table}))
-        return
-    money = float(rows.strike[solved.money])
-    echo([*head_lines(told), *_interest_lines(told, near)], _interest_table(table, money))
-
-
-def _before(recorded: "ChainFile", rows: "Snapshot", since: str | None) -> "Snapshot":
-    """The snapshot that changes are against."""
-    from dhanfast.app.chain_options import moment_ns
-
-    if since is not None:
-        before = recorded.at(rows.underlying, moment_ns(since), rows.expiry)
-        if before.at_ns > rows.at_ns:
-            raise UsageError(f"--since {since}: after the chain of {rows.time_text}")
-        return before
-    places = recorded.places(rows.underlying, rows.expiry)
-    for place in recorded.on_day(places, rows.date, rows.underlying):
-        first = recorded[int(place)]
-        if first.at_ns >= rows.at_ns or 2 * first.quoted > len(first):
-            return first  # not a failed batch of quotes
-    return rows
+    return table
 
 
 def _interest_lines(told: dict[str, Any], near: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""`dhanfast payoff`: a spread by name from a recorded chain, or legs as they are typed."""
+"""`dhanfast payoff`: a spread by name from a chain, or legs as they are typed."""
 
 import re
 from math import exp, isfinite
@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dhanfast.app.chain_live import live_options, refuse_live, show, show_page
 from dhanfast.app.chain_options import (
     RATE_MAX,
+    ChainSource,
+    Page,
     chain_options,
-    chosen,
-    echo,
-    following,
     fraction,
     head,
     head_lines,
     number,
     percent_text,
-    plain,
     solved_of,
 )
-from dhanfast.app.edge import edge, print_json, wrapped
+from dhanfast.app.edge import edge, wrapped
 from dhanfast.errors import BadData, OutOfCalendar, UsageError
 
 if TYPE_CHECKING:
@@ -38,10 +37,7 @@ VOLATILITY_MAX: Final = 10.0
 DEVIATIONS: Final = (-3, -2, -1, 0, 1, 2, 3)
 
 
-@click.command(
-    epilog="Example: dhanfast payoff chains.parquet -u NIFTY --spread iron-condor "
-    "--strikes 0.1d,0.2d,0.2d,0.1d"
-)
+@click.command()
 @click.argument("file", type=click.Path(dir_okay=False), required=False)
 @chain_options
 @click.option(
@@ -93,36 +89,52 @@ DEVIATIONS: Final = (-3, -2, -1, 0, 1, 2, 3)
 @click.option("--forward", type=float, help="With --leg: forward of the expiry, for chances.")
 @click.option("--volatility", metavar="15%|0.15", help="With --leg: volatility, for chances.")
 @click.option("--days", type=float, help="With --leg: days to the expiry, for chances.")
+@live_options
 @edge
-def payoff(file: str | None, as_json: bool, typed: tuple[str, ...], **given: Any) -> None:
+def payoff(file: str | None, typed: tuple[str, ...], **given: Any) -> None:
     """Show what an options spread earns, costs and blocks.
 
     Payoff, breakevens, most and least are exact at the expiry; a calendar's are by the model and
     say so. Chances are the market's prices of chances, not forecasts. The margin is an estimate.
+
+    \b
+    Examples:
+      dhanfast payoff chains.parquet -u NIFTY --spread iron-condor \\
+          --strikes 0.1d,0.2d,0.2d,0.1d
+      dhanfast payoff --live -u NIFTY --spread straddle --side sell
     """
-    if (file is None) == (not typed):
-        raise UsageError("give either FILE with --spread, or --leg once or more")
-    told, lines = _typed(typed, given) if file is None else _from_chain(file, given)
-    if as_json:
-        print_json(plain(told))
+    from dhanfast.options.spreads import SHAPES
+
+    if [file is not None, bool(typed), given["live"]].count(True) != 1:
+        raise UsageError("give either FILE with --spread, or --leg once or more, or --live with "
+                         "--spread")  # fmt: skip
+    if typed:
+        refuse_live(given)
+        told, lines = _typed(typed, given)
+        show_page(Page(told, lines, *_point_lines(told["points"])), as_json=given["as_json"])
         return
-    echo(lines, _point_lines(told["points"]))
+    _refuse(given, ("forward", "volatility", "days"), "goes with --leg, not with a chain")
+    if given["spread"] is None:
+        raise UsageError(f"give --spread: one of {', '.join(SHAPES)}")
+
+    def render(source: ChainSource) -> Page:
+        told, lines = _from_chain(source, given)
+        return Page(told, lines, *_point_lines(told["points"]))
+
+    show(file, given, render, far=given["spread"] == "calendar")
 
 
 # ---- from a chain ----------------------------------------------------------------------------
 
 
-def _from_chain(file: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _from_chain(source: ChainSource, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     from dhanfast.options.smile import smile_of
-    from dhanfast.options.spreads import SHAPES, build_spread
+    from dhanfast.options.spreads import build_spread
 
-    _refuse(given, ("forward", "volatility", "days"), "goes with --leg, not with FILE")
-    if given["spread"] is None:
-        raise UsageError(f"give --spread: one of {', '.join(SHAPES)}")
-    recorded, rows = chosen(given, file)
+    rows = source.rows
     near = solved_of(rows, given["rate"])
     two = given["spread"] == "calendar"
-    far = solved_of(following(recorded, rows), given["rate"]) if two else None
+    far = solved_of(source.following(), given["rate"]) if two else None
     rules = None if given["strikes"] is None else given["strikes"].split(",")
     spread = build_spread(
         given["spread"], near, lots=given["lots"], lot=given["lot"] or _lot(rows), strikes=rules,
@@ -134,7 +146,7 @@ def _from_chain(file: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[
         smile = None
     margin = _margin(spread)
     told = {
-        **head(near), "spread": spread.name, "side": spread.side, **_legs(spread.legs),
+        **head(near, source), "spread": spread.name, "side": spread.side, **_legs(spread.legs),
         "premium": spread.premium, "delta": spread.delta, "gamma": spread.gamma,
         "theta_day": spread.theta_day, "vega_percent": spread.vega_percent,
         "profit_probability": spread.profit_probability(),
@@ -147,7 +159,7 @@ def _from_chain(file: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[
     worth = spread.payoff() if far is None else spread.projection()
     told["points"] = _points(told, levels, worth.value)
     title = f"{spread.side} {given['lots']} {spread.name}"
-    return told, [*head_lines(told), "", title, *_leg_lines(told), "", *_figures(told),
+    return told, [*head_lines(told, source), "", title, *_leg_lines(told), "", *_figures(told),
                   *_chance_lines(told), *_margin_lines(told)]  # fmt: skip
 
 
@@ -340,8 +352,9 @@ def _points(told: dict[str, Any], levels: list[float], value: Any) -> list[dict[
             for level, what in sorted(marked.items()) if level > 0.0]  # fmt: skip
 
 
-def _point_lines(table: list[dict[str, Any]]) -> list[str]:
+def _point_lines(table: list[dict[str, Any]]) -> tuple[list[str], int, int]:
+    """The table, how many lines its head has, and the line that matters most."""
     lines = [f"{'Level':>12} {'Rupees':>16}"]
     lines += [f"{row['level']:>12,.2f} {round(row['value'], 2) + 0.0:>16,.2f}  {row['what']}"
               for row in table]  # fmt: skip
-    return lines
+    return lines, 1, 1 + len(table) // 2

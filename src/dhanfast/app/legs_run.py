@@ -3,7 +3,6 @@
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -63,7 +62,16 @@ def backtest_file(given: Mapping[str, Any]) -> None:
     source = _source(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
+    _mark_generated(source, result.data)
     show_result(result, export, as_json=given["as_json"])
+
+
+def _mark_generated(source: "ChainSource", data: dict[str, Any]) -> None:
+    """Chains that were kept of a generated market say so, as every result of them must."""
+    from dhanfast.engine.chain_source import RecordedChains
+
+    if isinstance(source, RecordedChains) and source.file.generated:
+        data["chains"]["generated"] = True
 
 
 def _said(name: str) -> bool:
@@ -77,7 +85,7 @@ def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
     from dhanfast.engine.chain_source import ModelledChains, RecordedChains, is_chain_file
     from dhanfast.engine.premium_model import read_volatilities
     from dhanfast.storage.bars import read_bars
-    from dhanfast.storage.chains import read_chains
+    from dhanfast.storage.chains import chain_bytes, read_chains
     from dhanfast.storage.option_bars import is_option_bars, read_option_bars
 
     data, start, end = (
@@ -102,7 +110,7 @@ def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
             start,
             end,
             finals,
-            hashlib.sha256(Path(data).read_bytes()).hexdigest(),
+            hashlib.sha256(chain_bytes(data)).hexdigest(),
         )
     if given["volatility"] is None:
         raise UsageError(

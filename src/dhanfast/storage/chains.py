@@ -6,7 +6,8 @@
 One row a strike: `ts` (ns UTC, when the snapshot was taken), `underlying`, `expiry`, `strike`,
 `ce_ltp ce_oi ce_volume pe_ltp pe_oi pe_volume`, `spot`. Rows of one snapshot stand together, its
 strikes ascending, snapshots in the order of time. A price of 0 is no quote, and a null is unknown:
-both become NaN. A file that breaks a rule is refused with the row and the value.
+both become NaN. A file that breaks a rule is refused with the row and the value. Of a file that is
+being recorded, or whose recorder was killed, the tail beside it is read too (`chain_tail`).
 """
 
 import os
@@ -21,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import exchange_date
 from dhanfast.storage.arrow_values import values_of
+from dhanfast.storage.chain_tail import Behind, read_tail, tail_path
+from dhanfast.storage.parquet_rows import GENERATED_KEY
 from dhanfast.storage.stamps import DAY_NS, FIRST_NS, IST_OFFSET_NS, LAST_NS, ist_text
 
 Floats = NDArray[np.float64]
@@ -137,6 +140,7 @@ class ChainFile:
     expiries: tuple[date, ...]  # each date once, ascending
     underlying_code: NDArray[np.int64]  # of each snapshot, into `underlyings`
     expiry_code: NDArray[np.int64]
+    generated: bool = False  # of a generated market, as the file says itself
 
     def __len__(self) -> int:
         """Count of snapshots."""
@@ -258,7 +262,11 @@ def read_chains(path: str | os.PathLike[str]) -> ChainFile:
             breaks a rule of this module, named by its number from 1, its column and its value.
     """
     name = os.path.basename(path)
-    table = _table(os.fspath(path), name)
+    try:
+        table = _table(os.fspath(path), name)
+    except Behind:  # the recorder has just folded its tail in; a tail of another file is one still
+        table = _table(os.fspath(path), name)
+    flag = (table.schema.metadata or {}).get(GENERATED_KEY, b"")
     ts = values_of(_column(table, "ts", "int64", name), np.int64)
     names, owner = _coded(_column(table, "underlying", "dictionary", name), name)
     days = values_of(_column(table, "expiry", "date32[day]", name), np.int32)
@@ -275,7 +283,7 @@ def read_chains(path: str | os.PathLike[str]) -> ChainFile:
     return ChainFile(
         name=name, columns=columns, starts=starts, at_ns=ts[heads], spot=spot[heads],
         underlyings=names, expiries=tuple(expiry_days.astype(object).tolist()),
-        underlying_code=owner[heads], expiry_code=expiry,
+        underlying_code=owner[heads], expiry_code=expiry, generated=flag == b"true",
     )  # fmt: skip
 
 
@@ -298,11 +306,33 @@ def _table(path: str, name: str) -> Any:
                           f"{', '.join(COLUMNS)}")  # fmt: skip
         if file.metadata.num_rows == 0:
             raise BadData(f"{name}: the file has no rows; export it again")
-        return file.read(columns=list(COLUMNS))
+        table = file.read(columns=list(COLUMNS))
+        tail = read_tail(path, table.num_rows)
+        return table if tail is None else _joined(table, tail)
     except FileNotFoundError:
         raise BadData(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{name}: not a Parquet file we can read: {error}") from error
+
+
+def _joined(table: Any, tail: Any) -> Any:
+    """A table and its tail; names are a dictionary in both."""
+    import pyarrow as pa
+
+    names = tail.column("underlying").dictionary_encode()
+    at = tail.schema.get_field_index("underlying")
+    tail = tail.set_column(at, "underlying", names).select(table.schema.names)
+    return pa.concat_tables([table, tail.cast(table.schema)])
+
+
+def chain_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All that `read_chains` reads of a file, for a checksum."""
+    parts = []
+    for one in (os.fspath(path), tail_path(path)):
+        if os.path.exists(one):
+            with open(one, "rb") as file:
+                parts.append(file.read())
+    return b"".join(parts)
 
 
 def _column(table: Any, column: str, kind: str, name: str) -> Any:

@@ -113,10 +113,7 @@ def expired_lines(
             )
     if interval == "1d":
         raise UsageError("--interval: expired options have minutes only; use 1m to 60m")
-    kinds = ("IDX", "EQ")
-    found = next((one for one in (_found(master, underlying, kind) for kind in kinds) if one), None)
-    if found is None:
-        raise UsageError(_unknown(master, underlying, "index or share"))
+    found = underlying_of(master, underlying)
     index = found.kind == "IDX"
     name = _plain(found.underlying or found.symbol)
     head = f"{name}-{cycle}{code}"
@@ -131,6 +128,18 @@ def expired_lines(
         )
         for steps in sorted(set(money)) for right in RIGHTS if right in rights
     ]  # fmt: skip
+
+
+def underlying_of(master: Master, symbol: str) -> Contract:
+    """The index of a name, else the share of NSE: what options are on.
+
+    Raises:
+        UsageError: the list has neither.
+    """
+    found = _found(master, symbol, "IDX") or _found(master, symbol, "EQ")
+    if found is None:
+        raise UsageError(_unknown(master, symbol, "index or share"))
+    return found
 
 
 # ---- the list ----
