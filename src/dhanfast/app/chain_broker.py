@@ -1,7 +1,7 @@
 """The broker's option chain as a source of `chain`, `iv`, `oi` and `payoff`."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ from dhanfast.brokers.dhan.requests_data import ChainQuery
 from dhanfast.brokers.download import Limits, Validators, download
 from dhanfast.clock import Clock
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
-from dhanfast.market.calendar import Calendar, exchange_date, midnight_ns
+from dhanfast.market.calendar import NS_PER_S, Calendar, exchange_date, midnight_ns
 from dhanfast.market.optiontime import expiry_ns, segment_of
 from dhanfast.storage.chains import Snapshot, snapshot
 from dhanfast.storage.stamps import ist_text
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAISE: Final = 100.0  # a rupee
 STATUS_S: Final = 10.0
+AFTER_NS: Final = 3_600 * NS_PER_S
 NAMED: Final = 6  # expiries that a message lists
 CLOSED: Final = "the market is closed: last prices, as of"
 GENERATED: Final = "GENERATED, not a real market"
@@ -133,12 +134,14 @@ class BrokerChain:
     Attributes:
         rows: the chain. previous: the same of the day before, as the broker tells it today.
         far: the chain of the next expiry, where it was asked for.
+        taken_ns: when each of them came, ns UTC: later than their time where the market is closed.
         is_open: whether there was trading. notes: what a reader must know.
     """
 
     rows: Snapshot
     previous: Snapshot
     far: Snapshot | None
+    taken_ns: tuple[int, ...]
     is_open: bool
     generated: bool
     notes: list[str] = field(default_factory=list)
@@ -150,9 +153,14 @@ class BrokerChain:
                 "notes": self.notes}  # fmt: skip
 
     @property
-    def snapshots(self) -> list[Snapshot]:
-        """All chains of it, in the order of their time."""
-        return [self.rows] if self.far is None else [self.rows, self.far]
+    def kept(self) -> list[Snapshot]:
+        """Its chains as a file keeps them, each at the time it was taken; none while the market is
+        closed but for the hour after the close, in which the index's closing level appears.
+        """
+        if not self.is_open and not 0 <= self.taken_ns[0] - self.rows.at_ns <= AFTER_NS:
+            return []
+        held = [self.rows] if self.far is None else [self.rows, self.far]
+        return [replace(rows, at_ns=ns) for rows, ns in zip(held, self.taken_ns, strict=True)]
 
     def before(self, since: str | None) -> Snapshot:
         """The day before: what changes are against."""
@@ -201,13 +209,14 @@ class BrokerChains:
             UsageError: it lists no such expiry. BadData: what it sent is no chain.
         """
         hours = segment_of(self.name)
-        at_ns, _, _ = prices_of(self._time.now_ns(), hours)
-        expiry, later = await self._chosen(at_ns)
-        said, at_ns, is_open, note = await self._asked(expiry)
-        far = None
+        expiry, later = await self._chosen(prices_of(self._time.now_ns(), hours)[0])
+        said, now_ns = await self._asked(expiry)
+        at_ns, is_open, note = prices_of(now_ns, hours)
+        taken, far = [now_ns], None
         if self._far and later is not None:
-            other, far_ns, _, _ = await self._asked(later)
-            far = snapshot_of(other, self.name, later, max(far_ns, at_ns))
+            other, far_ns = await self._asked(later)
+            taken.append(max(far_ns, now_ns))
+            far = snapshot_of(other, self.name, later, prices_of(taken[1], hours)[0])
         day_ns = previous_close_ns(at_ns, hours)
         previous = previous_of(said, self.name, expiry, day_ns)
         notes = [GENERATED] if self._time.generated else []
@@ -215,15 +224,15 @@ class BrokerChains:
         if np.isnan(previous.call_oi).all() and np.isnan(previous.put_oi).all():
             notes.append(NO_PREVIOUS)
         rows = snapshot_of(said, self.name, expiry, at_ns)
-        return BrokerChain(rows, previous, far, is_open, self._time.generated, notes)
+        return BrokerChain(rows, previous, far, tuple(taken), is_open, self._time.generated, notes)
 
-    async def _asked(self, expiry: date) -> tuple[Chain, int, bool, str]:
-        """One chain, and of when its prices are."""
+    async def _asked(self, expiry: date) -> tuple[Chain, int]:
+        """One chain, and the second in which it came."""
         query = ChainQuery(underlying=self._id, segment=self._segment, expiry=str(expiry))
         said = await self._rest.chain(query)
         if not said.rows:
             raise BadData(f"the broker sent a chain of {self.name} {expiry} without strikes")
-        return said, *prices_of(self._time.now_ns(), segment_of(self.name))
+        return said, self._time.now_ns() // NS_PER_S * NS_PER_S
 
     async def _chosen(self, at_ns: int) -> tuple[date, date | None]:
         """The expiry that is meant, and the one after it.
@@ -236,6 +245,8 @@ class BrokerChains:
             query = ChainQuery(underlying=self._id, segment=self._segment)
             self._listed = _dates(await self._rest.expiries(query))
             self._listed_on = today
+        if not self._listed:
+            raise UsageError(f"the broker lists no options of {self.name}")
         coming = [one for one in self._listed if not _over(one, at_ns, segment_of(self.name))]
         if isinstance(self._place, date):
             if self._place not in self._listed:
@@ -290,7 +301,7 @@ def _over(expiry: date, at_ns: int, segment: str) -> bool:
 
 def _shown(days: list[date]) -> str:
     more = f", ... ({len(days)} in all)" if len(days) > NAMED else ""
-    return (", ".join(map(str, days[:NAMED])) or "none") + more
+    return ", ".join(map(str, days[:NAMED])) + more
 
 
 def snapshot_of(said: Chain, name: str, expiry: date, at_ns: int) -> Snapshot:

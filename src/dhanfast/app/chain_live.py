@@ -170,9 +170,10 @@ def _kept(recorder: "ChainRecorder | None", chain: "BrokerChain") -> str:
     """Keep what there is to keep; why it was not kept, or nothing."""
     if recorder is None:
         return ""
-    if not chain.is_open:
+    kept = chain.kept
+    if not kept:
         return f"{recorder.path}: nothing is kept while the market is closed"
-    if not recorder.append(*chain.snapshots):
+    if not recorder.append(*kept):
         return (f"{recorder.path}: holds chains that are not older than this one of "
                 f"{chain.rows.time_text}, which is not kept")  # fmt: skip
     return ""
@@ -313,6 +314,7 @@ class Screen:
         self._as_json, self._drawn = as_json, terminal and not as_json
         self._lines: list[str] = []
         self._said = ""
+        self._begun = False
 
     def show(self, page: Page, status: str, words: str = "") -> None:
         """A page.
@@ -345,7 +347,9 @@ class Screen:
         words = [status[at : at + size.columns] for at in range(0, len(status), size.columns)]
         lines = [*self._lines[: max(size.lines - len(words) - 1, 0)], *words]
         body = "".join(f"{line[: size.columns]}{LINE_END}\n" for line in lines)
-        click.echo(f"{HOME}{body}{BELOW}", nl=False, color=True)
+        above = "" if self._begun else "\n" * size.lines  # what stood there scrolls away, unharmed
+        self._begun = True
+        click.echo(f"{above}{HOME}{body}{BELOW}", nl=False, color=True)
 
 
 def fitted(page: Page, height: int, width: int) -> list[str]:
