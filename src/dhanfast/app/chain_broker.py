@@ -346,7 +346,8 @@ def _made(
 
 
 def _value(row: ChainRow, side: str, attribute: str) -> float:
+    """One figure of an option; of one that the broker does not list nothing is open or traded."""
     option = row.call if side == "call" else row.put
-    if option is None or not attribute:
+    if not attribute:
         return float("nan")
-    return float(getattr(option, attribute))
+    return 0.0 if option is None else float(getattr(option, attribute))
