@@ -25,8 +25,8 @@ from dhanfast.app.chain_live import Screen, Watch, fitted
 from dhanfast.app.chain_options import Page
 from dhanfast.app.cli import cli, run
 from dhanfast.brokers.dhan import caller
+from dhanfast.brokers.dhan.caller import CallSettings
 from dhanfast.brokers.dhan.errors import BrokerError, ErrorKind
-from dhanfast.brokers.link import Backoff
 from dhanfast.errors import BadData, DhanfastError, NotAuthenticated, UsageError
 from dhanfast.exchange.faults import Fault
 from dhanfast.storage.chain_recorder import ChainRecorder
@@ -191,8 +191,8 @@ def test_a_token_that_is_refused(call: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_broker_that_refuses(call: Run, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked four times, with pauses that are short here."""
-    monkeypatch.setattr(caller, "Backoff", lambda most_s: Backoff(0.01, most_s=0.01))
+    once = CallSettings(tries=1)  # the broker's limit makes each further try wait for 3 s
+    monkeypatch.setattr(caller, "CallSettings", lambda: once)
     served.call(lambda: served.core.faults.replace([Fault("truncate", path="/v2/optionchain")]))
     code, out, err = call("chain", "-u", "NIFTY", "--keep", "none.parquet")
     assert (code, out) == (1, "") and err.startswith("error: ")
