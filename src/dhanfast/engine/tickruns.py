@@ -23,7 +23,7 @@ from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import Source
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 MINUTE_NS = 60_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -132,6 +132,9 @@ class TickRun:
         self._runner = self._found.runner(
             lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
         )
+        graph = graph_of(self._runner)
+        if kind == "IDX" and graph is not None and "volume" in graph.needs:
+            raise BadData(NO_VOLUME.format(f"{symbol}, ticks of the index"))
         self._engine: Engine | None = None
         self._sessions = np.empty(0)
         self._from, self._until = dt.date.min, dt.date.min

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from dhanfast._core.pydoor import PythonRunner
+from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
@@ -97,6 +98,14 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     if params:
         raise UsageError("params cannot be given with an instance: set them when it is made")
     return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
+
+
+def graph_of(runner: NativeStrategy) -> Graph | None:
+    """Where a strategy's series are declared; None of a native one, which has none."""
+    found: Graph | None = getattr(runner, "graph", None)
+    if found is None:
+        found = getattr(getattr(runner, "context", None), "graph", None)
+    return found
 
 
 def strategy_params(strategy: str) -> dict[str, Param]:
