@@ -167,6 +167,7 @@ def run_asked(given: Mapping[str, Any]) -> Asked:
         mine = type(mine)(name=UNNAMED, use=strategy)
         tree = msgspec.structs.replace(config.tree, strategy=(mine,))
         config = dataclasses.replace(config, tree=tree)
+        strategy = config.strategy_place()
     settings = config.settings(said.pop("capital", None))
     if mine.name == UNNAMED and not any(key == "strategy.timeframe" for key, _ in texts):
         said.setdefault("timeframe_ns", 0)

@@ -18,15 +18,11 @@ from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
+from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, named
+from dhanfast.strategies.structures import read_structure
 
 LEGS = "legs"  # the data door, which is no strategy: `engine.legs`
-# name -> (module, class); nothing is imported before it is asked for.
-BUILT_IN = {
-    "momentum": ("dhanfast.strategies.library.momentum", "Momentum"),
-    "momentum-python": ("dhanfast.strategies.library.momentum_python", "MomentumPython"),
-    "momentum-cython": ("dhanfast.strategies.native.momentum", "MomentumCython"),
-    "v1": ("dhanfast.strategies.library.v1", "V1"),
-}
+BUILT_IN = CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +73,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     """Find and build a strategy.
 
     Args:
-        strategy: a built-in's name, `path.py` or `path.py:Class`, `package.module:Class` of an
-            installed package, a class, or an instance.
+        strategy: a built-in's name or one that an installed package offers, `path.py` or
+            `path.py:Class`, `package.module:Class`, a class, or an instance.
         params: parameter values by name; text is converted to the declared type.
     Raises:
         UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
@@ -89,6 +85,11 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
         raise UsageError(
             "legs are backtested from a file: dhanfast backtest --legs FILE.toml; paper, live and "
             "replay do not trade them"
+        )
+    if isinstance(strategy, str) and is_legs(strategy):
+        raise UsageError(
+            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ...; a run on one "
+            "instrument, paper, live and replay do not trade it"
         )
     if isinstance(strategy, str):
         kind = _named(strategy)
@@ -108,8 +109,19 @@ def graph_of(runner: NativeStrategy) -> Graph | None:
     return found
 
 
+def is_legs(strategy: str) -> bool:
+    """Whether a strategy's name is that of a legs file."""
+    return strategy in STRUCTURES or strategy.endswith(".toml")
+
+
 def strategy_params(strategy: str) -> dict[str, Param]:
-    """{name: Param} of a strategy found by name, file or module."""
+    """{name: Param} of a strategy found by name, file or module; of a legs file too.
+
+    Raises:
+        UsageError, StrategyError, ConfigError: see `find_strategy` and `read_structure`.
+    """
+    if is_legs(strategy):
+        return read_structure(named(strategy).place).params
     return _declared(_named(strategy))
 
 
@@ -153,7 +165,10 @@ def _blamed(what: str) -> Iterator[None]:
 
 
 def _named(name: str) -> type:
-    if name in BUILT_IN:
+    offered = installed_places()
+    if name in offered:
+        name = offered[name]
+    elif name in BUILT_IN:
         module, attribute = BUILT_IN[name]
         found: type = getattr(importlib.import_module(module), attribute)
         return found
@@ -163,7 +178,7 @@ def _named(name: str) -> type:
     if wanted:
         return _from_module(path, wanted)
     raise UsageError(
-        unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or path.py:Class, "
+        unknown("strategy", name, [*BUILT_IN, *STRUCTURES, *offered]) + "; a file is named as path.py or path.py:Class, "
         "an installed class as package.module:Class"
     )
 
