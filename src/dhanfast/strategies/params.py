@@ -191,12 +191,12 @@ def search_space(strategy: Any) -> dict[str, Range]:
     else:
         asked = getattr(strategy, "params", None)
         declared = asked() if asked is not None else {}
-    ranges = {name: _range_of(item) for name, item in declared.items()}
+    ranges = {name: search_range(item) for name, item in declared.items()}
     return {name: found for name, found in ranges.items() if found is not None}
 
 
-def _range_of(item: Param) -> Range | None:
-    """What a search tries of a parameter; None when there is nothing to try."""
+def search_range(item: Param) -> Range | None:
+    """What a search tries of one parameter; None when it is not searched."""
     if item.search == ():
         return None
     if isinstance(item.default, bool):

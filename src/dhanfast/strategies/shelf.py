@@ -40,7 +40,7 @@ STRUCTURES: Final = {
     "expiry-straddle": LIBRARY / "expiry_straddle.toml",
     "iron-condor": LIBRARY / "iron_condor.toml",
 }
-# Of these two `momentum` is the one to use: they show that the doors agree.
+# These trade as `momentum` does, and are here to show that the doors agree.
 EXAMPLES: Final = ("momentum-python", "momentum-cython")
 
 
@@ -180,6 +180,6 @@ def _installed() -> dict[str, Named]:
 
 
 def _built_in() -> dict[str, Named]:
-    rows = {name: Named(name, BUILT, name) for name in CLASSES}
+    rows = {name: Named(name, BUILT, name) for name in CLASSES if name not in EXAMPLES}
     rows |= {name: Named(name, BUILT, str(path), legs=True) for name, path in STRUCTURES.items()}
-    return rows
+    return rows | {name: Named(name, BUILT, name) for name in EXAMPLES}
