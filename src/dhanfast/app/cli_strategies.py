@@ -70,7 +70,8 @@ def show(name: str, as_json: bool) -> None:
     for key, item in one.params.items():
         columns = f"  {key:<15} {item.default!s:<9} {_allowed(item):<11}"
         searched = _searched(search_range(item))
-        click.echo(_wrapped(columns + " ", item.doc + (f" [search {searched}]" if searched else "")))
+        tried = f" [search {searched}]" if searched else ""
+        click.echo(_wrapped(columns + " ", item.doc + tried))
 
 
 @strategies.command(
@@ -81,8 +82,9 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--data", "places", multiple=True, metavar="FILE|SYMBOL",
               help="Bars of an index; many times for files that follow each other.")  # fmt: skip
-@click.option("--volatility", metavar="FILE", help="Daily bars of INDIAVIX, NIFTY and the "
-              "underlying: for modelled premiums, and for strategies that look at India VIX.")  # fmt: skip
+@click.option("--volatility", metavar="FILE",
+              help="Daily bars of INDIAVIX, NIFTY and the underlying: for modelled premiums, and "
+              "for strategies that look at India VIX.")  # fmt: skip
 @click.option("--from", "start", metavar="DATE", help="First exchange date, YYYY-MM-DD.")
 @click.option("--to", "end", metavar="DATE", help="Last exchange date, inclusive.")
 @click.option("--capital", default="1,00,00,000", metavar="RUPEES", show_default=True,
@@ -155,9 +157,10 @@ def _wrapped(head: str, text: str) -> str:
     if not text:
         return head.rstrip()
     deep = " " * min(len(head), INDENT_MAX)
-    if len(head) <= INDENT_MAX:
-        return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=deep)
-    return f"{head.rstrip()}\n{textwrap.fill(text, WIDTH, initial_indent=deep, subsequent_indent=deep)}"
+    fits = len(head) <= INDENT_MAX
+    first = head if fits else deep
+    shown = textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=deep)
+    return shown if fits else f"{head.rstrip()}\n{shown}"
 
 
 def _described(one: Described) -> dict[str, Any]:

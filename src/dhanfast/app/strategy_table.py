@@ -158,9 +158,7 @@ def _legs(
     return run
 
 
-def joined_bars(
-    places: Sequence[str], start: Any = None, end: Any = None
-) -> "BarSet":
+def joined_bars(places: Sequence[str], start: Any = None, end: Any = None) -> "BarSet":
     """The bars of one or several files, of one instrument, one after the other.
 
     Raises:
@@ -201,12 +199,8 @@ def table_text(rows: Sequence[Row], bars: "BarSet", settings: Settings) -> str:
             lines.append(f"{row.name:<17} {row.missing}")
             continue
         took = f"{row.took_ms:,.0f} ms" if row.took_ms < 10_000 else f"{row.took_ms / 1000:,.1f} s"
-        lines.append(
-            line(
-                (row.name, row.prices, f"{row.trades:,}", money(row.gross), money(row.net),
-                 money(row.fall), took)  # fmt: skip
-            )
-        )
+        amounts = (money(amount) for amount in (row.gross, row.net, row.fall))
+        lines.append(line((row.name, row.prices, f"{row.trades:,}", *amounts, took)))
     lines += ["", *_words({row.prices for row in rows})]
     refused = [f"{row.name} {row.refused}" for row in rows if row.refused]
     if refused:
@@ -218,7 +212,7 @@ def _words(grades: set[str]) -> list[str]:
     """What a reader must know, of what the table has."""
     told = ["Rupees, one lot; net is after charges and slippage."]
     if AT_INDEX in grades:
-        told.append("index: the future is modelled as the index level (basis 0); none was recorded.")
+        told.append("index: the future is modelled as the index level; none was recorded.")
     if "modelled" in grades:
         told.append("modelled: premiums by a formula over the index; no option was ever traded.")
     return [*told, "What these figures can and cannot mean: docs/strategies/README.md"]

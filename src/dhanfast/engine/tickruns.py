@@ -16,7 +16,7 @@ from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
-from dhanfast.engine.runs import GENERATED, IST, MODELLED, config_of, sessions_between
+from dhanfast.engine.runs import GENERATED, IST, MODELLED, NO_VOLUME, config_of, sessions_between
 from dhanfast.engine.settings import Settings, checked, duration_ns, timeframe_text
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
 from dhanfast.market.sessions import session_notes

@@ -177,10 +177,8 @@ def _named(name: str) -> type:
         return _from_file(Path(path), wanted)
     if wanted:
         return _from_module(path, wanted)
-    raise UsageError(
-        unknown("strategy", name, [*BUILT_IN, *STRUCTURES, *offered]) + "; a file is named as path.py or path.py:Class, "
-        "an installed class as package.module:Class"
-    )
+    named(name)  # refuses it, with what else may be meant
+    raise UsageError(f"strategy {name!r} is a legs file: dhanfast backtest -s {name} --data ...")
 
 
 def _from_module(dotted: str, wanted: str) -> type:

@@ -10,7 +10,7 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 
 
 class MeanReversion(RuleStrategy):
-    """Buys the close that comes back above the lower band, sells the mirror image, out at the mean."""
+    """Buys the close that comes back above the lower band, sells the mirror image; out at mean."""
 
     period = param(
         60, low=2, high=1000, search=(20, 120), step=10, doc="bars of the bands' mean and deviation"

@@ -10,11 +10,9 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 
 
 class OpeningRange(RuleStrategy):
-    """Long on the first close above the opening range, short on the first below; once a side and day."""
+    """Long on the first close above the opening range, short on the first one below it."""
 
-    minutes = param(
-        15, low=1, high=300, search=(5, 60), step=5, doc="length of the range from the open, minutes"
-    )
+    minutes = param(15, low=1, high=300, search=(5, 60), step=5, doc="length of the range, minutes")
     last_bar = param(
         180, low=1, high=2000, search=(60, 330), step=30,
         doc="bars of a session, from its first, in which a break is taken",

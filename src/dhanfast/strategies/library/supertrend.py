@@ -15,9 +15,7 @@ class SupertrendTrend(RuleStrategy):
     period = param(
         50, low=1, high=1000, search=(10, 120), step=10, doc="period of the line's ATR, bars"
     )
-    width = param(
-        7.0, low=0.5, high=50, search=(2, 12), step=0.5, doc="width of the band in ATRs"
-    )
+    width = param(7.0, low=0.5, high=50, search=(2, 12), step=0.5, doc="width of the band in ATRs")
     adx = param(30, low=2, high=500, search=(14, 60), step=2, doc="period of the ADX, bars")
     adx_min = param(
         0.0, low=0, high=100, search=(0, 30), step=2.5,

@@ -27,9 +27,7 @@ class V1(RuleStrategy):
         40.0, low=0, high=100, search=(25, 50), step=2.5,
         doc="RSI_OVERSOLD: short needs an RSI below this",
     )  # fmt: skip
-    vwap = param(
-        100, low=2, high=1000, search=(20, 200), step=20, doc="bars of the rolling VWAP"
-    )
+    vwap = param(100, low=2, high=1000, search=(20, 200), step=20, doc="bars of the rolling VWAP")
     warmup = param(
         15, low=1, high=1000, search=(), doc="MIN_CANDLES_FOR_INDICATORS: bars before a decision"
     )

@@ -1,11 +1,12 @@
 """VIX-regime switch: fade the bands while India VIX is low, follow breaks while it is high.
 
-It looks at India VIX itself: at the last value known at a bar's end, so with daily data at the close
-of the day before. A run has to be told (`risk.guards.vix.told`, `risk.guards.vix.data`), and is
-refused otherwise.
-Hypothesis: how dear options are says which of two markets it is: below `calm` moves are sold back to
-the mean, above `storm` they go on; between the two neither holds, and it stands aside.
-Expected regime: months in which VIX stays on one side; it has nothing to say about the day VIX jumps.
+It looks at India VIX itself: at the last value known at a bar's end, so with daily data at the
+close of the day before. A run has to be told (`risk.guards.vix.told`, `risk.guards.vix.data`), and
+is refused otherwise.
+Hypothesis: how dear options are says which of two markets it is: below `calm` moves are sold back
+to the mean, above `storm` they go on; between the two neither holds, and it stands aside.
+Expected regime: months in which VIX stays on one side; it has nothing to say about the day on which
+VIX jumps.
 """
 
 from dhanfast.errors import UsageError
@@ -19,7 +20,7 @@ class VixRegime(RuleStrategy):
         16.0, low=3, high=150, search=(12, 18), step=1, doc="VIX below this: bands are faded"
     )
     storm = param(
-        20.0, low=3, high=150, search=(18, 26), step=1, doc="VIX at or above this: breaks are followed"
+        20.0, low=3, high=150, search=(18, 26), step=1, doc="VIX from this on: breaks are followed"
     )
     period = param(
         60, low=2, high=1000, search=(20, 120), step=10, doc="bars of the bands' mean and deviation"

@@ -22,7 +22,7 @@ class Vwap(RuleStrategy):
     )  # fmt: skip
     slope = param(
         30, low=1, high=300, search=(10, 60), step=5,
-        doc="bars over which the average has to have moved; also those of a session that are left out",
+        doc="bars over which the average has to have moved; so many of a session are left out",
     )  # fmt: skip
     room_atr = param(
         1.0, low=0, high=20, search=(0, 4), step=0.5,
