@@ -1,4 +1,4 @@
-"""Legs files with parameters: values in their place, what is refused, and the two of the library."""
+"""Legs files with parameters: values in their place, refusals, and the two of the library."""
 
 import datetime as dt
 from pathlib import Path

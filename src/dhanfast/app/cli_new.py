@@ -20,7 +20,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 DOORS: Final = {"rules": "{name}.py", "python": "{name}.py", "legs": "{name}.toml"}
 
 
-@click.group()
+@click.group(epilog="Example: dhanfast new strategy gap-fade --legs")
 def new() -> None:
     """Start something of your own from a template."""
 

@@ -146,7 +146,7 @@ def _folder() -> Path:
 
 def _head(one: Described) -> str:
     """Name, door and first line; where it is from when it is not built in."""
-    place = "" if one.origin == "built-in" else f"[{one.origin}] "
+    place = "" if one.origin in ("built-in", "file") else f"[{one.origin}] "
     hidden = f" (hides the {' and '.join(one.hides)} one)" if one.hides else ""
     head = f"{one.name:<16}  {one.door:<8}"
     return _wrapped(head, f"{place}{one.about}{hidden}")

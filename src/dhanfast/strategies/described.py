@@ -21,7 +21,7 @@ class Described:
     """A strategy as people read of it.
 
     Attributes:
-        name: as asked for. origin: user, installed or built-in. door: rules, python, cython, legs.
+        name: as asked for. origin: of `Named`. door: rules, python, cython, legs.
         hides: the origins of others of that name.
         about, hypothesis, regime: what its author says; "" where nothing is said.
     """

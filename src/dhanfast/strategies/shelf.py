@@ -20,6 +20,7 @@ from dhanfast.strategies.params import unknown
 GROUP: Final = "dhanfast.strategies"
 LIBRARY: Final = Path(__file__).parent / "library"
 USER: Final = "user"
+FILE: Final = "file"
 INSTALLED: Final = "installed"
 BUILT: Final = "built-in"
 
@@ -49,7 +50,7 @@ class Named:
     """A strategy that has a name.
 
     Attributes:
-        name: what -s takes. origin: user, installed or built-in.
+        name: what -s takes. origin: user, installed or built-in; file: named by its path.
         place: what `find_strategy` takes: a path, module:Class, or the name of a built-in; the
             path of a legs file.
         legs: it is a legs file. hides: the origins of others of that name.
@@ -94,7 +95,7 @@ def lookup(name: str, folder: Path | None = None) -> Named | None:
     """
     path, colon, wanted = name.partition(":")
     if path.endswith((".py", ".toml")):
-        return Named(name, USER, name, legs=path.endswith(".toml"))
+        return Named(name, FILE, name, legs=path.endswith(".toml"))
     known = shelf(folder)
     if name in known:
         return known[name]
