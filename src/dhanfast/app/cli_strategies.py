@@ -68,8 +68,8 @@ def show(name: str, as_json: bool) -> None:
         if text:
             click.echo(_wrapped(f"  {title:<12}", text))
     for key, item in one.params.items():
-        columns = f"  {key:<15} {item.default!s:<9} {_allowed(item):<11}"
-        searched = _searched(search_range(item))
+        columns = f"  {key:<15} {item.default!s:<9} {allowed_text(item):<11}"
+        searched = searched_text(search_range(item))
         tried = f" [search {searched}]" if searched else ""
         click.echo(_wrapped(columns + " ", item.doc + tried))
 
@@ -180,13 +180,13 @@ def _param(item: Param) -> dict[str, Any]:
     found = search_range(item)
     return {
         "default": item.default,
-        "range": _allowed(item),
-        "search": None if found is None else _searched(found),
+        "range": allowed_text(item),
+        "search": None if found is None else searched_text(found),
         "doc": item.doc,
     }
 
 
-def _allowed(item: Param) -> str:
+def allowed_text(item: Param) -> str:
     if item.choices:
         return "|".join(item.choices)
     low = "" if item.low is None else f"{item.low:g}"
@@ -194,7 +194,7 @@ def _allowed(item: Param) -> str:
     return f"{low}..{high}"
 
 
-def _searched(found: Range | None) -> str:
+def searched_text(found: Range | None) -> str:
     """What a search tries: 5..30 by 1."""
     if found is None:
         return ""

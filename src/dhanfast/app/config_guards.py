@@ -279,8 +279,9 @@ def _of_trades(tables: GuardTables, capital: int) -> dict[str, int | str]:
 
 def _of_vix(vix: Vix) -> dict[str, int | str]:
     if not vix.on:
-        told = {"vix_told": 1, "vix_age": vix.max_age.ns, "vix_data": vix.data}
-        return dict(told) if vix.told else {}
+        if not vix.told:
+            return {}
+        return {"vix_told": 1, "vix_age": vix.max_age.ns, "vix_data": vix.data}
     ranked = vix.percentile_high.e4 or vix.percentile_low.e4
     return {
         "vix_high": round(vix.high * 100),
