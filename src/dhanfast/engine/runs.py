@@ -75,8 +75,7 @@ def backtest(
     shown, outside = _at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
-    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    _check_volume(runner, signals)
+    runner = _runner_of(found, signals, interval_ns, messages)
     engine = Engine(
         runner,
         sessions,
@@ -98,15 +97,19 @@ def backtest(
     )
 
 
-def _check_volume(runner: NativeStrategy, signals: BarSet) -> None:
-    """Refuse a strategy whose series can never be known.
+def _runner_of(
+    found: Found, signals: BarSet, interval_ns: int, messages: list[Line]
+) -> NativeStrategy:
+    """The strategy as the kernel runs it, its log in `messages`.
 
     Raises:
-        BadData: it declares series of volume, and no bar has any.
+        BadData: it declares series of volume, and no bar has any: they can never be known.
     """
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     graph = graph_of(runner)
     if graph is not None and "volume" in graph.needs and not signals.bars["volume"].any():
         raise BadData(NO_VOLUME.format(f"{signals.symbol} {signals.timeframe}"))
+    return runner
 
 
 def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
