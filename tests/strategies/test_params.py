@@ -140,28 +140,31 @@ def test_nothing_but_a_value_in_range_or_a_refusal_comes_out(value: Any) -> None
 class Sought(Parametric):
     """One of each kind of search."""
 
-    bars = param(9, low=2, high=200, search=(5, 21), step=4)
+    bars = param(9, low=2, high=200, search=(5, 21, 4))
     width = param(2.0, low=0.5, high=4, step=0.1, search=(1.0, 1.5))
-    free = param(1.5, low=0, high=3)
-    small = param(3, low=2, high=5)
-    quick = param(True)
-    side = param("both", choices=("long", "short", "both"))
-    fixed = param(15, low=1, high=1000, search=())
-    still = param(False, search=())
-    open_ = param(7, low=1)
+    free = param(1.5, low=0, high=3, search=(0, 3))
+    small = param(3, low=2, high=5, search=(2, 5))
+    even = param(4, low=2, high=8, step=2)
+    quick = param(True, search=(False, True))
+    side = param("both", choices=("long", "short", "both"), search=("long", "both"))
+    fixed = param(15, low=1, high=1000, step=1, search=())
+    bounded = param(15, low=1, high=1000)
+    still = param(False)
+    open_ = param(7, low=1, step=1)
     name = param("x")
 
 
 def test_a_search_space_has_what_is_declared_and_nothing_else() -> None:
     space = search_space(Sought)
     assert space == search_space(Sought()) == search_space(Sought(bars=50))
-    assert list(space) == ["bars", "width", "free", "small", "quick", "side"]
+    assert list(space) == ["bars", "width", "free", "small", "even", "quick", "side"]
     assert space["bars"].values() == (5, 9, 13, 17, 21)
     assert space["width"].values() == (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
     assert space["free"] == Range(0.0, 3.0) and space["free"].count == 0
     assert space["small"].values() == (2, 3, 4, 5)
+    assert space["even"].values() == (2, 4, 6, 8)
     assert space["quick"].values() == (False, True)
-    assert space["side"].values() == ("long", "short", "both")
+    assert space["side"].values() == ("long", "both")
     assert {type(value) for value in space["bars"].values()} == {int}
     assert {type(value) for value in space["width"].values()} == {float}
 
@@ -223,10 +226,16 @@ def test_every_point_of_a_search_is_a_value_the_strategy_takes(data: st.DataObje
         ({"step": 0}, "step must be above 0, was 0"),
         ({"step": float("nan")}, "step must be above 0, was nan"),
         ({"low": 5, "high": 4}, "low 5 must not be above high 4"),
-        ({"low": 5, "high": 9, "search": (4, 9)}, r"\(low, high\) inside 5\.\.9.*was \(4, 9\)"),
+        (
+            {"low": 5, "high": 9, "search": (4, 9)},
+            r"\(low, high, step\) inside 5\.\.9.*was \(4, 9\)",
+        ),
         ({"low": 5, "high": 9, "search": (8, 7)}, r"was \(8, 7\)"),
         ({"low": 5, "search": (6, float("inf"))}, r"inside 5\.\.inf"),
-        ({"search": (1, 2, 3)}, r"was \(1, 2, 3\)"),
+        ({"search": (1, 2, 3, 4)}, r"was \(1, 2, 3, 4\)"),
+        ({"search": (1, 2, 0)}, "step must be above 0, was 0"),
+        ({"search": (1, 2, "x")}, "step must be above 0, was x"),
+        ({"search": ("a", "b")}, r"was \('a', 'b'\)"),
         ({"search": (1,)}, r"was \(1,\)"),
     ],
 )
@@ -235,3 +244,12 @@ def test_declarations_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=text):
         param(6, **declared)
+
+
+def test_values_that_a_text_does_not_take_are_no_search() -> None:
+    with pytest.raises(UsageError, match="search must be one of a, b, was c"):
+        param("a", choices=("a", "b"), search=("a", "c"))
+    with pytest.raises(UsageError, match="search must be bool, was 3"):
+        param(True, search=(3,))
+    with pytest.raises(UsageError, match="search must be values it takes"):
+        param(True, search=("yes",))

@@ -32,7 +32,7 @@ TREE: dict[str, Any] = {
     "parameter": {
         "entry": {"default": "09:30", "choices": ["09:30", "10:00"]},
         "lots": {"default": 2, "low": 1, "high": 9, "search": []},
-        "far": {"default": 3, "low": 1, "high": 20, "search": [2, 6]},
+        "far": {"default": 3, "low": 1, "high": 20, "search": [2, 6, 1]},
         "stop": {"default": 30.0, "low": 5, "high": 200, "step": 2.5, "doc": "percent"},
     },
     "leg": [
@@ -69,6 +69,7 @@ def test_search_spaces_are_those_of_any_strategy(tmp_path: Path) -> None:
     space = search_space("iron-condor")
     assert space["short"] == Range(2, 10, 1, whole=True)
     assert space["stop"].values()[:2] == (20.0, 25.0) and "lots" not in space
+    assert space["entry"].values()[0] == "09:20" and "exit" not in space
     assert strategy_params("iron-condor")["long"].default == 8
 
 

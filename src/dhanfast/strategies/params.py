@@ -21,8 +21,9 @@ class Param:
         step: distance of search points; None = any.
         choices: allowed values of a str; empty = any.
         doc: one line for people.
-        search: what a search tries, (low, high) inside the allowed range; () = it is not
-            searched, None = the whole allowed range.
+        search: what a search tries: of a number (low, high) or (low, high, step) within the
+            bounds, of a text or a bool the values. None: low..high where there is a step, else
+            nothing; () = nothing.
     Raises:
         UsageError: the declaration contradicts itself.
     """
@@ -33,23 +34,39 @@ class Param:
     step: float | None = None
     choices: tuple[str, ...] = ()
     doc: str = ""
-    search: tuple[float, ...] | None = None
+    search: tuple[Value, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.step is not None and not (math.isfinite(self.step) and self.step > 0):
-            raise UsageError(f"param: step must be above 0, was {self.step}")
+        steps = (
+            self.step,
+            self.search[2] if self.numeric and len(self.search or ()) == 3 else None,
+        )
+        for step in steps:
+            if isinstance(step, str) or (step is not None and not 0 < step < math.inf):
+                raise UsageError(f"param: step must be above 0, was {step}")
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise UsageError(f"param: low {self.low} must not be above high {self.high}")
-        if self.search is None or self.search == ():
+        if not self.search:
+            return
+        if not self.numeric:
+            for value in self.search:
+                if self.accept("search", value) != value:
+                    raise UsageError(f"param: search must be values it takes, was {self.search}")
             return
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
-        known = len(self.search) == 2 and low <= self.search[0] <= self.search[1] <= high
-        if not known or not all(map(math.isfinite, self.search)):
+        ends = [one for one in self.search[:2] if not isinstance(one, str)]
+        known = 2 <= len(self.search) <= 3 and len(ends) == 2
+        if not known or not low <= ends[0] <= ends[1] <= high or not all(map(math.isfinite, ends)):
             raise UsageError(
-                f"param: search must be (low, high) inside {low:g}..{high:g}, or () for none, "
-                f"was {self.search}"
+                f"param: search must be (low, high) or (low, high, step) inside {low:g}..{high:g}, "
+                f"or () for none, was {self.search}"
             )
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return isinstance(self.default, int | float) and not isinstance(self.default, bool)
 
     def accept(self, name: str, value: object) -> Value:
         """`value` (text allowed) as this parameter's type.
@@ -104,14 +121,15 @@ def param(
     step: float | None = None,
     choices: tuple[str, ...] = (),
     doc: str = "",
-    search: tuple[float, ...] | None = None,
+    search: tuple[Value, ...] | None = None,
 ) -> Any:
     """Declare a parameter in a strategy's class body; the instance attribute is its value.
 
     Args:
         default: int, float, bool or str; also the type.
         low, high: inclusive bounds; step: for searches; choices: for str; doc: one line.
-        search: (low, high) that a search tries; None = all that is allowed, () = nothing.
+        search: what a search tries: (low, high) or (low, high, step), or the values of a text
+            or bool; None = low..high by step where there is one, else nothing.
     Raises:
         UsageError: low above high, a step that is not above 0, a search outside the bounds.
     """
@@ -174,10 +192,9 @@ class Range:
 
 
 def search_space(strategy: Any) -> dict[str, Range]:
-    """{name: Range} of the parameters that a search can try, in the order declared.
+    """{name: Range} of the parameters that declare what a search tries, in the order declared.
 
-    A parameter is in it when it has both bounds (or a `search`), is a bool, or has choices, and
-    does not say `search=()`. Ints without a step are tried one by one.
+    Those with a `search` that is not (), and numbers with a step and both bounds.
 
     Args:
         strategy: a class or instance with `params()`, or a name as `find_strategy` takes it.
@@ -197,21 +214,19 @@ def search_space(strategy: Any) -> dict[str, Range]:
 
 def search_range(item: Param) -> Range | None:
     """What a search tries of one parameter; None when it is not searched."""
-    if item.search == ():
+    if item.search == () or (item.search is None and item.step is None):
         return None
-    if isinstance(item.default, bool):
-        return Range(choices=(False, True))
-    if isinstance(item.default, str):
-        return Range(choices=item.choices) if item.choices else None
-    low, high = item.search or (item.low, item.high)
+    if not item.numeric:
+        return Range(choices=item.search) if item.search else None
+    ends = (item.low, item.high) if item.search is None else item.search
+    low, high = ends[:2]
     if low is None or high is None:
         return None
+    step = float(ends[2] or 0) if len(ends) == 3 else item.step
     if not isinstance(item.default, int):
-        return Range(float(low), float(high), item.step)
-    first, last = math.ceil(low), math.floor(high)
-    if last < first:
-        return None
-    return Range(first, last, max(1, round(item.step or 1)), whole=True)
+        return Range(float(low), float(high), step)
+    first, last = math.ceil(float(low)), math.floor(float(high))
+    return Range(first, last, max(1, round(step or 1)), whole=True) if first <= last else None
 
 
 class Parametric:

@@ -6,7 +6,7 @@
     default = 30.0
     low = 5
     high = 200
-    step = 5
+    search = [15, 100, 5]
     doc = "stop of a leg, percent of its premium"
     [[leg]]
     stop = "{stop}%"
@@ -125,7 +125,7 @@ def _declared(name: str, table: Any) -> Param:
             raise ConfigError(f"{place}.{key}: {value!r} must be a number")
     lists = {key: table[key] for key in ("choices", "search") if key in table}
     for key, value in lists.items():
-        kind = str if key == "choices" else int | float
+        kind = str if key == "choices" else bool | int | float | str
         if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
             raise ConfigError(f"{place}.{key}: {value!r} must be a list")
     if not isinstance(table.get("doc", ""), str):

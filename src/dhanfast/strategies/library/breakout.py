@@ -13,27 +13,25 @@ class Breakout(RuleStrategy):
     """Long on a close above the resistance of the bars before it, short below their support."""
 
     lookback = param(
-        120, low=2, high=2000, search=(30, 375), step=15,
+        120, low=2, high=2000, search=(30, 375, 15),
         doc="bars, without this one, whose high is resistance and whose low is support",
     )  # fmt: skip
     buffer_atr = param(
-        0.25, low=0, high=10, search=(0, 1), step=0.125,
+        0.25, low=0, high=10, search=(0, 1, 0.125),
         doc="how far beyond a level the close has to be, in ATRs",
     )  # fmt: skip
-    adx = param(30, low=2, high=500, search=(14, 60), step=2, doc="period of the ADX, bars")
+    adx = param(30, low=2, high=500, search=(14, 60, 2), doc="period of the ADX, bars")
     adx_min = param(
-        15.0, low=0, high=100, search=(0, 35), step=2.5, doc="entries need an ADX above this"
+        15.0, low=0, high=100, search=(0, 35, 2.5), doc="entries need an ADX above this"
     )
     leave = param(
-        60, low=2, high=2000, search=(15, 180), step=15,
+        60, low=2, high=2000, search=(15, 180, 15),
         doc="bars, without this one, beyond whose other end the close leaves",
     )  # fmt: skip
-    atr = param(30, low=1, high=500, search=(14, 60), step=2, doc="period of the ATR, bars")
-    stop_atr = param(
-        3.0, low=0, high=20, search=(1, 6), step=0.5, doc="stop distance in ATRs; 0 = none"
-    )
+    atr = param(30, low=1, high=500, search=(14, 60, 2), doc="period of the ATR, bars")
+    stop_atr = param(3.0, low=0, high=20, search=(1, 6, 0.5), doc="stop distance in ATRs; 0 = none")
     target_atr = param(
-        9.0, low=0, high=60, search=(2, 20), step=1, doc="target distance in ATRs; 0 = none"
+        9.0, low=0, high=60, search=(2, 20, 1), doc="target distance in ATRs; 0 = none"
     )
 
     def rules(self, m: Market) -> Rules:

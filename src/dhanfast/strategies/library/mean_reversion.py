@@ -13,19 +13,15 @@ class MeanReversion(RuleStrategy):
     """Buys the close that comes back above the lower band, sells the mirror image; out at mean."""
 
     period = param(
-        60, low=2, high=1000, search=(20, 120), step=10, doc="bars of the bands' mean and deviation"
+        60, low=2, high=1000, search=(20, 120, 10), doc="bars of the bands' mean and deviation"
     )
-    width = param(
-        2.5, low=0.1, high=10, search=(1.5, 3.5), step=0.25, doc="half width in deviations"
-    )
-    adx = param(30, low=2, high=500, search=(14, 60), step=2, doc="period of the ADX, bars")
+    width = param(2.5, low=0.1, high=10, search=(1.5, 3.5, 0.25), doc="half width in deviations")
+    adx = param(30, low=2, high=500, search=(14, 60, 2), doc="period of the ADX, bars")
     adx_max = param(
-        25.0, low=0, high=100, search=(15, 40), step=2.5, doc="entries need an ADX below this"
+        25.0, low=0, high=100, search=(15, 40, 2.5), doc="entries need an ADX below this"
     )
-    atr = param(30, low=1, high=500, search=(14, 60), step=2, doc="period of the ATR, bars")
-    stop_atr = param(
-        3.0, low=0, high=20, search=(1, 6), step=0.5, doc="stop distance in ATRs; 0 = none"
-    )
+    atr = param(30, low=1, high=500, search=(14, 60, 2), doc="period of the ATR, bars")
+    stop_atr = param(3.0, low=0, high=20, search=(1, 6, 0.5), doc="stop distance in ATRs; 0 = none")
 
     def rules(self, m: Market) -> Rules:
         """The bounce, where there is no trend; out at the mean."""

@@ -12,25 +12,25 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 class OpeningRange(RuleStrategy):
     """Long on the first close above the opening range, short on the first one below it."""
 
-    minutes = param(15, low=1, high=300, search=(5, 60), step=5, doc="length of the range, minutes")
+    minutes = param(15, low=1, high=300, search=(5, 60, 5), doc="length of the range, minutes")
     last_bar = param(
-        180, low=1, high=2000, search=(60, 330), step=30,
+        180, low=1, high=2000, search=(60, 330, 30),
         doc="bars of a session, from its first, in which a break is taken",
     )  # fmt: skip
     buffer = param(
-        0.02, low=0, high=5, search=(0, 0.1), step=0.01,
+        0.02, low=0, high=5, search=(0, 0.1, 0.01),
         doc="how far outside the range the close has to be, percent of the price",
     )  # fmt: skip
     height_min = param(
-        0.15, low=0, high=50, search=(0, 0.5), step=0.05,
+        0.15, low=0, high=50, search=(0, 0.5, 0.05),
         doc="least height of the range, percent of the price",
     )  # fmt: skip
     height_max = param(
-        1.5, low=0, high=50, search=(0.75, 3), step=0.25,
+        1.5, low=0, high=50, search=(0.75, 3, 0.25),
         doc="largest height of the range, percent of the price",
     )  # fmt: skip
     target_heights = param(
-        2.0, low=0, high=20, search=(0.5, 4), step=0.5,
+        2.0, low=0, high=20, search=(0.5, 4, 0.5),
         doc="target distance in heights of the range; 0 = none",
     )  # fmt: skip
 

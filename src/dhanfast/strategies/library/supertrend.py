@@ -12,17 +12,15 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 class SupertrendTrend(RuleStrategy):
     """Long when Supertrend turns up, short when it turns down, out at the next turn."""
 
-    period = param(
-        50, low=1, high=1000, search=(10, 120), step=10, doc="period of the line's ATR, bars"
-    )
-    width = param(7.0, low=0.5, high=50, search=(2, 12), step=0.5, doc="width of the band in ATRs")
-    adx = param(30, low=2, high=500, search=(14, 60), step=2, doc="period of the ADX, bars")
+    period = param(50, low=1, high=1000, search=(10, 120, 10), doc="period of the line's ATR, bars")
+    width = param(7.0, low=0.5, high=50, search=(2, 12, 0.5), doc="width of the band in ATRs")
+    adx = param(30, low=2, high=500, search=(14, 60, 2), doc="period of the ADX, bars")
     adx_min = param(
-        0.0, low=0, high=100, search=(0, 30), step=2.5,
+        0.0, low=0, high=100, search=(0, 30, 2.5),
         doc="entries need an ADX at or above this; 0 = any",
     )  # fmt: skip
     target_widths = param(
-        0.0, low=0, high=20, search=(0, 4), step=0.5,
+        0.0, low=0, high=20, search=(0, 4, 0.5),
         doc="target distance in distances of close and line; 0 = none",
     )  # fmt: skip
 

@@ -16,26 +16,20 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 class VixRegime(RuleStrategy):
     """Bollinger bounce below `calm`, breakout above `storm`, nothing between."""
 
-    calm = param(
-        16.0, low=3, high=150, search=(12, 18), step=1, doc="VIX below this: bands are faded"
-    )
+    calm = param(16.0, low=3, high=150, search=(12, 18, 1), doc="VIX below this: bands are faded")
     storm = param(
-        20.0, low=3, high=150, search=(18, 26), step=1, doc="VIX from this on: breaks are followed"
+        20.0, low=3, high=150, search=(18, 26, 1), doc="VIX from this on: breaks are followed"
     )
     period = param(
-        60, low=2, high=1000, search=(20, 120), step=10, doc="bars of the bands' mean and deviation"
+        60, low=2, high=1000, search=(20, 120, 10), doc="bars of the bands' mean and deviation"
     )
-    width = param(
-        2.5, low=0.1, high=10, search=(1.5, 3.5), step=0.25, doc="half width in deviations"
-    )
+    width = param(2.5, low=0.1, high=10, search=(1.5, 3.5, 0.25), doc="half width in deviations")
     lookback = param(
-        120, low=2, high=2000, search=(30, 375), step=15,
+        120, low=2, high=2000, search=(30, 375, 15),
         doc="bars, without this one, whose extremes a break has to pass",
     )  # fmt: skip
-    atr = param(30, low=1, high=500, search=(14, 60), step=2, doc="period of the ATR, bars")
-    stop_atr = param(
-        3.0, low=0, high=20, search=(1, 6), step=0.5, doc="stop distance in ATRs; 0 = none"
-    )
+    atr = param(30, low=1, high=500, search=(14, 60, 2), doc="period of the ATR, bars")
+    stop_atr = param(3.0, low=0, high=20, search=(1, 6, 0.5), doc="stop distance in ATRs; 0 = none")
 
     def rules(self, m: Market) -> Rules:
         """Two sets of rules, and the regime that says which of them speaks.

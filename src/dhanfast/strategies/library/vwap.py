@@ -17,23 +17,21 @@ class Vwap(RuleStrategy):
     """Long when the close crosses above a rising session average, short below a falling one."""
 
     weight = param(
-        "volume", choices=("volume", "time"), search=(),
+        "volume", choices=("volume", "time"),
         doc="what a bar weighs: its volume, or 1 (time: a TWAP, for bars without volume)",
     )  # fmt: skip
     slope = param(
-        30, low=1, high=300, search=(10, 60), step=5,
+        30, low=1, high=300, search=(10, 60, 5),
         doc="bars over which the average has to have moved; so many of a session are left out",
     )  # fmt: skip
     room_atr = param(
-        1.0, low=0, high=20, search=(0, 4), step=0.5,
+        1.0, low=0, high=20, search=(0, 4, 0.5),
         doc="how far on the wrong side of the average the close leaves, in ATRs",
     )  # fmt: skip
-    atr = param(30, low=1, high=500, search=(14, 60), step=2, doc="period of the ATR, bars")
-    stop_atr = param(
-        3.0, low=0, high=20, search=(1, 6), step=0.5, doc="stop distance in ATRs; 0 = none"
-    )
+    atr = param(30, low=1, high=500, search=(14, 60, 2), doc="period of the ATR, bars")
+    stop_atr = param(3.0, low=0, high=20, search=(1, 6, 0.5), doc="stop distance in ATRs; 0 = none")
     target_atr = param(
-        9.0, low=0, high=60, search=(2, 20), step=1, doc="target distance in ATRs; 0 = none"
+        9.0, low=0, high=60, search=(2, 20, 1), doc="target distance in ATRs; 0 = none"
     )
 
     def rules(self, m: Market) -> Rules:
