@@ -139,7 +139,7 @@ def test_what_is_told_is_taken_from_the_docstring(folder: Path) -> None:
 def test_a_package_offers_strategies_by_name(folder: Path) -> None:
     assert {point.name for point in entry_points(group=GROUP)} >= {"shop-above", "momentum"}
     found = find_strategy("shop-above", {"period": 7})
-    assert (found.name, found.door, found.settings()) == ("shop-above", "rules", {"period": 7})
+    assert (found.name, found.door, found.settings()) == ("myshop:Above", "rules", {"period": 7})
     assert list(strategy_params("shop-above")) == ["period"]
     row = shelf(folder)["momentum"]
     assert (row.origin, row.place, row.hides) == ("installed", "myshop:Above", ("built-in",))

@@ -37,11 +37,8 @@ class Param:
     search: tuple[Value, ...] | None = None
 
     def __post_init__(self) -> None:
-        steps = (
-            self.step,
-            self.search[2] if self.numeric and len(self.search or ()) == 3 else None,
-        )
-        for step in steps:
+        said = self.search or ()
+        for step in (self.step, *(said[2:3] if self.numeric else ())):
             if isinstance(step, str) or (step is not None and not 0 < step < math.inf):
                 raise UsageError(f"param: step must be above 0, was {step}")
         if self.low is not None and self.high is not None and not self.low <= self.high:

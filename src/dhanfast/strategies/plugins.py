@@ -30,7 +30,8 @@ class Found:
     """A strategy ready to be run once.
 
     Attributes:
-        name: as asked for. kind: its class. made: the instance, parameters checked.
+        name: as asked for; of one that a package offers, its module:Class.
+        kind: its class. made: the instance, parameters checked.
         door: rules, python or cython.
     """
 
@@ -92,6 +93,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
             "instrument, paper, live and replay do not trade it"
         )
     if isinstance(strategy, str):
+        # A result tells what has run: the class of a package, whatever the package calls it.
+        strategy = installed_places().get(strategy, strategy)
         kind = _named(strategy)
         return Found(strategy, kind, _built(kind, params), _door(kind))
     if isinstance(strategy, type):
@@ -111,7 +114,8 @@ def graph_of(runner: NativeStrategy) -> Graph | None:
 
 def is_legs(strategy: str) -> bool:
     """Whether a strategy's name is that of a legs file."""
-    return strategy in STRUCTURES or strategy.endswith(".toml")
+    built_in = strategy in STRUCTURES and strategy not in installed_places()
+    return built_in or strategy.endswith(".toml")
 
 
 def strategy_params(strategy: str) -> dict[str, Param]:
