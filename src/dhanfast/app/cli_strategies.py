@@ -187,6 +187,7 @@ def _param(item: Param) -> dict[str, Any]:
 
 
 def allowed_text(item: Param) -> str:
+    """What a parameter may be: 2..200, or its choices."""
     if item.choices:
         return "|".join(item.choices)
     low = "" if item.low is None else f"{item.low:g}"
