@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dhanfast._core.chainday import ChainDay
 from dhanfast._core.types import Reason
 from dhanfast.app.legs_file import plan_of, read_plan
+from dhanfast.engine import chain_source
 from dhanfast.engine.chain_source import ModelledChains
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.legs import backtest_legs
@@ -23,6 +25,9 @@ from dhanfast.strategies.plugins import find_strategy, strategy_params
 from dhanfast.strategies.shelf import STRUCTURES
 from dhanfast.strategies.structures import read_structure, structure_of
 
+from ..core.leg_model import PlainLeg, PlainRun
+
+MINUTE = 60 * 10**9
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 TREE: dict[str, Any] = {
     "about": "A put.",
@@ -238,6 +243,70 @@ def test_the_condor_has_wings_beyond_what_it_sells_every_day() -> None:
         assert strikes["CE", -1] - strikes["PE", -1] == 800
         wings = [row for row in mine if row["side"] == 1]
         assert {clock(int(row["exit_ns"])) for row in wings} == {"15:15"}
+
+
+def plain_day(day: dict[str, Any], name: str) -> list[tuple[int, int, int, int, int]]:
+    """A day's trades by the plain model: (contract, entry row, price, exit row, price).
+
+    Args:
+        day: what the native chain was made of: rows a minute, columns of calls and then puts.
+    """
+    grid = day["strike"][: day["count"][0]].tolist()
+    ends = [clock(int(at)) for at in day["end_ns"]]
+    entry = next(row for row, at in enumerate(ends) if at >= ENTRY[name])
+    leave = next(row for row, at in enumerate(ends) if at >= "15:15")
+    spot = int(day["spot"][entry])
+    money = min(range(len(grid)), key=lambda place: (abs(grid[place] - spot), grid[place]))
+    legs, columns = [], []
+    for side, right, steps, stop in LEGS_OF[name]:
+        column = money + steps if right == "CE" else len(grid) + money - steps
+        columns.append(column)
+        legs.append(PlainLeg(len(columns) - 1, 0, side, stop=stop, stop_percent=True, right=1))
+    rows = [
+        [tuple(int(part[row, column]) for part in day["prices"]) for column in columns]
+        for row in range(len(ends))
+    ]
+    run = PlainRun(legs, rows, entry, entry + 60, leave)  # type: ignore[arg-type]
+    return [(int(day["listed"][columns[leg]]), *rest) for leg, *rest in run.run()]
+
+
+ENTRY = {"expiry-straddle": "09:30", "iron-condor": "09:20"}
+# side, right, steps out of the money, stop in percent
+LEGS_OF: dict[str, list[tuple[int, str, int, float]]] = {
+    "expiry-straddle": [(-1, "CE", 0, 30.0), (-1, "PE", 0, 30.0)],
+    "iron-condor": [(-1, "CE", 4, 50.0), (-1, "PE", 4, 50.0), (1, "CE", 8, 0.0), (1, "PE", 8, 0.0)],
+}
+
+
+@pytest.mark.parametrize("name", list(STRUCTURES))
+def test_every_trade_is_that_of_the_plain_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strikes, rows and prices of every entry and exit, from the premiums that the run has seen."""
+    days: list[dict[str, Any]] = []
+
+    def kept(**parts: Any) -> ChainDay:
+        days.append(parts)
+        return ChainDay(**parts)
+
+    monkeypatch.setattr(chain_source, "ChainDay", kept)
+    # A stop of both together counts premiums of the first entries: by its own test.
+    more = {"whole": 500} if name == "expiry-straddle" else {}
+    result = run(name, 4, **more)
+    got = {}
+    for day in days:
+        open_ns = int(day["start_ns"][0])
+        close_ns = int(day["end_ns"][-1])
+        mine = [row for row in result.trades if open_ns <= row["entry_ns"] < close_ns]
+        if not mine:
+            continue
+        got[open_ns] = len(mine)
+        assert sorted(
+            (int(row["instrument"]), int(row["entry_ns"] - open_ns) // MINUTE,
+             int(row["entry_value"] // row["qty"]), int(row["exit_ns"] - open_ns) // MINUTE,
+             int(row["exit_value"] // row["qty"]))
+            for row in mine
+        ) == sorted(plain_day(day, name))  # fmt: skip
+    assert sum(got.values()) == len(result.trades)
+    assert len(got) == (5 if name == "expiry-straddle" else len(result.days))
 
 
 @pytest.mark.parametrize("name", list(STRUCTURES))
