@@ -183,26 +183,86 @@ def test_what_is_not_later_is_not_kept(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.parquet"
-    write_real = os.write
+    write_real = os.pwrite
     with ChainRecorder(path) as recorder:
         recorder.append(SHOTS[0])
         recorder.append(SHOTS[1])
 
-        def full(handle: int, data: Any) -> int:
-            if handle != recorder._handle:
-                return write_real(handle, data)
+        def full(handle: int, data: Any, at: int) -> int:
             if len(data) > 100:
-                return write_real(handle, data[:100])  # half of it goes
+                return write_real(handle, data[:100], at)  # half of it goes
             raise OSError(28, "No space left on device")
 
+        def stuck(handle: int, size: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        for truncates in (True, False):
+            with monkeypatch.context() as patched:
+                patched.setattr(chain_recorder.os, "pwrite", lambda h, d, at: full(h, d[:150], at))
+                if not truncates:
+                    patched.setattr(chain_recorder.os, "ftruncate", stuck)
+                with pytest.raises(DhanfastError, match=r"cannot be kept .No space left"):
+                    recorder.append(SHOTS[2])
+            same(path, SHOTS[:2])
+        assert recorder.append(SHOTS[2])  # there is room again, and what was left is written over
+        same(path, SHOTS[:3])
+        assert recorder.append(SHOTS[3])
+    same(path, SHOTS[:4])
+
+
+def test_a_folding_that_fails_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    recorder = ChainRecorder(path, fold_rows=6)
+    recorder.append(SHOTS[0])
+    recorder.append(SHOTS[1])
+
+    def refused(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("replace", "fchmod"):  # the new file's name, the new file
         with monkeypatch.context() as patched:
-            patched.setattr(chain_recorder.os, "write", full)
-            patched.setattr(chain_recorder.os, "fsync", lambda handle: full(handle, b""))
-            with pytest.raises(DhanfastError, match=r"cannot be kept .No space left"):
-                recorder.append(SHOTS[2])
-        same(path, SHOTS[:2])
-        assert recorder.append(SHOTS[2])  # there is room again
-    same(path, SHOTS[:3])
+            if name == "replace":
+                patched.setattr("dhanfast.storage.durable.os.replace", refused)
+            else:
+                patched.setattr("dhanfast.storage.durable.os.fchmod", refused)
+            with pytest.raises(DhanfastError, match="cannot be written"):
+                recorder.append(SHOTS[2 if name == "replace" else 3])
+        same(path, SHOTS[: 3 if name == "replace" else 4])
+    assert not recorder.append(SHOTS[3]) and recorder.kept == 4  # it is in
+    assert recorder.append(SHOTS[4])
+    same(path, SHOTS[:5])
+    recorder.close()
+    same(path, SHOTS[:5])
+
+
+def test_a_new_tail_that_fails_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace_real = tmp_path / "a.parquet", os.replace
+    recorder = ChainRecorder(path, fold_rows=6)
+    for one in SHOTS[:2]:
+        recorder.append(one)
+
+    def refused(old: str, new: str) -> None:
+        if os.fspath(new).endswith(".tail"):
+            raise OSError(28, "No space left on device")
+        replace_real(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refused)
+        with pytest.raises(DhanfastError, match=r"a\.parquet\.tail: cannot be written"):
+            recorder.append(SHOTS[2])  # folded, but the tail is the old one
+        same(path, SHOTS[:3])
+        recorder.append(SHOTS[3])
+        same(path, SHOTS[:4])
+        with pytest.raises(DhanfastError, match="cannot be written"):
+            recorder.append(SHOTS[4])
+        same(path, SHOTS[:5])
+    assert recorder.append(SHOTS[5])
+    recorder.close()
+    same(path, SHOTS[:6])
 
 
 def test_generated_and_real_never_mix(tmp_path: Path) -> None:

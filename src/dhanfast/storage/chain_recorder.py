@@ -58,7 +58,7 @@ class ChainRecorder:
             raise UsageError(f"{self.path}: a file of chains is called NAME.parquet")
         self.kept = 0
         self._generated, self._fold_rows = generated, fold_rows
-        self._rows = self._tail_rows = 0
+        self._rows = self._tail_rows = self._end = 0
         make_folder(self.path.parent)
         self._handle = self._locked()
         try:
@@ -94,7 +94,8 @@ class ChainRecorder:
             False when the first is not later than all that the file holds: nothing was kept.
 
         Raises:
-            DhanfastError: the disk is full or refuses; what the file held before stays.
+            DhanfastError: the disk is full or refuses; what the file held before stays, and these
+                chains too when it was the folding that failed: `kept` has counted them.
         """
         times = [rows.at_ns for rows in snapshots]
         if times != sorted(times):
@@ -104,14 +105,15 @@ class ChainRecorder:
         import pyarrow as pa
 
         table = pa.Table.from_batches([batch_of(rows) for rows in snapshots]).combine_chunks()
-        if self._rows == 0:
+        first = self._rows == 0
+        if first:
             self._fold(table)
         else:
             self._frame(table.to_batches()[0])
-            if self._tail_rows >= max(self._fold_rows, self._rows // FOLD_SHARE):
-                self._fold(None)
         self._last_ns = times[-1]
         self.kept += len(snapshots)
+        if not first and self._tail_rows >= max(self._fold_rows, self._rows // FOLD_SHARE):
+            self._fold(None)
         return True
 
     def close(self) -> None:
@@ -202,31 +204,43 @@ class ChainRecorder:
         return rows, int(last.as_py())
 
     def _frame(self, batch: Any) -> None:
-        """Append to the tail, durable; a frame that does not fit is taken back."""
-        end = os.lseek(self._handle, 0, os.SEEK_END)
-        frame = memoryview(frame_of(batch))
+        """Append to the tail, durable; what is left of a frame that failed is written over."""
+        frame, at = memoryview(frame_of(batch)), self._end
         try:
             while frame:
-                frame = frame[os.write(self._handle, frame) :]
+                done = os.pwrite(self._handle, frame, at)
+                frame, at = frame[done:], at + done
             os.fsync(self._handle)
         except OSError as error:
             with suppress(OSError):
-                os.ftruncate(self._handle, end)
+                os.ftruncate(self._handle, self._end)
             raise DhanfastError(
                 f"{self.path}: a snapshot cannot be kept ({error.strerror}); what it held stays"
             ) from error
+        self._end = at
         self._tail_rows += batch.num_rows
 
     def _restart(self) -> None:
-        """An empty tail after the rows of the file."""
+        """An empty tail after the rows of the file, in one step: a reader sees the old or this."""
+        place = tail_path(self.path)
         try:
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, HEAD.pack(MAGIC, self._rows), 0)
-            os.fsync(self._handle)
+            handle = os.open(f"{place}.new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+                             0o644)  # fmt: skip
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.pwrite(handle, HEAD.pack(MAGIC, self._rows), 0)
+                os.fsync(handle)
+                os.replace(f"{place}.new", place)
+            except BaseException:
+                os.close(handle)
+                raise
         except OSError as error:
-            raise DhanfastError(f"{self.path}: {error.strerror}") from error
+            raise DhanfastError(
+                f"{place}: cannot be written ({error.strerror}); what the file held stays"
+            ) from error
+        os.close(self._handle)
+        self._handle, self._end = handle, HEAD.size
         sync_folder(self.path.parent)
-        self._tail_rows = 0
 
     def _fold(self, first: Any) -> None:
         """Write the Parquet file anew with the rows of the tail, or with the very first ones."""
@@ -245,4 +259,5 @@ class ChainRecorder:
                         writer.write_batch(batch)
             writer.write_table(more)
         self._rows += more.num_rows
+        self._tail_rows = 0  # whatever becomes of the new tail: the old one is read as folded
         self._restart()

@@ -67,7 +67,7 @@ def batch_of(rows: "Snapshot") -> Any:
 
 def frame_of(batch: Any) -> bytes:
     """A record batch as the tail holds it."""
-    body = batch.serialize().to_pybytes()
+    body: bytes = batch.serialize().to_pybytes()
     return FRAME.pack(len(body), zlib.crc32(body)) + body
 
 
