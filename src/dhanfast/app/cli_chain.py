@@ -54,7 +54,7 @@ def chain(file: str | None, strikes: int, near: int, **given: Any) -> None:
     The forward is that of put-call parity; one volatility a strike, of the option out of the money.
 
     \b
-    Examples:
+    Example:
       dhanfast chain chains.parquet -u NIFTY --at "2026-01-22 11:15" --strikes 8
       dhanfast chain --live -u NIFTY --watch --keep nifty.parquet
     """
@@ -165,7 +165,7 @@ def iv(file: str | None, strikes: int, days: tuple[int, ...], remember: bool, **
     each of the nearest expiry after its day. They are left out, with the reason, where too few are.
 
     \b
-    Examples:
+    Example:
       dhanfast iv chains.parquet -u NIFTY --remember --days 30
       dhanfast iv --live -u NIFTY -e next
     """
@@ -355,7 +355,7 @@ def oi(
     one is the day before, as the broker tells it.
 
     \b
-    Examples:
+    Example:
       dhanfast oi chains.parquet -u NIFTY --at "2026-01-22 14:00"
       dhanfast oi --live -u NIFTY --watch 30
     """

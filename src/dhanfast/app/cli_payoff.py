@@ -98,7 +98,7 @@ def payoff(file: str | None, typed: tuple[str, ...], **given: Any) -> None:
     say so. Chances are the market's prices of chances, not forecasts. The margin is an estimate.
 
     \b
-    Examples:
+    Example:
       dhanfast payoff chains.parquet -u NIFTY --spread iron-condor \\
           --strikes 0.1d,0.2d,0.2d,0.1d
       dhanfast payoff --live -u NIFTY --spread straddle --side sell
