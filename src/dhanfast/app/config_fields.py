@@ -421,10 +421,18 @@ class Strategy(Section, frozen=True):
     use: A[
         str,
         Meta(
-            description="The strategy: a built-in's name, path.py[:Class] or package.module:Class.",
+            description="The strategy: a built-in's name, path.py[:Class] or package.module:Class; "
+            'or "legs": the structure of the file that `legs` names.',
             min_length=1,
         ),
     ]
+    legs: A[
+        str,
+        Meta(
+            description='With use = "legs": the legs file, in the user\'s folder unless absolute.',
+            examples=["straddle.toml"],
+        ),
+    ] = ""
     underlying: A[
         str,
         Meta(

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,10 +66,14 @@ class Narrator:
 
     Args:
         live: the engine. tell: takes a line.
+        names: of contracts by the number that orders have; None: all are the live's contract.
     """
 
-    def __init__(self, live: "Live", tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, live: "Live", tell: Callable[[str], None], names: Mapping[int, str] | None = None
+    ) -> None:
         self._live, self._tell = live, tell
+        self._names = names or {}
         self._told = self._trades = 0
         self._seen: tuple[object, ...] = ()
         self._state = ""
@@ -86,6 +90,8 @@ class Narrator:
         if found is not None:
             kernel = live.engine.run.kernel
             held = f"{kernel.position:+,}" if kernel.position else "flat"
+            if live.names is not None and kernel.position:
+                held = live.engine.run.held_text()
             self._tell(
                 f"{INDENT}went on with today's journal: {found.records:,} records, position {held}"
             )
@@ -156,7 +162,12 @@ class Narrator:
         self._refusal = int(row["refused"]) if _refused(row) else -1
         closes = row["filled"] and int(row["flags"]) & OrderFlag.EXIT
         net = nets.get(int(row["done_ns"])) if closes else None
-        self._tell(order_line(row, self._live.contract.symbol, net))
+        self._tell(order_line(row, self._name_of(row), net))
+
+    def _name_of(self, row: Any) -> str:
+        """What an order is of."""
+        symbol: str = self._live.contract.symbol
+        return self._names.get(int(row["instrument"]), symbol)
 
     def _tell_refusals(self) -> None:
         if self._refusals:

@@ -86,8 +86,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     """
     if strategy == LEGS:
         raise UsageError(
-            "legs are backtested from a file: dhanfast backtest --legs FILE.toml; paper, live and "
-            "replay do not trade them"
+            "legs are a file, and no strategy: dhanfast backtest --legs FILE.toml, dhanfast trade "
+            "--legs FILE.toml; replay does not run them"
         )
     if isinstance(strategy, str):
         kind = _named(strategy)
