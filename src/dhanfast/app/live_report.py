@@ -225,7 +225,7 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
     else:
         title = f"{live.mode} · {live.view.strategy} · {live.contract.symbol} · {result.timeframe}"
         lines.append(day.day_text(result, title=title))
-    late = f", {run.loop.late:,} too late for their bar" if run.loop.late else ""
+    late = f", {run.late:,} too late for their bar" if run.late else ""
     packets = feed.counters.get("packets", 0)
     facts = {
         "feed": f"{packets:,} packets, {feed.gaps} gaps, {feed.mute} times mute{late}",

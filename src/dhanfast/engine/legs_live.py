@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainnow import ChainNow
 from dhanfast._core.guards import Guards
+from dhanfast._core.legorder import Stage
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Leg
-from dhanfast._core.live.chainnow import ChainNow
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.desk import Desk
 from dhanfast._core.live.journal import Journal, Kind
@@ -47,6 +48,7 @@ from dhanfast.engine.runs import GENERATED
 from dhanfast.engine.served import Held, Recovered
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.engine.status import PositionLine
+from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import TradingDay
 from dhanfast.market.optionsessions import option_expiries, option_sessions
@@ -66,6 +68,11 @@ PAPER: Final = (
     "the spread; nobody else's orders were in the way, and none of these moved the market."
 )
 LIVE: Final = "Grade live: orders were sent to the broker, and fills are what it told."
+STAGES: Final = {
+    Stage.HEDGES: "entering: bought legs first",
+    Stage.SALES: "entering: bought legs are in, sold legs are sent",
+    Stage.LEAVE: "leaving: sold legs first, bought ones when those are flat",
+}
 _SPOT: Final = bytes(4)  # of a TICK record: the index's number
 
 
@@ -260,6 +267,8 @@ class LegsRun:
             exit_ns=moment(on, plan.exit),
             trade=fits_day(plan, hours),
             date=ymd(on),
+            open_ns=hours.windows[0][0],
+            close_ns=hours.windows[-1][1],
         )
 
     def _built(self, limits: Mapping[str, int] | None) -> tuple[LegRun, LegFigures]:
@@ -328,7 +337,40 @@ class LegsRun:
     @property
     def barred(self) -> str:
         """Why it must make no entry now."""
-        return LEFT_STRIKES if self.universe.beyond(self.loop.spot) else ""
+        return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
+
+    @property
+    def flat(self) -> bool:
+        """Nothing is held, nothing works, and no leg is on its way in or out."""
+        return self.loop.flat
+
+    @property
+    def late(self) -> int:
+        """No tick is late: rows are not closed behind anybody's back."""
+        return 0
+
+    def hold_orders(self, name: str, now_ns: int) -> dict[str, Any]:
+        """Pause, resume or cancel the order that enters the legs; the journal repeats it.
+
+        Args:
+            name: one of `worked.HOLDS`. now_ns: UTC ns of the engine's clock.
+        """
+        before = self._run.stage
+        self.loop.command(HOLDS[name], now_ns)
+        return {"text": _hold_text(name, before, self._run.stage), "worked": int(self._entering)}
+
+    @property
+    def _entering(self) -> bool:
+        return self._run.stage in (Stage.HEDGES, Stage.SALES)
+
+    def notes_now(self) -> list[str]:
+        """Where the order of the legs stands, while it is not done."""
+        notes = []
+        if self._run.paused:
+            notes.append("orders of legs are paused: `dhanfast orders resume`")
+        if self._run.stage != Stage.REST:
+            notes.append(STAGES[Stage(self._run.stage)])
+        return notes
 
     def name_of(self, number: int) -> str:
         """A contract as a person says it, by its feed number."""
@@ -341,10 +383,10 @@ class LegsRun:
     def positions(self) -> dict[int, int]:
         """Signed units held, by the contract's feed number; without those of 0."""
         found: dict[int, int] = {}
-        for leg in self.loop.status()["legs"]:
+        for leg in self._run.legs_now():
             if leg["position"]:
-                number = int(leg["contract"])
-                found[number] = found.get(number, 0) + int(leg["position"])
+                number = leg["listed"]
+                found[number] = found.get(number, 0) + leg["position"]
         return {number: units for number, units in found.items() if units}
 
     def held_text(self) -> str:
@@ -355,7 +397,7 @@ class LegsRun:
 
     def held_now(self) -> Held:
         """The index's level, and how many contracts are held."""
-        return Held(0, int(self.loop.spot), len(self.positions()))
+        return Held(0, int(self.chain.index), len(self.positions()))
 
     def position_lines(self, name: str) -> list[PositionLine]:
         """What the legs hold, or held today, a line each; empty before the first trade.
@@ -364,13 +406,13 @@ class LegsRun:
             name: of the index; each line has its contract's.
         """
         lines = []
-        for place, leg in enumerate(self.loop.status()["legs"]):
+        for place, leg in enumerate(self._run.legs_now()):
             books = self.portfolio.position(place)
             if not books["qty"] and not books["realised"]:
                 continue
             lines.append(
                 PositionLine(
-                    symbol=self.name_of(int(leg["contract"])),
+                    symbol=self.name_of(leg["listed"]),
                     qty=books["qty"],
                     average=abs(books["cost"] // books["qty"]) if books["qty"] else 0,
                     last=books["mark"],
@@ -441,7 +483,7 @@ class LegsRun:
         Raises:
             BadData: the index never had a price while the market was open.
         """
-        self.loop.end_day()
+        self._run.close_books()
         result = self.so_far()
         if result is None:
             raise BadData(f"{self.plan.underlying}: no tick of the index lies inside the session")
@@ -458,8 +500,21 @@ def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
         universe.underlying, hours, [slot.expiry for slot in universe.slots]
     )  # fmt: skip
     return ChainNow(
-        strikes=[np.array(slot.strikes, np.int64) for slot in universe.slots], sessions=sessions
+        [np.array(slot.strikes, np.int64) for slot in universe.slots],
+        sessions,
+        begin_ns=hours.windows[0][0],
     )
+
+
+def _hold_text(name: str, before: Stage, after: Stage) -> str:
+    """What a hold has done, for who asked."""
+    if name == "pause-orders":
+        return "no leg is sent until resume; exits, stops and targets go on"
+    if name == "resume-orders":
+        return "legs are sent again"
+    if before in (Stage.HEDGES, Stage.SALES) and after not in (Stage.HEDGES, Stage.SALES):
+        return "the entry is taken back: sold legs first, then bought ones"
+    return "no structure is being entered: nothing to cancel"
 
 
 def _index_of(journal: Journal) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:

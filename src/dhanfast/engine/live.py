@@ -138,6 +138,16 @@ class LiveRun(TickRun):
         return self._live_engine.guards
 
     @property
+    def flat(self) -> bool:
+        """Nothing is held, and nothing is on its way."""
+        return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)
+
+    @property
+    def late(self) -> int:
+        """Ticks that came when time had closed their bar: they count for no bar."""
+        return self.loop.late
+
+    @property
     def barred(self) -> str:
         """Why it must make no entry now: nothing but the holds of its engine."""
         return ""

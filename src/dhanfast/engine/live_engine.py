@@ -344,8 +344,7 @@ class LiveEngine:
     @property
     def flat(self) -> bool:
         """Nothing is held and nothing is on its way."""
-        kernel = self.run.kernel
-        return bool(kernel.position == 0 and kernel.broker.live == 0)
+        return self.run.flat
 
     async def _flatten(self) -> None:
         """Out of everything, and wait for it."""

@@ -111,11 +111,6 @@ class InputLoop(Protocol):
         """What the gate lets through: 0 everything, 1 and 2 exits only."""
         ...
 
-    @property
-    def late(self) -> int:
-        """Ticks that came when time had closed their bar."""
-        ...
-
     def set_market(self, wall_ns: int, market_ns: int, speed: float = 1.0) -> None:
         """The market's time at a time of the machine, and how fast it runs."""
         ...
@@ -132,7 +127,9 @@ class InputLoop(Protocol):
         """Let time pass; when to come again."""
         ...
 
-    def command(self, command: int, wall_ns: int, *, units: int = 0, price: int = 0) -> None:
+    def command(
+        self, command: int, wall_ns: int, *, units: int = 0, price: int = 0, contract: int = 0
+    ) -> None:
         """Do what an operator says, now."""
         ...
 
@@ -231,6 +228,16 @@ class ServedRun(Protocol):
     @property
     def guards(self) -> Guards | None:
         """The rules that keep entries out for a while."""
+        ...
+
+    @property
+    def flat(self) -> bool:
+        """Nothing is held, and nothing is on its way."""
+        ...
+
+    @property
+    def late(self) -> int:
+        """Ticks that came when time had closed their bar."""
         ...
 
     @property
