@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast.clock import Clock
 from dhanfast.engine.reconcile import (
     MOVED,
