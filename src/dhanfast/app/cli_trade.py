@@ -160,7 +160,9 @@ async def _serve(
     async with live_engine(config, mode) as live:
         if until is not None:
             live.engine.plan = ends_at(live, until)
-        narrator = Narrator(live, lambda text: click.echo(text, err=True), live.names)
+        narrator = Narrator(
+            live, lambda text: click.echo(text, err=True), live.names, live.engine.run.texts_so_far
+        )
         with ControlServer(config.folders.run, config.engine.run, live.view) as control:
             narrator.begin()
             with _interrupts(live, narrator), _quiet_machine(config):

@@ -117,6 +117,8 @@ def run_of(
             gate,
             protection_e4=0,  # what leaves is protected by its premium's slab, in any run
             stop_room_e4=0,
+            desk=None,
+            place=0,
             **limits_of(config),
         )
 

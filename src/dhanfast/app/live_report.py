@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,13 +67,16 @@ class Narrator:
     Args:
         live: the engine. tell: takes a line.
         names: of contracts by the number that orders have; None: all are the live's contract.
+        texts: what the run tells beside its orders, all so far: (UTC ns of the market, text).
     """
 
     def __init__(
-        self, live: "Live", tell: Callable[[str], None], names: Mapping[int, str] | None = None
-    ) -> None:
+        self, live: "Live", tell: Callable[[str], None], names: Mapping[int, str] | None = None,
+        texts: Callable[[], Sequence[tuple[int, str]]] = tuple,
+    ) -> None:  # fmt: skip
         self._live, self._tell = live, tell
-        self._names = names or {}
+        self._names, self._texts = names or {}, texts
+        self._read = 0
         self._told = self._trades = 0
         self._seen: tuple[object, ...] = ()
         self._state = ""
@@ -101,6 +104,7 @@ class Narrator:
                 )
             trades, orders = live.engine.run.rows_so_far()
             self._trades, self._told = len(trades), len(orders)
+            self._read = len(self._texts())
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -125,6 +129,10 @@ class Narrator:
         """Tell what is new."""
         run, state = self._live.engine.run, self._live.view.state
         kernel = run.kernel
+        texts = self._texts()[self._read :]
+        for at_ns, text in texts:
+            self._tell(f"{hour(at_ns)}  {text}")
+        self._read += len(texts)
         seen = (state, kernel.orders_sent, kernel.orders_refused, kernel.broker.live,
                 kernel.position)  # fmt: skip
         if seen == self._seen:

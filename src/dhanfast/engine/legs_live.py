@@ -6,6 +6,7 @@ exchange of its own, as in a backtest; live each has its place at one desk, whic
 requests and limits of the account.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -104,16 +105,13 @@ class Named(Contracts):
 
     def __init__(self, universe: Universe) -> None:
         super().__init__(universe.underlying)
+        self.number(dt.date.max, 0, "IDX")
         for expiry, strike, right in universe.contracts():
             self.number(expiry, strike, right)
 
-    def number(self, expiry: Any, strike: int, right: str) -> int:
-        """The feed's number of a contract."""
-        return super().number(expiry, strike, right) + 1
-
     def name(self, number: int) -> str:
         """As a person says it: BANKNIFTY 2026-11-24 60000 CE; the index by its own name."""
-        return super().name(number - 1) if number != INDEX else self.underlying
+        return super().name(number) if number != INDEX else self.underlying
 
 
 @dataclass
@@ -125,7 +123,7 @@ class LivePrices:
         notes: what else a reader must know. start: bytes that the day follows from.
     """
 
-    contracts: Named
+    contracts: Contracts
     grade: str
     generated: bool
     notes: tuple[str, ...]
@@ -133,10 +131,8 @@ class LivePrices:
     interval: str = "ticks"
     counts: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def underlying(self) -> str:
-        """The index."""
-        return self.contracts.underlying
+    def __post_init__(self) -> None:
+        self.underlying = self.contracts.underlying
 
     def told(self) -> tuple[str, ...]:
         """What a reader must know, the grade first."""
@@ -378,7 +374,7 @@ class LegsRun:
 
     def names(self) -> dict[int, str]:
         """Every contract's name by its feed number, the index's too."""
-        return {number: self.name_of(number) for number in range(len(self._contracts.keys) + 1)}
+        return {number: self.name_of(number) for number in range(len(self._contracts.keys))}
 
     def positions(self) -> dict[int, int]:
         """Signed units held, by the contract's feed number; without those of 0."""

@@ -197,6 +197,10 @@ class LiveRun(TickRun):
         """What somebody should know of its orders now."""
         return worked_note(self)
 
+    def texts_so_far(self) -> list[tuple[int, str]]:
+        """Nothing: its orders, and the log of its guards, say it all."""
+        return []
+
     def tell(self, at_ns: int, text: str) -> None:
         """A line of the result's log.
 

@@ -275,6 +275,10 @@ class ServedRun(Protocol):
         """What somebody should know of its orders now."""
         ...
 
+    def texts_so_far(self) -> Sequence[tuple[int, str]]:
+        """What it has told of itself beside its orders: (UTC ns of the market, text)."""
+        ...
+
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
         ...
