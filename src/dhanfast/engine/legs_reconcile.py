@@ -53,6 +53,7 @@ class LegsReconciler(Comparison[Positions]):
         self._structure, self._account = run, account
         self._last: Positions = {}  # differences of the look before, and of this one
         self._now: Positions = {}
+        self._uncovered = ""  # the bought contract that is gone
 
     def _ours(self) -> Positions:
         return self._structure.positions()
@@ -101,16 +102,31 @@ class LegsReconciler(Comparison[Positions]):
         loop.command(
             Command.CLOSED_ELSEWHERE, now_ns, units=missing, price=price, contract=number
         )  # fmt: skip
-        left = self._ours()
-        gone = abs(ours) - abs(left.get(number, 0))
+        gone = abs(ours) - abs(self._ours().get(number, 0))
         if not gone:
             return False
         name = self._structure.name_of(number)
         _LOG.warning("%d units of %s were closed elsewhere, at %.2f", gone, name, price / 100)
-        if ours > 0 and any(units < 0 for units in left.values()):
-            _LOG.error("%s was bought to cover what is sold, and is gone: everything is left", name)
-            loop.command(Command.FLATTEN, now_ns)
+        if ours > 0:
+            self._uncovered = name
         return True
+
+    async def compare(self) -> Verdict:
+        """As `Comparison.compare`; then leave what is sold and covered no more.
+
+        Only what both sides agree on is left: the sold contracts may be gone as well, and buying
+        them back then would open a position.
+
+        Raises:
+            DhanfastError: the broker could not be asked.
+        """
+        verdict = await super().compare()
+        if verdict.agreed and self._uncovered:
+            name, self._uncovered = self._uncovered, ""
+            if any(units < 0 for units in self._ours().values()):
+                _LOG.error("%s covered what is sold, and is gone: everything is left", name)
+                self._structure.loop.command(Command.FLATTEN, self._clock.now_ns())
+        return verdict
 
 
 def _differences(ours: Positions, theirs: Positions) -> Positions:
