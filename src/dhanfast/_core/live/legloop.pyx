@@ -147,6 +147,11 @@ cdef class LegLoop(InputLoop):
             self.run.hold_order(Hold.PAUSE if command == Command.PAUSE_ORDERS else
                                 Hold.RESUME if command == Command.RESUME_ORDERS else
                                 Hold.CANCEL, now_ns)
+        # What holds entries back holds the rest of an order back as well, until its deadline: a
+        # repair that the gate is known to refuse is none.
+        self.run.shut = self.run.gate.state != RiskState.ACTIVE
+        if command == Command.RESUME:
+            self.run.step(now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
             self.run.leave_all(Reason.OPERATOR, now_ns)
 
