@@ -113,7 +113,8 @@ class Comparison(ABC, Generic[Position]):
         self._differed = 0
         self._unknown: frozenset[int] = frozenset()
         self.compared_ns = 0
-        self._agreed_ns = clock.now_ns()
+        # The market's time then: asked for later, the loop would give that of its last input.
+        self._agreed_ns = run.loop.market_time(clock.now_ns())
         self.said: set[str] = set()
 
     @abstractmethod
@@ -156,7 +157,8 @@ class Comparison(ABC, Generic[Position]):
                 "know it: cancel it in the broker's terminal, or `dhanfast panic`"
             )
         if theirs == ours:
-            self._differed, self._agreed_ns = 0, self.compared_ns
+            self._differed = 0
+            self._agreed_ns = self._run.loop.market_time(self.compared_ns)
             return Verdict(settled=True, agreed=True)
         self._differed += 1
         if self._differed < AGREE_AFTER:
@@ -188,7 +190,7 @@ class Comparison(ABC, Generic[Position]):
 
     def _since_ns(self) -> int:
         """The market's time of the last agreement, with room for two clocks."""
-        return self._run.loop.market_time(self._agreed_ns) - SLACK_NS
+        return self._agreed_ns - SLACK_NS
 
 
 class Reconciler(Comparison[int]):
