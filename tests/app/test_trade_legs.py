@@ -225,9 +225,7 @@ def ours(told: dict[str, Any], before: set[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_real_orders_bought_first_and_flat_at_the_end(
-    told: dict[str, Any], tmp_path: Path
-) -> None:
+def test_real_orders_bought_first_and_flat_at_the_end(told: dict[str, Any], tmp_path: Path) -> None:
     trader, path = trader_of(tmp_path, told)
     old = {one["orderId"] for one in orders(told)}
     with trader.running(*live(told, path)) as engine:
@@ -361,7 +359,7 @@ def test_a_hedge_that_somebody_sells_ends_the_structure(
 
 
 def an_option(told: dict[str, Any]) -> str:
-    """A security id of the chain, near the money: the exchange lists index, future, then options."""
+    """A security id of the chain, near the money."""
     address = f"http://127.0.0.1:{told['port']}/api-data/api-scrip-master-detailed.csv"
     with urllib.request.urlopen(address) as answer:
         lines = answer.read().decode().splitlines()

@@ -145,7 +145,7 @@ def test_a_strike_that_is_named_is_watched_alone() -> None:
 def test_what_is_not_listed_or_too_far_is_refused() -> None:
     with pytest.raises(BadData, match="has no options of BANKNIFTY that expire on"):
         chosen("atm", grid=np.empty(0, np.int64))
-    with pytest.raises(ConfigError, match="buy 1 CE otm90 nearest: .* strikes of .* watch 100"):
+    with pytest.raises(ConfigError, match=r"buy 1 CE otm90 nearest: .* strikes of .* watch 100"):
         chosen("atm", "otm90")
 
 

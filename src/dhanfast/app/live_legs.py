@@ -1,6 +1,7 @@
 """A structure of options as the engine trades it: the day's contracts around the index."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.rest import DhanRest
     from dhanfast.market.master import Contract, Master
 
+NAME_MAX: Final = 32
 LOOK_S: Final = 1.0  # between two looks at an index that has no price yet
 BESIDE: Final = {
     "timeframe": "the seconds of the market",
@@ -51,21 +53,24 @@ def with_legs(config: Config, path: str) -> Config:
     Raises:
         ConfigError: the file cannot be read, or not be traded live.
     """
-    from dhanfast.app.config_fields import NAME, Strategy
+    from dhanfast.app.config_fields import Strategy
 
     place = Path(path).absolute()
     plan = read_plan(place)
-    name = plan.name if _is_name(plan.name, NAME) else LEGS
-    strategy = Strategy(name=name, use=LEGS, legs=str(place), underlying=plan.underlying)
+    strategy = Strategy(
+        name=_as_name(plan.name), use=LEGS, legs=str(place), underlying=plan.underlying
+    )
     sources = {key: one for key, one in config.sources.items() if not key.startswith("strategy.")}
     tree = msgspec.structs.replace(config.tree, strategy=(strategy,))
     return replace(config, tree=tree, sources=sources | {"strategy.legs": "--legs"})
 
 
-def _is_name(text: str, pattern: str) -> bool:
-    import re
+def _as_name(text: str) -> str:
+    """A structure's name as a configuration may have it: "short straddle" is short-straddle."""
+    from dhanfast.app.config_fields import NAME
 
-    return re.fullmatch(pattern, text) is not None
+    found = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:NAME_MAX]
+    return found if re.fullmatch(NAME, found) else LEGS
 
 
 def plan_of(config: Config) -> StructurePlan:

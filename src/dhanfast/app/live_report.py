@@ -140,7 +140,7 @@ class Narrator:
         self._seen = seen
         trades, orders = run.rows_so_far()
         nets = {
-            int(row["exit_ns"]): int(net) // UPAISE
+            (int(row["exit_ns"]), int(row["instrument"])): int(net) // UPAISE
             for row, net in zip(
                 trades[self._trades :], trade_net(trades[self._trades :]), strict=True
             )
@@ -157,11 +157,12 @@ class Narrator:
     def _at_now(self, words: str) -> None:
         self._tell(f"{hour(self._live.market.now_ns())}  {words}")
 
-    def _tell_order(self, row: Any, nets: dict[int, int]) -> None:
+    def _tell_order(self, row: Any, nets: dict[tuple[int, int], int]) -> None:
         """One line; refusals for one reason are told once and then counted.
 
         Args:
-            nets: what each trade has brought, paise after charges, by the time of its end.
+            nets: what each trade has brought, paise after charges, by the time of its end and the
+                number of its contract.
         """
         if _refused(row) and int(row["refused"]) == self._refusal:
             self._refusals += 1
@@ -169,7 +170,7 @@ class Narrator:
         self._tell_refusals()
         self._refusal = int(row["refused"]) if _refused(row) else -1
         closes = row["filled"] and int(row["flags"]) & OrderFlag.EXIT
-        net = nets.get(int(row["done_ns"])) if closes else None
+        net = nets.get((int(row["done_ns"]), int(row["instrument"]))) if closes else None
         self._tell(order_line(row, self._name_of(row), net))
 
     def _name_of(self, row: Any) -> str:
