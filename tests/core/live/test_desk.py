@@ -14,6 +14,7 @@ from .desk import (
     CANCEL,
     GROUP,
     LOT,
+    MODIFY,
     MS,
     OPEN,
     PLACE,
@@ -264,6 +265,37 @@ def test_an_order_left_behind_is_not_changed_by_another_contracts_prices() -> No
         seats.wait(9 * SECOND)
     assert seats.sent() == []
     assert [order["instrument"] for order in seats.desk.orders_there()] == [1]
+
+
+def test_an_entry_left_behind_is_not_priced_by_another_contract() -> None:
+    seats = Seats((1,))
+    seats[0].enter()
+    seats.answer(seats.one(PLACE))
+    seats[0].remote.trade(2)
+    seats[0].quote(20_000, 20_010)
+    assert seats.sent() == []
+    assert [(order["instrument"], order["price"]) for order in seats.desk.orders_there()] == [
+        (1, 10_110)
+    ]
+
+
+def test_an_order_to_be_placed_anew_does_not_turn_into_one_of_another_contract() -> None:
+    """Changed once too often it is cancelled to be placed again, and the leg has moved on."""
+    seats = Seats((1,), modifies_max=1)
+    order = seats[0].enter()
+    placed = seats.one(PLACE)
+    seats.answer(placed)
+    seats[0].quote(10_200, 10_210)
+    seats.answer(seats.one(MODIFY))
+    seats[0].quote(10_400, 10_410)
+    cancel = seats.one(CANCEL)
+    seats[0].reports()
+    seats[0].remote.trade(2)
+    seats[0].quote(300, 305)
+    seats.answer(cancel)
+    seats.update(placed, Seen.CANCELLED)
+    assert seats.sent() == [] and seats.desk.orders_there() == []
+    assert seats[0].reports() == [("REJECTED", order, 0, 0, 0)]
 
 
 def test_the_same_day_does_not_begin_again_with_another_contract() -> None:

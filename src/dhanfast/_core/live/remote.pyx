@@ -212,14 +212,18 @@ cdef class Remote(Lines):
         return True
 
     cdef Line *shown(self, const Update *update) noexcept nogil:
+        """Our own number says whose it is; the broker's id does when it has none of ours."""
         cdef uint32_t at
+        cdef Line *found = NULL
         for at in range(self.line_top):
-            if self.lines[at].state > LineState.DRAFT and (
-                    (update.order and self.lines[at].number == update.order)
-                    or (update.broker_id[0] and memcmp(&self.lines[at].broker_id[0],
-                                                       &update.broker_id[0], 24) == 0)):
+            if self.lines[at].state <= LineState.DRAFT:
+                continue
+            if update.order and self.lines[at].number == update.order:
                 return &self.lines[at]
-        return NULL
+            if found == NULL and update.broker_id[0] and memcmp(
+                    &self.lines[at].broker_id[0], &update.broker_id[0], 24) == 0:
+                found = &self.lines[at]
+        return found
 
     cdef void take_update(self, Line *line, const Update *update) noexcept nogil:
         if update.side and update.side != line.side:
