@@ -72,6 +72,17 @@ def test_a_configuration_may_name_its_legs_file(tmp_path: Path) -> None:
     assert _configuration(made, "").level is Level.GREEN
 
 
+def test_a_presets_strategy_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """Its lots and timeframe are of the strategy that the file replaces."""
+    legs_toml(tmp_path)
+    sets = ["preset=scalper", "strategy.name=mine", "strategy.use=legs",
+            "strategy.legs=straddle.toml"]  # fmt: skip
+    made = load_config([], tmp_path, sets, {}, named_only=True)
+    assert made.strategy.lots == 2 and len(plan_of(made).legs) == 2
+    with pytest.raises(ConfigError, match="strategy.lots: a legs file does not follow it"):
+        plan_of(load_config([], tmp_path, [*sets, "strategy.lots=2"], {}, named_only=True))
+
+
 def test_the_doctor_says_what_of_a_legs_file_cannot_be_traded(tmp_path: Path) -> None:
     made = config(tmp_path, more='hold = "expiry"')
     found = _configuration(made, "")

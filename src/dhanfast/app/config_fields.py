@@ -429,7 +429,8 @@ class Strategy(Section, frozen=True):
     legs: A[
         str,
         Meta(
-            description='With use = "legs": the legs file, in the user\'s folder unless absolute.',
+            description='With use = "legs": the legs file, in the folder of the user or of the '
+            "command.",
             examples=["straddle.toml"],
         ),
     ] = ""

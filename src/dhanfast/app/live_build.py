@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -118,10 +118,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
-        ring = None
-        if config.feed.ring:
-            ring = FeedRing(config.feed.ring, about_feed(carried, market))
-            stack.callback(ring.close)
+        ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
         notes = _notes(old)
         belt = belt_of(config, rest, clock, start["capital"], notes) if mode == "live" else None
@@ -132,6 +129,17 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         )  # fmt: skip
         view = _view(config, engine, mode, traded, settings)
         yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
+
+
+def _ring(
+    config: Config, carried: Sequence["Contract"], market: Market, stack: contextlib.AsyncExitStack
+) -> FeedRing | None:
+    """What the feed is published to, closed with the engine; None: nothing."""
+    if not config.feed.ring:
+        return None
+    ring = FeedRing(config.feed.ring, about_feed(carried, market))
+    stack.callback(ring.close)
+    return ring
 
 
 def traded_of(config: Config, master: "Master", market: Market) -> "Traded":

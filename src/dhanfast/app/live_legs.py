@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from dhanfast._core.live.journal import Journal
-from dhanfast.app.config import Config
+from dhanfast.app.config import DEFAULT, Config
 from dhanfast.app.legs_file import read_plan
 from dhanfast.app.live_market import Market
 from dhanfast.app.live_one import limits_of
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dhanfast.market.master import Contract, Master
 
 NAME_MAX: Final = 32
+PRESET: Final = "preset "  # how the source of a preset's values begins
 LOOK_S: Final = 1.0  # between two looks at an index that has no price yet
 BESIDE: Final = {
     "timeframe": "the seconds of the market",
@@ -86,6 +87,8 @@ def plan_of(config: Config) -> StructurePlan:
             "dhanfast trade --legs FILE.toml"
         )
     path = config.folders.root / strategy.legs
+    if not path.is_file() and Path(strategy.legs).is_file():
+        path = Path(strategy.legs)  # as a strategy's file: the user's folder first
     plan = read_plan(path)
     _refuse_beside(config, strategy, plan)
     _check_hours(config, plan, path)
@@ -104,16 +107,21 @@ def plan_of(config: Config) -> StructurePlan:
 def _refuse_beside(config: Config, strategy: "Strategy", plan: StructurePlan) -> None:
     """Refuse keys of [[strategy]] that do nothing, or say something else than the file."""
     for key, instead in BESIDE.items():
-        if f"strategy.{key}" in config.sources:
+        if _was_set(config, key):
             raise ConfigError(
                 f"{config.source(f'strategy.{key}')}: strategy.{key}: a legs file does not follow "
                 f"it; it has {instead}"
             )
-    if "strategy.underlying" in config.sources and strategy.underlying != plan.underlying:
+    if _was_set(config, "underlying") and strategy.underlying != plan.underlying:
         raise ConfigError(
             f"{config.source('strategy.underlying')}: strategy.underlying: {strategy.underlying} "
             f"is not what the legs file trades, {plan.underlying}: leave it out"
         )
+
+
+def _was_set(config: Config, key: str) -> bool:
+    """Whether somebody has set a key of [[strategy]]; a preset's are of the preset's strategy."""
+    return not config.source(f"strategy.{key}").startswith((DEFAULT, PRESET))
 
 
 def _check_hours(config: Config, plan: StructurePlan, path: Path) -> None:
@@ -141,7 +149,8 @@ def settings(config: Config, capital: int | None) -> Settings:
     Raises:
         ConfigError: a setting of a single instrument is on.
     """
-    return checked_legs(replace(config.settings(capital), timeframe_ns=0))
+    found = replace(config.settings(capital), timeframe_ns=0)
+    return checked_legs(found if _was_set(config, "lots") else replace(found, lots=1))
 
 
 class Structure:

@@ -18,7 +18,7 @@ import json
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
@@ -28,7 +28,7 @@ from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
-from dhanfast.engine.served import ServedRun
+from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
 from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
@@ -51,55 +51,6 @@ FEED: Final = "no market data"
 UPDATES: Final = "no order updates"
 KEPT: Final = (OPERATOR, PANIC)  # said by a person: a restart does not lift them
 _LOG: Final = logging.getLogger("dhanfast.engine")
-
-
-class FeedService(Protocol):
-    """Brings ticks into the run's loop until it is closed."""
-
-    async def run(self) -> None:
-        """Until `close`, or an end that is final."""
-        ...
-
-    async def close(self) -> None:
-        """End it within a deadline."""
-        ...
-
-    def status(self) -> Any:
-        """How it is: `brokers.dhan.feed_status.FeedStatus`."""
-        ...
-
-    def seen_ns(self, instrument: int) -> int:
-        """When the last packet of an instrument came, UTC ns; 0 = never."""
-        ...
-
-
-class UpdateService(Protocol):
-    """Brings order updates into the run's loop until it is closed."""
-
-    @property
-    def online(self) -> bool:
-        """Whether updates are heard now."""
-        ...
-
-    async def run(self) -> None:
-        """Until `close`."""
-        ...
-
-    async def close(self) -> None:
-        """End it."""
-        ...
-
-
-class CourierService(Protocol):
-    """Keeps the connections that requests leave by."""
-
-    async def run(self) -> None:
-        """Until `close`."""
-        ...
-
-    async def close(self) -> None:
-        """Await what is in flight, then end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

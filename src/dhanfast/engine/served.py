@@ -1,4 +1,5 @@
-"""What a live engine needs of the run it serves: of one instrument, or of an option structure.
+"""What a live engine needs of the run it serves, of one instrument or of an option structure, and of
+the services around it.
 
 `engine.live.LiveRun` and `engine.legs_live.LegsRun` are such runs. The service, its comparison with
 the broker and what faces see of it are written against these protocols and against nothing else.
@@ -179,6 +180,55 @@ class OrdersThere(Protocol):
 
     def begin_life(self) -> None:
         """A life of the engine has begun again."""
+        ...
+
+
+class FeedService(Protocol):
+    """Brings ticks into the run's loop until it is closed."""
+
+    async def run(self) -> None:
+        """Until `close`, or an end that is final."""
+        ...
+
+    async def close(self) -> None:
+        """End it within a deadline."""
+        ...
+
+    def status(self) -> Any:
+        """How it is: `brokers.dhan.feed_status.FeedStatus`."""
+        ...
+
+    def seen_ns(self, instrument: int) -> int:
+        """When the last packet of an instrument came, UTC ns; 0 = never."""
+        ...
+
+
+class UpdateService(Protocol):
+    """Brings order updates into the run's loop until it is closed."""
+
+    @property
+    def online(self) -> bool:
+        """Whether updates are heard now."""
+        ...
+
+    async def run(self) -> None:
+        """Until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """End it."""
+        ...
+
+
+class CourierService(Protocol):
+    """Keeps the connections that requests leave by."""
+
+    async def run(self) -> None:
+        """Until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Await what is in flight, then end."""
         ...
 
 
