@@ -79,7 +79,7 @@ def test_a_presets_strategy_does_not_stand_in_the_way(tmp_path: Path) -> None:
             "strategy.legs=straddle.toml"]  # fmt: skip
     made = load_config([], tmp_path, sets, {}, named_only=True)
     assert made.strategy.lots == 2 and len(plan_of(made).legs) == 2
-    with pytest.raises(ConfigError, match="strategy.lots: a legs file does not follow it"):
+    with pytest.raises(ConfigError, match=r"strategy.lots: a legs file does not follow it"):
         plan_of(load_config([], tmp_path, [*sets, "strategy.lots=2"], {}, named_only=True))
 
 

@@ -1,7 +1,7 @@
-"""What a live engine needs of the run it serves, of one instrument or of an option structure, and of
-the services around it.
+"""What a live engine needs: of the run it serves, and of the services around it.
 
-`engine.live.LiveRun` and `engine.legs_live.LegsRun` are such runs. The service, its comparison with
+`engine.live.LiveRun` (one instrument) and `engine.legs_live.LegsRun` (an option structure) are such
+runs. The service, its comparison with
 the broker and what faces see of it are written against these protocols and against nothing else.
 """
 
