@@ -3,6 +3,7 @@
 Real processes, which are killed in the middle, refused, and traded around.
 """
 
+import datetime as dt
 import json
 import time
 import urllib.request
@@ -53,6 +54,8 @@ side = "buy"
 right = "PE"
 strike = "otm5"
 """
+SECOND = 10**9
+IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 MARKET = ("--seed", "5", "--start", "09:15", "--speed", "20x", "--strikes", "15", "--ticks",
           "500000")  # fmt: skip
 
@@ -291,6 +294,45 @@ def test_a_leg_that_is_refused_once_is_asked_again(told: dict[str, Any], tmp_pat
         same_books(engine, told)
         assert engine.interrupt() == 0
     assert held(told) == {} and resting(told) == []
+
+
+@pytest.mark.slow
+def test_a_refused_exit_is_asked_again_and_the_hedges_wait_for_it(
+    told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    trader, path = trader_of(tmp_path, told)
+    with trader.running(*live(told, path)) as engine:
+        same_books(engine, told)
+        old = {one["orderId"] for one in orders(told)}
+        faults(told, {"kind": "http-429", "path": "/v2/orders", "method": "POST", "count": 3})
+        assert asking(trader, monkeypatch, capsys, "flatten")["left"] == 0
+        assert held(told) == {} and resting(told) == []
+        fills = [one["transactionType"] for one in ours(told, old) if one["filledQty"]]
+        assert fills == ["BUY", "BUY", "SELL", "SELL"]
+        assert engine.interrupt() == 0
+
+
+@pytest.mark.slow
+def test_a_restart_after_the_exit_time_leaves_at_once(told: dict[str, Any], tmp_path: Path) -> None:
+    """Killed while it holds, and nobody there when it was to leave."""
+    leaves_ns = asked(told, "/exchange/clock")["market_ns"] + 6 * 60 * SECOND
+    leaves = dt.datetime.fromtimestamp(leaves_ns // SECOND, IST)
+    trader, path = trader_of(
+        tmp_path, told, text=CONDOR.replace("15:20", f"{leaves:%H:%M}").replace("5h", "5m")
+        .replace("09:16", f"{leaves - dt.timedelta(minutes=6):%H:%M}"),
+        deadline="2m",
+    )  # fmt: skip
+    with trader.running(*live(told, path)) as first:
+        first.until(whole)
+        first.kill()
+    assert len(held(told)) == 4
+    seen(lambda: asked(told, "/exchange/clock")["market_ns"] > leaves_ns)
+    with trader.running(*live(told, path)) as second:
+        second.until(lambda status: status["trades"] == 4 and status["held"] == 0)
+        assert held(told) == {} and resting(told) == []
+        assert second.interrupt() == 0
+        assert "square-off" in second.said
 
 
 @pytest.mark.slow

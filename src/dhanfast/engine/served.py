@@ -1,8 +1,8 @@
 """What a live engine needs: of the run it serves, and of the services around it.
 
 `engine.live.LiveRun` (one instrument) and `engine.legs_live.LegsRun` (an option structure) are such
-runs. The service, its comparison with
-the broker and what faces see of it are written against these protocols and against nothing else.
+runs. The service, its comparison with the broker and what faces see of it are written against these
+protocols and against nothing else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
