@@ -24,5 +24,6 @@ cdef class LegLoop(InputLoop):
     cdef ns_t row_ns                     # the market's: the row in hand ends then; 0 = not begun
     cdef ns_t close_ns                   # of the day: no rows after
 
+    # Booked by an exit that rests, or by one that is made for it and never leaves.
     cdef void closed_by_others(self, uint32_t contract, int64_t units, int64_t price,
                                ns_t now_ns) noexcept
