@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,7 @@ DECIDING: Final = ("strategy", "risk", "simulation")
 NOT_DECIDING: Final = (
     "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
 )  # fmt: skip
+Records = Iterable[tuple[int, bytes]]  # (kind, payload), from the beginning at each look
 CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
 
 
@@ -98,7 +100,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         rest = await stack.enter_async_context(client)
         capital = (await rest.funds()).available if mode == "live" else None
         path = journal_path(config, mode, market)
-        old = _records(path)
+        old = Past(path)
         await traded.begin(begun_with(old), rest)
         journal = _journal(config, mode, market, traded.words, path)
         stack.callback(journal.close)
@@ -253,15 +255,30 @@ def journal_path(config: Config, mode: str, market: Market) -> Path:
     return folder / f"{market.day:%Y%m%d}-{config.engine.run}-{mode}.dfj"
 
 
-def _records(path: Path) -> list[tuple[int, bytes]]:
-    """(kind, payload) of a journal; empty when there is none."""
-    if not path.exists() or not path.stat().st_size:
-        return []
-    with JournalReader(str(path)) as reader:
-        return [(kind, bytes(payload)) for kind, _, _, payload in reader]
+class Past:
+    """What a journal holds now: (kind, payload), read anew by each look and never held together.
+
+    A day of a whole chain is millions of records. What is written from now on is not of it.
+
+    Args:
+        path: of the journal; there need not be one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._count = path, 0
+        if path.exists() and path.stat().st_size:
+            with JournalReader(str(path)) as reader:
+                self._count = reader.skim()
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        if not self._count:
+            return
+        with JournalReader(str(self._path)) as reader:
+            for kind, _, _, payload in itertools.islice(reader, self._count):
+                yield kind, bytes(payload)
 
 
-def _has_begun(records: list[tuple[int, bytes]]) -> bool:
+def _has_begun(records: Records) -> bool:
     return any(kind == Kind.START for kind, _ in records)
 
 
@@ -296,7 +313,7 @@ def _journal(config: Config, mode: str, market: Market, words: list[Any], path: 
 
 
 def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market, mode: str
+    old: Records, capital: int | None, config: Config, market: Market, mode: str
 ) -> dict[str, Any]:
     """What the day was started with; the first start decides.
 
@@ -333,7 +350,7 @@ def _history(
     return told(history_of_day(folder, name, mode, market.day, base, of), base, of)
 
 
-def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
+def begun_with(records: Records) -> dict[str, Any] | None:
     """What a journal says its day was started with; None: it has not begun."""
     for kind, payload in records:
         if kind == Kind.START:
@@ -342,7 +359,7 @@ def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
     return None
 
 
-def _notes(old: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+def _notes(old: Records) -> list[dict[str, Any]]:
     """The notes of a journal, in order."""
     found = []
     for kind, payload in old:
@@ -379,7 +396,7 @@ def belt_of(
 
 def _recover(
     run: ServedRun,
-    old: list[tuple[int, bytes]],
+    old: Records,
     journal: Journal,
     start: dict[str, Any],
     clock: Clock,
