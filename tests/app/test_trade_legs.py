@@ -297,6 +297,30 @@ def test_a_leg_that_is_refused_once_is_asked_again(told: dict[str, Any], tmp_pat
 
 
 @pytest.mark.slow
+def test_stops_of_sold_legs_rest_at_the_exchange_while_nobody_is_there(
+    told: dict[str, Any], tmp_path: Path
+) -> None:
+    text = CONDOR.replace('strike = "otm2"', 'strike = "otm2"\nstop = "90%"')
+    trader, path = trader_of(tmp_path, told, text=text)
+
+    def guarded(status: dict[str, Any]) -> bool:
+        return bool(status["contracts"] == 4 and status["orders_working"] == 2)
+
+    with trader.running(*live(told, path)) as first:
+        first.until(guarded)
+        stops = resting(told)
+        first.kill()
+    assert len(stops) == 2 and resting(told) == stops
+    kinds = {one["orderType"] for one in orders(told) if one["orderId"] in stops}
+    assert kinds == {"STOP_LOSS"}
+    with trader.running(*live(told, path)) as second:
+        second.until(lambda status: guarded(status) and status["state"] == "trading")
+        assert resting(told) == stops, "the same two, nothing doubled"
+        assert second.interrupt() == 0
+    assert held(told) == {} and resting(told) == []
+
+
+@pytest.mark.slow
 def test_a_refused_exit_is_asked_again_and_the_hedges_wait_for_it(
     told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
