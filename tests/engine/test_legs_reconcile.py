@@ -20,6 +20,7 @@ class Loop:
 
     def __init__(self, structure: "Structure") -> None:
         self.structure, self.commands, self.books = structure, [], True
+        self.uncovered = False
         self.used: list[Any] = []
 
     def market_time(self, wall_ns: int) -> int:
@@ -34,6 +35,9 @@ class Loop:
         if command == Command.CLOSED_ELSEWHERE and self.books:
             left = self.structure.held.get(contract, 0)
             self.structure.held[contract] = left - units if left > 0 else left + units
+            self.uncovered |= left > 0
+        if command == Command.FLATTEN:
+            self.uncovered = False
 
 
 class Structure:

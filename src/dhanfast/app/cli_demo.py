@@ -75,9 +75,9 @@ def demo(
         environ = {"DHAN_CLIENT_ID": told["client_id"], "DHAN_ACCESS_TOKEN": told["token"]}
         config = load_config([], home, [f"{key}={value}" for key, value in sets.items()], environ)
         if legs is not None:
-            from dhanfast.app.live_legs import with_legs
+            from dhanfast.app.live_legs import legs_place, with_legs
 
-            config = with_legs(config, legs)
+            config = with_legs(config, legs_place(config, legs))
         code = run_trade(config, "paper", until=until, export=str(place))
     if code:
         raise click.exceptions.Exit(code)
@@ -86,8 +86,10 @@ def demo(
 def _underlying(legs: str) -> str:
     """The index whose options a legs file trades."""
     from dhanfast.app.legs_file import read_plan
+    from dhanfast.strategies.shelf import lookup
 
-    return read_plan(legs).underlying
+    found = lookup(legs)
+    return read_plan(found.place if found is not None and found.legs else legs).underlying
 
 
 @contextlib.contextmanager

@@ -76,13 +76,17 @@ def trade(
 
 def _with_legs(config: Config, legs: str | None) -> Config:
     """What of a legs file cannot be traded is said before anything else is looked at."""
-    from dhanfast.strategies.plugins import LEGS
+    from dhanfast.strategies.plugins import LEGS, is_legs
 
-    if legs is None and config.strategy.use != LEGS:
+    if legs is None and config.strategy.use != LEGS and not is_legs(config.strategy_place()):
         return config
-    from dhanfast.app.live_legs import plan_of, with_legs
+    from dhanfast.app.live_legs import legs_place, plan_of, with_legs
 
-    found = config if legs is None else with_legs(config, legs)
+    found = config
+    if legs is not None:
+        found = with_legs(config, legs_place(config, legs))
+    elif config.strategy.use != LEGS:  # a name that stands for a legs file
+        found = with_legs(config, config.strategy_place(), config.strategy.params)
     plan = plan_of(found)
     own = msgspec.structs.replace(found.strategy, underlying=plan.underlying)
     return replace(found, tree=msgspec.structs.replace(found.tree, strategy=(own,)))

@@ -421,8 +421,8 @@ class Strategy(Section, frozen=True):
     use: A[
         str,
         Meta(
-            description="The strategy: a built-in's name, path.py[:Class] or package.module:Class; "
-            'or "legs": the structure of the file that `legs` names.',
+            description="The strategy: a name of `dhanfast strategies`, path.py[:Class] or "
+            'package.module:Class; or "legs": the structure of the file that `legs` names.',
             min_length=1,
         ),
     ]

@@ -26,6 +26,7 @@ from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar
 from dhanfast.market.optionsessions import option_expiries, option_segment, option_sessions
 from dhanfast.strategies.plugins import LEGS
+from dhanfast.strategies.shelf import lookup
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,29 +42,40 @@ BESIDE: Final = {
     "timeframe": "the seconds of the market",
     "lots": "lots of each leg",
     "on_opposite": "exit in the legs file",
-    "params": "the legs file",
 }  # keys of [[strategy]] that a legs file says itself
 _LOG: Final = logging.getLogger("dhanfast.trade")
 
 
-def with_legs(config: Config, path: str) -> Config:
+def legs_place(config: Config, text: str) -> str:
+    """The legs file that a person means: a path, or a name of `dhanfast strategies`.
+
+    Raises:
+        UsageError: two of the user's own strategies have the same name.
+    """
+    found = lookup(text, config.folders.strategies)
+    return found.place if found is not None and found.legs else text
+
+
+def with_legs(config: Config, path: str, params: Mapping[str, Any] | None = None) -> Config:
     """The configuration with a legs file in the place of its strategy.
 
     Args:
-        path: of the file, as it was typed.
+        path: of the file. params: values of its parameters.
     Raises:
-        ConfigError: the file cannot be read, or not be traded live.
+        ConfigError: the file cannot be read. UsageError: it has no such parameter.
     """
     from dhanfast.app.config_fields import Strategy
 
-    place = Path(path).absolute()
-    plan = read_plan(place)
+    place, values = Path(path).absolute(), dict(params or {})
+    plan = read_plan(place, values)
     strategy = Strategy(
-        name=_as_name(plan.name), use=LEGS, legs=str(place), underlying=plan.underlying
-    )
+        name=_as_name(plan.name), use=LEGS, legs=str(place), underlying=plan.underlying,
+        params=values,
+    )  # fmt: skip
     sources = {key: one for key, one in config.sources.items() if not key.startswith("strategy.")}
+    told = dict.fromkeys(("strategy.legs", *(["strategy.params"] if values else [])), "--legs")
     tree = msgspec.structs.replace(config.tree, strategy=(strategy,))
-    return replace(config, tree=tree, sources=sources | {"strategy.legs": "--legs"})
+    return replace(config, tree=tree, sources=sources | told)
 
 
 def _as_name(text: str) -> str:
@@ -89,7 +101,11 @@ def plan_of(config: Config) -> StructurePlan:
     path = config.folders.root / strategy.legs
     if not path.is_file() and Path(strategy.legs).is_file():
         path = Path(strategy.legs)  # as a strategy's file: the user's folder first
-    plan = read_plan(path)
+    own = any(
+        key.startswith("strategy.params") and _was_set(config, key.removeprefix("strategy."))
+        for key in config.sources
+    )
+    plan = read_plan(path, strategy.params if own else {})
     _refuse_beside(config, strategy, plan)
     _check_hours(config, plan, path)
     if config.feed.mode != "full":

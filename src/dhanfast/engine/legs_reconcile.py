@@ -53,7 +53,6 @@ class LegsReconciler(Comparison[Positions]):
         self._structure, self._account = run, account
         self._last: Positions = {}  # differences of the look before, and of this one
         self._now: Positions = {}
-        self._uncovered = ""  # the bought contract that is gone
 
     def _ours(self) -> Positions:
         return self._structure.positions()
@@ -107,25 +106,23 @@ class LegsReconciler(Comparison[Positions]):
             return False
         name = self._structure.name_of(number)
         _LOG.warning("%d units of %s were closed elsewhere, at %.2f", gone, name, price / 100)
-        if ours > 0:
-            self._uncovered = name
         return True
 
     async def compare(self) -> Verdict:
         """As `Comparison.compare`; then leave what is sold and covered no more.
 
         Only what both sides agree on is left: the sold contracts may be gone as well, and buying
-        them back then would open a position.
+        them back then would open a position. That something is uncovered is the loop's to know: it
+        outlives a restart.
 
         Raises:
             DhanfastError: the broker could not be asked.
         """
         verdict = await super().compare()
-        if verdict.agreed and self._uncovered:
-            name, self._uncovered = self._uncovered, ""
-            if any(units < 0 for units in self._ours().values()):
-                _LOG.error("%s covered what is sold, and is gone: everything is left", name)
-                self._structure.loop.command(Command.FLATTEN, self._clock.now_ns())
+        loop = self._structure.loop
+        if verdict.agreed and loop.uncovered and any(one < 0 for one in self._ours().values()):
+            _LOG.error("a bought contract covered what is sold, and is gone: everything is left")
+            loop.command(Command.FLATTEN, self._clock.now_ns())
         return verdict
 
 

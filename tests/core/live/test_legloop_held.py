@@ -109,6 +109,7 @@ def test_a_leg_without_a_resting_exit_is_booked_and_nothing_is_sent(
     assert made.positions() == {key: units for key, units in held.items() if key != number}
     assert len(made.wires.left) == sent, "it is gone at the broker: no order may leave"
     assert made.run.stage == Stage.REST and made.desk is not None
+    assert made.loop.uncovered is (number in (4, 5)), "a bought one covers what is sold"
     assert made.desk.orders_there() == []
     (trade,) = made.log.take()[0]
     assert trade.dtype == TRADE_DTYPE and int(trade["exit_value"]) == LOT * 12_345
@@ -121,7 +122,9 @@ def test_a_new_life_books_it_again(tmp_path: Path) -> None:
     made.die()
     made.pass_time(SECOND)
     asked = [one for one in made.wires.left[sent:] if one["kind"] == PLACED]
-    assert made.positions() == held and asked == []
+    assert made.positions() == held and asked == [] and made.loop.uncovered
+    made.command(Command.FLATTEN)
+    assert not made.loop.uncovered
 
 
 @pytest.mark.parametrize(("units", "price"), [(LOT - 1, 100), (LOT + 1, 100), (0, 100), (LOT, 0)])
@@ -132,7 +135,7 @@ def test_units_that_are_not_all_of_a_leg_are_not_booked(
     sent, held = len(made.wires.left), made.positions()
     elsewhere(made, 4, units, price)
     made.pass_time(SECOND)
-    assert made.positions() == held and len(made.wires.left) == sent
+    assert made.positions() == held and len(made.wires.left) == sent and not made.loop.uncovered
     elsewhere(made, 2, LOT)  # a contract that no leg holds
     assert made.positions() == held
 

@@ -34,6 +34,8 @@ cdef class LegLoop(InputLoop):
         desk: the broker of its legs when it is a real one; None when it is simulated.
         courier: carries requests; needed with `desk`.
         sync_each: True: a request leaves only when the disk has it.
+    Attributes:
+        uncovered: a bought leg was closed by another hand, and nothing has been left for it yet.
     Raises:
         UsageError: a run whose legs meet rows, or a desk without a courier.
     """
@@ -142,7 +144,9 @@ cdef class LegLoop(InputLoop):
         elif command == Command.READ_ALL and self.far:
             self.desk.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.far:
-            self.closed_by_others(<uint32_t>contract, units, price, now_ns)
+            if self.closed_by_others(<uint32_t>contract, units, price, now_ns) \
+                    and self.covers(<uint32_t>contract):
+                self.uncovered = True
         elif command == Command.SPENT and self.far:
             self.desk.spend(units)
         elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
@@ -155,17 +159,29 @@ cdef class LegLoop(InputLoop):
         if command == Command.RESUME:
             self.run.step(now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
+            self.uncovered = False
             self.run.leave_all(Reason.OPERATOR, now_ns)
 
-    cdef void closed_by_others(self, uint32_t contract, int64_t units, int64_t price,
+    cdef bint covers(self, uint32_t contract) noexcept:
+        """Whether a bought leg trades it."""
+        cdef size_t i
+        for i in range(self.run.count):
+            if (<Leg>self.run.at[i]).listed == contract and (<Leg>self.run.at[i]).rules.side > 0:
+                return True
+        return False
+
+    cdef bint closed_by_others(self, uint32_t contract, int64_t units, int64_t price,
                                ns_t now_ns) noexcept:
         """Somebody has closed at the broker what a leg holds. An exit of it that is there is booked
-        as filled. A leg without one, whose whole position is gone, gets one that never leaves."""
+        as filled. A leg without one, whose whole position is gone, gets one that never leaves.
+        False: nothing was booked."""
         cdef Remote remote
         cdef Leg leg
         cdef size_t i
-        if units <= 0 or price <= 0 or self.desk.closed_elsewhere(contract, units, price):
-            return
+        if units <= 0 or price <= 0:
+            return False
+        if self.desk.closed_elsewhere(contract, units, price):
+            return True
         for i in range(self.run.count):
             leg = <Leg>self.run.at[i]
             if leg.listed != contract or count_of(leg.position) != units or leg.entering != 0 \
@@ -177,7 +193,8 @@ cdef class LegLoop(InputLoop):
             self.desk.closed_elsewhere(contract, units, price)
             remote.still = False
             remote._pump()
-            return
+            return True
+        return False
 
     # ---- its broker ---------------------------------------------------------------------------
 
