@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dhanfast.app.cli import run
+from dhanfast.app.cli_trade import _with_legs
 from dhanfast.app.config import Config, load_config
 from dhanfast.app.live_build import deciding_digest
 from dhanfast.app.live_legs import Structure, plan_of, with_legs
@@ -17,9 +18,10 @@ from dhanfast.app.readiness import _configuration
 from dhanfast.brokers.dhan.account import DhanContracts
 from dhanfast.clock import ManualClock
 from dhanfast.engine.doctor import Level
-from dhanfast.errors import BadData, ConfigError
+from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import Calendar
 from dhanfast.market.master import Contract
+from dhanfast.strategies.shelf import STRUCTURES
 
 pytest.importorskip("aiohttp")
 
@@ -81,6 +83,28 @@ def test_a_presets_strategy_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert made.strategy.lots == 2 and len(plan_of(made).legs) == 2
     with pytest.raises(ConfigError, match=r"strategy.lots: a legs file does not follow it"):
         plan_of(load_config([], tmp_path, [*sets, "strategy.lots=2"], {}, named_only=True))
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTURES))
+def test_a_structure_of_the_library_is_traded_by_its_name(tmp_path: Path, name: str) -> None:
+    made = load_config([], tmp_path, ["strategy.name=mine", f"strategy.use={name}"], {},
+                       named_only=True)  # fmt: skip
+    named, given = _with_legs(made, None), _with_legs(made, name)
+    assert named.strategy.use == given.strategy.use == "legs"
+    assert plan_of(named) == plan_of(given) and plan_of(named).hold == "day"
+
+
+def test_values_of_a_files_parameters_are_those_of_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+
+    def given(params: str) -> Config:
+        path.write_text(f'[[strategy]]\nname = "x"\nuse = "iron-condor"\nparams = {params}\n')
+        return _with_legs(load_config([str(path)], tmp_path, [], {}, named_only=True), None)
+
+    sold = [leg.strike.text for leg in plan_of(given("{ short = 3 }")).legs if leg.side == "sell"]
+    assert sold == ["otm3", "otm3"]
+    with pytest.raises(UsageError, match="colour"):
+        given("{ colour = 3 }")
 
 
 def test_the_doctor_says_what_of_a_legs_file_cannot_be_traded(tmp_path: Path) -> None:

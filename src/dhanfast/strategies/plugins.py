@@ -89,8 +89,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
         )
     if isinstance(strategy, str) and is_legs(strategy):
         raise UsageError(
-            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., dhanfast trade "
-            f"--legs {strategy}; a run on one instrument and replay do not take it"
+            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., or dhanfast "
+            f"trade --legs {strategy}; a run on one instrument and replay do not take it"
         )
     if isinstance(strategy, str):
         # A result tells what has run: the class of a package, whatever the package calls it.
