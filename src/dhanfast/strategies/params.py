@@ -21,6 +21,8 @@ class Param:
         step: distance of search points; None = any.
         choices: allowed values of a str; empty = any.
         doc: one line for people.
+        search: (low, high) or (low, high, step) that `optimize` tries when it is not told what to
+            search; within low..high. None: not searched unless asked.
     """
 
     default: Value
@@ -29,6 +31,7 @@ class Param:
     step: float | None = None
     choices: tuple[str, ...] = ()
     doc: str = ""
+    search: tuple[float, ...] | None = None
 
     def accept(self, name: str, value: object) -> Value:
         """`value` (text allowed) as this parameter's type.
@@ -83,14 +86,16 @@ def param(
     step: float | None = None,
     choices: tuple[str, ...] = (),
     doc: str = "",
+    search: tuple[float, ...] | None = None,
 ) -> Any:
     """Declare a parameter in a strategy's class body; the instance attribute is its value.
 
     Args:
         default: int, float, bool or str; also the type.
         low, high: inclusive bounds; step: for searches; choices: for str; doc: one line.
+        search: (low, high) or (low, high, step) of a search that is not told another.
     """
-    return Param(default, low, high, step, choices, doc)
+    return Param(default, low, high, step, choices, doc, search)
 
 
 class Parametric:
