@@ -111,7 +111,7 @@ def probabilistic_sharpe(of: Moments, threshold: float = 0.0) -> float | None:
     spread = 1.0 - of.skew * of.sharpe + (of.kurtosis - 1.0) / 4.0 * of.sharpe**2
     if spread <= 1e-12:
         return None
-    return _NORMAL.cdf((of.sharpe - threshold) * math.sqrt(of.days - 1) / math.sqrt(spread))
+    return float(_NORMAL.cdf((of.sharpe - threshold) * math.sqrt(of.days - 1) / math.sqrt(spread)))
 
 
 def expected_best(variance: float, trials: int) -> float:
@@ -133,7 +133,7 @@ def expected_best(variance: float, trials: int) -> float:
         return 0.0
     first = _NORMAL.inv_cdf(1.0 - 1.0 / trials)
     second = _NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
-    return math.sqrt(variance) * ((1.0 - EULER_GAMMA) * first + EULER_GAMMA * second)
+    return float(math.sqrt(variance) * ((1.0 - EULER_GAMMA) * first + EULER_GAMMA * second))
 
 
 def deflated_sharpe(of: Moments, sharpes: Sequence[float], trials: int | None = None) -> Deflated:
@@ -229,7 +229,9 @@ def overfitting_probability(table: Any, blocks: int = BLOCKS) -> Overfitting:
                    blocks, trials)  # fmt: skip
 
 
-def _judged(ranks: Floats, inside: Floats, outside: Floats, blocks: int, trials: int) -> Overfitting:
+def _judged(
+    ranks: Floats, inside: Floats, outside: Floats, blocks: int, trials: int
+) -> Overfitting:
     slope = None
     if np.ptp(inside) > 0:
         centred = inside - inside.mean()

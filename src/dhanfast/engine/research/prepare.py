@@ -13,7 +13,7 @@ from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import with_measured
 from dhanfast.engine.provenance import data_of
 from dhanfast.engine.research.code import code_of
-from dhanfast.engine.research.objective import Objective, objective_of
+from dhanfast.engine.research.objective import objective_of
 from dhanfast.engine.research.shared import held_of
 from dhanfast.engine.research.trial import Job, Span
 from dhanfast.engine.runs import at_timeframe, bars_of, meets_of, notes_of, sessions_of
@@ -32,6 +32,7 @@ class Prepared:
     Attributes:
         declared: the strategy's parameters. arrays: bars to be held by every machine.
         head: what the trials depend on, JSON-able. notes: what a reader must know of the data.
+        data: what was read, as a result says it.
     """
 
     job: Job
@@ -39,6 +40,7 @@ class Prepared:
     arrays: tuple[NDArray[Any], ...]
     head: dict[str, Any]
     notes: tuple[str, ...]
+    data: dict[str, Any]
 
     @property
     def whole(self) -> tuple[Span, ...]:
@@ -77,6 +79,7 @@ def prepared(
     shown, _ = at_timeframe(signals, interval_ns, sessions)
     vix = recorded_vix(settings.guards)
     notes = notes_of(signals, meets, settings, trade_data is not None)
+    read = data_of(signals, meets)
     job = Job(
         name=found.name,
         **_code(found.kind),
@@ -95,8 +98,9 @@ def prepared(
         job=job,
         declared=_declared(found.kind),
         arrays=(shown,) if meets is None else (shown, meets.bars),
-        head=_head(job, job.objective, signals, meets),
+        head=_head(job, read),
         notes=notes + (() if vix is None else (vix_note(vix),)),
+        data=read,
     )
 
 
@@ -120,10 +124,9 @@ def _code(kind: type) -> dict[str, Any]:
     return {"module": module, "kind": kind.__qualname__, "code": code_of(path)}
 
 
-def _head(
-    job: Job, objective: Objective, signals: BarSet, meets: BarSet | None
-) -> dict[str, Any]:
-    data = data_of(signals, meets)
+def _head(job: Job, read: dict[str, Any]) -> dict[str, Any]:
+    keys = ("symbol", "interval", "rows", "generated", "first", "last", "sha256")
+    objective = job.objective
     return {
         "strategy": job.name,
         "strategy_sha256": job.code.sha256 if job.code is not None else None,
@@ -131,10 +134,8 @@ def _head(
         "objective": objective.name,
         "objective_sha256": objective.code.sha256 if objective.code is not None else None,
         "data": {
-            name: None if one is None else {key: one[key] for key in ("symbol", "interval", "rows",
-                                                                      "generated", "first", "last",
-                                                                      "sha256")}
-            for name, one in data.items()
+            name: None if one is None else {key: one[key] for key in keys}
+            for name, one in read.items()
         },
         "settings": job.settings.as_dict(),
-    }  # fmt: skip
+    }

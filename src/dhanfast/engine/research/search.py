@@ -1,4 +1,4 @@
-"""Drives searches: rounds of points to a pool, rows into the study, until nothing is left to try."""
+"""Drives searches: rounds of points to a pool, rows into the study, until none is left to try."""
 
 import hashlib
 import json
@@ -81,16 +81,14 @@ def pool_of(prepared: Prepared, engines: Engines) -> Iterator[Pool]:
                 raise UsageError("jobs: a cluster has as many workers as it has; leave it out")
             from dhanfast.engine.research.cluster import Cluster
 
-            pool: Pool = Cluster(prepared.job, prepared.arrays, engines.scheduler)
-            yield stack.enter_context(pool)
+            yield stack.enter_context(Cluster(prepared.job, prepared.arrays, engines.scheduler))
             return
         jobs = jobs_of(engines.jobs)
         stack.enter_context(holding(prepared.arrays))
         if jobs == 1:
-            pool = Here(prepared.job)
-        else:
-            pool = Processes(prepared.job, jobs, lambda: _hold_again(prepared))
-        yield stack.enter_context(pool)
+            yield stack.enter_context(Here(prepared.job))
+            return
+        yield stack.enter_context(Processes(prepared.job, jobs, lambda: _hold_again(prepared)))
 
 
 def _hold_again(prepared: Prepared) -> None:

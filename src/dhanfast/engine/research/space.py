@@ -156,11 +156,8 @@ def space_of(
             )
         axes[axis.name] = axis
     if not asked:
-        axes = {
-            name: axis
-            for name, spec in declared.items()
-            if name not in held and (axis := _own(name, spec)) is not None
-        }
+        own = {name: _own(name, spec) for name, spec in declared.items() if name not in held}
+        axes = {name: axis for name, axis in own.items() if axis is not None}
     if not axes:
         listed = ", ".join(sorted(declared)) or "none"
         raise UsageError(

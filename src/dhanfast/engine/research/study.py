@@ -40,7 +40,8 @@ class Study:
     """
 
     def __init__(self, path: Path, head: Mapping[str, Any], *, resume: bool) -> None:
-        self.path, self.rows = path, {}
+        self.path = path
+        self.rows: dict[int, Row] = {}
         head = json.loads(json.dumps(head))  # tuples are lists in a file
         there = path.exists() and path.stat().st_size > 0
         if there and not resume:
@@ -132,7 +133,8 @@ def read_study(path: Path) -> tuple[dict[str, Any], dict[int, Row], int]:
         if rest and b'"format":"dhanfast-study' not in rest and not _begun(rest):
             raise BadData(f"study: {path} is not the file of a search")
         return {}, {}, 0
-    head, rows = records[0], {}
+    head = records[0]
+    rows: dict[int, Row] = {}
     if head.get("format") != FORMAT:
         raise BadData(
             f"study: {path} has format {head.get('format')!r}, this version reads {FORMAT}"

@@ -4,7 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,9 @@ def walk_forward(
             "ranges or the training days"
         )
     rows = [row for hunt in hunts for row in hunt.rows]
+    digest = digest_of([head, *(row.as_dict() for row in rows),
+                        metrics.daily_pnl(whole).tolist(),
+                        metrics.trade_net(whole.trades).tolist()])  # fmt: skip
     return WalkForward(
         head=head,
         space=space,
@@ -179,7 +183,7 @@ def walk_forward(
         capital=prepared.job.settings.capital,
         steps=steps,
         stability=_stability(space, steps),
-        stitched=whole,
+        stitched=_told(prepared, whole, len(windows), digest),
         paths=tuple(None if path is None else _sharpe(path) for path in paths),
         efficiency=_efficiency(steps),
         trials=sum(not row.refused for row in rows),
@@ -188,11 +192,24 @@ def walk_forward(
                            if step.overfitting is not None]),
         resampled=_resampled(whole, runs, seed),
         notes=prepared.notes,
-        digest=digest_of([head, *(row.as_dict() for row in rows),
-                          metrics.daily_pnl(whole).tolist(),
-                          metrics.trade_net(whole.trades).tolist()]),
+        digest=digest,
         seconds=time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _told(prepared: Prepared, whole: RunResult, windows: int, digest: str) -> RunResult:
+    """The stitched run with what a report must say of it."""
+    note = (
+        f"Out of sample: {windows} tests of a walk-forward, one after the other. Each began with "
+        "the capital and without positions; its parameters were chosen on other days."
+    )
+    return replace(
+        whole,
+        data=prepared.data,
+        notes=(note, *prepared.notes),
+        config={**whole.config, "params": dict(prepared.job.params)},
+        digest=digest,
+    )
 
 
 def _tests(
@@ -203,16 +220,12 @@ def _tests(
     for window, hunt in zip(windows, hunts, strict=True):
         best = best_of(hunt.rows)
         found.append(
-            None
-            if best is None
-            else [bench.result(best.params, (span,)) for span in window.test]
+            None if best is None else [bench.result(best.params, (span,)) for span in window.test]
         )
     return found
 
 
-def _step(
-    prepared: Prepared, window: Window, hunt: Hunt, tests: list[RunResult] | None
-) -> Step:
+def _step(prepared: Prepared, window: Window, hunt: Hunt, tests: list[RunResult] | None) -> Step:
     dates = prepared.job.sessions["date"]
     best = best_of(hunt.rows)
     made = None if tests is None else joined(tests)
@@ -293,7 +306,7 @@ def _stability(space: Space, steps: Sequence[Step]) -> tuple[Stability, ...]:
                 values=values,
                 common=common,
                 share=count / len(values),
-                changes=sum(a != b for a, b in zip(values, values[1:], strict=False)),
+                changes=sum(a != b for a, b in pairwise(values)),
                 spread=spread,
             )
         )
@@ -304,8 +317,3 @@ def _resampled(whole: RunResult, runs: int, seed: int) -> tuple[Resampled, ...]:
     net = metrics.trade_net(whole.trades) / metrics.UPAISE
     made = [resample(net, kind=kind, runs=runs, seed=seed) for kind in ("bootstrap", "shuffle")]
     return tuple(one for one in made if one is not None)
-
-
-def plain(value: Any) -> Any:
-    """A dataclass of this module as JSON-able; None stays None."""
-    return None if value is None else asdict(value)

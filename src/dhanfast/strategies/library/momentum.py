@@ -13,9 +13,7 @@ class Momentum(RuleStrategy):
 
     ema = param(9, low=2, high=200, search=(5, 50, 5), doc="period of the moving average, bars")
     rsi = param(14, low=2, high=100, doc="period of the RSI, bars")
-    rsi_long = param(
-        60.0, low=0, high=100, search=(55, 75, 5), doc="long needs an RSI above this"
-    )
+    rsi_long = param(60.0, low=0, high=100, search=(55, 75, 5), doc="long needs an RSI above this")
     rsi_short = param(
         40.0, low=0, high=100, search=(25, 45, 5), doc="short needs an RSI below this"
     )
@@ -23,9 +21,7 @@ class Momentum(RuleStrategy):
     macd_slow = param(26, low=3, high=200, doc="slow period of the MACD, bars")
     macd_signal = param(9, low=1, high=100, doc="period of the MACD's signal line, bars")
     atr = param(14, low=1, high=100, doc="period of the ATR that sizes stop and target, bars")
-    stop_atr = param(
-        1.5, low=0, high=20, search=(1, 3, 0.5), doc="stop distance in ATRs; 0 = none"
-    )
+    stop_atr = param(1.5, low=0, high=20, search=(1, 3, 0.5), doc="stop distance in ATRs; 0 = none")
     target_atr = param(
         3.0, low=0, high=40, search=(2, 6, 1), doc="target distance in ATRs; 0 = none"
     )
