@@ -175,7 +175,7 @@ def effective_trials(table: Any) -> float | None:
     values = values[:, np.ptp(values, axis=0) > 0] if values.size else values
     if values.ndim != 2 or values.shape[0] < DAYS_MIN or values.shape[1] < 2:
         return None
-    count = values.shape[1]
+    count = int(values.shape[1])
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
     # The sum of all correlations is the variance of the sum of the scaled columns.
     total = float((scaled.sum(axis=1) ** 2).mean())

@@ -4,6 +4,7 @@ A file is named by the SHA-256 of its bytes and checked against it when it is ma
 whoever finds one may use it, and nobody can pass off another.
 """
 
+import fcntl
 import hashlib
 import mmap
 import os
@@ -108,16 +109,33 @@ def mapped(held: Held) -> NDArray[Any]:
 
 @contextmanager
 def holding(arrays: Sequence[NDArray[Any]]) -> Iterator[None]:
-    """Hold bars while a block runs; only what was not there before is taken away after it."""
-    made = []
+    """Hold bars while a block runs; the last process that does takes them away."""
+    locks: list[tuple[Held, int]] = []
     try:
         for bars in arrays:
             held = held_of(bars)
-            if not present(held):
-                put(held, np.ascontiguousarray(bars).view(np.uint8).data)
-                made.append(held)
+            locks.append((held, _locked(held, np.ascontiguousarray(bars).view(np.uint8).data)))
         yield
     finally:
-        for held in made:
-            with suppress(OSError):
+        for held, lock in locks:
+            with suppress(OSError):  # another process holds them too
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 held.path.unlink()
+            os.close(lock)
+
+
+def _locked(held: Held, raw: Any) -> int:
+    """Hold bars under a lock that others may share; the system frees it when we die."""
+    while True:
+        put(held, raw)
+        try:
+            lock = os.open(held.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # the one that held them has just ended
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            if os.path.samestat(os.fstat(lock), os.stat(held.path)):
+                return lock
+        except FileNotFoundError:
+            pass
+        os.close(lock)

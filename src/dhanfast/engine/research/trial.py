@@ -205,13 +205,11 @@ class Bench:
     def _joined(
         self, params: Mapping[str, Value], spans: Sequence[Span], each_bar: bool, whole: bool
     ) -> tuple[RunResult, int]:
-        made = [self._run(params, span, each_bar, whole) for span in spans]
-        if len(made) == 1:
-            return made[0]
-        result = joined([one for one, _ in made])
-        # Of pieces the fall is known as deep as the deepest one inside a piece, and as deep as
-        # the days' ends show across them.
-        return result, max(metrics.deepest(result)[1], *(fall for _, fall in made))
+        if len(spans) == 1:
+            return self._run(params, spans[0], each_bar, whole)
+        # The deepest fall may begin in one stretch and end in another: only the whole curve shows.
+        result = joined([self._run(params, span, True, whole)[0] for span in spans])
+        return result, metrics.deepest(result)[1]
 
     def _run(
         self, params: Mapping[str, Value], span: Span, each_bar: bool, whole: bool
