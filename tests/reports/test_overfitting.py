@@ -1,4 +1,4 @@
-"""Deflated Sharpe and the probability of overfitting: published values, a plain slow model, laws."""
+"""Deflated Sharpe, probability of overfitting: published values, a plain slow model, laws."""
 
 import itertools
 import math
@@ -110,9 +110,9 @@ def oracle_pbo(table: np.ndarray, blocks: int) -> tuple[float, float]:
         scores = [ratio(inside[:, n]) for n in range(table.shape[1])]
         best = scores.index(max(scores))
         others = [ratio(outside[:, n]) for n in range(table.shape[1])]
-        rank = sum(o < others[best] for o in others) + (
-            sum(o == others[best] for o in others) + 1
-        ) / 2
+        rank = (
+            sum(o < others[best] for o in others) + (sum(o == others[best] for o in others) + 1) / 2
+        )
         below += rank / (len(others) + 1) <= 0.5
         lost += others[best] < 0
         splits += 1

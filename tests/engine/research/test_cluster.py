@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.research.noise import random_walk
 
 from dhanfast.engine.research.pool import Ask, Here
 from dhanfast.engine.research.prepare import Prepared, prepared
@@ -20,6 +19,7 @@ from dhanfast.engine.research.walk import walk_forward
 from dhanfast.engine.research.windows import Plan
 from dhanfast.errors import StrategyError, UsageError
 from dhanfast.strategies import RuleStrategy
+from tests.engine.research.noise import random_walk
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 # What dask warns about is its own; it may not end a test of ours.
@@ -80,9 +80,7 @@ def made() -> Prepared:
     return prepared("momentum", random_walk(3, "2022-02-01", "2022-03-31"))
 
 
-def test_a_cluster_searches_and_walks_to_the_same_digest(
-    machine: Machine, made: Prepared
-) -> None:
+def test_a_cluster_searches_and_walks_to_the_same_digest(machine: Machine, made: Prepared) -> None:
     for _ in range(2):
         machine.worker()
     there = Engines(scheduler=machine.address)
@@ -125,8 +123,9 @@ def test_a_strategy_that_raises_is_told_as_at_home(machine: Machine) -> None:
     machine.worker()
     broken = prepared(Raises, random_walk(3, "2022-02-01", "2022-02-04"))
     with Cluster(broken.job, broken.arrays, machine.address) as pool:
+        rows = pool.rows([Ask(3, {}, broken.whole)])
         with pytest.raises(StrategyError, match=r"trial 3 \(\): .*no such luck"):
-            list(pool.rows([Ask(3, {}, broken.whole)]))
+            list(rows)
 
 
 def test_no_workers_and_no_scheduler_are_refused(machine: Machine, made: Prepared) -> None:
@@ -134,9 +133,7 @@ def test_no_workers_and_no_scheduler_are_refused(machine: Machine, made: Prepare
         optimize(made, ranges=RANGES, engines=Engines(scheduler=machine.address))
 
 
-def test_nobody_at_the_address_is_refused(
-    made: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_at_the_address_is_refused(made: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dhanfast.engine.research.cluster.CONNECT_S", 0.5)
     with pytest.raises(UsageError, match="nothing answers as a dask scheduler at tcp://127"):
         optimize(made, ranges=RANGES, engines=Engines(scheduler="tcp://127.0.0.1:9"))

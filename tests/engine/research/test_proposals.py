@@ -1,10 +1,9 @@
-"""Bayesian rounds: equal seeds, equal points, whoever runs them; a clear word without Optuna."""
+"""Bayesian rounds: equal seeds, equal points, whoever runs them; a word without Optuna."""
 
 import sys
 from pathlib import Path
 
 import pytest
-from tests.engine.research.noise import random_walk
 
 from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.proposals import Bayes, check_method
@@ -12,6 +11,7 @@ from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.space import Axis, Space
 from dhanfast.engine.research.trial import Row
 from dhanfast.errors import UsageError
+from tests.engine.research.noise import random_walk
 
 SPACE = Space((Axis("x", tuple(range(100))), Axis("y", (), -1.0, 1.0), Axis("m", ("a", "b"))))
 

@@ -103,7 +103,7 @@ def test_nothing_to_search_is_refused_with_what_there_is() -> None:
 
 def test_a_declared_search_outside_the_parameters_range_is_refused() -> None:
     spec = {"ema": param(9, low=2, high=50, search=(5, 80, 5))}
-    with pytest.raises(UsageError, match="ema must be in 2..50, was 80"):
+    with pytest.raises(UsageError, match=r"ema must be in 2\.\.50, was 80"):
         space_of(spec, [])
     with pytest.raises(UsageError, match="its search must be"):
         space_of({"ema": param(9, search=(5,))}, [])

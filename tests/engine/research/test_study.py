@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.research.noise import random_walk
 
 from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import Engines, Sweep, optimize
 from dhanfast.engine.research.study import Study, read_study
 from dhanfast.engine.research.trial import Row
 from dhanfast.errors import BadData, ConfigError, DhanfastError, UsageError
+from tests.engine.research.noise import random_walk
 
 RANGES = ["ema=5..50:5", "stop_atr=1,2"]
 HEAD = {"strategy": "s", "space": [{"name": "ema", "points": (1, 2)}], "trials": 4}
@@ -70,9 +70,7 @@ def test_a_finished_search_runs_nothing_again(made: Prepared, tmp_path: Path) ->
     assert again.digest == first.digest == search(made, None).digest
 
 
-def test_more_random_trials_go_on_from_those_that_are_there(
-    made: Prepared, tmp_path: Path
-) -> None:
+def test_more_random_trials_go_on_from_those_that_are_there(made: Prepared, tmp_path: Path) -> None:
     path = tmp_path / "a.study"
     search(made, path, method="random", trials=6, seed=4)
     more = search(made, path, resume=True, method="random", trials=10, seed=4)
@@ -93,7 +91,7 @@ def test_a_file_that_is_there_is_not_overwritten(made: Prepared, tmp_path: Path)
     ("change", "said"),
     [
         ({"ranges": ["ema=5..50:5", "stop_atr=1,3"]}, "space was"),
-        ({"method": "random", "trials": 5}, "method was \"grid\", is \"random\""),
+        ({"method": "random", "trials": 5}, 'method was "grid", is "random"'),
     ],
 )
 def test_another_search_is_refused_by_what_differs(
@@ -184,7 +182,7 @@ def test_a_study_of_other_points_is_refused(tmp_path: Path, made: Prepared) -> N
     head = path.read_bytes().split(b"\n")[0]
     text = json.dumps(Row(0, {"ema": 49, "stop_atr": 1.0}).as_dict()).encode()
     path.write_bytes(head + b"\n%08x %s\n" % (zlib.crc32(text), text))
-    with pytest.raises(BadData, match="trial 0 was run with .*49"):
+    with pytest.raises(BadData, match=r"trial 0 was run with .*49"):
         search(made, path, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""A trial is the backtest with the same parameters, to the paisa, whoever runs it and how often."""
+"""A trial is the backtest with the same parameters, to the paisa, whoever runs it."""
 
 import datetime as dt
 import os
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.research.noise import random_walk
 
 from dhanfast.engine.research import pool as pools
 from dhanfast.engine.research.objective import SCORES, objective_of
@@ -23,6 +22,7 @@ from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
 from dhanfast.strategies import RuleStrategy
+from tests.engine.research.noise import random_walk
 
 RANGES = ["ema=5..25:10", "rsi_long=55..75:10", "stop_atr=1..3:1"]
 
@@ -172,9 +172,11 @@ class Deadly(RuleStrategy):
 
 def test_a_trial_that_kills_every_worker_is_named(bars: Any) -> None:
     made = prepared(Deadly, bars)
+    said = r"ended 3 times \(exit 9\) at trial 7"
     with holding(made.arrays), Processes(made.job, 1) as pool:
-        with pytest.raises(DhanfastError, match=r"ended 3 times \(exit 9\) at trial 7"):
-            list(pool.rows([Ask(7, {}, made.whole)]))
+        rows = pool.rows([Ask(7, {}, made.whole)])
+        with pytest.raises(DhanfastError, match=said):
+            list(rows)
 
 
 class Raises(RuleStrategy):

@@ -1,11 +1,11 @@
 """Walk-forward: choices of past days, tests of others, figures that are those of the parts."""
 
 import datetime as dt
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.research.noise import random_walk
 
 from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import YEAR, Engines, optimize
@@ -16,6 +16,7 @@ from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import UsageError
 from dhanfast.reports import metrics
 from dhanfast.reports.overfitting import moments
+from tests.engine.research.noise import random_walk
 
 RANGES = ["ema=5..50:15", "stop_atr=1..3:1"]
 ROLLING = Plan(kind="rolling", train=20, test=6, purge=1, warmup=0)
@@ -55,9 +56,7 @@ def test_each_window_is_a_search_of_its_days_and_a_backtest_of_the_next(
         assert train.best is not None and step.chosen is not None
         assert (step.chosen.params, step.chosen.score) == (train.best.params, train.best.score)
         assert step.deflated == train.deflated
-        test = backtest(
-            "momentum", bars, params=step.chosen.params, start=iso(low), end=iso(high)
-        )
+        test = backtest("momentum", bars, params=step.chosen.params, start=iso(low), end=iso(high))
         assert step.net == metrics.measure(test).net
         assert step.sharpe == metrics.measure(test).sharpe
         pnl += metrics.daily_pnl(test).tolist()
@@ -85,7 +84,7 @@ def test_efficiency_and_stability_by_hand() -> None:
     values = [row.params["ema"] for row in chosen]
     assert ema.values == tuple(values)
     assert ema.share == max(values.count(v) for v in values) / len(values)
-    assert ema.changes == sum(a != b for a, b in zip(values, values[1:], strict=False))
+    assert ema.changes == sum(a != b for a, b in pairwise(values))
 
 
 @pytest.mark.parametrize(

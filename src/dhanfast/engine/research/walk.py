@@ -162,6 +162,21 @@ def walk_forward(
             kept = stack.enter_context(Study(study, head, resume=resume))
         pool = stack.enter_context(pool_of(prepared, engines or Engines()))
         run_hunts(hunts, pool, kept, told, each * len(windows))
+    return _found(prepared, plan, space, windows, hunts, head, runs, seed, started)
+
+
+def _found(
+    prepared: Prepared,
+    plan: Plan,
+    space: Space,
+    windows: Sequence[Window],
+    hunts: Sequence[Hunt],
+    head: dict[str, Any],
+    runs: int,
+    seed: int,
+    started: float,
+) -> WalkForward:
+    """Test every choice, join the tests, and judge them."""
     with holding(prepared.arrays):
         tests = _tests(Bench(prepared.job), windows, hunts)
     steps = tuple(_step(prepared, *one) for one in zip(windows, hunts, tests, strict=True))
@@ -173,9 +188,15 @@ def walk_forward(
             "ranges or the training days"
         )
     rows = [row for hunt in hunts for row in hunt.rows]
-    digest = digest_of([head, *(row.as_dict() for row in rows),
-                        metrics.daily_pnl(whole).tolist(),
-                        metrics.trade_net(whole.trades).tolist()])  # fmt: skip
+    digest = digest_of(
+        [
+            head,
+            *(row.as_dict() for row in rows),
+            metrics.daily_pnl(whole).tolist(),
+            metrics.trade_net(whole.trades).tolist(),
+        ]
+    )
+    judged = [step.overfitting.probability for step in steps if step.overfitting is not None]
     return WalkForward(
         head=head,
         space=space,
@@ -187,14 +208,13 @@ def walk_forward(
         paths=tuple(None if path is None else _sharpe(path) for path in paths),
         efficiency=_efficiency(steps),
         trials=sum(not row.refused for row in rows),
-        deflated=_deflated(whole, hunts, each),
-        overfitting=_mean([step.overfitting.probability for step in steps
-                           if step.overfitting is not None]),
+        deflated=_deflated(whole, hunts, head["trials_a_window"]),
+        overfitting=_mean(judged),
         resampled=_resampled(whole, runs, seed),
         notes=prepared.notes,
         digest=digest,
         seconds=time.perf_counter() - started,
-    )  # fmt: skip
+    )
 
 
 def _told(prepared: Prepared, whole: RunResult, windows: int, digest: str) -> RunResult:
