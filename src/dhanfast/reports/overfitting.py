@@ -18,7 +18,8 @@ EULER_GAMMA: Final = 0.5772156649015329
 BLOCKS: Final = 16
 BLOCKS_MAX: Final = 20
 BLOCK_DAYS_MIN: Final = 2
-CHUNK: Final = 2_000_000  # values of a table worked on at once
+CHUNK: Final = 500_000  # values of a table worked on at once
+VALUES_MAX: Final = 30_000_000  # splits times trials; beyond it the days are cut into fewer blocks
 DAYS_MIN: Final = 3
 
 Floats = NDArray[np.float64]
@@ -191,7 +192,9 @@ def overfitting_probability(table: Any, blocks: int = BLOCKS) -> Overfitting:
 
     Args:
         table: profit, one row a day in order, one column a trial.
-        blocks: even, 2..20; fewer when there are too few days for two in each.
+        blocks: even, 2..20; fewer when there are too few days for two in each, or when there are
+            so many trials that it would take long (3,432 splits above 2,331 trials, 924 above
+            8,741).
     Raises:
         ValueError: blocks out of range.
     Source:
@@ -206,17 +209,21 @@ def overfitting_probability(table: Any, blocks: int = BLOCKS) -> Overfitting:
     blocks = min(blocks, days // BLOCK_DAYS_MIN // 2 * 2)
     if blocks < 2 or trials < 2:
         return Overfitting(None, None, 0, 0, trials, None)
+    while blocks > 12 and math.comb(blocks, blocks // 2) * trials > VALUES_MAX:
+        blocks -= 2
     halves = _halves(blocks)
     parts = np.array_split(values, blocks)
     sums = np.array([part.sum(axis=0) for part in parts])
     squares = np.array([(part**2).sum(axis=0) for part in parts])
     counts = np.array([float(len(part)) for part in parts])
+    whole = (counts.sum(), sums.sum(axis=0), squares.sum(axis=0))
     step = max(1, CHUNK // trials)
     ranks, inside, outside = [], [], []
     for at in range(0, len(halves), step):
         mine = halves[at : at + step]
-        best_in = _ratios(mine, sums, squares, counts)
-        best_out = _ratios(1.0 - mine, sums, squares, counts)
+        n, total, square = (mine @ counts)[:, None], mine @ sums, mine @ squares
+        best_out = _ratios(whole[0] - n, whole[1] - total, whole[2] - square)
+        best_in = _ratios(n, total, square)
         chosen = np.argmax(best_in, axis=1)
         rows = np.arange(len(mine))
         got = best_out[rows, chosen]
@@ -254,17 +261,19 @@ def _halves(blocks: int) -> Floats:
     return mask
 
 
-def _ratios(mask: Floats, sums: Floats, squares: Floats, counts: Floats) -> Floats:
-    """Sharpe ratio of each trial over the blocks of each row; 0 without variance."""
-    n = (mask @ counts)[:, None]
-    total = mask @ sums
-    spread = mask @ squares
-    spread -= total**2 / n
+def _ratios(n: Floats, total: Floats, spread: Floats) -> Floats:
+    """Sharpe ratio of each trial from how many days, their sum and the sum of their squares; 0
+    without variance. The sums are used up."""
+    mean = np.divide(total, n, out=total)
+    square = mean**2
+    spread -= square * n
     spread /= n - 1.0
     # What is left of cancellation where every day is the same is not a variance.
-    flat = spread <= 1e-12 * (1.0 + (total / n) ** 2)
+    square *= 1e-12
+    square += 1e-12
+    flat = spread <= square
     spread[flat] = 1.0
-    total /= n
-    total /= np.sqrt(spread)
-    total[flat] = 0.0
-    return total
+    np.sqrt(spread, out=spread)
+    mean /= spread
+    mean[flat] = 0.0
+    return mean

@@ -54,7 +54,8 @@ def test_cores_and_a_stop_do_not_change_what_is_tried(made: Prepared, tmp_path: 
     one = optimize(made, trials=40, engines=Engines(jobs=1), **given)  # type: ignore[arg-type]
     two = optimize(made, trials=40, engines=Engines(jobs=2), **given)  # type: ignore[arg-type]
     path = tmp_path / "b.study"
-    optimize(made, trials=40, engines=Engines(jobs=1), study=path, **given)  # type: ignore[arg-type]
+    optimize(made, trials=40, engines=Engines(jobs=1), study=path,
+             **given)  # type: ignore[arg-type]  # fmt: skip
     path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[:24]) + b"\n")
     again = optimize(made, trials=40, engines=Engines(jobs=2), study=path, resume=True,
                      **given)  # type: ignore[arg-type]  # fmt: skip

@@ -131,7 +131,8 @@ def test_random_points_differ_and_do_not_depend_on_how_many() -> None:
     many, few = space.random(300, 7), space.random(50, 7)
     assert many[:50] == few and many != space.random(300, 8)
     assert len({tuple(point.values()) for point in many}) == 300
-    assert all(5 <= p["ema"] <= 150 and 1.0 <= p["stop"] <= 3.0 for p in many)  # type: ignore[operator]
+    assert {type(point["ema"]) for point in many} == {int}
+    assert all(5 <= float(p["ema"]) <= 150 and 1.0 <= float(p["stop"]) <= 3.0 for p in many)
 
 
 def test_random_takes_every_point_of_a_small_space_once() -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -43,6 +43,8 @@ from dhanfast.reports.overfitting import (
 )
 from dhanfast.reports.result import RunResult
 from dhanfast.strategies.params import Value
+
+BLOCKS: Final = 12  # of the days of a window: 924 splits
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def _step(prepared: Prepared, window: Window, hunt: Hunt, tests: list[RunResult]
         test_days=window.test_days,
         chosen=best,
         deflated=judge(hunt.rows, best),
-        overfitting=overfitting_probability(table) if table.shape[1] > 1 else None,
+        overfitting=overfitting_probability(table, BLOCKS) if table.shape[1] > 1 else None,
         net=net,
         sharpe=None if made is None else _sharpe(made),
         trades=0 if made is None else len(made.trades),
