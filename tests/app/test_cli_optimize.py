@@ -92,6 +92,16 @@ def test_the_strategys_own_space_is_searched_and_set_leaves_out(say: Say) -> Non
     assert found["search"]["params"] == {"ema": 12} and found["search"]["seed"] == 5
 
 
+def test_a_range_wins_over_the_files_value_and_not_over_set(say: Say) -> None:
+    Path("my.toml").write_text(
+        '[[strategy]]\nname = "mine"\nuse = "momentum"\nparams = { ema = 21, rsi = 7 }\n'
+    )
+    words = ("optimize", "-c", "my.toml", "--data", "bars.parquet", "-j", "1", "--json")
+    found = ok(say(*words, "--param", "ema=5..20:5"))
+    assert found["search"]["params"] == {"rsi": 7} and found["trials"] == 4
+    assert "ema has both a value" in say(*words, "--param", "ema=5,9", "--set", "ema=3").err
+
+
 def test_the_other_word_and_the_other_words_of_options(say: Say) -> None:
     one = ok(say("hyperopt", *SEARCH[1:], "--space", "ema=5..20:5", "--epochs", "3", "--method",
                  "random", "--loss", "sortino", "-j", "1", "--json"))  # fmt: skip
@@ -179,6 +189,8 @@ def test_more_refusals(say: Say) -> None:
     assert "--data is missing" in say("optimize", "-s", "momentum").err
     assert "must be a number of trading days" in say(*WALK, "--purge", "soon").err
     assert "the data have" in say(*WALK, "--train", "400d").err
+    assert "runs must be in 1..1,000,000" in say(*WALK, "--runs", "0").err
+    assert "seed must be in" in say(*WALK, "--seed", "-3").err
     Path("a.study").write_text("nonsense that is no study\n")
     got = say(*SEARCH, "--param", "ema=5,9", "--study", "a.study", "--resume")
     assert got.code == 1 and "line 1: its checksum does not fit" in got.err

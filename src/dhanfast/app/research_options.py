@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from dhanfast.app.console import ProgressLine, duration_text
-from dhanfast.app.run_options import exchange_day, run_asked, slippage_store
+from dhanfast.app.run_options import exchange_day, key_and_value, run_asked, slippage_store
 from dhanfast.clock import SystemClock
 from dhanfast.errors import UsageError
 
@@ -114,12 +114,16 @@ def prepared_of(given: Mapping[str, Any]) -> "tuple[Prepared, int]":
             "`dhanfast data import`, or backtest a tick archive with `dhanfast backtest`"
         )
     asked = run_asked(given)
+    # A value of the file gives way to a range of the command; one of --set does not.
+    said = {key_and_value(text)[0] for text in given["sets"]}
+    searched = {text.partition("=")[0].strip() for text in given["ranges"]} - said
+    params = {name: value for name, value in asked.params.items() if name not in searched}
     from dhanfast.engine.research.prepare import prepared
 
     made = prepared(
         asked.strategy,
         given["source"],
-        params=asked.params,
+        params=params,
         start=exchange_day(given["start"], "from"),
         end=exchange_day(given["end"], "to"),
         settings=asked.settings,

@@ -17,6 +17,7 @@ from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.shared import holding
 from dhanfast.engine.research.walk import walk_forward
 from dhanfast.engine.research.windows import Plan
+from dhanfast.engine.settings import Settings
 from dhanfast.errors import StrategyError, UsageError
 from dhanfast.strategies import RuleStrategy
 from tests.engine.research.noise import random_walk
@@ -87,6 +88,12 @@ def test_a_cluster_searches_and_walks_to_the_same_digest(machine: Machine, made:
     wanted = optimize(made, ranges=RANGES, engines=Engines(jobs=1))
     assert optimize(made, ranges=RANGES, engines=there).digest == wanted.digest
     assert not made.job.bars.path.exists(), "the bars are taken away again"
+    # The same workers, the same bars, another setting: nothing of the search before is left.
+    rich = prepared("momentum", random_walk(3, "2022-02-01", "2022-03-31"),
+                    settings=Settings(lots=2, capital=10**12))  # fmt: skip
+    other = optimize(rich, ranges=RANGES, engines=Engines(jobs=1))
+    assert optimize(rich, ranges=RANGES, engines=there).digest == other.digest
+    assert other.rows[0].net != wanted.rows[0].net
     plan = Plan(kind="rolling", train=20, test=6)
     one = walk_forward(made, plan, ranges=RANGES, engines=Engines(jobs=1), trials=10)
     two = walk_forward(made, plan, ranges=RANGES, engines=there, trials=10)

@@ -80,6 +80,12 @@ def test_a_point_without_a_score_is_no_lesson() -> None:
     assert len(bayes.next()) == 4 and bayes.next() == []
 
 
+def test_a_seed_out_of_range_is_refused() -> None:
+    for seed in (-1, 2**32):
+        with pytest.raises(UsageError, match=r"seed must be in 0\.\.4294967295, was"):
+            check_method("random", 5, seed)
+
+
 @pytest.mark.parametrize(
     ("method", "trials", "said"),
     [

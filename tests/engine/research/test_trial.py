@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.research import pool as pools
 from dhanfast.engine.research.objective import SCORES, objective_of
 from dhanfast.engine.research.pool import Ask, Here, Processes, Sizer, jobs_of
@@ -18,6 +19,8 @@ from dhanfast.engine.research.shared import Missing, held_of, holding, mapped
 from dhanfast.engine.research.trial import Bench, Row, Span
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, Slippage
+from dhanfast.engine.sizing_settings import SizingSettings
+from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
@@ -59,16 +62,30 @@ def test_the_winner_is_the_backtest_with_its_parameters(bars: Any, objective: st
     assert all(one.score is None or one.score <= row.score for one in sweep.rows)
 
 
-def test_settings_that_change_a_backtest_change_a_trial_alike(bars: Any) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(
+            lots=2,
+            slippage=Slippage(ticks=3),
+            timeframe_ns=5 * 60 * 10**9,
+            latency_ns=10**9,
+            on_opposite="reverse",
+            square_off=None,
+        ),
+        Settings(
+            capital=10**9,
+            guards=GuardSettings(trades_max=4, day_loss=2_000_000),
+            stops=StopSettings(bars_max=15),
+            sizing=SizingSettings(method="risk", risk=800_000),
+        ),
+    ],
+    ids=["fills", "rules"],
+)
+def test_settings_that_change_a_backtest_change_a_trial_alike(
+    bars: Any, settings: Settings
+) -> None:
     """Sizing, stops, guards, slippage, a longer timeframe, finer bars for fills."""
-    settings = Settings(
-        lots=2,
-        slippage=Slippage(ticks=3),
-        timeframe_ns=5 * 60 * 10**9,
-        latency_ns=10**9,
-        on_opposite="reverse",
-        square_off=None,
-    )
     sweep = optimize(
         prepared("momentum", bars, settings=settings, detail=bars, params={"rsi": 10}),
         ranges=["ema=5..25:10"],

@@ -8,6 +8,7 @@ and the same compiled code, or nothing is begun.
 
 import hashlib
 import importlib
+import pickle
 import platform
 import socket
 import threading
@@ -100,8 +101,8 @@ class Cluster:
         self._job, self._address = job, address
         self._held = [one for one in (job.bars, job.meets) if one is not None]
         self._raw = [np.ascontiguousarray(bars).tobytes() for bars in arrays]
-        self._key = hashlib.sha256(repr((job.name, job.params, self._held,
-                                         job.objective.name)).encode()).hexdigest()  # fmt: skip
+        # A worker keeps its bench from message to message: any other job is another key.
+        self._key = hashlib.sha256(pickle.dumps(job)).hexdigest()
         self._client: Any = None
         self._made: set[str] = set()
 

@@ -17,6 +17,7 @@ METHODS: Final = ("grid", "random", "bayes")
 ROUND: Final = 16  # points of a Bayesian round
 TRIALS_MAX: Final = 1_000_000
 RANDOM_TRIALS: Final = 100
+SEEDS: Final = 2**32
 
 
 class Proposals(Protocol):
@@ -115,16 +116,19 @@ def _optuna() -> Any:
     return optuna
 
 
-def check_method(method: str, trials: int | None) -> None:
+def check_method(method: str, trials: int | None, seed: int = 0) -> None:
     """Refuse a search that is none.
 
     Raises:
-        UsageError: an unknown method, a number of trials out of range or where none belongs.
+        UsageError: an unknown method, a number of trials out of range or where none belongs, a
+            seed out of range.
     """
     if method not in METHODS:
         raise UsageError(f"method must be one of {', '.join(METHODS)}, was {method!r}")
     if trials is not None and not 1 <= trials <= TRIALS_MAX:
         raise UsageError(f"trials must be in 1..{TRIALS_MAX:,}, was {trials}")
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"seed must be in 0..{SEEDS - 1}, was {seed}")
     if method == "grid" and trials is not None:
         raise UsageError("trials: a grid tries each of its points; leave it out, or use random")
 

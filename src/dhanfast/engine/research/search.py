@@ -266,7 +266,7 @@ def optimize(
         UsageError, ConfigError, BadData: see `space_of`, `proposals_of`, `Study`.
         StrategyError: the strategy raised; the message names the parameters.
     """
-    check_method(method, trials)
+    check_method(method, trials, seed)
     space = space_of(prepared.declared, ranges, prepared.job.params)
     hunt = Hunt(proposals_of(method, space, trials, seed), prepared.whole)
     head = {**prepared.head, **method_head(method, space, seed)}

@@ -33,7 +33,7 @@ from dhanfast.engine.research.trial import Bench, Row, joined
 from dhanfast.engine.research.windows import Plan, Window, paths_of, windows_of
 from dhanfast.errors import UsageError
 from dhanfast.reports import metrics
-from dhanfast.reports.montecarlo import RUNS, Resampled, resample
+from dhanfast.reports.montecarlo import RUNS, RUNS_MAX, Resampled, resample
 from dhanfast.reports.overfitting import (
     Deflated,
     Overfitting,
@@ -147,7 +147,9 @@ def walk_forward(
     Raises:
         as `search.optimize`; UsageError: windows that do not fit, no window with a choice.
     """
-    check_method(method, trials)
+    check_method(method, trials, seed)
+    if not 1 <= runs <= RUNS_MAX:
+        raise UsageError(f"runs must be in 1..{RUNS_MAX:,}, was {runs}")
     space = space_of(prepared.declared, ranges, prepared.job.params)
     windows = windows_of(plan, len(prepared.job.sessions))
     each = (space.size or 0) if method == "grid" else trials or RANDOM_TRIALS
