@@ -292,8 +292,9 @@ def test_rows_survive_being_written_down(made: Prepared) -> None:
         row = Bench(made.job).trial(5, {"ema": 7, "stop_atr": 0.1}, made.whole)
     again = Row.of_dict(row.as_dict())
     assert again.as_dict() == row.as_dict() and again.daily.tolist() == row.daily.tolist()
-    with pytest.raises((ValueError, KeyError)):
-        Row.of_dict({**row.as_dict(), "daily": "AAAA"})
+    for daily in ("AAAA", [1.5], [2**70], None):
+        with pytest.raises((ValueError, OverflowError)):
+            Row.of_dict({**row.as_dict(), "daily": daily})
 
 
 def test_bars_are_held_once_and_taken_away_by_the_last(bars: Any) -> None:

@@ -76,7 +76,7 @@ def drop(held: Sequence[Held]) -> None:
             one.path.unlink()
 
 
-def run_chunk(key: str, job: Job, chunk: Chunk) -> tuple[list[tuple[int, dict[str, Any]]], float]:
+def run_chunk(key: str, job: Job, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
     """Run a chunk on a worker; each of its threads has a bench of its own.
 
     Raises:
@@ -188,8 +188,7 @@ class Cluster:
             if future.status == "finished":
                 rows, seconds = future.result()
                 sizer.told(len(chunk), seconds)
-                for place, plain in rows:
-                    yield place, Row.of_dict(plain)
+                yield from rows
             else:
                 self._lost(future, chunk, deaths)
                 left.extendleft(reversed(chunk))

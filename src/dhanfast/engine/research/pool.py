@@ -200,8 +200,7 @@ class Processes:
                         raise said
                     sizer.told(len(worker.chunk), seconds)
                     worker.chunk = []
-                    for place, plain in said:
-                        yield place, Row.of_dict(plain)
+                    yield from said
                 self._next(worker, left, sizer)
 
     @staticmethod
@@ -229,12 +228,10 @@ class Processes:
         return fresh
 
 
-def work(bench: Bench, chunk: Chunk) -> tuple[list[tuple[int, dict[str, Any]]], float]:
-    """Run a chunk: (place, row as `Row.as_dict`) of each, and how many seconds it took."""
+def work(bench: Bench, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
+    """Run a chunk: (place, row) of each, and how many seconds it took."""
     started = time.perf_counter()
-    rows = [
-        (place, bench.trial(ask.number, ask.params, ask.spans).as_dict()) for place, ask in chunk
-    ]
+    rows = [(place, bench.trial(ask.number, ask.params, ask.spans)) for place, ask in chunk]
     return rows, time.perf_counter() - started
 
 

@@ -142,7 +142,7 @@ def read_study(path: Path) -> tuple[dict[str, Any], dict[int, Row], int]:
     for number, record in enumerate(records[1:], 2):
         try:
             row = Row.of_dict(record)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise _damaged(path, number, f"not a trial: {error}") from error
         rows[row.number] = row
     return head, rows, len(data) - len(rest)

@@ -5,9 +5,7 @@ sessions are made, the buffers are used again. `Bench.result` is what `runs.back
 same parameters and days, less what says where it came from.
 """
 
-import base64
 import importlib
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -123,23 +121,21 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, complete: `of_dict` gives the same row back."""
-        plain = {name: getattr(self, name) for name in self.__slots__ if name != "daily"}
-        packed = zlib.compress(self.daily.astype("<i8").tobytes(), 6)
-        return plain | {"daily": base64.b64encode(packed).decode()}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"daily": self.daily.tolist()}
 
     @classmethod
     def of_dict(cls, plain: Mapping[str, Any]) -> "Row":
         """Back from `as_dict`.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not one.
+            ValueError, KeyError, TypeError, OverflowError: it is not one.
         """
         values = dict(plain)
-        try:
-            raw = zlib.decompress(base64.b64decode(values.pop("daily"), validate=True))
-        except zlib.error as error:
-            raise ValueError(f"daily: {error}") from error
-        return cls(daily=np.frombuffer(raw, "<i8").astype(np.int64), **values)
+        daily = values.pop("daily")
+        if not isinstance(daily, list) or any(type(day) is not int for day in daily):
+            raise ValueError("daily must be a list of whole numbers")
+        return cls(daily=np.array(daily, np.int64), **values)
 
 
 class Bench:
