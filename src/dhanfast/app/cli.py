@@ -76,7 +76,7 @@ COMMANDS = {
     ),
     "hyperopt": (
         "dhanfast.app.cli_optimize",
-        "optimize",
+        "hyperopt",
         "Search a strategy's parameters: another word for optimize.",
     ),
     "init": (

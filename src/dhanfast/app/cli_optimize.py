@@ -1,5 +1,6 @@
 """`dhanfast optimize`: the parameters that did best, and what it is worth to know them."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,14 @@ def optimize(**given: Any) -> None:
         click.echo(sweep_text(sweep, given["top"]))
     if export is not None and sweep.best is not None:
         _export_best(given, made.job.name, {**made.job.params, **sweep.best.params}, export)
+
+
+hyperopt = copy.copy(optimize)  # the word that users of other engines look for
+hyperopt.name = "hyperopt"
+hyperopt.help = "Search the parameters that maximise an objective: another word for `optimize`."
+hyperopt.epilog = (
+    "Example: dhanfast hyperopt -s momentum --data bars.parquet --method random --epochs 200"
+)
 
 
 def _export_best(given: dict[str, Any], strategy: str, params: dict[str, Any], place: Path) -> None:
