@@ -18,7 +18,7 @@ from dhanfast.engine.research.shared import holding
 from dhanfast.engine.research.walk import walk_forward
 from dhanfast.engine.research.windows import Plan
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import StrategyError, UsageError
+from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies import RuleStrategy
 from tests.engine.research.noise import random_walk
 
@@ -132,6 +132,22 @@ def test_a_strategy_that_raises_is_told_as_at_home(machine: Machine) -> None:
     with Cluster(broken.job, broken.arrays, machine.address) as pool:
         rows = pool.rows([Ask(3, {}, broken.whole)])
         with pytest.raises(StrategyError, match=r"trial 3 \(\): .*no such luck"):
+            list(rows)
+
+
+def test_when_all_workers_are_gone_the_search_says_so(
+    machine: Machine, made: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dhanfast.engine.research import cluster
+
+    monkeypatch.setattr(cluster, "WAIT_S", 0.5)
+    only = machine.worker()
+    asks = [Ask(n, {"ema": 3 + n % 90}, made.whole) for n in range(500)]
+    with cluster.Cluster(made.job, made.arrays, machine.address) as pool:
+        rows = pool.rows(asks)
+        next(rows)
+        os.kill(only, signal.SIGKILL)
+        with pytest.raises(DhanfastError, match="has no workers any more"):
             list(rows)
 
 

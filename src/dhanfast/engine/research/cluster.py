@@ -14,6 +14,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from dhanfast.engine.research.trial import Bench, Job, Row
 from dhanfast.errors import DhanfastError, UsageError
 
 CONNECT_S: Final = 10
+WAIT_S: Final = 60  # without anything done: then it is looked whether workers are left
 CHUNK_S: Final = 0.4
 AHEAD: Final = 2  # messages a thread has, so that it never waits for the next one
 # What decides a trial: their files must be the same everywhere.
@@ -164,8 +166,8 @@ class Cluster:
 
     def _bring(self) -> None:
         """The bars to every machine that lacks them: by one of its workers."""
-        lacking = {address for address, has in self._client.run(holds, self._held).items()
-                   if not has}  # fmt: skip
+        answers = self._client.run(holds, self._held, on_error="ignore")
+        lacking = {address for address, has in answers.items() if not has}
         by_host: dict[str, str] = {}
         for address in sorted(lacking):
             by_host.setdefault(address.rpartition(":")[0], address)
@@ -174,28 +176,57 @@ class Cluster:
             self._made |= set(by_host.values())
 
     def rows(self, asks: Sequence[Ask]) -> Done:
-        """As they are done; what a lost worker had is run again by others."""
-        distributed = _distributed()
+        """As they are done; what a lost worker had is run again by others.
+
+        Raises:
+            DhanfastError: all workers are gone, or a trial was lost again and again.
+        """
         left: deque[tuple[int, Ask]] = deque(enumerate(asks))
         sizer = Sizer(1, CHUNK_S)
         running: dict[Any, Chunk] = {}
         deaths: dict[int, int] = {}
-        done = distributed.as_completed(loop=self._client.loop)
-        self._more(left, running, sizer, done)
+        self._more(left, running, sizer)
         while running:
-            future = next(done)
-            chunk = running.pop(future)
-            if future.status == "finished":
-                rows, seconds = future.result()
-                sizer.told(len(chunk), seconds)
-                yield from rows
-            else:
-                self._lost(future, chunk, deaths)
-                left.extendleft(reversed(chunk))
-            self._more(left, running, sizer, done)
+            for future in self._ended(running):
+                chunk = running.pop(future)
+                answer, error = self._answer(future)
+                if answer is None:
+                    self._lost(error, chunk, deaths)
+                    left.extendleft(reversed(chunk))
+                else:
+                    sizer.told(len(chunk), answer[1])
+                    yield from answer[0]
+            self._more(left, running, sizer)
 
-    def _more(self, left: deque[tuple[int, Ask]], running: dict[Any, Chunk], sizer: Sizer,
-              done: Any) -> None:  # fmt: skip
+    def _ended(self, running: dict[Any, Chunk]) -> list[Any]:
+        """The messages that have ended, at least one.
+
+        Raises:
+            DhanfastError: there is nobody left to run them.
+        """
+        distributed = _distributed()
+        while True:
+            with self._client.as_current(), suppress(TimeoutError, CancelledError):
+                distributed.wait(list(running), timeout=WAIT_S, return_when="FIRST_COMPLETED")
+            ended = [future for future in running if future.done()]
+            if ended:
+                return ended
+            if not self._workers():
+                raise DhanfastError(
+                    f"scheduler: {self._address} has no workers any more; start some by "
+                    f"`dask worker {self._address}` and go on with --resume"
+                )
+
+    @staticmethod
+    def _answer(future: Any) -> tuple[Any, Exception | None]:
+        """What a message has given, or (None, why not)."""
+        try:
+            return future.result(timeout=WAIT_S), None  # who had it may have died since
+        except (Exception, CancelledError) as error:
+            return None, error if isinstance(error, Exception) else None
+
+    def _more(self, left: deque[tuple[int, Ask]], running: dict[Any, Chunk],
+              sizer: Sizer) -> None:  # fmt: skip
         """Keep every thread of every worker busy, with one message in hand."""
         threads = max(1, sum(self._workers().values()))
         sizer.workers = threads
@@ -203,19 +234,19 @@ class Cluster:
             chunk = [left.popleft() for _ in range(sizer.size(len(left)))]
             future = self._client.submit(run_chunk, self._key, self._job, chunk, pure=False)
             running[future] = chunk
-            done.add(future)
 
-    def _lost(self, future: Any, chunk: Chunk, deaths: dict[int, int]) -> None:
+    def _lost(self, error: Exception | None, chunk: Chunk, deaths: dict[int, int]) -> None:
         """A chunk that was not run: begin again, or say why not.
 
         Raises:
             StrategyError and others of ours: what the trial raised.
         """
         distributed = _distributed()
-        error = future.exception() if future.status == "error" else None
         first = chunk[0]
         deaths[first[0]] = deaths.get(first[0], 0) + 1
-        again = error is None or isinstance(error, Missing | distributed.KilledWorker)
+        again = error is None or isinstance(
+            error, Missing | distributed.KilledWorker | CancelledError | TimeoutError
+        )
         if not again or deaths[first[0]] > DEATHS_MAX:
             if isinstance(error, DhanfastError) and not isinstance(error, Missing):
                 raise error
