@@ -142,6 +142,8 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         with suppress(ProcessLookupError):
             process.kill()
         process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 @FULL
