@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from dhanfast.errors import UsageError
-from dhanfast.strategies.params import Param, Value, unknown
+from dhanfast.strategies.params import Param, Value, search_range, unknown
 
 POINTS_MAX: Final = 1_000_000
 DRAWS_MAX: Final = 200  # tries for a point that was not drawn before
@@ -169,23 +169,17 @@ def space_of(
 
 def _own(name: str, spec: Param) -> Axis | None:
     """The search space that a parameter declares for itself."""
-    if spec.search is not None:
-        if not 2 <= len(spec.search) <= 3:
-            raise UsageError(
-                f"parameter {name}: its search must be (low, high) or (low, high, step), was "
-                f"{spec.search!r}"
-            )
-        parts = [_plain(number) for number in spec.search]
-        step = f":{parts[2]}" if len(parts) == 3 else ""
-        return parse_axis(f"{name}={parts[0]}..{parts[1]}{step}", {name: spec})
-    if spec.step is not None and spec.low is not None and spec.high is not None:
-        low, high, step = (_plain(number) for number in (spec.low, spec.high, spec.step))
-        return parse_axis(f"{name}={low}..{high}:{step}", {name: spec})
-    return None
-
-
-def _plain(number: float) -> str:
-    return format(Decimal(str(number)), "f")
+    found = search_range(spec)
+    if found is None:
+        return None
+    if found.count == 0:
+        return Axis(name, (), float(found.low or 0.0), float(found.high or 0.0))
+    if found.count > POINTS_MAX:
+        raise UsageError(
+            f"parameter {name}: its search has {found.count:,} values, the most is "
+            f"{POINTS_MAX:,}; name a range with --param"
+        )
+    return Axis(name, tuple(spec.accept(name, value) for value in found.values()))
 
 
 def parse_axis(text: str, declared: Mapping[str, Param]) -> Axis:
