@@ -106,10 +106,22 @@ def _runner_of(
         BadData: it declares series of volume, and no bar has any: they can never be known.
     """
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    graph = graph_of(runner)
-    if graph is not None and "volume" in graph.needs and not signals.bars["volume"].any():
-        raise BadData(NO_VOLUME.format(f"{signals.symbol} {signals.timeframe}"))
+    if not signals.bars["volume"].any():
+        refuse_without_volume(runner, f"{signals.symbol} {signals.timeframe}")
     return runner
+
+
+def refuse_without_volume(runner: NativeStrategy, bars: str) -> None:
+    """Refuse bars without volume to a strategy that needs it.
+
+    Args:
+        bars: how they are called.
+    Raises:
+        BadData: it declares series of volume: they can never be known.
+    """
+    graph = graph_of(runner)
+    if graph is not None and "volume" in graph.needs:
+        raise BadData(NO_VOLUME.format(bars))
 
 
 def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
-from dhanfast.errors import DhanfastError, StrategyError, UsageError
+from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
-from dhanfast.strategies import RuleStrategy
+from dhanfast.storage.bars import write_parquet
+from dhanfast.strategies import Rules, RuleStrategy, param
 from tests.engine.research.noise import random_walk
 
 RANGES = ["ema=5..25:10", "rsi_long=55..75:10", "stop_atr=1..3:1"]
@@ -210,6 +212,48 @@ def test_a_strategy_that_raises_ends_the_search_with_its_parameters(bars: Any, j
         pool: Any = Here(made.job) if jobs == 1 else Processes(made.job, jobs)
         with pool, pytest.raises(StrategyError, match=r"trial 3 \(\): .*no such luck"):
             list(pool.rows([Ask(3, {}, made.whole)]))
+
+
+class Weighed(RuleStrategy):
+    """Asks for volume."""
+
+    def rules(self, m: Any) -> Rules:
+        return Rules(long=m.close > m.vwap().middle)
+
+
+def test_volume_that_is_not_there_is_refused_as_in_a_backtest(bars: Any) -> None:
+    none = replace(bars, bars=bars.bars.copy())
+    none.bars["volume"] = 0
+    with pytest.raises(BadData) as wanted:
+        backtest(Weighed, none)
+    made = prepared(Weighed, none)
+    with holding(made.arrays), pytest.raises(BadData) as found:
+        Bench(made.job).trial(0, {}, made.whole)
+    assert str(wanted.value) in str(found.value)
+
+
+class Fearful(RuleStrategy):
+    """Buys when India VIX is low."""
+
+    most = param(15.0, low=0, high=100, search=(14, 16, 1))
+
+    def rules(self, m: Any) -> Rules:
+        return Rules(long=m.vix < self.most, stop=2.0 * m.atr(14), target=2.0 * m.atr(14))
+
+
+def test_a_strategy_that_looks_at_vix_sees_it(bars: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none of 3 trials could run: .*looks at India VIX"):
+        optimize(prepared(Fearful, bars), engines=Engines(jobs=1))
+    rows = bars.bars.copy()
+    for name in ("open", "high", "low", "close"):
+        rows[name] = 1_500 + (rows[name] - 3_800_000) // 2_000
+    write_parquet(tmp_path / "vix.parquet", replace(bars, symbol="INDIAVIX", bars=rows))
+    told = GuardSettings(vix_told=1, vix_data=str(tmp_path / "vix.parquet"))
+    settings = Settings(guards=told)
+    sweep = optimize(prepared(Fearful, bars, settings=settings), engines=Engines(jobs=2))
+    runs = [backtest(Fearful, bars, settings=settings, params=row.params) for row in sweep.rows]
+    assert [row.net for row in sweep.rows] == [metrics.measure(run).net for run in runs]
+    assert len({row.net for row in sweep.rows}) > 1
 
 
 def test_combinations_that_the_strategy_refuses_are_told_and_left_out(made: Prepared) -> None:

@@ -189,6 +189,16 @@ def best_of(rows: Sequence[Row]) -> Row | None:
     return max(scored, key=lambda row: (row.score, -row.number)) if scored else None
 
 
+def refuse_all_refused(rows: Sequence[Row]) -> None:
+    """Refuse a search of which no trial could run.
+
+    Raises:
+        UsageError: what was said to the first.
+    """
+    if rows and all(row.refused for row in rows):
+        raise UsageError(f"none of {len(rows):,} trials could run: {rows[0].refused}")
+
+
 def table_of(rows: Sequence[Row]) -> NDArray[np.float64]:
     """Daily profits of the trials that ran: one row a day, one column a trial.
 
@@ -265,6 +275,7 @@ def optimize(
     Raises:
         UsageError, ConfigError, BadData: see `space_of`, `proposals_of`, `Study`.
         StrategyError: the strategy raised; the message names the parameters.
+        UsageError: the strategy refuses every point.
     """
     check_method(method, trials, seed)
     space = space_of(prepared.declared, ranges, prepared.job.params)
@@ -280,6 +291,7 @@ def optimize(
         run_hunts([hunt], pool, kept, told, known)
         seconds = time.perf_counter() - started
     rows = tuple(hunt.rows)
+    refuse_all_refused(rows)
     table = table_of(rows)
     best = best_of(rows)
     enough = table.shape[1] > 1

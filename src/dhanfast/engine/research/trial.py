@@ -19,6 +19,7 @@ from dhanfast.engine.guard_build import Vix, guards_of
 from dhanfast.engine.research.code import Code
 from dhanfast.engine.research.objective import Objective
 from dhanfast.engine.research.shared import Held, mapped
+from dhanfast.engine.runs import refuse_without_volume
 from dhanfast.engine.settings import Settings, timeframe_text
 from dhanfast.errors import ConfigError, DhanfastError, StrategyError, UsageError
 from dhanfast.reports import metrics
@@ -154,6 +155,7 @@ class Bench:
         self._score = job.objective.load()
         self._bars = mapped(job.bars)
         self._meets = None if job.meets is None else mapped(job.meets)
+        self._volume = bool(self._bars["volume"].any())
         days = (job.sessions["open_ns"] + IST_NS) // DAY_NS * DAY_NS - IST_NS
         self._from, self._to = _places(self._bars, days)
         if self._meets is not None:
@@ -214,6 +216,8 @@ class Bench:
         job = self.job
         found = find_strategy(self._kind, {**job.params, **params})
         runner = found.runner(_unheard, job.interval_ns)
+        if not self._volume:
+            refuse_without_volume(runner, f"{job.symbol} {timeframe_text(job.interval_ns)}")
         sessions = self._sessions(span)
         engine = Engine(
             runner,

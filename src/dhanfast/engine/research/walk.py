@@ -23,6 +23,7 @@ from dhanfast.engine.research.search import (
     digest_of,
     judge,
     pool_of,
+    refuse_all_refused,
     run_hunts,
     table_of,
 )
@@ -166,6 +167,7 @@ def walk_forward(
             kept = stack.enter_context(Study(study, head, resume=resume))
         pool = stack.enter_context(pool_of(prepared, engines or Engines()))
         run_hunts(hunts, pool, kept, told, each * len(windows))
+    refuse_all_refused([row for hunt in hunts for row in hunt.rows])
     return _found(prepared, plan, space, windows, hunts, head, runs, seed, started)
 
 
