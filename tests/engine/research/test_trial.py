@@ -18,6 +18,7 @@ from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.shared import Missing, held_of, holding, mapped
 from dhanfast.engine.research.trial import Bench, Row, Span
+from dhanfast.engine.research.worker import _sendable
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -388,6 +389,26 @@ def test_an_instance_has_its_parameters_already(bars: Any) -> None:
         prepared(Momentum(), bars)  # type: ignore[arg-type]
 
 
-def check_result(result: RunResult) -> float:
-    """An objective that tests name by module."""
+class Odd(Exception):
+    """Cannot be made from its own arguments."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def goal(result: RunResult) -> float:
+    """An objective that is named by its module."""
+    if not len(result.trades):
+        raise Odd(1, 2)
     return float(np.sum(result.trades["gross"]))
+
+
+def test_an_objective_of_a_module_and_an_error_that_cannot_travel(bars: Any) -> None:
+    named = f"{__name__}:goal"
+    sweep = optimize(prepared("momentum", bars, objective=named), ranges=["ema=5,9"],
+                     engines=Engines(jobs=2))  # fmt: skip
+    assert sweep.best is not None and sweep.best.score is not None
+    assert sweep.best.score == sweep.best.net + sweep.best.charges
+    assert str(_sendable(Odd(3, 4))) == "Odd: 3 and 4"
+    told = _sendable(StrategyError("said"))
+    assert type(told) is StrategyError and str(told) == "said"

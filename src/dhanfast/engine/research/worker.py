@@ -3,6 +3,7 @@
 It ends when its line does: a search that was killed leaves nobody behind.
 """
 
+import pickle
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -10,6 +11,7 @@ from typing import Any
 
 from dhanfast.engine.research.pool import work
 from dhanfast.engine.research.trial import Bench
+from dhanfast.errors import DhanfastError
 
 
 def serve(line: "Connection[Any, Any]") -> None:
@@ -43,8 +45,11 @@ def serve(line: "Connection[Any, Any]") -> None:
 
 def _sendable(error: Exception) -> Exception:
     """The error without its cause and trace: those may hold what cannot be sent."""
-    made = type(error)(*error.args)
-    made.__cause__ = made.__traceback__ = None
+    try:
+        made = type(error)(*error.args)
+        pickle.dumps(made)
+    except Exception:  # of a kind that only its maker can make
+        return DhanfastError(f"{type(error).__name__}: {error}")
     return made
 
 
