@@ -149,6 +149,7 @@ def test_when_all_workers_are_gone_the_search_says_so(
         os.kill(only, signal.SIGKILL)
         with pytest.raises(DhanfastError, match="has no workers any more"):
             list(rows)
+    assert not made.job.bars.path.exists()
 
 
 def test_no_workers_and_no_scheduler_are_refused(machine: Machine, made: Prepared) -> None:

@@ -106,11 +106,13 @@ class Cluster:
         # A worker keeps its bench from message to message: any other job is another key.
         self._key = hashlib.sha256(pickle.dumps(job)).hexdigest()
         self._client: Any = None
-        self._made: set[str] = set()
+        self._made: set[str] = set()  # hosts that had no bars before
+        self._absent: list[Held] = []
 
     def __enter__(self) -> Self:
         """Connect, compare versions, bring the bars to every machine."""
         distributed = _distributed()
+        self._absent = [held for held in self._held if not present(held)]
         try:
             self._client = distributed.Client(self._address, timeout=f"{CONNECT_S}s",
                                               set_as_default=False)  # fmt: skip
@@ -135,10 +137,11 @@ class Cluster:
     ) -> None:
         """Take the bars away that were brought, and leave the cluster as it was."""
         with suppress(Exception):  # what is lost cannot be tidied
-            workers = [at for at in self._workers() if at in self._made]
+            workers = [at for at in self._workers() if _host(at) in self._made]
             if workers:
                 self._client.run(drop, self._held, workers=workers)
         self._client.close()
+        drop(self._absent)  # a worker of this machine that brought them may be gone
 
     def _workers(self) -> dict[str, int]:
         """{address: threads} of those there are now."""
@@ -170,10 +173,10 @@ class Cluster:
         lacking = {address for address, has in answers.items() if not has}
         by_host: dict[str, str] = {}
         for address in sorted(lacking):
-            by_host.setdefault(address.rpartition(":")[0], address)
+            by_host.setdefault(_host(address), address)
         if by_host:
             self._client.run(hold, self._held, self._raw, workers=list(by_host.values()))
-            self._made |= set(by_host.values())
+            self._made |= set(by_host)
 
     def rows(self, asks: Sequence[Ask]) -> Done:
         """As they are done; what a lost worker had is run again by others.
@@ -255,6 +258,11 @@ class Cluster:
                 f"could not be run: {error or 'it was lost again and again'}"
             ) from error
         self._bring()
+
+
+def _host(address: str) -> str:
+    """The machine in tcp://host:port."""
+    return address.rpartition(":")[0]
 
 
 def _distributed() -> Any:
