@@ -206,6 +206,8 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     if plain["execution"]["algo"] != "none":
         parts["execution"] = config.settings().execution.as_dict()
+    if config.tree.execution.route.stop_room.e4:  # of stops, with or without an algorithm
+        parts["stop_room"] = config.tree.execution.route.stop_room.e4
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -373,7 +375,7 @@ def run_of(
         return Remote(
             gate,
             protection_e4=0,  # what leaves is protected by its premium's slab, in any run
-            stop_room_e4=0,
+            stop_room_e4=settings.execution.route.stop_room_e4,
             per_second=config.risk.orders_per_second,
             per_minute=config.risk.orders_per_minute,
             per_hour=config.risk.orders_per_hour,
