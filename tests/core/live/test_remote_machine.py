@@ -9,29 +9,25 @@ nothing moves is in `heal`.
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from dhanfast._core.live.records import IntentKind, Outcome, Seen
 from dhanfast._core.types import OrderKind
 
 from .desk import CANCEL, LOT, MS, PLACE, QUERY, SECOND, TICK, Desk
+from .order_network import OrderNetwork, picks
 from .plain_broker import Held, Message, PlainBroker
 from .plain_dealer import PlainDealer
 
 LOST_AFTER = 5 * SECOND
-LATE_MAX = 3 * SECOND  # no request is under way for longer: below `lost_after_ns`
 PER_SECOND = 4
-picks = st.integers(0, 1 << 16)
 
 
-class Live(RuleBasedStateMachine):
-    """Faults at random; the invariants are the promise."""
+class Live(OrderNetwork):
+    """The desk alone, at a broker in plain Python."""
+
+    per_second = PER_SECOND
+    lot = LOT
 
     @initialize(
         side=st.sampled_from([1, -1]),
@@ -48,12 +44,7 @@ class Live(RuleBasedStateMachine):
                          modifies_max=modifies, per_minute=per_minute)  # fmt: skip
         self.broker = PlainBroker()
         self.dealer = PlainDealer(self.desk, stop, goal)
-        self.requests: list[Message] = []  # under way to the broker
-        self.answers: list[tuple[Message, Message]] = []  # under way back
-        self.updates: list[Message] = []
-        self.open: dict[int, int] = {}  # Intent.id without an answer: when it left
-        self.answered: set[int] = set()
-        self.left_at: list[int] = []  # of what counts against the limits
+        self.wire()
         self.bid = 10_000
         self.dealer.enter(side, lots * LOT)
         self.hear()
@@ -62,38 +53,20 @@ class Live(RuleBasedStateMachine):
             self.fill(0, part, 3)
             self.deliver()
 
-    # ---- the wires ------------------------------------------------------------------------------
-
-    def hear(self) -> None:
-        """Whatever Remote has to say and to send after an input."""
-        for _ in range(100):
-            self.dealer.hear()
-            made = self.desk.sent()
-            for intent in made:
-                assert intent["id"] not in self.open and intent["id"] not in self.answered
-                self.open[intent["id"]] = self.desk.now
-                self.requests.append(intent)
-                if intent["kind"] != QUERY:
-                    self.left_at.append(self.desk.now)
-            if not made and not self.desk.remote.pending_reports:
-                return
-        raise AssertionError("requests and reports without end")
-
-    def tell(self, intent: Message, fields: Message) -> None:
-        """The answer of a request arrives; one only, ever."""
-        del self.open[intent["id"]]
-        self.answered.add(intent["id"])
-        record = {"intent": intent["id"], "at_ns": self.desk.now} | fields
-        self.desk.remote.tell(self.desk.now, self.desk.now)
-        self.desk.remote.answer(record)
-        self.hear()
+    # ---- the broker -----------------------------------------------------------------------------
 
     def show(self, update: Message) -> None:
-        self.desk.remote.tell(self.desk.now, self.desk.now)
-        self.desk.remote.update(update | {"at_ns": self.desk.now})
-        self.hear()
+        super().show(update | {"at_ns": self.desk.now})
 
-    # ---- requests -------------------------------------------------------------------------------
+    def show_said(self, said: Message) -> None:
+        self.show(said)
+
+    def truth(self, side: int) -> tuple[int, int]:
+        orders = [order for order in self.broker.orders.values() if order.side == side]
+        return sum(order.filled for order in orders), sum(order.value for order in orders)
+
+    def serve_first(self) -> None:
+        self.serve(0, "ok")
 
     @precondition(lambda self: self.requests)
     @rule(which=picks, fate=st.sampled_from(["ok"] * 6 + ["lost answer", "429", "906", "401"]))
@@ -121,30 +94,6 @@ class Live(RuleBasedStateMachine):
         else:
             self.answers.append((intent, answer))
 
-    @precondition(lambda self: self.requests)
-    @rule(which=picks)
-    def time_out(self, which: int) -> None:
-        """The engine gives up waiting; the request may arrive yet."""
-        intent = self.requests[which % len(self.requests)]
-        if intent["id"] in self.open:
-            self.tell(intent, {"outcome": Outcome.UNKNOWN, "code": -110})
-
-    @precondition(lambda self: self.requests)
-    @rule(which=picks, proven=st.booleans())
-    def lose(self, which: int, proven: bool) -> None:
-        """A request never arrives; sometimes that is known."""
-        intent = self.requests.pop(which % len(self.requests))
-        if intent["id"] in self.open:
-            self.tell(intent, {"outcome": Outcome.REFUSED if proven else Outcome.UNKNOWN,
-                               "code": -111 if proven else -104})  # fmt: skip
-
-    # ---- what comes back ------------------------------------------------------------------------
-
-    @precondition(lambda self: self.answers)
-    @rule(which=picks)
-    def hear_answer(self, which: int) -> None:
-        self.give_answer(which % len(self.answers))
-
     def give_answer(self, at: int) -> None:
         intent, answer = self.answers.pop(at)
         if intent["id"] not in self.open:
@@ -152,19 +101,7 @@ class Live(RuleBasedStateMachine):
         if "seen" in answer:  # a QUERY that found it: the state comes first
             self.show(answer)
             answer = {"outcome": Outcome.TAKEN, "code": 200}
-        self.tell(intent, answer)
-
-    @precondition(lambda self: self.updates)
-    @rule(which=picks, keep=st.booleans())
-    def hear_update(self, which: int, keep: bool) -> None:
-        """In any order; kept means that it comes again."""
-        at = which % len(self.updates)
-        self.show(self.updates[at] if keep else self.updates.pop(at))
-
-    @precondition(lambda self: self.updates)
-    @rule(which=picks)
-    def lose_update(self, which: int) -> None:
-        self.updates.pop(which % len(self.updates))
+        self.tell(intent, **answer)
 
     # ---- the exchange and the market ------------------------------------------------------------
 
@@ -191,44 +128,10 @@ class Live(RuleBasedStateMachine):
 
     @rule(move=st.sampled_from([-200, -40, -5, 0, 5, 40, 200]), ms=st.sampled_from([0, 10, 700]))
     def tick(self, move: int, ms: int) -> None:
-        self.pass_time(ms)
+        self.pass_time(ms * MS)
         self.bid = max(9_000, min(11_000, self.bid + move))
         self.desk.quote(self.bid, self.bid + 10)
-        if self.dealer.leaving and self.dealer.position and not self.dealer.exit:
-            self.dealer.leave()  # its exit was refused: again
-        self.hear()
-
-    @rule(ms=st.sampled_from([1, 50, 200, 1_000, 2_500]))
-    def wait(self, ms: int) -> None:
-        self.pass_time(ms)
-
-    def pass_time(self, ms: int) -> None:
-        """No request is under way for longer than LATE_MAX: what would be is lost."""
-        until = self.desk.now + ms * MS
-        for intent in list(self.requests):
-            if until - intent["at_ns"] > LATE_MAX:
-                self.requests.remove(intent)
-                if intent["id"] in self.open:
-                    self.tell(intent, {"outcome": Outcome.UNKNOWN, "code": -110})
-        self.desk.wait(until - self.desk.now)
-        self.hear()
-
-    # ---- wishes ---------------------------------------------------------------------------------
-
-    @rule()
-    def leave(self) -> None:
-        self.dealer.leave()
-        self.hear()
-
-    @rule(side=st.sampled_from([1, -1]), lots=st.integers(1, 3))
-    def enter(self, side: int, lots: int) -> None:
-        if not (self.dealer.position or self.dealer.entry or self.dealer.exit):
-            self.dealer.enter(side, lots * LOT)
-            self.hear()
-
-    @rule()
-    def read_all(self) -> None:
-        self.desk.remote.read_all_again()
+        self.leave_again()
         self.hear()
 
     # ---- what holds at every step ---------------------------------------------------------------
@@ -265,44 +168,11 @@ class Live(RuleBasedStateMachine):
             assert sum(order.live for order in self.broker.of(group)) <= 1
 
     @invariant()
-    def limits_are_kept(self) -> None:
-        for at, first in enumerate(self.left_at[:-PER_SECOND]):
-            assert self.left_at[at + PER_SECOND] - first >= SECOND
-
-    @invariant()
     def every_request_is_answered_at_most_once(self) -> None:
         for ask in self.dealer.asks.values():
             assert ask.accepted <= ask.requests + ask.others
 
-    @invariant()
-    def nothing_is_booked_that_has_not_filled(self) -> None:
-        asks = self.dealer.asks.values()
-        for side in (1, -1):
-            booked = sum(ask.filled for ask in asks if ask.side == side)
-            truth = sum(o.filled for o in self.broker.orders.values() if o.side == side)
-            assert booked <= truth and self.desk.remote.stray_qty == 0
-
     # ---- when all is well again -----------------------------------------------------------------
-
-    @rule()
-    def heal(self) -> None:
-        """Everything under way arrives, everything is read again: the books are the broker's."""
-        for _ in range(400):
-            self.deliver()
-            if not self.step_to_quiet():
-                break
-        else:
-            raise AssertionError("never quiet: " + str(self.desk.there()))
-        self.agree()
-
-    def deliver(self) -> None:
-        while self.requests or self.answers or self.updates:
-            if self.requests:
-                self.serve(0, "ok")
-            elif self.answers:
-                self.give_answer(0)
-            else:
-                self.show(self.updates.pop(0))
 
     def step_to_quiet(self) -> bool:
         """Time passes, and once everything is read again; False when nothing is left to do."""
@@ -324,13 +194,8 @@ class Live(RuleBasedStateMachine):
         return unrest
 
     def agree(self) -> None:
+        self.books_agree()
         dealer, asks = self.dealer, self.dealer.asks.values()
-        assert dealer.position == self.broker.position
-        for side in (1, -1):
-            orders = [order for order in self.broker.orders.values() if order.side == side]
-            mine = [ask for ask in asks if ask.side == side]
-            assert sum(ask.filled for ask in mine) == sum(order.filled for order in orders)
-            assert sum(ask.value for ask in mine) == sum(order.value for order in orders)
         assert all(ask.unanswered == 0 for ask in asks if not ask.ended)
         closing = [order for order in self.live() if order.is_exit]
         if not dealer.position:
@@ -360,21 +225,19 @@ class Live(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end everything is left: flat here and there, to the paisa."""
-        if not hasattr(self, "desk"):
+        if not self.begun:
             return
-        self.heal()
-        for _ in range(60):
-            self.dealer.leave()
-            self.hear()
-            self.heal()
-            for order in self.live():
-                self.broker.fill(order, order.open, order.price)
-            self.updates += self.broker.take_said()
-            self.heal()
-            if not (self.dealer.position or self.live()):
-                break
+        self.leave_all(self.all_filled)
         assert self.dealer.position == self.broker.position == 0 and self.live() == []
         assert IntentKind.PLACE not in [made["kind"] for made in self.requests]
+
+    def all_filled(self) -> bool:
+        """Whatever is there fills; whether nothing is held."""
+        for order in self.live():
+            self.broker.fill(order, order.open, order.price)
+        self.updates += self.broker.take_said()
+        self.heal()
+        return not (self.dealer.position or self.live())
 
 
 TestLive = Live.TestCase
