@@ -68,6 +68,14 @@ class OrderMachine(OrderNetwork):
     tally: ClassVar[Counter[str]] = Counter()
     per_second = PER_SECOND
 
+    @property
+    def hub(self) -> ExchangeDesk:  # type: ignore[override]
+        return self.desk
+
+    @property
+    def door(self) -> Any:  # type: ignore[override]
+        return self.desk.remote
+
     @initialize(
         day=st.integers(0, 2),
         first=st.floats(0, 1),
@@ -85,7 +93,6 @@ class OrderMachine(OrderNetwork):
         per_minute: int, latency_ms: int, well: int,
     ) -> None:  # fmt: skip
         self.contract, _ = future_of(day)
-        self.lot = self.contract.lot
         self.ticks = window(day, first, 900)
         self.at = 0
         asked = ExchangeSettings(funds=10**13, latency_ns=latency_ms * MS)
@@ -101,6 +108,7 @@ class OrderMachine(OrderNetwork):
                                  per_minute=per_minute)  # fmt: skip
         tick = self.contract.tick
         self.dealer = PlainDealer(self.desk, stop * tick, goal * tick, tick)
+        self.dealers = [self.dealer]
         self.wire()
         self.exits: dict[int, bool] = {}  # by number
         self.pass_ticks(1)
@@ -209,7 +217,19 @@ class OrderMachine(OrderNetwork):
             self.collect()
             self.desk.remote.tell(self.desk.now, self.desk.now)
             self.desk.remote.on_tick(tick)
-            self.leave_again()
+            if self.dealer.leaving and self.dealer.position and not self.dealer.exit:
+                self.dealer.leave()  # its exit was refused: again
+            self.hear()
+
+    @rule()
+    def leave(self) -> None:
+        self.dealer.leave()
+        self.hear()
+
+    @rule(side=st.sampled_from([1, -1]), lots=st.integers(1, 3))
+    def enter(self, side: int, lots: int) -> None:
+        if not (self.dealer.position or self.dealer.entry or self.dealer.exit):
+            self.dealer.enter(side, lots * self.contract.lot)
             self.hear()
 
     def go_on(self, ns: int) -> None:
@@ -244,9 +264,12 @@ class OrderMachine(OrderNetwork):
             before, held = held, held + trade.ticket.side * trade.qty
             assert before * held >= 0 and abs(held) <= 3 * self.contract.lot
 
-    def truth(self, side: int) -> tuple[int, int]:
-        trades = [one for one in self.exchange.books.trades if one.ticket.side == side]
-        return sum(one.qty for one in trades), sum(one.qty * one.price for one in trades)
+    @invariant()
+    def nothing_is_booked_that_has_not_filled(self) -> None:
+        for side in (1, -1):
+            booked = sum(ask.filled for ask in self.dealer.asks.values() if ask.side == side)
+            truth = sum(one.qty for one in self.exchange.books.trades if one.ticket.side == side)
+            assert booked <= truth and self.desk.remote.stray_qty == 0
 
     # ---- when all is well again -----------------------------------------------------------------
 
@@ -270,9 +293,14 @@ class OrderMachine(OrderNetwork):
         self.deliver()
         return unrest
 
-    def agree(self) -> None:
-        self.books_agree()
-        assert self.dealer.position == self.exchange.books.net(self.contract, "INTRADAY")
+    def agree_all(self) -> None:
+        asks, books = self.dealer.asks.values(), self.exchange.books
+        assert self.dealer.position == books.net(self.contract, "INTRADAY")
+        for side in (1, -1):
+            theirs = [one for one in books.trades if one.ticket.side == side]
+            mine = [ask for ask in asks if ask.side == side]
+            assert sum(ask.filled for ask in mine) == sum(one.qty for one in theirs)
+            assert sum(ask.value for ask in mine) == sum(one.qty * one.price for one in theirs)
         working = {self.number(one) for one in self.exchange.desk.blotter.working if one.is_open}
         assert {line["number"] for line in self.desk.there()} == working
 
@@ -280,7 +308,13 @@ class OrderMachine(OrderNetwork):
         """At the end everything is left: flat here and there, to the paisa."""
         if not self.begun:
             return
-        self.leave_all(lambda: not (self.dealer.position or self.dealer.entry or self.desk.there()))
+        self.heal()
+        for _ in range(60):
+            self.dealer.leave()
+            self.hear()
+            self.heal()
+            if not (self.dealer.position or self.dealer.entry or self.desk.there()):
+                break
         assert self.exchange.books.net(self.contract, "INTRADAY") == 0 == self.dealer.position
         assert [one for one in self.exchange.desk.blotter.working if one.is_open] == []
         self.tally["orders at the exchange"] += len(self.exchange.desk.blotter.tickets)

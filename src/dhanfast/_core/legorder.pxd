@@ -10,13 +10,12 @@ Owner thread:  the engine thread only.   Memory: none after construction.
     REST (held) ──leave_all──▶ LEAVE: sold legs first ──────────────────▶ REST: bought legs follow
 
 What holds whenever an input has been used:
-    covered   while it is entered no order of a sold leg leaves before every bought leg of it is whole
-              and held; while it is left no bought leg is sold before every sold one is flat and
-              nothing of it is on its way. Units sold without a bought one beside them are never more
-              than those of the whole structure
+    covered   going in, no order of a sold leg leaves before every bought leg is whole and held;
+              going out, no bought leg is sold before every sold one is flat, nothing on its way.
+              Units sold without bought ones beside them are never more than the whole has
     whole     what is not whole at the deadline is unwound; a leg that was refused or lost is asked
               again before that, `repairs` times, a second apart
-A leg that waits for a premium, and one that is entered again, go alone: they are of the order no more.
+A leg that waits for a premium, and one that is entered again, go alone.
 """
 
 from cpython.ref cimport PyObject

@@ -86,7 +86,8 @@ cdef inline void _next_phase(Leg leg, ns_t now_ns) noexcept nogil:
 
 # Whether it waits for a premium, and this row has come to it.
 cdef inline bint _waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    return (leg.since_ns < chain.end_ns[row] and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
+    return (leg.since_ns < chain.end_ns[row]
+            and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
             and _reached(leg, chain, row))
 
 
@@ -105,7 +106,8 @@ cdef class LegRun(LegOrder):
         portfolio, gate, log: those of the legs.
         ticking: driven by ticks and seconds (see `live.LegLoop`), not by the rows of a day.
     Attributes:
-        fault: Fault that ended the run. fault_leg: whose. ticking: as given. rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
+        fault: Fault that ended the run. fault_leg: whose. ticking: as given.
+        rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
         to_cost: stops moved to cost by another leg's stop. settled: legs that expired held.
         combined_stops, combined_targets: cycles that the whole's stop or target has ended.
     Raises:

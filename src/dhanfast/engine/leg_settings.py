@@ -277,7 +277,7 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
             raise ConfigError(f"dte: {days} is not in 0..{DTE_MAX} trading days")
     if plan.deadline_ns and not DEADLINE_NS[0] <= plan.deadline_ns <= DEADLINE_NS[1]:
         raise ConfigError(
-            f"order.deadline: {plan.deadline_ns / 1e9:g} s is not in 1s..10m; \"none\" is without"
+            f'order.deadline: {plan.deadline_ns / 1e9:g} s is not in 1s..10m; "none" is without'
         )
     if not 0 <= plan.repairs <= REPAIRS_MAX:
         raise ConfigError(f"order.repairs must be in 0..{REPAIRS_MAX}, was {plan.repairs}")

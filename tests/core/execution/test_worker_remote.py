@@ -1,6 +1,6 @@
 """Worked orders at a real broker: the worker over `Remote`, a network that fails at random, and a
 broker that is the truth. The machine and its invariants are those of the order desk alone
-(tests/core/live/test_remote_machine.py); between dealer and desk now stands the worker.
+(tests/core/live/network.py); between dealer and desk now stands the worker.
 """
 
 from typing import Any
@@ -15,10 +15,8 @@ from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import OrderFlag, OrderKind
 
 from ..live.desk import LOT, SECOND, Desk
+from ..live.network import LOST_AFTER, PER_SECOND, Network
 from ..live.order_network import Worked
-from ..live.plain_broker import PlainBroker
-from ..live.plain_dealer import PlainDealer
-from ..live.test_remote_machine import LOST_AFTER, PER_SECOND, Live
 
 
 class Both:
@@ -89,8 +87,8 @@ class WorkedDesk(Desk):
         self.worker.hurry_order(order, flags=0, reason=reason, now_ns=self.now)
 
 
-class WorkedLive(Worked, Live):
-    """As `Live`, with an algorithm between."""
+class WorkedLive(Worked, Network):
+    """One dealer, with an algorithm between."""
 
     algo = Algo.ICEBERG
 
@@ -106,7 +104,7 @@ class WorkedLive(Worked, Live):
         remainder=st.sampled_from(list(Remainder)),
         exits=st.booleans(),
     )
-    def begin(  # type: ignore[override]
+    def begin(
         self, side: int, lots: int, stop: int, goal: int, modifies: int, per_minute: int,
         part: int, urgency: int, remainder: int, exits: bool,
     ) -> None:  # fmt: skip
@@ -120,10 +118,8 @@ class WorkedLive(Worked, Live):
             rules, per_second=PER_SECOND, lost_after_ns=LOST_AFTER, absents_min=3,
             modifies_max=modifies, per_minute=per_minute,
         )  # fmt: skip
-        self.broker = PlainBroker()
-        self.dealer = PlainDealer(self.desk, stop, goal)
-        self.wire()
-        self.bid = 10_000
+        self.connect(self.desk, self.desk.remote, [self.desk], stop=stop, goal=goal)
+        self.dealer = self.dealers[0]
         self.dealer.enter(side, lots * LOT)
         self.hear()
         if part:
@@ -147,10 +143,15 @@ class WorkedLive(Worked, Live):
             )  # fmt: skip
             assert there <= asked
 
-    def agree(self) -> None:
+    def agree(self, place: int) -> None:
         """The books are the broker's to the paisa; what is open there never is too much."""
-        self.books_agree()
-        dealer = self.dealer
+        dealer, asks = self.dealer, self.dealer.asks.values()
+        assert dealer.position == self.broker.position
+        for side in (1, -1):
+            orders = [order for order in self.broker.orders.values() if order.side == side]
+            mine = [ask for ask in asks if ask.side == side]
+            assert sum(ask.filled for ask in mine) == sum(order.filled for order in orders)
+            assert sum(ask.value for ask in mine) == sum(order.value for order in orders)
         closing = sum(order.open for order in self.live() if order.is_exit)
         assert closing <= abs(dealer.position)
         if dealer.position and not dealer.exit and dealer.stop:

@@ -148,7 +148,7 @@ def plain_requests(rows: Any) -> list[dict[str, Any]]:
     """INTENT_DTYPE rows as dicts."""
     made = [{name: row[name].item() for name in row.dtype.names if name != "spare"} for row in rows]
     for request in made:
-        request["broker_id"] = request["broker_id"].rstrip(b"\0").decode()
+        request["broker_id"] = request["broker_id"].rstrip(b"\0").decode("latin1")
     return made
 
 

@@ -28,6 +28,8 @@ from .plain_broker import Held
 
 picks = st.integers(0, 1 << 16)
 FATES = ["ok"] * 4 + ["lost answer", "429", "906", "401"]
+COMMANDS = ["FLATTEN", "STOP_ENTRIES", "RESUME", "READ_ALL", "PAUSE_ORDERS", "RESUME_ORDERS",
+            "CANCEL_ORDERS"]  # fmt: skip
 SHAPES = {
     "condor": condor(),
     "condor with stops": condor(stop=30.0),
@@ -53,10 +55,9 @@ class LegMachine(RuleBasedStateMachine):
     def begin(self, shape: str, deadline: int, repairs: int, per_second: int, well: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="legs-"))
         plan = {"deadline_ns": deadline * SECOND, "repairs": repairs}
-        self.rules = SHAPES[shape]
-        self.world = LegWorld(self.folder / "legs.dfj", self.rules, plan=plan,
-                              per_second=per_second)  # fmt: skip
-        self.checked, self.refused = 0, False
+        self.rules = self.shapes()[shape]
+        self.world = self.world_of(plan, per_second)
+        self.checked, self.lot = 0, int(self.world.session["lot"][0])
         self.bound = sum(self.units(rules) for rules in self.rules if rules["side"] < 0) - sum(
             self.units(rules) for rules in self.rules if rules["side"] > 0
         )
@@ -70,17 +71,16 @@ class LegMachine(RuleBasedStateMachine):
         self.tally["runs"] += 1
         self.tally[shape] += 1
 
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        return SHAPES
+
+    def world_of(self, plan: dict[str, int], per_second: int) -> LegWorld:
+        return LegWorld(self.folder / "legs.dfj", self.rules, plan=plan, per_second=per_second)
+
     def units(self, rules: dict[str, Any]) -> int:
-        return int(rules["lots"]) * LOT
+        return int(rules["lots"]) * self.lot
 
     # ---- the wires ------------------------------------------------------------------------------
-
-    @precondition(lambda self: self.world.wires.requests)
-    @rule(which=picks, fate=st.sampled_from(FATES))
-    def serve(self, which: int, fate: str) -> None:
-        """A request arrives at the broker."""
-        self.world.serve(which % len(self.world.wires.requests), fate)
-        self.tally[f"request: {fate}"] += 1
 
     @precondition(lambda self: self.world.wires.requests)
     @rule(which=picks, proven=st.booleans())
@@ -121,32 +121,11 @@ class LegMachine(RuleBasedStateMachine):
 
     # ---- the exchange and the market ------------------------------------------------------------
 
-    @precondition(lambda self: self.world.working())
-    @rule(which=picks, part=st.sampled_from([1, 1, LOT, 7, 1000, 1000]), better=st.integers(0, 9))
-    def fill(self, which: int, part: int, better: int) -> None:
-        orders = self.world.working()
-        order = orders[which % len(orders)]
-        if order.kind == OrderKind.LIMIT or order.triggered or better < 3:
-            self.world.fill(order, part, better)
-            self.tally["fills"] += 1
-
-    @precondition(lambda self: self.world.working())
-    @rule(which=picks, seen=st.sampled_from([Seen.CANCELLED, Seen.REJECTED]))
-    def end(self, which: int, seen: Seen) -> None:
-        orders = self.world.working()
-        self.world.broker.end(orders[which % len(orders)], seen)
-        self.world.updates += self.world.broker.take_said()
-
     @rule()
     def go_well(self) -> None:
         """A moment in which nothing fails."""
         self.world.deliver()
         self.world.meet()
-
-    @rule(number=st.integers(1, 8), move=st.sampled_from([-3_000, -100, 0, 100, 3_000]))
-    def tick(self, number: int, move: int) -> None:
-        world = self.world
-        world.tick(number, max(2_000, min(30_000, world.bids[number] + move)))
 
     @rule(ms=st.sampled_from([1, 50, 200, 1_000, 2_500, 11_000]))
     def wait(self, ms: int) -> None:
@@ -154,8 +133,7 @@ class LegMachine(RuleBasedStateMachine):
 
     # ---- people and power -----------------------------------------------------------------------
 
-    @rule(command=st.sampled_from(["FLATTEN", "STOP_ENTRIES", "RESUME", "READ_ALL", "PAUSE_ORDERS",
-                                   "RESUME_ORDERS", "CANCEL_ORDERS"]), chance=st.integers(0, 2))  # fmt: skip
+    @rule(command=st.sampled_from(COMMANDS), chance=st.integers(0, 2))
     def command(self, command: str, chance: int) -> None:
         if chance:
             return
@@ -171,8 +149,8 @@ class LegMachine(RuleBasedStateMachine):
         while world.wires.requests:
             made = world.wires.requests.pop(0)
             if arrive:
-                world.broker.serve(made)
-        world.broker.take_said()
+                world.arrive(made)
+        world.updates.clear()
         world.die()
         self.tally["deaths"] += 1
 
@@ -180,12 +158,12 @@ class LegMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_number_is_placed_twice(self) -> None:
-        assert max(self.world.broker.accepted.values(), default=0) <= 1
+        assert max(self.world.accepted().values(), default=0) <= 1
 
     @invariant()
     def sold_legs_go_in_behind_and_out_before_bought_ones(self) -> None:
         world = self.world
-        for made in world.wires.left[self.checked:]:
+        for made in world.wires.left[self.checked :]:
             if made["kind"] in (IntentKind.CANCEL, IntentKind.QUERY):
                 continue
             number, leaves = made["instrument"], bool(made["flags"])
@@ -208,7 +186,7 @@ class LegMachine(RuleBasedStateMachine):
             assert not [order for order in self.of(number) if order.live and not order.is_exit]
 
     def of(self, number: int) -> list[Held]:
-        return [order for order in self.world.broker.orders.values()
+        return [order for order in self.world.orders.values()
                 if self.world.instrument[order.number] == number]  # fmt: skip
 
     @invariant()
@@ -253,6 +231,7 @@ class LegMachine(RuleBasedStateMachine):
         return not (unsure or busy or late or world.wires.requests or world.updates)
 
     def wants(self, order: Held) -> int:
+        """Whether the market would fill it now."""
         bid = self.world.bids[self.world.instrument[order.number]]
         return self.world.broker.can_fill(order, bid, bid + 10, bid)
 
@@ -267,7 +246,7 @@ class LegMachine(RuleBasedStateMachine):
 
     def stopped_out(self) -> bool:
         """A leg may have left by its own stop, or because that was refused."""
-        return any(order.is_exit for order in self.world.broker.orders.values())
+        return any(order.is_exit for order in self.world.orders.values())
 
     def teardown(self) -> None:
         """At the end everything is left: flat here and there."""
@@ -290,8 +269,38 @@ class LegMachine(RuleBasedStateMachine):
                 break
         assert world.truth() == world.positions() == {}
         assert world.loop.flat and world.working() == []
-        self.tally["orders"] += len(world.broker.orders)
+        self.tally["orders"] += len(world.orders)
         self.tally["unwound"] += world.run.counters()["orders_unwound"]
         self.tally["repaired"] += world.run.counters()["legs_repaired"]
 
 
+class PlainLegMachine(LegMachine):
+    """At a broker that does with orders what hypothesis wants."""
+
+    @precondition(lambda self: self.world.wires.requests)
+    @rule(which=picks, fate=st.sampled_from(FATES))
+    def serve(self, which: int, fate: str) -> None:
+        """A request arrives at the broker."""
+        self.world.serve(which % len(self.world.wires.requests), fate)
+        self.tally[f"request: {fate}"] += 1
+
+    @precondition(lambda self: self.world.working())
+    @rule(which=picks, part=st.sampled_from([1, 1, LOT, 7, 1000, 1000]), better=st.integers(0, 9))
+    def fill(self, which: int, part: int, better: int) -> None:
+        orders = self.world.working()
+        order = orders[which % len(orders)]
+        if order.kind == OrderKind.LIMIT or order.triggered or better < 3:
+            self.world.fill(order, part, better)
+            self.tally["fills"] += 1
+
+    @precondition(lambda self: self.world.working())
+    @rule(which=picks, seen=st.sampled_from([Seen.CANCELLED, Seen.REJECTED]))
+    def end(self, which: int, seen: Seen) -> None:
+        orders = self.world.working()
+        self.world.broker.end(orders[which % len(orders)], seen)
+        self.world.updates += self.world.broker.take_said()
+
+    @rule(number=st.integers(1, 8), move=st.sampled_from([-3_000, -100, 0, 100, 3_000]))
+    def tick(self, number: int, move: int) -> None:
+        world = self.world
+        world.tick(number, max(2_000, min(30_000, world.bids[number] + move)))

@@ -1,10 +1,11 @@
 """A structure of legs at a plain broker: its journal, the wires, the market, deaths of the engine.
 
-    LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
-            ◀──answers, updates── wires ◀──
+LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
+        ◀──answers, updates── wires ◀──
 """
 
 import errno
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Wires(Courier):
     def carry_intent(self, intent: Any) -> None:
         made = {name: intent[name].item() for name in intent.dtype.names if name != "spare"}
         made["broker_id"] = made["broker_id"].rstrip(b"\0").decode()
+        made["record"] = intent
         self.requests.append(made)
         self.left.append(made)
 
@@ -83,14 +85,26 @@ class LegWorld:
                  plan: dict[str, Any] | None = None, **limits: int) -> None:  # fmt: skip
         self.path, self.rules, self.live, self.limits = path, legs, live, limits
         self.plan = PLAN | {"repairs": 2, "deadline_ns": 10 * SECOND} | (plan or {})
-        self.now, self.deaths = OPEN, 0
+        self.deaths = 0
         self.broker, self.wires = PlainBroker(), Wires()
+        self.prepare()
+        self.now = self.begins
         self.answers: list[tuple[Message, Message]] = []
         self.updates: list[Message] = []
         self.open: dict[int, Message] = {}  # requests of this life without an answer
         self.instrument: dict[int, int] = {}  # of each order at the broker
-        self.bids = dict.fromkeys(range(1, 2 * len(STRIKES) + 1), 10_000)
+        self.bids = dict.fromkeys(range(1, 2 * len(self.strikes) + 1), 10_000)
         self.build()
+
+    def prepare(self) -> None:
+        """The day: its strikes, its session, when the world begins and the entry is due."""
+        self.strikes, self.session = STRIKES, np.zeros(1, SESSION_DTYPE)
+        self.begins, self.entry = OPEN, OPEN + 2 * SECOND
+        session = self.session
+        session["open_ns"] = session["entry_from_ns"] = OPEN
+        session["close_ns"] = session["entry_until_ns"] = OPEN + 375 * MINUTE
+        session["lot"], session["tick"], session["freeze"] = LOT, TICK, 1_800
+        session["contract"], session["date"] = DATE, DATE
 
     # ---- the engine -----------------------------------------------------------------------------
 
@@ -102,28 +116,28 @@ class LegWorld:
         self.desk = Desk(**self.limits) if self.live else None
         made = []
         for place, rules in enumerate(self.rules):
-            broker = (Remote(gate, desk=self.desk, place=place) if self.live else
-                      Match(gate, instruments=count, protection_e4=500, stop_market_ok=True))  # fmt: skip
+            broker: Remote | Match
+            if self.live:
+                broker = Remote(gate, desk=self.desk, place=place)
+            else:
+                broker = Match(gate, instruments=count, protection_e4=500, stop_market_ok=True)
             made.append(Leg(rules, place, broker, self.portfolio, gate, self.log, ticking=True))
         self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, ticking=True)
-        session = np.zeros(1, SESSION_DTYPE)
-        session["open_ns"] = session["entry_from_ns"] = OPEN
-        session["close_ns"] = session["entry_until_ns"] = OPEN + 375 * MINUTE
-        session["lot"], session["tick"], session["freeze"] = LOT, TICK, 1_800
-        session["contract"], session["date"] = DATE, DATE
-        self.chain = ChainNow([STRIKES], session, begin_ns=OPEN)
+        self.chain = ChainNow([self.strikes], self.session, begin_ns=self.begins)
         if self.path.exists():
             self.journal = Journal(str(self.path), sync_ns=0)
         else:
-            self.journal = Journal(str(self.path), JournalHeader(
-                epoch=7, date=DATE, run="legs", config_digest=bytes(32), created_ns=1, text=""),
-                sync_ns=0)  # fmt: skip
+            header = JournalHeader(epoch=7, date=int(self.session["date"][0]), run="legs",
+                                   config_digest=bytes(32), created_ns=1, text="")  # fmt: skip
+            self.journal = Journal(str(self.path), header, sync_ns=0)
         self.loop = LegLoop(self.run, self.chain, self.journal, desk=self.desk,
                             courier=self.wires if self.live else None)  # fmt: skip
         self.wires.on_answer = self.loop.use_answer
-        self.loop.begin_day(slots=[0] * count, entry_ns=OPEN + 2 * SECOND,
-                            until_ns=OPEN + 5 * MINUTE, exit_ns=OPEN + 300 * MINUTE, trade=True,
-                            date=DATE, open_ns=OPEN, close_ns=OPEN + 375 * MINUTE)  # fmt: skip
+        opens, closes = (int(self.session[name][0]) for name in ("open_ns", "close_ns"))
+        self.loop.begin_day(slots=[0] * count, entry_ns=self.entry,
+                            until_ns=self.entry + 5 * MINUTE, exit_ns=opens + 300 * MINUTE,
+                            trade=True, date=int(self.session["date"][0]),
+                            open_ns=max(opens, self.begins - SECOND), close_ns=closes)  # fmt: skip
 
     def die(self) -> None:
         """kill -9, and a new life that repeats the journal."""
@@ -133,7 +147,7 @@ class LegWorld:
         self.open, self.answers = {}, []
         self.build()
         self.journal.append_record(Kind.RESUME, b"{}", self.now, vital=True)
-        unmet, waiting = self.loop.replay(records + [(Kind.RESUME, b"{}")])
+        unmet, waiting = self.loop.replay([*records, (Kind.RESUME, b"{}")])
         for intents, outcome, code in ((unmet, Outcome.REFUSED, -errno.ECANCELED),
                                        (waiting, Outcome.UNKNOWN, -errno.ECONNRESET)):  # fmt: skip
             for intent in intents:
@@ -149,7 +163,7 @@ class LegWorld:
     def collect(self) -> None:
         """Requests that have just left."""
         known = len(self.instrument)
-        for made in self.wires.left[getattr(self, "_collected", 0):]:
+        for made in self.wires.left[getattr(self, "_collected", 0) :]:
             self.open[made["id"]] = made
             self.instrument[made["order"]] = made["instrument"]
         self._collected = len(self.wires.left)
@@ -238,7 +252,7 @@ class LegWorld:
         made, reply = self.answers.pop(at)
         if made["id"] not in self.open:
             return
-        if "seen" in reply:  # a QUERY that found it: the state comes first
+        if "filled" in reply:  # a QUERY that found it: the state comes first
             self.show(reply)
             reply = {"outcome": Outcome.TAKEN, "code": 200}
         self.answer(made, reply)
@@ -255,8 +269,22 @@ class LegWorld:
 
     # ---- the truth ------------------------------------------------------------------------------
 
+    @property
+    def orders(self) -> dict[int, Held]:
+        """Every order at the broker, by its number."""
+        return self.broker.orders
+
+    def accepted(self) -> Counter[int]:
+        """How often each number was placed."""
+        return self.broker.accepted
+
+    def arrive(self, made: Message) -> None:
+        """A request of a dead engine arrives all the same; nobody hears of it."""
+        self.broker.serve(made)
+        self.broker.take_said()
+
     def working(self) -> list[Held]:
-        return [order for order in self.broker.orders.values() if order.live]
+        return [order for order in self.orders.values() if order.live]
 
     def fill(self, order: Held, qty: int, better: int = 0) -> None:
         order.triggered = True
@@ -278,8 +306,8 @@ class LegWorld:
 
     def number(self, rules: dict[str, Any]) -> int:
         """The feed's number of a leg's contract."""
-        at = list(STRIKES).index(round(100 * rules["strike"]))
-        return 1 + at + (0 if rules["right"] > 0 else len(STRIKES))
+        at = list(self.strikes).index(round(100 * rules["strike"]))
+        return 1 + at + (0 if rules["right"] > 0 else len(self.strikes))
 
     def entered(self, number: int) -> int:
         """Units of a contract that entries have brought."""
@@ -300,8 +328,9 @@ class LegWorld:
 
     def uncovered(self) -> int:
         """Units sold and not bought, of calls or puts, at the broker."""
-        calls = sum(self.at_broker(number) for number in range(1, len(STRIKES) + 1))
-        puts = sum(self.at_broker(number) for number in range(len(STRIKES) + 1, 9))
+        count = len(self.strikes)
+        calls = sum(self.at_broker(number) for number in range(1, count + 1))
+        puts = sum(self.at_broker(number) for number in range(count + 1, 2 * count + 1))
         return max(0, -calls, -puts)
 
     def sold(self) -> list[int]:

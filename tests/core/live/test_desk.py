@@ -1,5 +1,7 @@
 """The desk of several Remotes, path by path: whose it is, what is shared, what a contract is."""
 
+import gc
+
 import pytest
 
 from dhanfast._core.live.budget import SharedAccount
@@ -8,12 +10,13 @@ from dhanfast._core.live.lines import Odd
 from dhanfast._core.live.records import Outcome, Seen
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
-from dhanfast.errors import ConfigError, OrderRefused
+from dhanfast.errors import ConfigError, OrderRefused, UsageError
 
 from .desk import (
     CANCEL,
     GROUP,
     LOT,
+    MODIFY,
     MS,
     OPEN,
     PLACE,
@@ -200,6 +203,29 @@ def test_an_update_of_another_contract_has_no_effect_and_is_asked_about() -> Non
     assert [row[0] for row in seats[1].reports()] == ["FILLED"]  # one that names none
 
 
+@pytest.mark.parametrize("state", ["opening", "doubt", "working", "done"])
+def test_another_contract_has_no_effect_in_any_state(state: str) -> None:
+    seats = Seats((1, 2))
+    seats[1].enter()
+    made = seats.one(PLACE)
+    if state == "doubt":
+        seats.answer(made, Outcome.UNKNOWN, code=503)
+    elif state != "opening":
+        seats.answer(made)
+    if state == "done":
+        seats.update(made, Seen.CANCELLED)
+    seats[1].reports()
+    before = seats.desk.orders_there()
+    for seen in Seen:
+        assert seats.update(made, seen, instrument=1, filled=LOT, value=LOT * 10_000)
+    assert seats[1].reports() == [] == seats.sent()
+    assert seats.desk.orders_there() == before and (not before or before[0]["state"] == state)
+    assert seats.desk.odd_events() == {"SWAPPED": len(Seen)}
+    seats.wait(10 * SECOND)
+    asked = {"opening": [], "doubt": ["QUERY"], "working": ["QUERY"], "done": []}
+    assert kinds_of(seats) == asked[state]
+
+
 def test_odd_events_of_all_places_add_up() -> None:
     seats = holding(1, 2)
     for order in seats.desk.orders_there():
@@ -264,6 +290,37 @@ def test_an_order_left_behind_is_not_changed_by_another_contracts_prices() -> No
         seats.wait(9 * SECOND)
     assert seats.sent() == []
     assert [order["instrument"] for order in seats.desk.orders_there()] == [1]
+
+
+def test_an_entry_left_behind_is_not_priced_by_another_contract() -> None:
+    seats = Seats((1,))
+    seats[0].enter()
+    seats.answer(seats.one(PLACE))
+    seats[0].remote.trade(2)
+    seats[0].quote(20_000, 20_010)
+    assert seats.sent() == []
+    assert [(order["instrument"], order["price"]) for order in seats.desk.orders_there()] == [
+        (1, 10_110)
+    ]
+
+
+def test_an_order_to_be_placed_anew_does_not_turn_into_one_of_another_contract() -> None:
+    """Changed once too often it is cancelled to be placed again, and the leg has moved on."""
+    seats = Seats((1,), modifies_max=1)
+    order = seats[0].enter()
+    placed = seats.one(PLACE)
+    seats.answer(placed)
+    seats[0].quote(10_200, 10_210)
+    seats.answer(seats.one(MODIFY))
+    seats[0].quote(10_400, 10_410)
+    cancel = seats.one(CANCEL)
+    seats[0].reports()
+    seats[0].remote.trade(2)
+    seats[0].quote(300, 305)
+    seats.answer(cancel)
+    seats.update(placed, Seen.CANCELLED)
+    assert seats.sent() == [] and seats.desk.orders_there() == []
+    assert seats[0].reports() == [("REJECTED", order, 0, 0, 0)]
 
 
 def test_the_same_day_does_not_begin_again_with_another_contract() -> None:
@@ -373,6 +430,25 @@ def test_a_place_takes_its_own_orders_only() -> None:
         alone.remote.start_session(SESSION)
         alone.place = 1
         alone.enter()
+
+
+def test_the_clock_of_a_place_is_the_desks() -> None:
+    seats = Seats((1, 2))
+    with pytest.raises(UsageError, match="remote at place 1 has the desk's clock: tell that"):
+        seats[1].remote.tell(seats.now, seats.now)
+
+
+def test_desks_come_and_go() -> None:
+    """A desk and its Remotes hold each other: they are collected all the same."""
+
+    def desks() -> int:
+        gc.collect()
+        return sum(isinstance(one, (OrderDesk, Remote)) for one in gc.get_objects())
+
+    before = desks()
+    for _ in range(50):
+        holding(1, 2, 3)
+    assert desks() == before
 
 
 def test_an_empty_desk_has_nothing_to_do() -> None:

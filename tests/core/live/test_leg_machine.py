@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-from .leg_machine import LegMachine
+from .leg_machine import PlainLegMachine
 
-TestLegs = LegMachine.TestCase
+TestLegs = PlainLegMachine.TestCase
 TestLegs.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

@@ -157,7 +157,7 @@ def test_an_order_whose_fate_is_unknown_is_neither_doubled_nor_forgotten(tmp_pat
     settle(made, 20)
     assert made.run.stage == Stage.REST and len(made.truth()) == 4
     assert made.positions() == made.truth()
-    assert max(made.broker.accepted.values()) == 1
+    assert max(made.accepted().values()) == 1
 
 
 def test_a_pause_sends_no_leg_and_the_deadline_goes_on(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_stood(tmp_path: Path, when: in
     made.command(Command.HALT)
     settle(made, 60)
     assert made.truth() == made.positions() == {}
-    assert max(made.broker.accepted.values()) == 1
+    assert max(made.accepted().values()) == 1
 
 
 def test_the_journal_repeats_every_request(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from typing import Any, Final
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from dhanfast._core.live.budget import SharedAccount
 from dhanfast._core.live.remote import Remote
 
+@disjoint_base
 class Desk(SharedAccount):
     places: Final[int]
     def tell(self, now_ns: int, wall_ns: int) -> None: ...

@@ -137,7 +137,7 @@ cdef class InputLoop(TickSink):
         self.journal.append(Kind.FEED, &said, sizeof(said), at_ns)
 
     cdef bint write_input(self, int kind, const void *head, size_t size, const int64_t *tail,
-                     size_t words, ns_t wall_ns, bint vital) noexcept:
+                          size_t words, ns_t wall_ns, bint vital) noexcept:
         """One record of a struct and some numbers. False when it could not be written."""
         cdef uint8_t payload[256]
         cdef Status status

@@ -2,8 +2,8 @@
 
 Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction.
 
-A TICK of instrument 0 is of the index, one of instrument i of column i - 1 of the chain. A tick of a
-contract meets the orders of the legs that trade it at once, and the order of the legs goes on after
+A TICK of instrument 0 is of the index, one of instrument i of column i - 1 of the chain. It meets
+the orders of the legs that trade that contract at once, and the order of the legs goes on after
 every input. What else is decided is decided once a second of the market, on a row of the chain.
 """
 

@@ -41,7 +41,7 @@ cdef class Lines(Broker):
         out_count: requests made and not yet taken. due_ns: wall time of the next `advance`.
         requests: made so far. odd_count: events that no broker should make, or that came late.
         stray_qty: signed units filled that nobody waited for. doubts: orders whose placing had no
-        clear answer. lost: given up of them.
+        clear answer. lost: given up of them. place: at its desk. contract: of new orders there.
     """
 
     def __cinit__(self, Gate gate not None, *, SharedAccount desk=None, uint32_t place=0,

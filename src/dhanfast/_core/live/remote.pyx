@@ -21,7 +21,7 @@ from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 from dhanfast._core.types import OrderKind as OrderKinds
-from dhanfast.errors import ConfigError
+from dhanfast.errors import ConfigError, UsageError
 
 
 cdef enum:
@@ -212,14 +212,18 @@ cdef class Remote(Lines):
         return True
 
     cdef Line *shown(self, const Update *update) noexcept nogil:
+        """Our own number says whose it is; the broker's id does when it has none of ours."""
         cdef uint32_t at
+        cdef Line *found = NULL
         for at in range(self.line_top):
-            if self.lines[at].state > LineState.DRAFT and (
-                    (update.order and self.lines[at].number == update.order)
-                    or (update.broker_id[0] and memcmp(&self.lines[at].broker_id[0],
-                                                       &update.broker_id[0], 24) == 0)):
+            if self.lines[at].state <= LineState.DRAFT:
+                continue
+            if update.order and self.lines[at].number == update.order:
                 return &self.lines[at]
-        return NULL
+            if found == NULL and update.broker_id[0] and memcmp(
+                    &self.lines[at].broker_id[0], &update.broker_id[0], 24) == 0:
+                found = &self.lines[at]
+        return found
 
     cdef void take_update(self, Line *line, const Update *update) noexcept nogil:
         if update.side and update.side != line.side:
@@ -406,7 +410,11 @@ cdef class Remote(Lines):
 
         Args:
             now_ns: of the market. wall_ns: of the machine. UTC ns; neither runs back.
+        Raises:
+            UsageError: it has a place at a desk, and the clock is the desk's.
         """
+        if self.desk is not None:
+            raise UsageError(f"the remote at place {self.place} has the desk's clock: tell that")
         self.at(now_ns, wall_ns, True)
 
     def trade(self, contract: int):
