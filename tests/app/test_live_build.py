@@ -123,9 +123,9 @@ def test_the_room_of_a_stop_reaches_the_order_desk(
     words = [f"execution.route.stop_room={room}", "strategy.use=momentum"]
     chosen = load_config([], tmp_path, words, {})
     settings = settings_of_day(chosen, {"capital": 10**9, "history": None}, "live")
-    day = SimpleNamespace(market_ns=0, generated=False, notes=())
+    day: Any = SimpleNamespace(market_ns=0, generated=False, notes=())
     journal: Any = None
-    live_build.run_of(chosen, settings, day, journal, object(), {"grace_ns": 1}, vix=None)  # type: ignore[arg-type]
+    live_build.run_of(chosen, settings, day, journal, object(), {"grace_ns": 1}, vix=None)
     desk = MadeDesk(made["remote_of"])
     desk.stop(9_900)
     placed = desk.one(PLACE)
