@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dhanfast.app.legs_run import backtest_file, refuse_without_legs
+from dhanfast.app.legs_run import backtest_file, legs_place, refuse_without_legs
 from dhanfast.app.run_options import (
     exchange_day,
     export_place,
@@ -27,8 +27,8 @@ from dhanfast.errors import UsageError
     "-s",
     "--strategy",
     metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
-    "--config].",
+    help="A name of `dhanfast strategies`, path.py, path.py:Class, package.module:Class, or a "
+    "legs file [default: that of --config].",
 )
 @click.option(
     "--data",
@@ -96,8 +96,11 @@ def backtest(**given: Any) -> None:
     With --legs an options structure is traded (docs/reference/legs-file.md), by the grade of its
     prices: recorded, or modelled. The two never mix, and every output says which it is.
     """
-    if given["legs"] is not None:
-        backtest_file(given)
+    place = legs_place(given["strategy"])
+    if given["legs"] is not None or place is not None:
+        if given["legs"] is not None and place is not None:
+            raise UsageError(f"--legs: -s {given['strategy']} is a legs file itself; give one")
+        backtest_file(given, place)
         return
     refuse_without_legs(given)
     if is_archive(given["source"]):
