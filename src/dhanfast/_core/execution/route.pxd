@@ -13,7 +13,7 @@ What holds of every route with a price above 0:
                 price there is), a sell above the bid; the operating range goes before that
     order       for one market, more urgency and more age never give a price that is easier to miss
 A bare MARKET never leaves: what must trade now is a limit. Of the book the best prices and their
-quantities decide (docs/decisions/0013-routes-by-the-best.md); a stop is not routed, what executes
+quantities decide (docs/decisions/0015-routes-by-the-best.md); a stop is not routed, what executes
 it makes a stop-limit of it.
 A price of 0 means that nothing can be sent, and `why` says so.
 
