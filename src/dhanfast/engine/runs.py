@@ -66,7 +66,7 @@ def backtest(
     interval_ns = settings.timeframe_ns or signals.interval_ns
     meets = _meets(detail, trade_data, signals, interval_ns, start, end)
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
-    shown, outside = _at_timeframe(signals, interval_ns, sessions)
+    shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
@@ -291,7 +291,7 @@ def _iso(ymd: int) -> dt.date:
     return dt.date(ymd // 10_000, ymd // 100 % 100, ymd % 100)
 
 
-def _at_timeframe(
+def at_timeframe(
     signals: BarSet, interval_ns: int, sessions: NDArray[Any]
 ) -> tuple[NDArray[Any], int]:
     """Bars of the run's timeframe, and how many of the data's lay outside every session."""
