@@ -28,6 +28,11 @@ COMMANDS = {
         "chain",
         "Show a recorded option chain with volatilities and greeks.",
     ),
+    "check": (
+        "dhanfast.app.cli_check",
+        "check",
+        "Check a strategy: look-ahead, warm-up, fitness to run.",
+    ),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",

@@ -82,9 +82,7 @@ class Blind:
         }  # fmt: skip
 
 
-def blind_test(
-    stage: "Stage", decisions: NDArray[Any], seed: int = 0
-) -> tuple[Blind | None, str]:
+def blind_test(stage: "Stage", decisions: NDArray[Any], seed: int = 0) -> tuple[Blind | None, str]:
     """Show the strategy random walks and compare its entries with the recorded market.
 
     Args:
@@ -184,9 +182,9 @@ def tie(entries: Floats, follows: Floats, what: str) -> Tie:
     """T(0) against its own shifts by whole days; z = 0 where all shifts are the same."""
     days = len(entries)
     rows = np.flatnonzero(entries.any(axis=1))  # most of a quiet strategy's days say nothing
-    table = np.array([
-        float((entries[rows] * follows[(rows + shift) % days]).sum()) for shift in range(days)
-    ])
+    table = np.array(
+        [float((entries[rows] * follows[(rows + shift) % days]).sum()) for shift in range(days)]
+    )
     rest, spread = table[1:], float(table[1:].std(ddof=1))
     away = abs(table[0] - rest.mean())
     if spread <= 1e-12 * max(1.0, float(np.abs(table).max())):

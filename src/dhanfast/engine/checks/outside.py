@@ -80,9 +80,10 @@ class Outside:
     def hear(self, event: str, args: tuple[object, ...]) -> None:
         """Take one audit event."""
         what = _named(event, args)
-        if what is None or len(self.seen) > 1000:
-            return
-        one = Opened(event, what, _callers(sys._getframe(2)))
+        frame = sys._getframe(2)
+        if what is None or len(self.seen) > 1000 or "importlib" in frame.f_code.co_filename:
+            return  # an import looks for code
+        one = Opened(event, what, _callers(frame))
         self.seen.setdefault((event, what, one.frames[:4]), one)
 
 

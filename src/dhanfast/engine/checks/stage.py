@@ -21,7 +21,7 @@ from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import Found, find_strategy
+from dhanfast.strategies.plugins import find_strategy
 
 PROBLEM: Final = "problem"
 WARNING: Final = "warning"
@@ -188,7 +188,7 @@ def state_of(made: object) -> dict[str, float]:
         label = f"self.{name}"
         if isinstance(value, _NUMBERS):
             found[label] = float(value)
-        elif isinstance(value, np.ndarray) and value.ndim == 1 or isinstance(value, list):
+        elif (isinstance(value, np.ndarray) and value.ndim == 1) or isinstance(value, list):
             found |= _of_row(label, value)
         elif isinstance(value, dict | set):
             found[f"len({label})"] = float(len(value))
@@ -248,5 +248,3 @@ def need_bars(stage: Stage, least: int) -> None:
             f"{stage.signals.symbol}: {len(stage.bars):,} bars are too few, this check needs "
             f"{least:,}: give more data"
         )
-
-

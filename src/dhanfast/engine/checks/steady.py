@@ -1,13 +1,13 @@
 """Is a strategy fit to run: the same twice, no error, quick enough, nothing smuggled in.
 
-    source       what its source says (`source.py`): chance, clocks, files, state kept in modules
-    twice        two runs in one process, a new strategy each: they must decide the same
-    elsewhere    a run in a new process with another hash seed, another state of every random
-                 generator, and clocks that are three days off: it must decide the same
-    chance       whether the process-wide random generators were drawn from
-    hard bars    bars that do not move, a first bar alone, a price ten times as high in the middle:
-                 real markets have all three
-    speed        nanoseconds inside on_bar: median, 99 % and largest
+source       what its source says (`source.py`): chance, clocks, files, state kept in modules
+twice        two runs in one process, a new strategy each: they must decide the same
+elsewhere    a run in a new process with another hash seed, another state of every random
+             generator, and clocks that are three days off: it must decide the same
+chance       whether the process-wide random generators were drawn from
+hard bars    bars that do not move, a first bar alone, a price ten times as high in the middle:
+             real markets have all three
+speed        nanoseconds inside on_bar: median, 99 % and largest
 """
 
 import base64
@@ -188,9 +188,7 @@ def _raised(stage: Stage, run: Watched, on_what: str) -> list[Finding]:
     return [Finding("raises", text, where)]
 
 
-def _differs(
-    one: NDArray[Any], two: NDArray[Any], code: str, words: str
-) -> list[Finding]:
+def _differs(one: NDArray[Any], two: NDArray[Any], code: str, words: str) -> list[Finding]:
     differs = first_difference(one, two)
     if differs is None:
         return []
