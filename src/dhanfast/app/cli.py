@@ -33,6 +33,11 @@ COMMANDS = {
         "check",
         "Check a strategy: look-ahead, warm-up, fitness to run.",
     ),
+    "compare": (
+        "dhanfast.app.cli_compare",
+        "compare",
+        "Explain the difference of two runs, trade by trade.",
+    ),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",
