@@ -3,7 +3,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from dhanfast._core.rules.graph cimport Graph
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport Action, NativeStrategy, Signal, View
 from dhanfast._core.timing cimport mono_ns

@@ -46,10 +46,11 @@ def lookahead_text(got: "Lookahead") -> str:
 
 def warmup_text(got: "Warmup") -> str:
     """The warm-up check."""
-    lines = textwrap.wrap(f"WARM-UP  {got.title}", WIDTH) + [""]
+    lines = [*textwrap.wrap(f"WARM-UP  {got.title}", WIDTH), ""]
     shown = [n for n in SHOWN if n < got.longest]
     rungs = {n: _rung(got, n) for n in shown}
-    head = f"{'':<{NAME}}{'stable from':>12}" + "".join(f"{f'at {n:,}':>9}" for n in shown)
+    at = "".join(f"{'at ' + format(n, ','):>9}" for n in shown)
+    head = f"{'':<{NAME}}{'stable from':>12}{at}"
     lines.append(head)
     for need in got.needs[:NEEDS_SHOWN]:
         stable = "never" if need.bars is None else f"{need.bars:,}"
@@ -71,7 +72,7 @@ def warmup_text(got: "Warmup") -> str:
 
 def strategy_text(got: "Steady") -> str:
     """The strategy check."""
-    lines = textwrap.wrap(f"STRATEGY  {got.title}", WIDTH) + [""]
+    lines = [*textwrap.wrap(f"STRATEGY  {got.title}", WIDTH), ""]
     texts = [f"{got.bars:,} bars, {got.signals:,} signals, through the {got.door} door"]
     if got.speed is not None:
         texts.append(

@@ -79,13 +79,13 @@ def kept_runs(folder: Path) -> list[KeptRun]:
 
 
 def kept_name(result: "RunResult", strategy: str) -> str:
-    """The name a run is kept under: strategy, symbol, dates and the beginning of its digest.
+    """The name a run is kept under: strategy, symbol, dates (YYMMDD), beginning of its digest.
 
     The same run has the same name, so that keeping it twice is noticed.
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", Path(strategy.partition(":")[0]).stem).strip("-")
     days = result.days["date"]
-    dates = f"{days[0]}-{days[-1]}" if len(days) else "no-days"
+    dates = f"{days[0] % 1_000_000}-{days[-1] % 1_000_000}" if len(days) else "no-days"
     return f"{words or 'run'}-{result.symbol}-{dates}-{result.digest[:8]}"
 
 

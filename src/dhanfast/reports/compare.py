@@ -146,7 +146,7 @@ def compare_runs(
 
 
 def bar_length_ns(timeframe: str) -> int:
-    """"1m" as ns; a minute for what is not understood."""
+    """ "1m" as ns; a minute for what is not understood."""
     for unit in ("ms", "s", "m", "h", "d"):
         number = timeframe.removesuffix(unit)
         if number != timeframe and number.isdigit():
@@ -340,9 +340,7 @@ def _waited(one: Side, two: Side) -> Fraction | None:
     return second - first - stood
 
 
-def _left(
-    a: Way, b: Way, bar_ns: int, entry: Parts, other_data: bool
-) -> tuple[Parts, str]:
+def _left(a: Way, b: Way, bar_ns: int, entry: Parts, other_data: bool) -> tuple[Parts, str]:
     """As `_moved`, of exits, which protections and entries bind together."""
     whole = b.exit.price - a.exit.price
     if a.reason == b.reason and a.reason in PROTECTIVE:

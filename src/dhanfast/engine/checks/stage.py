@@ -1,4 +1,4 @@
-"""A strategy on a stage: run again and again over bars of our choice, every decision written down."""
+"""A strategy on a stage: run again and again over chosen bars, every decision written down."""
 
 import datetime as dt
 import types

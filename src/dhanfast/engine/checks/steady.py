@@ -243,8 +243,8 @@ def run_elsewhere(stage: Stage, one: Watched) -> tuple[bool, str, list[Finding]]
     try:
         told = json.loads(line)
     except ValueError:
-        words = answer.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
-        return True, "", [Finding("elsewhere", f"a new process ended without a result: {words[0]}")]
+        last = answer.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
+        return True, "", [Finding("elsewhere", f"a new process ended without a result: {last[0]}")]
     if told["error"]:
         return True, "", [Finding("elsewhere", f"raises in a new process: {told['error']}")]
     rows = np.frombuffer(base64.b64decode(told["decisions"]), DECISION_DTYPE)
