@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from dhanfast._core.strategy import NativeStrategy
 
 DECISION_DTYPE: np.dtype[np.void]
 
+@final
 class Watch(NativeStrategy):
     inner: NativeStrategy
     graph: Graph | None

@@ -190,6 +190,20 @@ def _slippage(result: RunResult) -> dict[str, Any] | None:
     return None if costs is None else slippage.summary_of(costs)
 
 
+def _tables(result: RunResult) -> dict[str, Any]:
+    """Trades by group, months, falls and excursions."""
+    out: dict[str, Any] = {}
+    out["by_exit_reason"] = group_dicts(groups.by_exit_reason(result))
+    out["by_side"] = group_dicts(groups.by_side(result))
+    out["by_hour"] = group_dicts(groups.by_hour(result))
+    out["by_weekday"] = group_dicts(groups.by_weekday(result))
+    out["by_expiry"] = group_dicts(groups.by_expiry(result))
+    out["by_month"] = _months(result)
+    out["drawdowns"] = _falls(result)
+    out["excursions"] = _excursions(result)
+    return out
+
+
 def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     """Everything about a run but its rows.
 
@@ -234,14 +248,7 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     _money(out, "turnover", measured.turnover)
     out["turnover_capitals"] = _number(measured.turnover_ratio)
     out |= _trades(measured) | _days(measured) | _orders(result) | _options(result)
-    out["by_exit_reason"] = group_dicts(groups.by_exit_reason(result))
-    out["by_side"] = group_dicts(groups.by_side(result))
-    out["by_hour"] = group_dicts(groups.by_hour(result))
-    out["by_weekday"] = group_dicts(groups.by_weekday(result))
-    out["by_expiry"] = group_dicts(groups.by_expiry(result))
-    out["by_month"] = _months(result)
-    out["drawdowns"] = _falls(result)
-    out["excursions"] = _excursions(result)
+    out |= _tables(result)
     out["slippage"] = _slippage(result)
     out["bars"] = bars
     out["kernel_ns"] = result.kernel_ns
