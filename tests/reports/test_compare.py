@@ -258,6 +258,15 @@ def test_a_trade_of_one_run_alone_is_whole_and_says_why() -> None:
         "only in A: the day is not in B"}  # fmt: skip
 
 
+def test_a_run_that_had_ended_is_told() -> None:
+    one, two = Made(), Made(at=60.0, leave_at=80.0)
+    short = run_of([one])
+    equity = np.zeros(2, EQUITY_DTYPE)
+    equity["time_ns"] = OPEN, OPEN + 40 * MINUTE
+    short = dataclasses.replace(short, equity=equity)
+    assert set(compare_runs(run_of([one, two]), short).reasons) == {"only in A: B was not running"}
+
+
 def test_a_refused_and_an_unfilled_entry_are_named() -> None:
     one, two = Made(), Made(at=60.0, leave_at=80.0)
     refused = run_of([one, two])

@@ -373,6 +373,9 @@ def why_missing(way: Way, other: RunResult, ways: Sequence[Way], name: str) -> s
     day = int(figures.ist_days(np.array([way.at_ns]))[0])
     if day not in set(figures.ordinal_days(other.days["date"]).tolist()):
         return f"the day is not in {name}"
+    times = other.equity["time_ns"]
+    if len(times) and not int(times[0]) - 1 <= way.at_ns <= int(times[-1]):
+        return f"{name} was not running"
     if other.passages is not None and len(other.orders):
         entries = (other.orders["flags"] & int(OrderFlag.EXIT)) == 0
         near = np.abs(other.passages["decided_ns"] - way.at_ns) < 10**9
