@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
-from dhanfast._core.live.loop import Command
 from dhanfast._core.live.records import ANSWER_DTYPE, UPDATE_DTYPE
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.app.cli import run

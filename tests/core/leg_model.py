@@ -24,6 +24,7 @@ class PlainLeg:
     after_target: tuple[str, int] = ("", 0)
 
     phase: str = "idle"
+    part: str = ""  # of the order of the legs
     since: int = -1
     level: int = 0
     up: bool = False
@@ -59,6 +60,10 @@ class PlainRun:
     stop: float = 0.0  # of the whole, rupees
     target: float = 0.0
     to_cost: bool = False
+    deadline: int = 0  # rows after the decision; 0 = none
+    stage: str = "rest"
+    order_at: int = 0
+    unwound: int = 0
     running: bool = False
     begun: bool = False
     trades: list[tuple[int, int, int, int, int]] = field(default_factory=list)
@@ -66,13 +71,16 @@ class PlainRun:
     def run(self) -> list[tuple[int, int, int, int, int]]:
         """Trades: (leg, entry row, entry price, exit row, exit price), as they ended."""
         for row in range(len(self.rows)):
-            for number, leg in enumerate(self.legs):
-                self.match(number, leg, row)
+            first = -1 if self.stage == "leave" else 1
+            self.match_side(first, row)
+            self.step(row)
+            self.match_side(-first, row)
+            self.step(row + 1)
             self.follow(row)
             if self.running:
                 self.whole(row)
             self.clock(row)
-            if self.running:
+            if self.running and self.stage == "rest":
                 self.waits(row)
         for number, leg in enumerate(self.legs):
             leg.entering = False
@@ -80,7 +88,47 @@ class PlainRun:
                 self.close(number, leg, leg.mark_row, leg.mark, "end")
         return self.trades
 
+    # ---- the order of the legs, one line a rule -------------------------------------------------
+
+    def step(self, now: int) -> None:
+        """Sold legs go in behind bought ones that are whole, and out before them."""
+        ordered = [leg for leg in self.legs if leg.part in ("to send", "sent", "in")]
+        missing = [leg for leg in ordered if leg.part != "in"]
+        if self.stage == "leave":
+            if not any(leg.held or leg.entering for leg in self.legs if leg.side < 0):
+                self.stage = "rest"
+                for leg in self.legs:
+                    if leg.part == "to leave":
+                        leg.part = ""
+                        self.go(leg)
+        elif self.stage in ("hedges", "sales"):
+            gone = [leg for leg in ordered if leg.side > 0 and leg.part == "in" and not leg.held]
+            if gone and any(leg.side < 0 for leg in ordered):
+                self.unwind(now)
+            elif not missing:
+                self.stage = "rest"
+            else:
+                if self.stage == "hedges" and not any(leg.side > 0 for leg in missing):
+                    self.stage = "sales"
+                    self.send(-1)
+                if self.deadline and now - self.order_at >= self.deadline:
+                    self.unwind(now)
+
+    def send(self, side: int) -> None:
+        for leg in self.legs:
+            if leg.part == "to send" and leg.side == side:
+                leg.part, leg.phase, leg.entering = "sent", "asked", True
+
+    def unwind(self, now: int) -> None:
+        self.unwound += 1
+        self.leave_all(now)
+
     # ---- prices -----------------------------------------------------------------------------
+
+    def match_side(self, side: int, row: int) -> None:
+        for number, leg in enumerate(self.legs):
+            if leg.side == side:
+                self.match(number, leg, row)
 
     def match(self, number: int, leg: PlainLeg, row: int) -> None:
         opens, high, low, close = self.rows[row][leg.column]
@@ -89,6 +137,7 @@ class PlainRun:
         rested = leg.held
         if leg.entering:
             leg.entering, leg.held, leg.leaving = False, True, False
+            leg.part = "in" if leg.part == "sent" else leg.part
             leg.entry, leg.entry_row, leg.best = opens, row, opens
             points = leg.stop * leg.entry / 100 if leg.stop_percent else leg.stop * 100
             leg.stop_at = on_tick(opens - leg.side * round(points)) if points else 0
@@ -193,18 +242,24 @@ class PlainRun:
         if (self.stop and total <= -100 * self.stop) or (
             self.target and total >= 100 * self.target
         ):
-            self.leave_all()
+            self.leave_all(row + 1)
 
-    def leave_all(self) -> None:
-        self.running = False
+    def leave_all(self, now: int) -> None:
+        self.running, self.stage = False, "leave"
         for leg in self.legs:
             leg.phase, leg.entering = "done", False
-            if leg.held and not leg.leaving:
-                leg.leaving, leg.leave_why = True, "exit"
+            leg.part = "to leave" if leg.side > 0 else ""
+            if leg.side < 0:
+                self.go(leg)
+        self.step(now)
+
+    def go(self, leg: PlainLeg) -> None:
+        if leg.held and not leg.leaving:
+            leg.leaving, leg.leave_why = True, "exit"
 
     def clock(self, row: int) -> None:
         if row >= self.exit_row:
-            self.leave_all()
+            self.leave_all(row + 1)
             self.begun = True
         elif not self.begun and row >= self.entry_row:
             if row > self.until_row:
@@ -218,7 +273,10 @@ class PlainRun:
                         leg.phase, leg.since, leg.up = "wait", row, leg.wait > 0
                         leg.level = price + round(100 * leg.wait)
                     else:
-                        leg.entering = True
+                        leg.part = "to send"
+                self.stage, self.order_at = "hedges", row + 1
+                self.send(1)
+                self.step(row + 1)
 
     def waits(self, row: int) -> None:
         for leg in self.legs:

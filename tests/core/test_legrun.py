@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhanfast._core.chainday import ChainDay, Missing, StrikeRule
-from dhanfast._core.legrun import LegRun, Told
+from dhanfast._core.legorder import Told
+from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Again, Leg, LegUnit
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
@@ -53,6 +54,8 @@ PLAN: dict[str, Any] = {
     "hold": 0,
     "settles": 0,
     "signals": 0,
+    "repairs": 0,
+    "deadline_ns": 0,
 }
 
 
@@ -181,6 +184,7 @@ def runs(draw: st.DrawFn) -> PlainRun:
         stop=draw(st.just(0.0) | st.integers(50, 4000).map(float)),
         target=draw(st.just(0.0) | st.integers(50, 4000).map(float)),
         to_cost=draw(st.booleans()),
+        deadline=draw(st.integers(0, 3)),
     )
 
 
@@ -218,6 +222,7 @@ def test_trades_agree_with_the_plain_model(plain: PlainRun) -> None:
         stop_unit=int(plain.stop > 0),
         target_unit=int(plain.target > 0),
         to_cost=int(plain.to_cost),
+        deadline_ns=plain.deadline * MINUTE,
     )
     assert run.run_day(
         chain(plain.rows),
@@ -268,6 +273,7 @@ def test_books_add_up_and_nothing_stays_open_with_latency_and_slippage(
         stop=plain.stop,
         stop_unit=int(plain.stop > 0),
         to_cost=int(plain.to_cost),
+        deadline_ns=plain.deadline * MINUTE,
     )
     assert run.run_day(
         chain(plain.rows),

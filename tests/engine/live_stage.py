@@ -11,10 +11,10 @@ import numpy as np
 
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.loop import Command
 from dhanfast._core.live.records import ANSWER_DTYPE, UPDATE_DTYPE, Origin
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import TICK_DTYPE

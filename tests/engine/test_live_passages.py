@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import OrderFlag, Reason

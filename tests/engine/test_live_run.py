@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.loop import Command
 from dhanfast._core.live.records import INTENT_DTYPE, IntentKind, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import TICK_DTYPE, OrderFlag, RejectReason, ReportKind

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast.brokers.dhan.limits import CallClass, Limits
 from dhanfast.engine.live import RunOrders
 from tests.engine.live_stage import Stage, commands_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.records import Seen
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.settings import Settings

@@ -23,10 +23,10 @@ import msgspec
 
 from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.loop import Command
 from dhanfast._core.live.orderhttp import RequestBook
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.live.sink import FeedEvent

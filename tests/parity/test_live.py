@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.loop import Command
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.tickruns import backtest_ticks
 from dhanfast.market.tickday import tick_day

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dhanfast._core.execution.route import RouteWhy
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.types import OrderFlag
 from dhanfast.engine.execution_settings import ExecutionSettings, learnt_profile
 from dhanfast.engine.live import LiveRun

@@ -64,6 +64,9 @@ cdef class Broker:
                        ns_t now_ns) noexcept nogil
     # A new day or contract: DAY orders left over EXPIRE first, then the new rules hold.
     cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil
+    # From here on what is traded has this number in the feed and in requests; brokers that reach
+    # out want to know. Orders that are there keep theirs.
+    cdef void trades(self, uint32_t contract) noexcept nogil
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void bar_range(self, const Bar *bar, ns_t end_ns) noexcept nogil
     cdef void tick(self, const Tick *tick) noexcept nogil

@@ -38,6 +38,9 @@ cdef class Broker:
     cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil:
         pass
 
+    cdef void trades(self, uint32_t contract) noexcept nogil:
+        pass
+
     cdef void bar_open(self, const Bar *bar, ns_t end_ns) noexcept nogil:
         pass
 

@@ -35,7 +35,7 @@ cpdef enum Missing:
     NO_EXPIRY = 2            # the day has no such expiry
     NO_STRIKE = 3            # the chain does not reach so far, or no premium or delta fits
     NO_QUOTE = 4             # the strike is there, a price of it is not
-    NO_ROOM = 5              # sent, and refused by the gate
+    HELD = 5                 # entries were held back all the time
 
 
 cdef struct Rung:            # what was chosen

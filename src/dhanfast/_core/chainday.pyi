@@ -18,7 +18,7 @@ class Missing(IntEnum):
     NO_EXPIRY = 2
     NO_STRIKE = 3
     NO_QUOTE = 4
-    NO_ROOM = 5
+    HELD = 5
 
 @final
 class ChainDay:

@@ -4,28 +4,27 @@ Owner thread:  the engine thread only.   Memory: none after construction.
 
 A row (a minute bar, or a snapshot) of all contracts is one event, in this order:
     1  match     every leg's orders meet its contract's prices; fills change its position and rest
-                 its stop and target
+                 its stop and target. Bought legs first, and sold ones sent then meet the same row
+                 (left: sold ones first): a row is longer than that takes
     2  mark      the closes value what is held; equity is sampled after step 4
     3  follow    legs that ended: other stops to cost, entries again; stops that trail
     4  decide    stop and target of the whole; the exit time; signals; the entry time; waits
 What is decided in a row meets prices of the next row at the earliest.
+
+Live, rows are seconds of a chain that ticks keep (`ChainNow`): step 1 is then done tick by tick, by
+`take_tick`, and the order of the legs goes on after every input (`step`).
 """
 
-from cpython.ref cimport PyObject
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.chainday cimport EXPIRIES_MAX, ChainDay, Missing
+from dhanfast._core.chainnow cimport ChainNow
+from dhanfast._core.legorder cimport LEGS_MAX, LegOrder
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog
 from dhanfast._core.status cimport Status
-from dhanfast._core.types cimport ns_t, paise_t
-
-cdef enum:
-    LEGS_MAX = 10
-    NOTES_MAX = 4096
-    NOBODY = 0xFFFF
-
+from dhanfast._core.types cimport Tick, ns_t, paise_t
 
 cpdef enum PlanUnit:
     """What stop and target of the whole count."""
@@ -33,19 +32,6 @@ cpdef enum PlanUnit:
     UNSET = 0
     RUPEES = 1
     PREMIUM = 2              # percent of the net premium of the first entries
-
-
-cpdef enum Told:
-    """What a run writes down beside orders and trades."""
-
-    NOT_ENTERED = 1          # why is a Missing
-    LATE = 2                 # the entry's time had passed when the first row came
-    CUT = 3                  # the day's rows end before the exit: closed at the last price
-    NOT_AGAIN = 4            # entered again, but no strike had a quote until the end
-    COMBINED_STOP = 5
-    COMBINED_TARGET = 6
-    SIGNAL_DROPPED = 7
-    UNFILLED = 8             # the entry met no price all day
 
 
 cpdef enum Fault:
@@ -65,15 +51,8 @@ cdef struct PlanRules:
     int32_t hold             # 1: held to the expiry; 0: out every day
     int32_t settles          # 1: with hold: to the final settlement
     int32_t signals          # 1: entered and left on signals, not by the clock
-
-
-cdef packed struct Note:     # 24 bytes
-    ns_t time_ns
-    paise_t strike           # 0 = none
-    uint32_t leg             # NOBODY = all
-    uint8_t told             # Told
-    uint8_t why              # Missing
-    uint8_t spare[2]
+    int32_t repairs          # of the order: see legorder.pxd
+    ns_t deadline_ns
 
 
 cdef struct Hours:           # of a day
@@ -84,16 +63,15 @@ cdef struct Hours:           # of a day
     int32_t date
 
 
-cdef class LegRun:
-    cdef PyObject *at[LEGS_MAX]
-    cdef list _legs
-    cdef size_t count
+cdef class LegRun(LegOrder):
     cdef PlanRules plan
+    cdef readonly bint ticking       # orders meet ticks, rows only mark and decide
     cdef readonly Portfolio portfolio
     cdef readonly Gate gate
     cdef readonly RunLog log
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
+    cdef ChainNow now                # of which `chain` is the row; None: rows of a day
     cdef Hours hours
     cdef Py_ssize_t slot[LEGS_MAX]   # which of the day's expiries each leg takes
     cdef const ns_t *signal_ns
@@ -102,7 +80,6 @@ cdef class LegRun:
     cdef size_t signal_at
     cdef int32_t turn                # side of the signal that waits for flat
     cdef ns_t turn_until
-    cdef uint8_t running             # a cycle has begun and is not over
     cdef uint8_t begun               # today's entry has been, or is over
     cdef Missing last_missing        # of today's attempts to begin
     cdef size_t last_leg
@@ -111,9 +88,6 @@ cdef class LegRun:
     cdef Status status
     cdef readonly int fault          # Fault
     cdef readonly size_t fault_leg
-    cdef Note notes[NOTES_MAX]
-    cdef size_t notes_count
-    cdef readonly uint64_t notes_lost
     cdef readonly uint64_t rows_seen
     cdef readonly uint64_t cycles    # structures entered
     cdef readonly uint64_t reentries
@@ -126,8 +100,8 @@ cdef class LegRun:
     cdef void begin_day(self) noexcept nogil
     cdef void end_day(self) noexcept nogil
     cdef void row(self, size_t row) noexcept nogil
-    cdef void closings(self, size_t row, ns_t now_ns) noexcept nogil
-    cdef void ended(self, size_t i, size_t row, ns_t now_ns) noexcept nogil
+    cdef void closings(self, ns_t now_ns) noexcept nogil
+    cdef void ended(self, size_t i, ns_t now_ns) noexcept nogil
     cdef void combined(self, ns_t now_ns) noexcept nogil
     cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_time(self, size_t row, ns_t now_ns) noexcept nogil
@@ -135,9 +109,13 @@ cdef class LegRun:
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil
     cdef void give_up(self, ns_t now_ns) noexcept nogil
-    cdef void enter_leg(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
-    cdef void leave_all(self, int reason, ns_t now_ns) noexcept nogil
     cdef bint all_idle(self) noexcept nogil
     cdef bint expires_today(self) noexcept nogil
     cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil
-    cdef void note(self, ns_t now_ns, int told, int why, size_t leg, paise_t strike) noexcept nogil
+    cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
+    cdef object set_day(self, ChainDay chain, slots, Hours hours)
+    cdef void meet_side(self, size_t row, int side) noexcept nogil
+    # A tick of a contract (its column) meets the orders of the legs that trade it.
+    cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil
+    # Whether anything works or is held.
+    cdef bint busy(self) noexcept nogil

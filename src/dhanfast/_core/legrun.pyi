@@ -2,31 +2,19 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, Self, final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
+from dhanfast._core.legorder import LegOrder
 from dhanfast._core.legs import Leg
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 
-NOTE_DTYPE: np.dtype[Any]
-
 class PlanUnit(IntEnum):
     UNSET = 0
     RUPEES = 1
     PREMIUM = 2
-
-class Told(IntEnum):
-    NOT_ENTERED = 1
-    LATE = 2
-    CUT = 3
-    NOT_AGAIN = 4
-    COMBINED_STOP = 5
-    COMBINED_TARGET = 6
-    SIGNAL_DROPPED = 7
-    UNFILLED = 8
 
 class Fault(IntEnum):
     WHOLE = 0
@@ -34,13 +22,13 @@ class Fault(IntEnum):
     EXPIRY_MISSED = 2
 
 @final
-class LegRun:
+class LegRun(LegOrder):
     portfolio: Final[Portfolio]
     gate: Final[Gate]
     log: Final[RunLog]
     fault: Final[int]
     fault_leg: Final[int]
-    notes_lost: Final[int]
+    ticking: Final[bool]
     rows_seen: Final[int]
     cycles: Final[int]
     reentries: Final[int]
@@ -55,6 +43,8 @@ class LegRun:
         portfolio: Portfolio,
         gate: Gate,
         log: RunLog,
+        *,
+        ticking: bool = False,
     ) -> Self: ...
     def run_day(
         self,
@@ -70,6 +60,7 @@ class LegRun:
         signal_side: NDArray[Any] | None = None,
     ) -> bool: ...
     def finish(self) -> None: ...
-    def take_notes(self) -> NDArray[Any]: ...
+    def close_books(self) -> None: ...
+    def legs_now(self) -> list[dict[str, int]]: ...
     def held(self) -> list[tuple[int, int]]: ...
     def counters(self) -> dict[str, int]: ...

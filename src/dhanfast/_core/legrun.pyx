@@ -1,26 +1,21 @@
 """LegRun: see legrun.pxd."""
 
 cimport cython
+from cpython.ref cimport PyObject
 
 import numpy as np
 
 from dhanfast._core.chainday cimport NOWHERE, Rung
-from dhanfast._core.legs cimport Again, Leg, Phase, distance_of
+from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
+from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
+from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport check
 from dhanfast._core.tradebook cimport units
-from dhanfast._core.types cimport OrderFlag, Reason
+from dhanfast._core.types cimport Reason
 
 from dhanfast.errors import UsageError
-
-NOTE_DTYPE = np.dtype([
-    ("time_ns", "<i8"), ("strike", "<i8"), ("leg", "<u4"), ("told", "u1"), ("why", "u1"),
-    ("spare", "u1", 2),
-])
-if NOTE_DTYPE.itemsize != sizeof(Note):
-    raise ImportError(f"Note: the C struct has {sizeof(Note)} bytes, the dtype "
-                      f"{NOTE_DTYPE.itemsize}")
 
 
 # ---- small questions, asked of a leg at a place ---------------------------------------------
@@ -33,14 +28,8 @@ cdef inline void _reset(Leg leg) noexcept nogil:
     leg.phase = Phase.IDLE
     leg.realised = leg.premium = 0
     leg.entered = leg.closed = 0
+    leg.part = Part.APART
     leg.stops_left, leg.targets_left = leg.rules.again_stop, leg.rules.again_target
-
-
-cdef inline void _leave(Leg leg, int reason, ns_t now_ns) noexcept nogil:
-    leg.phase = Phase.DONE
-    if leg.position != 0 or leg.entering != 0:
-        leg.leave(reason, OrderFlag.SQUARE_OFF if reason == Reason.TIME_EXIT else 0, now_ns)
-        leg.settle()
 
 
 cdef inline paise_t _result(Leg leg) noexcept nogil:
@@ -65,7 +54,7 @@ cdef inline bint _reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
 cdef inline void _wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
     cdef paise_t price = chain.close[row * chain.columns + leg.column]
     cdef double way = distance_of(leg.rules.wait, leg.rules.wait_unit, price)
-    leg.phase, leg.since = Phase.WAIT, row
+    leg.phase, leg.since_ns = Phase.WAIT, chain.end_ns[row]
     leg.direction = 1 if way > 0 else -1
     leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
 
@@ -79,7 +68,7 @@ cdef inline void _close(Leg leg) noexcept nogil:
 
 
 # Its trade has ended by its own stop or target: whether it is entered again, and when.
-cdef inline void _next_phase(Leg leg, size_t row) noexcept nogil:
+cdef inline void _next_phase(Leg leg, ns_t now_ns) noexcept nogil:
     cdef int how = Again.NEVER
     if leg.closed_why == Reason.STOP_LOSS and leg.stops_left > 0:
         leg.stops_left -= 1
@@ -87,7 +76,7 @@ cdef inline void _next_phase(Leg leg, size_t row) noexcept nogil:
     elif leg.closed_why == Reason.TAKE_PROFIT and leg.targets_left > 0:
         leg.targets_left -= 1
         how = leg.rules.again_target_how
-    leg.since = row
+    leg.since_ns = now_ns
     if how == Again.ASAP:
         leg.phase = Phase.CHOOSE
     elif how == Again.COST:
@@ -97,7 +86,8 @@ cdef inline void _next_phase(Leg leg, size_t row) noexcept nogil:
 
 # Whether it waits for a premium, and this row has come to it.
 cdef inline bint _waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    return (leg.since < row and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
+    return (leg.since_ns < chain.end_ns[row]
+            and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
             and _reached(leg, chain, row))
 
 
@@ -107,15 +97,16 @@ cdef inline Rung _picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) n
 
 
 @cython.final
-cdef class LegRun:
+cdef class LegRun(LegOrder):
     """Drives the legs of one structure over days of a chain.
 
     Args:
         legs: Leg list, instrument i at place i, 1..10; each with a broker of its own.
         plan: a mapping of every field of PlanRules (see legrun.pxd).
         portfolio, gate, log: those of the legs.
+        ticking: driven by ticks and seconds (see `live.LegLoop`), not by the rows of a day.
     Attributes:
-        fault: Fault that ended the run. fault_leg: whose. notes_lost: notes beyond the buffer.
+        fault: Fault that ended the run. fault_leg: whose. ticking: as given.
         rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
         to_cost: stops moved to cost by another leg's stop. settled: legs that expired held.
         combined_stops, combined_targets: cycles that the whole's stop or target has ended.
@@ -124,13 +115,14 @@ cdef class LegRun:
     """
 
     def __cinit__(self, list legs not None, plan, Portfolio portfolio not None, Gate gate not None,
-                  RunLog log not None):
+                  RunLog log not None, *, bint ticking=False):
         cdef Leg leg
         if not 1 <= len(legs) <= LEGS_MAX:
             raise UsageError(f"legs must be 1..{LEGS_MAX}, were {len(legs)}")
         self._legs, self.plan, self.count = legs, plan, len(legs)
         self.portfolio, self.gate, self.log = portfolio, gate, log
-        self.next_id = 1
+        self.order_rules = OrderRules(self.plan.deadline_ns, self.plan.repairs)
+        self.next_id, self.ticking = 1, ticking
         for i, leg in enumerate(legs):
             if leg.instrument != <uint32_t>i or leg.portfolio is not portfolio:
                 raise UsageError(f"leg {i} trades instrument {leg.instrument}, or has other books")
@@ -210,17 +202,23 @@ cdef class LegRun:
 
     cdef void row(self, size_t row) noexcept nogil:
         cdef ns_t now_ns = self.chain.end_ns[row]
+        cdef int first = -1 if self.stage == Stage.LEAVE else 1
         cdef size_t i
+        if not self.ticking:
+            self.meet_side(row, first)
+            self.step(self.now_ns)           # as of the decision: the row's own time is longer
+            self.meet_side(row, -first)
+        self.now_ns = now_ns
         for i in range(self.count):
             if (<Leg>self.at[i]).column != NOWHERE:
-                (<Leg>self.at[i]).match_row(self.chain, row)
+                (<Leg>self.at[i]).mark_row(self.chain, row)
                 (<Leg>self.at[i]).again(now_ns)
-        self.now_ns = now_ns
-        self.closings(row, now_ns)
+        self.step(now_ns)
+        self.closings(now_ns)
         if self.running:
             self.combined(now_ns)
         self.clock(row, now_ns)
-        if self.running:
+        if self.running and self.stage == Stage.REST and not self.paused:
             self.waits(row, now_ns)
         self.sample(now_ns, True)
         self.rows_seen += 1
@@ -228,18 +226,37 @@ cdef class LegRun:
             if (<Leg>self.at[i]).status != Status.OK:
                 self.status = (<Leg>self.at[i]).status
 
-    cdef void closings(self, size_t row, ns_t now_ns) noexcept nogil:
+    cdef void meet_side(self, size_t row, int side) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            if (<Leg>self.at[i]).column != NOWHERE and (<Leg>self.at[i]).rules.side == side:
+                (<Leg>self.at[i]).meet(self.chain, row)
+
+    cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            if (<Leg>self.at[i]).column == column:
+                (<Leg>self.at[i]).take_tick(tick)
+
+    cdef bint busy(self) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            if not (<Leg>self.at[i]).idle():
+                return True
+        return self.stage != Stage.REST
+
+    cdef void closings(self, ns_t now_ns) noexcept nogil:
         cdef size_t i
         for i in range(self.count):
             if (<Leg>self.at[i]).closed:
                 _close(<Leg>self.at[i])
-                self.ended(i, row, now_ns)
+                self.ended(i, now_ns)
         for i in range(self.count):
             if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).rules.trail_unit \
                     and (<Leg>self.at[i]).last_ns == now_ns:
-                (<Leg>self.at[i]).trail(self.chain.start_ns[row], now_ns)
+                (<Leg>self.at[i]).trail((<Leg>self.at[i]).last_bar.start_ns, now_ns)
 
-    cdef void ended(self, size_t i, size_t row, ns_t now_ns) noexcept nogil:
+    cdef void ended(self, size_t i, ns_t now_ns) noexcept nogil:
         """A leg's trade has ended: what that means to it and to the others."""
         cdef size_t other
         if not self.running:
@@ -249,7 +266,7 @@ cdef class LegRun:
                 if other != i and _held(<Leg>self.at[other]):
                     (<Leg>self.at[other]).stop_to_cost(now_ns)
                     self.to_cost += 1
-        _next_phase(<Leg>self.at[i], row)
+        _next_phase(<Leg>self.at[i], now_ns)
 
     cdef void combined(self, ns_t now_ns) noexcept nogil:
         """Stop and target of the whole, by the marks."""
@@ -334,7 +351,7 @@ cdef class LegRun:
                 rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
                 if rung.missing == Missing.FOUND:
                     self.reentries += 1
-                    (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], rung.column, row)
+                    self.take(i, row, rung.column, now_ns)
                     (<Leg>self.at[i]).ask(now_ns)
             elif _waited(<Leg>self.at[i], self.chain, row):
                 self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
@@ -343,12 +360,13 @@ cdef class LegRun:
     # ---- in and out ---------------------------------------------------------------------------
 
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil:
-        """Every leg's contract first, then the orders, bought legs before sold ones. All or none:
-        without a contract for one leg nothing is sent."""
+        """Every leg's contract first, then their order. All or none: without a contract for one leg
+        nothing is sent."""
         cdef Rung rungs[LEGS_MAX]
         cdef size_t i
-        cdef int side
-        cdef bint whole = True
+        if self.gate.state != RiskState.ACTIVE:
+            self.last_missing, self.last_leg, self.last_strike = Missing.HELD, NOBODY, 0
+            return False
         for i in range(self.count):
             rungs[i].column = NOWHERE
             if (<Leg>self.at[i]).rules.when and (<Leg>self.at[i]).rules.when != when:
@@ -363,16 +381,24 @@ cdef class LegRun:
         self.cycles += 1
         for i in range(self.count):
             _reset(<Leg>self.at[i])
-        for side in range(1, -2, -2):
-            for i in range(self.count):
-                if rungs[i].column != NOWHERE and (<Leg>self.at[i]).rules.side == side:
-                    self.enter_leg(i, row, rungs[i].column, now_ns)
-                    whole &= ((<Leg>self.at[i]).phase != Phase.ASKED
-                              or not (<Leg>self.at[i]).idle())
-        if not whole:
-            self.note(now_ns, Told.NOT_ENTERED, Missing.NO_ROOM, NOBODY, 0)
-            self.leave_all(Reason.RISK_EXIT, now_ns)
+            if rungs[i].column == NOWHERE:
+                continue
+            self.take(i, row, rungs[i].column, now_ns)
+            if (<Leg>self.at[i]).rules.wait_unit:
+                _wait(<Leg>self.at[i], self.chain, row)
+            else:
+                (<Leg>self.at[i]).part = Part.TO_SEND
+                (<Leg>self.at[i]).repairs_left = self.order_rules.repairs
+        self.begin_order(now_ns)
         return True
+
+    cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        """A leg's contract; its exchange has to know the market before an order is priced."""
+        cdef Tick known
+        (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], column, row)
+        if self.ticking:
+            self.now.known(column, now_ns, &known)
+            (<Leg>self.at[i]).take_tick(&known)
 
     cdef void give_up(self, ns_t now_ns) noexcept nogil:
         """Today's entry is over: say why."""
@@ -382,21 +408,10 @@ cdef class LegRun:
         else:
             self.note(now_ns, Told.LATE, 0, NOBODY, 0)
 
-    cdef void enter_leg(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
-        (<Leg>self.at[i]).take_contract(self.chain, self.slot[i], column, row)
-        if (<Leg>self.at[i]).rules.wait_unit:
-            _wait(<Leg>self.at[i], self.chain, row)
-        else:
-            (<Leg>self.at[i]).ask(now_ns)
-
-    cdef void leave_all(self, int reason, ns_t now_ns) noexcept nogil:
-        cdef size_t i
-        self.running = 0
-        for i in range(self.count):
-            _leave(<Leg>self.at[i], reason, now_ns)
-
     cdef bint all_idle(self) noexcept nogil:
         cdef size_t i
+        if self.stage != Stage.REST:
+            return False
         for i in range(self.count):
             if not (<Leg>self.at[i]).idle():
                 return False
@@ -423,17 +438,6 @@ cdef class LegRun:
         place = &self.log.equity[self.log.equity_count - 1]
         place.equity, place.position = portfolio_equity(self.portfolio), held
 
-    cdef void note(self, ns_t now_ns, int told, int why, size_t leg,
-                   paise_t strike) noexcept nogil:
-        cdef Note *place
-        if self.notes_count == NOTES_MAX:
-            self.notes_lost += 1
-            return
-        place = &self.notes[self.notes_count]
-        place.time_ns, place.strike, place.leg = now_ns, strike, <uint32_t>leg
-        place.told, place.why = <uint8_t>told, <uint8_t>why
-        self.notes_count += 1
-
     # ---- the Python door ------------------------------------------------------------------------
 
     def run_day(self, ChainDay chain not None, *, slots, int64_t entry_ns, int64_t until_ns,
@@ -456,14 +460,9 @@ cdef class LegRun:
         cdef const int64_t[::1] times
         cdef const int8_t[::1] sides
         cdef Status status
-        if len(slots) != <Py_ssize_t>self.count:
-            raise UsageError(f"slots: {len(slots)} for {self.count} legs")
         if self.log.nearly_full(chain.rows * self.count):
             return False
-        for i, slot in enumerate(slots):
-            if not -1 <= slot < <Py_ssize_t>chain.expiries:
-                raise UsageError(f"slot {slot} of leg {i} is not one of {chain.expiries} expiries")
-            self.slot[i] = slot
+        self.set_day(chain, slots, Hours(entry_ns, until_ns, exit_ns, trade, date))
         self.signals_count = 0
         if signal_ns is not None and len(signal_ns):
             times = np.ascontiguousarray(signal_ns, np.int64)
@@ -472,13 +471,25 @@ cdef class LegRun:
                 raise UsageError("signal_ns and signal_side must be of one length")
             self.signal_ns, self.signal_side = &times[0], &sides[0]
             self.signals_count = times.shape[0]
-        self.chain = chain
-        self.hours = Hours(entry_ns, until_ns, exit_ns, trade, date)
         with nogil:
             status = self.day_loop()
         self.signals_count = 0
         check(status)
         return True
+
+    cdef object set_day(self, ChainDay chain, slots, Hours hours):
+        if len(slots) != <Py_ssize_t>self.count:
+            raise UsageError(f"slots: {len(slots)} for {self.count} legs")
+        for i, slot in enumerate(slots):
+            if not -1 <= slot < <Py_ssize_t>chain.expiries:
+                raise UsageError(f"slot {slot} of leg {i} is not one of {chain.expiries} expiries")
+            self.slot[i] = slot
+        self.chain, self.hours = chain, hours
+
+    def close_books(self):
+        """The end of a day that ticks drove: it is billed; what is open stays so."""
+        self.portfolio.close_day()
+        self.sample(self.now_ns, False)
 
     def finish(self):
         """End of data: close what is open at the last price, bill the last day."""
@@ -493,22 +504,6 @@ cdef class LegRun:
             self.portfolio.close_day()
             self.sample(self.now_ns, False)
 
-    def take_notes(self):
-        """What was written down since the last call.
-
-        Shape:
-            NOTE_DTYPE[n].
-        """
-        rows = np.zeros(self.notes_count, NOTE_DTYPE)
-        cdef unsigned char[::1] raw
-        cdef size_t i
-        if self.notes_count:
-            raw = rows.view(np.uint8)
-            for i in range(self.notes_count):
-                (<Note *>&raw[0])[i] = self.notes[i]
-        self.notes_count = 0
-        return rows
-
     def held(self):
         """What the legs hold now.
 
@@ -522,6 +517,23 @@ cdef class LegRun:
                 found.append((leg.day.contract, leg.strike))
         return found
 
+    def legs_now(self):
+        """Every leg as it is now.
+
+        Returns:
+            list of dicts, one a leg: listed (the contract's number, 0 = none yet), strike, contract
+            (expiry YYYYMMDD), side, right, position, entering (signed units), part (Part), phase,
+            stop, target, mark (paise, 0 = none), works (orders that are not done).
+        """
+        cdef Leg leg
+        return [{
+            "listed": leg.listed if leg.column != NOWHERE else 0, "strike": leg.strike,
+            "contract": leg.day.contract, "side": leg.rules.side, "right": leg.rules.right,
+            "position": leg.position, "entering": leg.entering, "part": <int>leg.part,
+            "phase": <int>leg.phase, "stop": leg.stop_price, "target": leg.target_price,
+            "mark": leg.portfolio.positions[leg.instrument].mark, "works": leg.working_count,
+        } for leg in self._legs]
+
     def counters(self):
         """How often what happened in this run, by name."""
         cdef Leg leg
@@ -531,7 +543,8 @@ cdef class LegRun:
             "stops_to_cost": self.to_cost, "combined_stops": self.combined_stops,
             "combined_targets": self.combined_targets, "legs_settled": self.settled,
             "stops_moved": 0, "rows_without_quote_while_held": 0, "orders_sent": 0,
-            "orders_refused": 0,
+            "orders_refused": 0, "orders_unwound": self.unwound, "legs_repaired": self.repaired,
+            "uncovered_units_max": self.uncovered_max,
         }
         for leg in legs:
             found["stops_moved"] += leg.stops_moved

@@ -16,7 +16,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from dhanfast._core.chainday cimport ChainDay
 from dhanfast._core.dealer cimport Dealer
 from dhanfast._core.portfolio cimport Bill
-from dhanfast._core.types cimport Bar, Report, Session, ns_t, paise_t, upaise_t
+from dhanfast._core.types cimport Bar, Report, Session, Tick, ns_t, paise_t, upaise_t
 
 cpdef enum LegUnit:
     """What the number of a leg's distance counts."""
@@ -41,6 +41,16 @@ cdef enum Phase:
     CHOOSE = 3               # again, as soon as a strike has a quote
     COST_AGAIN = 4           # again, when the premium is back
     DONE = 5
+
+
+cpdef enum Part:
+    """Where a leg is in the order that enters or leaves them all (see legorder.pxd)."""
+
+    APART = 0                # not of it
+    TO_SEND = 1              # its contract is chosen, its order waits for others
+    SENT = 2
+    ALL_IN = 3               # all of it has filled
+    TO_LEAVE = 4             # leaves when no sold leg is open any more
 
 
 cdef struct LegRules:
@@ -71,7 +81,11 @@ cdef class Leg(Dealer):
     cdef Session day                 # of its contract
     cdef Bar last_bar
     cdef Phase phase
-    cdef size_t since                # the row in which its phase began
+    cdef ns_t since_ns               # of the row in which its phase began
+    cdef Part part
+    cdef int32_t repairs_left
+    cdef ns_t repair_ns              # asked again at the earliest then; 0 = nothing to repair
+    cdef int64_t want                # units of its entry
     cdef Py_ssize_t column           # in today's chain; NOWHERE
     cdef paise_t strike              # of its contract
     cdef paise_t level               # what a wait or a re-entry at cost waits for
@@ -94,7 +108,13 @@ cdef class Leg(Dealer):
     cdef void take_contract(self, ChainDay chain, Py_ssize_t slot, Py_ssize_t column,
                             size_t row) noexcept nogil
     cdef void carry(self, ChainDay chain, Py_ssize_t slot, ns_t now_ns) noexcept nogil
-    cdef void match_row(self, ChainDay chain, size_t row) noexcept nogil
+    # Its orders meet the row; and what it holds is marked by it.
+    cdef Bar bar_of(self, ChainDay chain, size_t row) noexcept nogil
+    cdef void meet(self, ChainDay chain, size_t row) noexcept nogil
+    cdef void mark_row(self, ChainDay chain, size_t row) noexcept nogil
+    # A tick of its contract meets its orders; rows mark it later.
+    cdef void take_tick(self, const Tick *tick) noexcept nogil
+    cdef bint open_at_all(self) noexcept nogil
     cdef void ask(self, ns_t now_ns) noexcept nogil
     cdef void trail(self, ns_t start_ns, ns_t now_ns) noexcept nogil
     cdef void stop_to_cost(self, ns_t now_ns) noexcept nogil

@@ -18,6 +18,13 @@ class Again(IntEnum):
     ASAP = 1
     COST = 2
 
+class Part(IntEnum):
+    APART = 0
+    TO_SEND = 1
+    SENT = 2
+    ALL_IN = 3
+    TO_LEAVE = 4
+
 @final
 class Leg(Dealer):
     unquoted: Final[int]
@@ -29,4 +36,6 @@ class Leg(Dealer):
         portfolio: Portfolio,
         gate: Gate,
         log: RunLog,
+        *,
+        ticking: bool = False,
     ) -> Self: ...

@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from dhanfast._core.broker cimport Broker, bar_is_quiet
 from dhanfast._core.chainday cimport NOWHERE
-from dhanfast._core.dealer cimport Working
+from dhanfast._core.dealer cimport Working, quoted
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog, Trade
@@ -27,19 +27,21 @@ cdef class Leg(Dealer):
         instrument: its index at broker, portfolio and gate.
         broker: what executes its orders, and nobody else's.
         portfolio, gate, log: shared by the legs of a run.
+        ticking: its orders meet ticks, and may fill in parts.
 
     Attributes:
         unquoted: rows without a price while it was held.
     """
 
     def __cinit__(self, rules, uint32_t instrument, Broker broker not None,
-                  Portfolio portfolio not None, Gate gate not None, RunLog log not None):
+                  Portfolio portfolio not None, Gate gate not None, RunLog log not None, *,
+                  bint ticking=False):
         cdef Stops stops = Stops()         # those that rest at the exchange and do not move
         self.rules, self.stop_rules = rules, stops.rules
         self.instrument, self.broker, self.portfolio = instrument, broker, portfolio
         self.gate, self.log = gate, log
         self.strategy = NativeStrategy()
-        self.in_parts = broker.in_parts
+        self.in_parts = broker.in_parts or ticking
         self.lots = self.rules.lots
         self.next_id = 1
         self.column = NOWHERE
@@ -48,6 +50,10 @@ cdef class Leg(Dealer):
     cdef bint idle(self) noexcept nogil:
         """Nothing held and nothing at work: another contract may be taken."""
         return self.position == 0 and self.working_count == 0
+
+    cdef bint open_at_all(self) noexcept nogil:
+        """Something is held, or may come to be."""
+        return self.position != 0 or self.entering != 0
 
     cdef paise_t open_result(self) noexcept nogil:
         """The open trade's result before charges at the mark; 0 when flat."""
@@ -65,6 +71,7 @@ cdef class Leg(Dealer):
         self.day = chain.sessions[slot]
         self.column, self.strike = column, chain.strike[column]
         self.listed = chain.listed[column]
+        self.broker.trades(self.listed)
         self.broker.session(self.instrument, &self.day)
         self.settle()
         self.portfolio.session(self.instrument, &self.day)
@@ -90,26 +97,34 @@ cdef class Leg(Dealer):
 
     # ---- a row ------------------------------------------------------------------------------
 
-    cdef void match_row(self, ChainDay chain, size_t row) noexcept nogil:
-        """Its orders meet the row, then what it holds is marked."""
+    cdef Bar bar_of(self, ChainDay chain, size_t row) noexcept nogil:
         cdef size_t at = row * chain.columns + self.column
-        cdef ns_t end_ns = chain.end_ns[row]
-        cdef paise_t worst, best
         cdef Bar bar
         memset(&bar, 0, sizeof(Bar))
         bar.start_ns, bar.instrument = chain.start_ns[row], self.instrument
         bar.open, bar.high, bar.low = chain.open[at], chain.high[at], chain.low[at]
         bar.close = chain.close[at]
+        return bar
+
+    cdef void meet(self, ChainDay chain, size_t row) noexcept nogil:
+        cdef Bar bar = self.bar_of(chain, row)
+        cdef ns_t end_ns = chain.end_ns[row]
+        if bar.close <= 0 or self.broker.live == 0 \
+                or bar_is_quiet(&self.broker.quiet[self.instrument], &bar):
+            return
+        self.broker.bar_open(&bar, end_ns)
+        self.settle()
+        if self.broker.live and not bar_is_quiet(&self.broker.quiet[self.instrument], &bar):
+            self.broker.bar_range(&bar, end_ns)
+            self.settle()
+
+    cdef void mark_row(self, ChainDay chain, size_t row) noexcept nogil:
+        cdef Bar bar = self.bar_of(chain, row)
+        cdef paise_t worst, best
         if bar.close <= 0:
             self.unquoted += self.position != 0
             return
-        if self.broker.live and not bar_is_quiet(&self.broker.quiet[self.instrument], &bar):
-            self.broker.bar_open(&bar, end_ns)
-            self.settle()
-            if self.broker.live and not bar_is_quiet(&self.broker.quiet[self.instrument], &bar):
-                self.broker.bar_range(&bar, end_ns)
-                self.settle()
-        self.last_ns, self.last_bar = end_ns, bar
+        self.last_ns, self.last_bar = max(self.last_ns, chain.end_ns[row]), bar
         self.portfolio.positions[self.instrument].mark = bar.close
         if self.position == 0:
             return
@@ -120,9 +135,18 @@ cdef class Leg(Dealer):
             worst, best = -best, -worst
         self.trade.mae, self.trade.mfe = min(self.trade.mae, worst), max(self.trade.mfe, best)
 
+    cdef void take_tick(self, const Tick *tick) noexcept nogil:
+        cdef Tick mine = tick[0]
+        mine.instrument = self.instrument
+        self.last_ns = max(self.last_ns, tick.recv_ns)
+        quoted(self, tick.bid, tick.ask)
+        self.broker.tick(&mine)
+        self.settle()
+
     cdef void ask(self, ns_t now_ns) noexcept nogil:
         """Send its entry; its distances are set when it fills."""
         self.phase = Phase.ASKED
+        self.want = self.lots * self.session.lot
         self.enter(self.rules.side, 0.0, 0.0, now_ns, Reason.SIGNAL)
         self.settle()
 
@@ -136,6 +160,8 @@ cdef class Leg(Dealer):
     cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
         Dealer.book_entry(self, report, bill)
         self.paid = self.trade.entry_value // max(<int64_t>1, self.trade.qty)
+        if self.part == Part.SENT and self.trade.qty >= self.want:
+            self.part = Part.ALL_IN
         if self.entered <= 1:
             self.premium -= report.side * report.price * report.qty
             self.entered = 1

@@ -48,8 +48,10 @@ TOP: Final = (
     "move_to_cost",
     "signals",
     "params",
+    "order",
     "leg",
 )
+ORDER: Final = ("deadline", "repairs")
 LEG: Final = (
     "side",
     "right",
@@ -106,6 +108,9 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         raise ConfigError(f"late: {tree['late']!r} after {entry} is another day")
     leaves = _text(tree, "exit", "15:15")
     hold = _text(tree, "hold", "day")
+    order = _table(tree, "order")
+    _known(order, ORDER, "key of order")
+    deadline = _text(order, "deadline", "10s")
     plan = StructurePlan(
         name=_text(tree, "name", name),
         underlying=_text(tree, "underlying", None),
@@ -120,6 +125,8 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         target=Whole.parse(_optional(tree, "target"), "target"),
         move_to_cost=_flag(tree, "move_to_cost"),
         signals=_text(tree, "signals", ""),
+        deadline_ns=0 if deadline == "none" else duration_ns(deadline, "order.deadline"),
+        repairs=_whole(order.get("repairs", 2), "order.repairs"),
         params=_table(tree, "params"),
         source=json.loads(json.dumps(tree, default=str)),
     )

@@ -18,6 +18,8 @@ from dhanfast.strategies.params import unknown
 LEGS_MAX: Final = 10
 AGAIN_MAX: Final = 20
 DTE_MAX: Final = 60
+DEADLINE_NS: Final = (1_000_000_000, 600_000_000_000)
+REPAIRS_MAX: Final = 10
 WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 AGAIN: Final = {"asap": Again.ASAP, "cost": Again.COST}
 STRIKES: Final = (
@@ -205,6 +207,8 @@ class StructurePlan:
             days to the nearest expiry.
         stop, target: of all together. move_to_cost: a leg's stop moves the others' to cost.
         signals: a strategy whose entries and exits are followed; "" = by the clock.
+        deadline_ns: after which what is not entered whole is unwound, 0 = none. repairs: how often
+        a leg that was refused or lost is asked again before.
         source: the file as it was read, for the result.
     """
 
@@ -221,6 +225,8 @@ class StructurePlan:
     target: Whole = Whole()
     move_to_cost: bool = False
     signals: str = ""
+    deadline_ns: int = 10_000_000_000
+    repairs: int = 2
     params: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
 
@@ -235,6 +241,8 @@ class StructurePlan:
             "hold": int(self.hold == "expiry"),
             "settles": int(self.exit is None),
             "signals": int(bool(self.signals)),
+            "deadline_ns": self.deadline_ns,
+            "repairs": self.repairs,
         }
 
     @property
@@ -267,6 +275,12 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
     for days in plan.dte:
         if not 0 <= days <= DTE_MAX:
             raise ConfigError(f"dte: {days} is not in 0..{DTE_MAX} trading days")
+    if plan.deadline_ns and not DEADLINE_NS[0] <= plan.deadline_ns <= DEADLINE_NS[1]:
+        raise ConfigError(
+            f'order.deadline: {plan.deadline_ns / 1e9:g} s is not in 1s..10m; "none" is without'
+        )
+    if not 0 <= plan.repairs <= REPAIRS_MAX:
+        raise ConfigError(f"order.repairs must be in 0..{REPAIRS_MAX}, was {plan.repairs}")
     for number, leg in enumerate(plan.legs, 1):
         _check_leg(leg, f"leg {number}", plan)
     return plan

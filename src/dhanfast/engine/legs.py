@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dhanfast import __version__
 from dhanfast._core.chainday import Missing
-from dhanfast._core.legrun import Fault, LegRun, Told
+from dhanfast._core.legorder import Told, Unwind
+from dhanfast._core.legrun import Fault, LegRun
 from dhanfast._core.legs import Leg
 from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
@@ -45,7 +46,7 @@ MISSING: Final = {
     Missing.NO_EXPIRY: "the data has no such expiry",
     Missing.NO_STRIKE: "no listed strike fits",
     Missing.NO_QUOTE: "the strike has no price",
-    Missing.NO_ROOM: "the risk gate refused an order, the others were taken back",
+    Missing.HELD: "entries were held back",
 }
 TOLD: Final = {
     Told.LATE: "no row between the entry time and its latest",
@@ -55,6 +56,13 @@ TOLD: Final = {
     Told.COMBINED_TARGET: "target of the whole",
     Told.SIGNAL_DROPPED: "a signal came outside the entry times, or no strike was there",
     Told.UNFILLED: "an entry met no price all day",
+    Told.REPAIRED: "refused or lost, asked again",
+}
+UNWOUND: Final = {
+    Unwind.DEADLINE: "not whole at the deadline",
+    Unwind.REFUSED: "an order was refused",
+    Unwind.PARTLY: "a part of it ended before the rest was in",
+    Unwind.CANCELLED: "an operator's cancel",
 }
 
 
@@ -258,6 +266,8 @@ def _texts(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
         leg = "structure" if number == NOBODY else f"leg {number + 1} ({plan.legs[number].text})"
         if row["told"] == Told.NOT_ENTERED:
             text = f"not entered: {MISSING[Missing(row['why'])]}"
+        elif row["told"] == Told.UNWOUND:
+            text = f"taken back: {UNWOUND[Unwind(row['why'])]}"
         else:
             text = TOLD[Told(row["told"])]
         if row["told"] in (Told.COMBINED_STOP, Told.COMBINED_TARGET):

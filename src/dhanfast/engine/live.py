@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from dhanfast._core.broker import Broker
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Journal
-from dhanfast._core.live.loop import Command, LiveLoop
+from dhanfast._core.live.loop import LiveLoop
 from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate

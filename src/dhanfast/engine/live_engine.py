@@ -20,8 +20,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
-from dhanfast._core.live.loop import Command
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
 from dhanfast.engine.kelly_history import HistoryKeeper

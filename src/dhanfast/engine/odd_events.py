@@ -19,6 +19,7 @@ ODD_WORDS: Final = {
     "TWIN": "an order has another number of the broker's",
     "FILLED_AFTER_END": "a fill after the end of an order was told: it is booked",
     "REVIVED": "an order that was given up is there after all",
+    "SWAPPED": "an update of an order of another contract: it has no effect",
 }
 USUAL: Final = ("FOREIGN", "STALE", "LATE")  # happen on good days, too
 _LOG: Final = logging.getLogger("dhanfast.engine")

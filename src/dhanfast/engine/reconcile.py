@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.records import Seen
 from dhanfast.clock import Clock
 from dhanfast.engine.live import LiveRun

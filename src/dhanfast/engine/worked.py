@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from dhanfast._core.execution.worker import Worker
-from dhanfast._core.live.loop import Command
+from dhanfast._core.live.inputs import Command
 from dhanfast.engine.live import LiveRun
 from dhanfast.errors import DhanfastError
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_header import CLOSED
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.loop import Command
 from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 

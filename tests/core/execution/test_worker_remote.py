@@ -1,6 +1,6 @@
 """Worked orders at a real broker: the worker over `Remote`, a network that fails at random, and a
 broker that is the truth. The machine and its invariants are those of the order desk alone
-(tests/core/live/test_remote_machine.py); between dealer and desk now stands the worker.
+(tests/core/live/network.py); between dealer and desk now stands the worker.
 """
 
 from typing import Any
@@ -16,9 +16,7 @@ from dhanfast._core.live.remote import Remote
 from dhanfast._core.types import OrderFlag, OrderKind, Reason
 
 from ..live.desk import LOT, SECOND, Desk
-from ..live.plain_broker import PlainBroker
-from ..live.plain_dealer import PlainDealer
-from ..live.test_remote_machine import LOST_AFTER, PER_SECOND, Live
+from ..live.network import LOST_AFTER, PER_SECOND, Network
 
 
 class Both:
@@ -81,8 +79,8 @@ class WorkedDesk(Desk):
         self.worker.wake_up(self.now)
 
 
-class WorkedLive(Live):
-    """As `Live`, with an algorithm between."""
+class WorkedLive(Network):
+    """One dealer, with an algorithm between."""
 
     algo = Algo.ICEBERG
 
@@ -98,7 +96,7 @@ class WorkedLive(Live):
         remainder=st.sampled_from(list(Remainder)),
         exits=st.booleans(),
     )
-    def begin(  # type: ignore[override]
+    def begin(
         self, side: int, lots: int, stop: int, goal: int, modifies: int, per_minute: int,
         part: int, urgency: int, remainder: int, exits: bool,
     ) -> None:  # fmt: skip
@@ -112,11 +110,8 @@ class WorkedLive(Live):
             rules, per_second=PER_SECOND, lost_after_ns=LOST_AFTER, absents_min=3,
             modifies_max=modifies, per_minute=per_minute,
         )  # fmt: skip
-        self.broker = PlainBroker()
-        self.dealer = PlainDealer(self.desk, stop, goal)
-        self.requests, self.answers, self.updates = [], [], []
-        self.open, self.answered, self.left_at = {}, set(), []
-        self.bid = 10_000
+        self.connect(self.desk, self.desk.remote, [self.desk], stop=stop, goal=goal)
+        self.dealer = self.dealers[0]
         self.dealer.enter(side, lots * LOT)
         self.hear()
         if part:
@@ -158,7 +153,7 @@ class WorkedLive(Live):
         if hasattr(self, "desk") and not self.desk.remote.pending_reports:
             assert sum(self.desk.worker.parts_held()) == abs(self.dealer.position)
 
-    def agree(self) -> None:
+    def agree(self, place: int) -> None:
         """The books are the broker's to the paisa; what is open there never is too much."""
         dealer, asks = self.dealer, self.dealer.asks.values()
         assert dealer.position == self.broker.position

@@ -24,6 +24,8 @@ GROUP = 900  # of the position that most tests hold
 class Desk:
     """Orders go in like the kernel's, requests and reports come out as plain dicts."""
 
+    place = 0
+
     def __init__(self, *, position: int = 0, session: dict[str, Any] | None = None,
                  **limits: int) -> None:  # fmt: skip
         self.gate = Gate(instruments=1)
@@ -42,7 +44,8 @@ class Desk:
               flags: int = 0, group: int = 0, reason: int = 0) -> int:  # fmt: skip
         self.next_order += 1
         approved = self.gate.check(
-            {"id": self.next_order, "created_ns": self.now, "side": side, "qty": qty,
+            {"id": self.next_order, "instrument": self.place, "created_ns": self.now,
+             "side": side, "qty": qty,
              "kind": kind, "price": price, "trigger": trigger, "flags": flags, "group": group,
              "reason": reason},
             position=self.position, mark=10_000, now_ns=self.now, session=self.session,
@@ -98,12 +101,7 @@ class Desk:
 
     def sent(self) -> list[dict[str, Any]]:
         """Requests since the last call."""
-        rows = []
-        for row in self.remote.intents():
-            made = {name: row[name].item() for name in row.dtype.names if name != "spare"}
-            made["broker_id"] = made["broker_id"].rstrip(b"\0").decode()
-            rows.append(made)
-        return rows
+        return plain_requests(self.remote.intents())
 
     def one(self, kind: int) -> dict[str, Any]:
         """The only request since the last call; it is of this kind."""
@@ -144,6 +142,14 @@ class Desk:
         """Say yes to a place, and forget the reports of it."""
         assert self.answer(intent)
         self.reports()
+
+
+def plain_requests(rows: Any) -> list[dict[str, Any]]:
+    """INTENT_DTYPE rows as dicts."""
+    made = [{name: row[name].item() for name in row.dtype.names if name != "spare"} for row in rows]
+    for request in made:
+        request["broker_id"] = request["broker_id"].rstrip(b"\0").decode("latin1")
+    return made
 
 
 # ---- where many tests begin ----------------------------------------------------------------------

@@ -28,6 +28,7 @@ class Held:
     qty: int
     group: int
     is_exit: bool
+    instrument: int = 0
     seen: Seen = Seen.PENDING
     filled: int = 0
     value: int = 0
@@ -89,6 +90,7 @@ class PlainBroker:
             intent["qty"],
             intent["group"],
             bool(intent["flags"] & OrderFlag.EXIT),
+            intent["instrument"],
         )
         self._say(order)
         return {"outcome": Outcome.TAKEN, "code": 200, "broker_id": order.broker_id.encode()}
@@ -134,6 +136,7 @@ class PlainBroker:
         self.said.append(
             {
                 "order": order.number,
+                "instrument": order.instrument,
                 "broker_id": order.broker_id.encode(),
                 "side": order.side,
                 "order_kind": order.kind,

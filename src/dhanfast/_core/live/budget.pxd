@@ -1,6 +1,8 @@
 """What the broker allows of orders in a second, a minute, an hour and a day, kept in one place.
 
 Owner thread:  the engine thread only.   Memory: one ring of stamps at construction, none after.
+An `Account` has beside the budget what else all orders of one account share: the source of their
+numbers and the clock. A `Remote` keeps one of its own, or the one of its `Desk`.
 
 Placing, changing and cancelling count, whoever asks. A window slides: no span of its length ever
 holds more than its limit. What enters leaves the last part of each window (`kept`) to what closes a
@@ -9,13 +11,14 @@ out is still asked for: the broker counts its day by its own clock, and a refusa
 the try.
 """
 
-from libc.stdint cimport INT64_MAX, int32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t, uint64_t
 
 from dhanfast._core.types cimport ns_t
 
 cdef enum:
     STAMPS_MAX = 8192        # a power of two, above the hour's limit
     WINDOWS = 3              # a second, a minute, an hour
+    SET_BACK_NS = 1_000_000_000  # a clock that is so far behind its last reading was set back
 
 cdef struct Budget:
     ns_t *stamps             # when the last ones left, machine time
@@ -62,3 +65,52 @@ cdef void budget_end(Budget *budget) noexcept
 
 cdef class OrderBudget:
     cdef Budget state
+
+
+# What the orders of one account share, whoever sends them.
+cdef struct Account:
+    uint64_t next_intent
+    uint64_t next_number
+    ns_t wall_ns             # the machine's, made steady
+    ns_t shift_ns            # by how much the machine's clock was set back, in all
+    int32_t date             # of the day that `budget.day_count` counts
+    Budget budget            # what the broker's limits leave, by `wall_ns`
+
+
+# The machine's time of the input that comes next; it does not run back. When somebody sets the
+# clock back, waiting goes on. `clock`: it was read just now; only such a reading can tell that it
+# was set back. Returns by how much it was, 0 = it was not.
+cdef inline ns_t account_clock(Account *account, ns_t wall_ns, bint clock) noexcept nogil:
+    cdef ns_t back_ns = account.wall_ns - (wall_ns + account.shift_ns)
+    if clock and back_ns > SET_BACK_NS:
+        account.shift_ns += back_ns
+        return back_ns
+    if back_ns < 0:
+        account.wall_ns -= back_ns
+    return 0
+
+
+# How long the limits hold a request at a time of the machine; 0 = not, INT64_MAX = all day.
+cdef inline ns_t account_wait(const Account *account, ns_t wall_ns, bint urgent) noexcept nogil:
+    cdef ns_t now_ns = max(account.wall_ns, wall_ns + account.shift_ns)
+    cdef ns_t held_ns = budget_held(&account.budget, now_ns, urgent)
+    return held_ns if held_ns == INT64_MAX or held_ns == 0 else held_ns - now_ns
+
+
+# Requests that leave now, whoever makes them.
+cdef inline void account_spend(Account *account, int64_t count) noexcept nogil:
+    cdef int64_t _
+    for _ in range(count):
+        budget_take(&account.budget, account.wall_ns)
+
+
+# An account at its beginning: numbers from 1. As budget_begin, whose limits it takes.
+cdef int account_begin(Account *account, dict limits) except -1
+cdef void account_end(Account *account) noexcept
+
+
+# What several `Remote`s may share; `Desk` is the one there is.
+cdef class SharedAccount:
+    cdef Account state
+    # Take a Remote in at its place, for as long as both live.
+    cdef int join(self, uint32_t place, object remote) except -1

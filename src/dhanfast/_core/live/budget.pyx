@@ -1,6 +1,8 @@
-"""OrderBudget: see budget.pxd for what is kept."""
+"""OrderBudget, SharedAccount: see budget.pxd for what is kept."""
 
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from dhanfast._core.types cimport ns_t
 
@@ -37,6 +39,56 @@ cdef void budget_end(Budget *budget) noexcept:
     budget.stamps = NULL
 
 
+cdef int account_begin(Account *account, dict limits) except -1:
+    memset(account, 0, sizeof(Account))
+    account.next_intent = account.next_number = 1
+    return budget_begin(&account.budget, limits)
+
+
+cdef void account_end(Account *account) noexcept:
+    budget_end(&account.budget)
+
+
+def limits_of(owner: str, limits: dict, known: dict) -> dict:
+    """Settings with those that are not given at their defaults.
+
+    Args:
+        owner: whose they are, for messages. limits: name to number.
+        known: name to (default, least, most).
+    Raises:
+        ConfigError: an unknown name, or a number out of range.
+    """
+    values = {}
+    for name in limits:
+        if name not in known:
+            raise ConfigError(f"{owner}.{name}: no such setting; known: {', '.join(known)}")
+    for name, (usual, least, most) in known.items():
+        value = limits.get(name, usual)
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ConfigError(f"{owner}.{name} must be in {least}..{most}, was {value!r}")
+        values[name] = value
+    return values
+
+
+cdef class SharedAccount:
+    """What orders of one account share: limits, numbers, clock. Made as a `Desk`, which see.
+
+    Args:
+        per_second, per_minute, per_hour, per_day, exits_kept_e2: as of `OrderBudget`.
+    Raises:
+        ConfigError: an unknown name, or a number out of range.
+    """
+
+    def __cinit__(self, **limits: object):
+        account_begin(&self.state, limits_of("desk", limits, BUDGET_LIMITS))
+
+    def __dealloc__(self):
+        account_end(&self.state)
+
+    cdef int join(self, uint32_t place, object remote) except -1:
+        raise ConfigError("remote.desk must be a Desk: this only counts")
+
+
 cdef class OrderBudget:
     """What the broker's limits leave for orders: of any second, minute, hour, and of the day.
 
@@ -58,17 +110,7 @@ cdef class OrderBudget:
     """
 
     def __cinit__(self, **limits: object):
-        values = {}
-        for name in limits:
-            if name not in BUDGET_LIMITS:
-                raise ConfigError(
-                    f"budget.{name}: no such setting; known: {', '.join(BUDGET_LIMITS)}")
-        for name, (usual, least, most) in BUDGET_LIMITS.items():
-            value = limits.get(name, usual)
-            if not isinstance(value, int) or not least <= value <= most:
-                raise ConfigError(f"budget.{name} must be in {least}..{most}, was {value!r}")
-            values[name] = value
-        budget_begin(&self.state, values)
+        budget_begin(&self.state, limits_of("budget", limits, BUDGET_LIMITS))
 
     def __dealloc__(self):
         budget_end(&self.state)

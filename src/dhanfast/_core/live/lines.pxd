@@ -23,16 +23,19 @@ A *leg* is an order as the kernel sees it, a *line* an order at the broker. What
               └── asked again            ▼            │                 └──▶ WORKING
                                        DOUBT ─────────┘ ──absent──▶ DONE (leg refused: LOST)
 
-Bare market orders never leave: MARKET is a limit at the market and `protection_e4` beyond it, SLM
-is a stop-limit whose limit lies `stop_room_e4` beyond the trigger (0: both by premium slab); when
-the market jumps past that limit the line is changed into a marketable one.
+What a line should say is in terms.pxd; when the market jumps past a stop's limit the line is
+changed into a marketable one.
+
+Lines stand alone, or at a place of a `Desk`: then numbers, limits and the clock are the desk's, and
+what is traded may change in the day (`trades`). A line keeps the contract that it was made for.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Broker, Departure
-from dhanfast._core.live.budget cimport Budget
+from dhanfast._core.live.budget cimport Account, SharedAccount
 from dhanfast._core.live.records cimport Intent
+from dhanfast._core.live.terms cimport Market, RemoteRules, Terms
 from dhanfast._core.types cimport Order, Report, Session, ns_t, paise_t
 
 cdef enum:
@@ -43,7 +46,7 @@ cdef enum:
     PATIENCE_MS = 1_000      # an entry that the budget holds for longer is refused
     MILLISECOND = 1_000_000
     NOBODY = -1
-    ODDS = 13                # kinds of Odd
+    ODDS = 14                # kinds of Odd
 
 
 cdef enum LineState:
@@ -72,20 +75,14 @@ cpdef enum Odd:
     TWIN = 10                # an update: the order has another number of the broker's
     FILLED_AFTER_END = 11    # an update: filled after the broker told its end; booked
     REVIVED = 12             # an order given up, as refused or lost, that is there after all
-
-
-cdef struct Terms:           # what an order at the broker says
-    paise_t price
-    paise_t trigger
-    int64_t qty
-    uint8_t kind             # LIMIT or SL
-    uint8_t market           # 1: the price is a protection, not a wish
+    SWAPPED = 13             # an update: the order is of another contract; has no effect
 
 
 cdef struct Leg:
     Order order              # as asked last
     int64_t gone             # of its quantity: filled, or taken off by a fill in its group
     uint32_t unanswered      # requests of the kernel not answered yet
+    uint32_t contract        # that it trades
     uint8_t live
     uint8_t cancelling
     uint8_t chased           # a stop that the market has jumped past: marketable from now on
@@ -123,32 +120,12 @@ cdef struct Line:
     char broker_id[24]
 
 
-cdef struct RemoteRules:
-    int64_t protection_e4    # of a marketable limit, 1e-4 of the market; 0 = by premium slab
-    int64_t stop_room_e4     # limit of a stop beyond its trigger, 1e-4; 0 = by premium slab
-    ns_t lost_after_ns       # an order in doubt is lost after this and `absents_min` answers
-    int32_t absents_min
-    int32_t per_second       # orders, changes and cancels in any second, and so on
-    int32_t per_minute
-    int32_t per_hour
-    int32_t per_day
-    int32_t exits_kept_e2    # percent of each that entries leave to exits and cancels
-    int32_t modifies_max
-
-
 cdef inline int64_t leg_left(const Leg *leg) noexcept nogil:
     return leg.order.qty - leg.gone
 
 
 cdef inline bint line_ended(const Line *line) noexcept nogil:
     return line.state == LineState.FREE or line.state == LineState.DONE
-
-
-# A price no further out than the day's band; 0 = it has no such end.
-cdef inline paise_t in_band(const Session *day, paise_t price) noexcept nogil:
-    if day.band_high and price > day.band_high:
-        price = day.band_high
-    return day.band_low if day.band_low and price < day.band_low else price
 
 
 # The pause before request number `tries` + 1 of the same kind: 200 ms doubling to 6.4 s.
@@ -167,20 +144,18 @@ cdef class Lines(Broker):
     cdef uint64_t report_tail
     cdef Intent out[OUT_MAX]
     cdef readonly uint32_t out_count
-    cdef uint64_t next_intent
-    cdef uint64_t next_number
+    cdef SharedAccount desk          # None: it stands alone
+    cdef Account own                 # used when it does
+    cdef Account *account            # in force
+    cdef readonly uint32_t place     # Order.instrument of the orders it takes
+    cdef readonly uint32_t contract  # Intent.instrument of its new lines
     cdef ns_t now_ns         # the market's time of the input in hand
-    cdef ns_t wall_ns        # the machine's, made steady
-    cdef ns_t shift_ns       # by how much the machine's clock was set back, in all
     cdef readonly ns_t due_ns        # the machine's time at which `advance` has something to do
     cdef ns_t exit_hold_ns   # no exit is placed before: the last one was refused
     cdef uint32_t exit_refusals
     cdef const Session *day
     cdef Session day_copy
-    cdef paise_t last
-    cdef paise_t bid
-    cdef paise_t ask
-    cdef Budget budget       # what the broker's limits leave, by `wall_ns`
+    cdef Market market       # of `contract`
     cdef uint64_t odd[ODDS]
     cdef readonly uint64_t odd_count         # of all kinds
     cdef readonly uint64_t requests
@@ -189,7 +164,12 @@ cdef class Lines(Broker):
     cdef readonly uint64_t lost
 
     # `clock`: the wall time was read just now; only such a one can tell that it was set back.
+    # On a desk: the desk's is the one to call.
     cdef void at(self, ns_t now_ns, ns_t wall_ns, bint clock) noexcept nogil
+    cdef void told(self, ns_t now_ns, ns_t back_ns) noexcept nogil
+    # On a desk: from here on new orders are for this contract, whose `session` and ticks come next.
+    # What is still at the broker for another one is taken away when its `session` comes.
+    cdef void trades(self, uint32_t contract) noexcept nogil
     # What is due by `wall_ns` of `at`.
     cdef void advance(self) noexcept nogil
     # Read every line again, e.g. after the order-update socket was away.
@@ -208,8 +188,6 @@ cdef class Lines(Broker):
     cdef int32_t _find_leg(self, uint64_t order_id) noexcept nogil
     cdef int32_t _choose(self, Line *line) noexcept nogil
     cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil
-    cdef bint _differs(self, const Line *line, const Terms *want) noexcept nogil
-    cdef paise_t _protection(self, int side) noexcept nogil
     cdef ns_t _held_until(self, const Line *line, int kind) noexcept nogil
     cdef void _ask(self, Line *line, int kind, const Leg *leg) noexcept nogil
     cdef void _pump(self) noexcept nogil

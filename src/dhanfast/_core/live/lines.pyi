@@ -1,9 +1,10 @@
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from typing_extensions import disjoint_base
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.live.budget import SharedAccount
 from dhanfast._core.risk import Gate
 
 class Odd(IntEnum):
@@ -20,6 +21,7 @@ class Odd(IntEnum):
     TWIN = 10
     FILLED_AFTER_END = 11
     REVIVED = 12
+    SWAPPED = 13
 
 @disjoint_base
 class Lines(Broker):
@@ -30,10 +32,14 @@ class Lines(Broker):
     stray_qty: Final[int]
     doubts: Final[int]
     lost: Final[int]
+    place: Final[int]
+    contract: Final[int]
     def __new__(
         cls,
         gate: Gate,
         *,
+        desk: SharedAccount | None = None,
+        place: int = 0,
         protection_e4: int = 100,
         stop_room_e4: int = 100,
         lost_after_ns: int = 5_000_000_000,
@@ -44,4 +50,4 @@ class Lines(Broker):
         per_day: int = 6_900,
         exits_kept_e2: int = 20,
         modifies_max: int = 22,
-    ) -> Lines: ...
+    ) -> Self: ...

@@ -3,17 +3,21 @@
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy, memset
 
-from dhanfast._core.fillprice cimport price_against
-from dhanfast._core.live.budget cimport budget_begin, budget_end, budget_held, budget_take
+from dhanfast._core.live.budget cimport (
+    SharedAccount, account_begin, account_clock, account_end, account_spend, budget_held,
+    budget_take,
+)
 from dhanfast._core.live.records cimport IntentKind
+from dhanfast._core.live.terms cimport (
+    Terms, market_at, market_reached, terms_differ, terms_of,
+)
 from dhanfast._core.risk cimport Gate, order_seal
-from dhanfast._core.slabs cimport slab_limit
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport (
     ApprovedOrder, OrderFlag, OrderKind, RejectReason, ReportKind, Tick,
 )
 
-from dhanfast._core.live.budget import BUDGET_LIMITS
+from dhanfast._core.live.budget import BUDGET_LIMITS, limits_of
 from dhanfast.errors import ConfigError
 
 
@@ -23,10 +27,10 @@ cdef extern from "df_native.h" nogil:
 cdef Line _NO_LINE
 memset(&_NO_LINE, 0, sizeof(Line))
 
-_LIMITS = {                      # name: (default, least, most)
+_RULES = {                       # name: (default, least, most)
     "protection_e4": (100, 0, 2_000), "stop_room_e4": (100, 0, 5_000),
     "lost_after_ns": (5_000_000_000, 0, 600_000_000_000), "absents_min": (3, 1, 100),
-    "modifies_max": (22, 1, 1_000), **BUDGET_LIMITS,
+    "modifies_max": (22, 1, 1_000),
 }
 
 
@@ -37,47 +41,53 @@ cdef class Lines(Broker):
         out_count: requests made and not yet taken. due_ns: wall time of the next `advance`.
         requests: made so far. odd_count: events that no broker should make, or that came late.
         stray_qty: signed units filled that nobody waited for. doubts: orders whose placing had no
-        clear answer. lost: given up of them.
+        clear answer. lost: given up of them. place: at its desk. contract: of new orders there.
     """
 
-    def __cinit__(self, Gate gate not None, **limits: object):
-        for name in limits:
-            if name not in _LIMITS:
-                raise ConfigError(f"remote.{name}: no such setting; known: {', '.join(_LIMITS)}")
-        values = {}
-        for name, (usual, least, most) in _LIMITS.items():
-            value = limits.get(name, usual)
-            if not isinstance(value, int) or not least <= value <= most:
-                raise ConfigError(f"remote.{name} must be in {least}..{most}, was {value!r}")
-            values[name] = value
-        self.limits = values
+    def __cinit__(self, Gate gate not None, *, SharedAccount desk=None, uint32_t place=0,
+                  **limits: object):
+        if desk is None and place:
+            raise ConfigError(f"remote.place needs a desk, was {place} without one")
+        for name in BUDGET_LIMITS:
+            if desk is not None and name in limits:
+                raise ConfigError(f"remote.{name}: all places of a desk share it, set desk.{name}")
+        values = limits_of("remote", limits, _RULES if desk is not None else _RULES | BUDGET_LIMITS)
+        self.limits = {name: values[name] for name in _RULES}
         self.gate, self.instruments = gate, 1
-        self.next_intent = self.next_number = 1
         self.due_ns = INT64_MAX
-        budget_begin(&self.budget, values)
+        self.desk, self.place = desk, place
+        if desk is None:
+            self.account = &self.own
+            account_begin(self.account, values)
+        else:
+            desk.join(place, self)
+            self.account = &desk.state
 
     def __dealloc__(self):
-        budget_end(&self.budget)
+        account_end(&self.own)
 
     # ---- what the kernel asks for -------------------------------------------------------------
 
     cdef void at(self, ns_t now_ns, ns_t wall_ns, bint clock) noexcept nogil:
-        """The times of the input that comes next; neither runs back. When somebody sets the
-        machine's clock back, waiting goes on: what was asked for is not held up by the hour."""
-        cdef ns_t back_ns = self.wall_ns - (wall_ns + self.shift_ns)
+        self.told(now_ns, account_clock(self.account, wall_ns, clock))
+
+    cdef void told(self, ns_t now_ns, ns_t back_ns) noexcept nogil:
+        """The market's time of the input that comes next, and by how much the machine's clock was
+        set back: what was asked for is not held up by the hour."""
         self.now_ns = max(self.now_ns, now_ns)
-        if clock and back_ns > <ns_t>1000 * MILLISECOND:
-            self.shift_ns += back_ns
-            if self.due_ns != INT64_MAX:
-                self.due_ns -= back_ns
-        elif back_ns < 0:
-            self.wall_ns -= back_ns
+        if back_ns and self.due_ns != INT64_MAX:
+            self.due_ns -= back_ns
+
+    cdef void trades(self, uint32_t contract) noexcept nogil:
+        if contract != self.contract:
+            self.contract = contract
+            self.market.last = self.market.bid = self.market.ask = 0   # were the other one's
 
     cdef Status submit(self, const ApprovedOrder *order, ns_t now_ns) noexcept nogil:
         cdef uint32_t at
         cdef Leg *leg = NULL
         if (order.seal != order_seal(self.gate.key, &order.order) or self.day == NULL
-                or order.order.id <= self.last_id or order.order.instrument != 0):
+                or order.order.id <= self.last_id or order.order.instrument != self.place):
             return Status.NOT_APPROVED
         for at in range(LEGS_MAX):
             if not self.legs[at].live:
@@ -87,7 +97,7 @@ cdef class Lines(Broker):
             return Status.POOL_FULL
         self.leg_top = max(self.leg_top, at + 1)
         memset(leg, 0, sizeof(Leg))
-        leg.order = order.order
+        leg.order, leg.contract = order.order, self.contract
         leg.live, leg.unanswered = 1, 1
         self.live += 1
         self.last_id = order.order.id
@@ -129,25 +139,35 @@ cdef class Lines(Broker):
         return Status.OK
 
     cdef void session(self, uint32_t instrument, const Session *session) noexcept nogil:
-        """The broker's day is over: DAY orders are gone, and so are yesterday's prices."""
+        """The broker's day is over: DAY orders are gone, and so are yesterday's prices. On a desk
+        it may also be another contract of the same day: what rests for the old one is taken away.
+        """
         cdef uint32_t at
+        cdef bint same_day = (self.desk is not None and self.day != NULL
+                              and self.day.date == session.date)
         for at in range(self.leg_top):
             if self.legs[at].live:
                 self._end_leg(<int32_t>at, ReportKind.EXPIRED, RejectReason.NONE)
         for at in range(self.line_top):
+            if same_day:
+                break
             if not line_ended(&self.lines[at]):
                 self.lines[at].state = LineState.DONE
             self.lines[at].orphan = 1          # should it show up again, it is taken away
         self.day_copy = session[0]
         self.day = &self.day_copy
-        self.last = self.bid = self.ask = 0
-        self.budget.day_count, self.exit_refusals, self.exit_hold_ns = 0, 0, 0
+        self.market.last = self.market.bid = self.market.ask = 0
+        self.exit_refusals, self.exit_hold_ns = 0, 0
+        if self.desk is None or self.account.date != session.date:
+            self.account.budget.day_count, self.account.date = 0, session.date
+        if same_day:
+            self._pump()
 
     cdef void tick(self, const Tick *tick) noexcept nogil:
         if tick.price > 0:
-            self.last = tick.price
+            self.market.last = tick.price
         if tick.bid > 0 or tick.ask > 0:
-            self.bid, self.ask = tick.bid, tick.ask
+            self.market.bid, self.market.ask = tick.bid, tick.ask
         self.now_ns = max(self.now_ns, tick.recv_ns if tick.recv_ns else tick.exch_ns)
         if self.live:
             self._watch()
@@ -274,57 +294,17 @@ cdef class Lines(Broker):
 
     # ---- what a line should say ---------------------------------------------------------------
 
-    cdef paise_t _protection(self, int side) noexcept nogil:
-        """A limit at the market and some beyond it, on the tick, inside the day's band; 0 when no
-        price is known."""
-        cdef paise_t market = self.ask if side > 0 else self.bid
-        cdef paise_t limit
-        if market <= 0:
-            market = self.last
-        if market <= 0:
-            return 0
-        if self.limits.protection_e4 == 0:
-            return slab_limit(market, self.day.tick, self.day.band_low, self.day.band_high, side)
-        limit = market + side * (market * self.limits.protection_e4 // 10_000)
-        limit = price_against(max(limit, self.day.tick), self.day.tick, -side)
-        return in_band(self.day, limit)
-
     cdef bint _terms(self, const Line *line, Leg *leg, Terms *want) noexcept nogil:
         """What the order should say to serve this leg; False when that takes a price that is not
         known."""
-        cdef const Order *order = &leg.order
-        cdef bint stop = order.kind == OrderKind.SLM or order.kind == OrderKind.SL
         memset(want, 0, sizeof(Terms))
         want.qty = line.filled + leg_left(leg)
-        if stop and line.state == LineState.DRAFT and self.last > 0 \
-                and (self.last - order.trigger) * order.side >= 0:
+        if leg.contract != self.contract:
+            return False                       # the market is another contract's
+        if line.state == LineState.DRAFT and market_reached(&self.market, &leg.order) \
+                and (leg.order.kind == OrderKind.SLM or leg.order.kind == OrderKind.SL):
             leg.chased = 1                     # the market is there already
-        if order.kind == OrderKind.LIMIT:
-            want.kind, want.price = OrderKind.LIMIT, order.price
-        elif stop and not leg.chased:
-            want.kind, want.trigger, want.price = OrderKind.SL, order.trigger, order.price
-            if order.kind == OrderKind.SLM and self.limits.stop_room_e4 == 0:
-                want.price = slab_limit(order.trigger, self.day.tick, self.day.band_low,
-                                        self.day.band_high, order.side)
-            elif order.kind == OrderKind.SLM:
-                want.price = order.trigger + order.side * (
-                    order.trigger * self.limits.stop_room_e4 // 10_000)
-                want.price = in_band(self.day, price_against(max(want.price, self.day.tick),
-                                                             self.day.tick, order.side))
-        else:
-            want.kind, want.market = OrderKind.LIMIT, 1
-            want.price = self._protection(order.side)
-        return want.price > 0
-
-    cdef bint _differs(self, const Line *line, const Terms *want) noexcept nogil:
-        cdef const Terms *have = &line.have
-        cdef paise_t market = self.ask if line.side > 0 else self.bid
-        if want.qty != have.qty or want.kind != have.kind or want.trigger != have.trigger:
-            return True
-        if not want.market:
-            return want.price != have.price
-        # A protection is set once, and again when the market has gone beyond it.
-        return not have.market or (market > 0 and (market - have.price) * line.side > 0)
+        return terms_of(want, &leg.order, leg.chased, &self.market, self.day, &self.limits)
 
     cdef void _watch(self) noexcept nogil:
         """What the market's new price means for lines at rest."""
@@ -335,10 +315,9 @@ cdef class Lines(Broker):
         cdef paise_t market, gap
         for at in range(self.line_top):
             line = &self.lines[at]
-            if line_ended(line) or line.group == 0:
+            if line_ended(line) or line.group == 0 or line.instrument != self.contract:
                 continue
-            market = self.ask if line.side > 0 else self.bid
-            market = market if market > 0 else self.last
+            market = market_at(&self.market, line.side)
             if market <= 0:
                 continue
             for i in range(<int32_t>self.leg_top):
@@ -351,25 +330,24 @@ cdef class Lines(Broker):
                         line.touched = 1
                     elif gap > max(4 * self.day.tick, leg.order.price // 1_000):
                         line.touched = 0       # gone again: rest as the stop
-                elif leg.order.flags & OrderFlag.STOP and not leg.chased and self.last > 0:
-                    if (self.last - leg.order.trigger) * line.side >= 0 and (
+                elif leg.order.flags & OrderFlag.STOP and not leg.chased \
+                        and market_reached(&self.market, &leg.order) and (
                             line.have.kind != OrderKind.SL
                             or (market - line.have.price) * line.side > 0):
-                        leg.chased = 1         # its limit cannot be had any more
+                    leg.chased = 1             # its limit cannot be had any more
 
     # ---- requests -----------------------------------------------------------------------------
 
     cdef ns_t _held_until(self, const Line *line, int kind) noexcept nogil:
         """0 when a request may leave now, else when; INT64_MAX: not today (never a way out)."""
-        if line.is_exit and line.state == LineState.DRAFT and self.exit_hold_ns > self.wall_ns:
+        if line.is_exit and line.state == LineState.DRAFT \
+                and self.exit_hold_ns > self.account.wall_ns:
             return self.exit_hold_ns
-        return budget_held(&self.budget, self.wall_ns,
+        return budget_held(&self.account.budget, self.account.wall_ns,
                            line.is_exit or kind == IntentKind.CANCEL)
 
     cdef void spend(self, int64_t count) noexcept nogil:
-        cdef int64_t _
-        for _ in range(count):
-            budget_take(&self.budget, self.wall_ns)
+        account_spend(self.account, count)
 
     cdef void count_odd(self, int kind) noexcept nogil:
         self.odd[kind] += 1
@@ -379,7 +357,7 @@ cdef class Lines(Broker):
         cdef Intent *intent = &self.out[self.out_count]
         DF_ASSERT(self.out_count < OUT_MAX and line.asked == 0)
         memset(intent, 0, sizeof(Intent))
-        intent.id, intent.order, intent.at_ns = self.next_intent, line.number, self.now_ns
+        intent.id, intent.order, intent.at_ns = self.account.next_intent, line.number, self.now_ns
         intent.price, intent.trigger = line.sent.price, line.sent.trigger
         intent.qty = line.sent.qty
         memcpy(&intent.broker_id[0], &line.broker_id[0], sizeof(line.broker_id))
@@ -390,12 +368,12 @@ cdef class Lines(Broker):
             intent.validity, intent.flags = leg.order.validity, leg.order.flags
             intent.reason = leg.order.reason
         self.out_count += 1
-        self.next_intent += 1
+        self.account.next_intent += 1
         self.requests += 1
         line.asked, line.asked_kind = intent.id, kind
         if kind != IntentKind.QUERY:
             line.check_ns, line.quiet = 0, 0
-            budget_take(&self.budget, self.wall_ns)
+            budget_take(&self.account.budget, self.account.wall_ns)
 
     cdef int32_t _new_line(self, const Leg *leg) noexcept nogil:
         """A place for a line: never used, or the oldest one that is done."""
@@ -413,11 +391,11 @@ cdef class Lines(Broker):
         self.line_top = max(self.line_top, best + 1)
         line = &self.lines[best]
         line[0] = _NO_LINE
-        line.number, line.group, line.state = self.next_number, leg.order.group, LineState.DRAFT
-        line.instrument, line.side = leg.order.instrument, leg.order.side
+        line.number, line.group = self.account.next_number, leg.order.group
+        line.instrument, line.side = leg.contract, leg.order.side
         line.is_exit = (leg.order.flags & OrderFlag.EXIT) != 0
-        line.leg = NOBODY
-        self.next_number += 1
+        line.leg, line.state = NOBODY, LineState.DRAFT
+        self.account.next_number += 1
         return <int32_t>best
 
     cdef bint _has_company(self, const Leg *leg) noexcept nogil:
@@ -472,7 +450,7 @@ cdef class Lines(Broker):
                     continue
                 line.held_ns = 0
                 if line.asked == 0:
-                    if line.next_ns <= self.wall_ns:
+                    if line.next_ns <= self.account.wall_ns:
                         line.next_ns = 0
                         self._pump_line(line)
                     if not line_ended(line) and line.asked == 0:
@@ -482,20 +460,21 @@ cdef class Lines(Broker):
                             due_ns = min(due_ns, line.held_ns)
                 if line.state == LineState.WORKING and line.asked == 0 and self._is_overdue(line):
                     due_ns = min(due_ns, line.check_ns)
-        self.due_ns = due_ns if due_ns == INT64_MAX else due_ns - self.shift_ns
+        self.due_ns = due_ns if due_ns == INT64_MAX else due_ns - self.account.shift_ns
 
     cdef bint _is_overdue(self, Line *line) noexcept nogil:
         """Whether the market is where it should fill. When nothing is heard of it all the same, it
         is read, 2 s later, then 4 s, then every 8 s: its update may have been lost."""
         cdef const Terms *have = &line.have
-        cdef paise_t market = self.ask if line.side > 0 else self.bid
-        market = market if market > 0 else self.last
-        if market <= 0 or (have.kind == OrderKind.LIMIT and (market - have.price) * line.side > 0) \
-                or (have.kind == OrderKind.SL and (self.last - have.trigger) * line.side < 0):
+        cdef paise_t market = market_at(&self.market, line.side)
+        if market <= 0 or line.instrument != self.contract \
+                or (have.kind == OrderKind.LIMIT and (market - have.price) * line.side > 0) \
+                or (have.kind == OrderKind.SL
+                    and (self.market.last - have.trigger) * line.side < 0):
             line.check_ns = 0
         elif line.check_ns == 0:
-            line.check_ns = self.wall_ns + (<ns_t>2000 * MILLISECOND << line.quiet)
-        elif line.check_ns <= self.wall_ns:
+            line.check_ns = self.account.wall_ns + (<ns_t>2000 * MILLISECOND << line.quiet)
+        elif line.check_ns <= self.account.wall_ns:
             line.check_ns, line.quiet = 0, 1
             self._ask(line, IntentKind.QUERY, NULL)
         return line.check_ns != 0
@@ -537,7 +516,7 @@ cdef class Lines(Broker):
     cdef void _work(self, Line *line, Leg *leg, const Terms *want) noexcept nogil:
         cdef int kind = IntentKind.MODIFY
         if line.state == LineState.WORKING and not line.replacing \
-                and not self._differs(line, want):
+                and not terms_differ(&line.have, want, &self.market, line.side):
             if line.group:
                 self._held_legs(line)
             self._answer_leg(line.leg)
@@ -549,7 +528,7 @@ cdef class Lines(Broker):
         line.held_ns = self._held_until(line, kind)
         if line.held_ns:
             if kind == IntentKind.PLACE and not line.is_exit \
-                    and line.held_ns - self.wall_ns > <ns_t>PATIENCE_MS * MILLISECOND:
+                    and line.held_ns - self.account.wall_ns > <ns_t>PATIENCE_MS * MILLISECOND:
                 self._line_refused(line, RejectReason.LIMIT_RATE)
             return
         if kind == IntentKind.PLACE:
@@ -565,7 +544,7 @@ cdef class Lines(Broker):
         """A leg's terms leave for the first time, in an order of its own or as a change."""
         if leg.left.at_ns == 0:
             leg.left.at_ns, leg.left.price = self.now_ns, line.sent.price
-            leg.left.bid, leg.left.ask = self.bid, self.ask
+            leg.left.bid, leg.left.ask = self.market.bid, self.market.ask
 
     cdef void _held_legs(self, const Line *line) noexcept nogil:
         """Legs of a group that wait behind its line have what they asked for: it is held here."""
@@ -583,7 +562,7 @@ cdef class Lines(Broker):
             return
         if line.is_exit and reason != RejectReason.NO_MARKET:
             self.exit_refusals += 1
-            self.exit_hold_ns = self.wall_ns + pause_ns(self.exit_refusals)
+            self.exit_hold_ns = self.account.wall_ns + pause_ns(self.exit_refusals)
         if at == NOBODY or not self.legs[at].live:
             at = self._choose(line) if line.group else NOBODY
         if at != NOBODY:

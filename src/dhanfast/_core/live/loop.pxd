@@ -1,115 +1,32 @@
-"""The live engine's inputs, one at a time: journal it, use it, let out what it asks for.
+"""The live engine's inputs of one strategy on one instrument: see inputs.pxd for what all share.
 
-Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction, but the
-               journal's own growth and what Python makes of a drained log.
-
-Every input is in the journal before it is used, every request before its bytes leave. What an input
-causes depends on the inputs before it and on nothing else, so `replay` of a journal makes the same
-requests, byte for byte, and leaves the engine as it was:
-
-    TICK      Tick (recv_ns: the market's time), i64 wall
-    TIMER     i64 market's time, i64 wall
-    ANSWER    Answer, i64 market's time          (wall: at_ns)
-    UPDATE    Update, i64 market's time          (wall: at_ns)
-    COMMAND   i64 Command, i64 units, i64 price, i64 market's time, i64 wall
-    INTENT    Intent, behind the input that caused it
+Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction.
 
 A TICK of instrument 0 is of what is traded, one of instrument 1 is India VIX: only guards see it.
-
-The market's time is the machine's when the feed is; against an exchange that runs faster it is that
-exchange's. Waiting and rates of requests go by the machine's.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from dhanfast._core.guards cimport Guards
 from dhanfast._core.kernel cimport Kernel
-from dhanfast._core.live.courier cimport Courier
-from dhanfast._core.live.journal cimport Journal
-from dhanfast._core.live.records cimport Answer, Intent, Update
+from dhanfast._core.live.inputs cimport InputLoop
 from dhanfast._core.live.remote cimport Remote
-from dhanfast._core.live.sink cimport TickSink
 from dhanfast._core.loops cimport TickLoop
-from dhanfast._core.status cimport Status
-from dhanfast._core.timing cimport LatencyHistogram
-from dhanfast._core.types cimport Tick, ns_t
-
-
-cpdef enum Command:
-    """What an operator, or the engine's own watch, tells it."""
-
-    STOP_ENTRIES = 1         # exits only, until RESUME
-    RESUME = 2               # entries again
-    FLATTEN = 3              # close what is open; entries stay as they are
-    HALT = 4                 # exits only, and close what is open
-    READ_ALL = 5             # ask the broker for the state of every order
-    CLOSED_ELSEWHERE = 6     # somebody closed units of ours at the broker, at this price
-    UNLOCK = 7               # end a lock of the guards: units is its GuardKind, -1 ends all
-    LOCK = 8                 # lock entries: units is a GuardKind, price the end, market's UTC ns
-    PAUSE_ORDERS = 9         # algorithms send nothing more, entries' children are taken back
-    RESUME_ORDERS = 10       # algorithms go on
-    CANCEL_ORDERS = 11       # entries end with what has filled, exits leave at once
-    SPENT = 12               # so many requests went another way: the broker's limits count them
-
+from dhanfast._core.types cimport ns_t
 
 cdef enum:
     VIX_TICK = 1             # a journaled tick's instrument
     NO_VIX = 0xFFFFFFFF
 
 
-cdef class LiveLoop(TickSink):
+cdef class LiveLoop(InputLoop):
     cdef readonly Kernel kernel
     cdef readonly TickLoop ticks
     cdef readonly Remote remote          # None: the exchange is simulated
-    cdef readonly Journal journal
     cdef readonly Guards guards          # of the gate; None: there are none
-    cdef Courier courier
-    cdef public LatencyHistogram latency              # frame to order bytes; None: not measured
-    cdef public LatencyHistogram answered    # request to answer; None: not measured
-    cdef ns_t sent_ns[256]               # when request id & 255 was handed over
     cdef uint32_t instrument             # of the feed, that is traded
     cdef readonly uint32_t vix           # of the feed, India VIX; NO_VIX: not wanted
     cdef ns_t grace_ns                   # a bar closes so long after its end
-    cdef ns_t wall_base_ns               # market = market_base + (wall - wall_base) * speed
-    cdef ns_t market_base_ns
-    cdef double speed
-    cdef ns_t market_last_ns
-    cdef ns_t polled_ns                  # wall time of the last `poll`
-    cdef bint sync_each                  # the disk has an intent before its bytes leave
-    cdef bint replaying
-    cdef bint busy                       # an input is being used
-    cdef readonly bint stopped           # no input is used any more: see `error`
-    cdef readonly bint entries_lost      # the journal is full: exits only
-    cdef readonly bint blind             # no tick since the start, or since the feed was lost
-    cdef public object error             # what stopped it
-    cdef public object on_drain          # called when the run log should be taken away
-    cdef list _later                     # answers that came inside an input
-    cdef list _made                      # replay: intents made and not yet met in the journal
-    cdef readonly uint64_t inputs
-    cdef readonly ns_t input_ns          # the market's, of the last input
-    cdef readonly uint64_t skipped       # ticks of others, impossible ones, or after the end
-    cdef readonly uint64_t unjournaled   # ticks that found no room in the journal: not used
-    cdef readonly ns_t used_ns           # time spent on inputs, those of a replay left out
-    cdef ns_t rest_until_ns              # the market's: a timer left something due, not before
 
-    cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
-    cdef void _use_tick(self, Tick *tick, ns_t wall_ns) noexcept
-    cdef void _use_vix(self, Tick *tick, ns_t wall_ns) noexcept
     cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
                              ns_t now_ns) noexcept
-    cdef void _use_answer(self, const Answer *answer, ns_t now_ns) noexcept
-    cdef void _use_update(self, const Update *update, ns_t now_ns) noexcept
-    cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept
-    cdef void _use_command(self, int64_t command, int64_t units, int64_t price, ns_t now_ns,
-                           ns_t wall_ns) noexcept
-    cdef bint _write(self, int kind, const void *head, size_t size, const int64_t *tail,
-                     size_t words, ns_t wall_ns, bint vital) noexcept
-    cdef void _end(self, Status status, ns_t now_ns) noexcept
-    cdef void _drain(self) noexcept
-    cdef object _meet(self, bytes raw)
-    cdef object _again(self, int kind, bytes payload)
-    cdef size_t _size_of(self, int kind) noexcept
-    cdef void _flush(self) noexcept
-    cdef void _let_out(self, Intent *intent) noexcept
-    cdef void _hear(self, bytes raw) noexcept
-    cdef void _strategy_failed(self, ns_t now_ns) noexcept

@@ -1,53 +1,22 @@
-from collections.abc import Callable, Iterable
-from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
-from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.remote import Remote
-from dhanfast._core.live.sink import TickSink
 from dhanfast._core.loops import TickLoop
-from dhanfast._core.timing import LatencyHistogram
-
-class Command(IntEnum):
-    STOP_ENTRIES = 1
-    RESUME = 2
-    FLATTEN = 3
-    HALT = 4
-    READ_ALL = 5
-    CLOSED_ELSEWHERE = 6
-    UNLOCK = 7
-    LOCK = 8
-    PAUSE_ORDERS = 9
-    RESUME_ORDERS = 10
-    CANCEL_ORDERS = 11
-    SPENT = 12
 
 @disjoint_base
-class LiveLoop(TickSink):
+class LiveLoop(InputLoop):
     kernel: Final[Kernel]
     ticks: Final[TickLoop]
     remote: Final[Remote | None]
-    journal: Final[Journal]
     guards: Final[Guards | None]
     vix: Final[int]
-    latency: LatencyHistogram | None
-    answered: LatencyHistogram | None
-    stopped: Final[bool]
-    entries_lost: Final[bool]
-    blind: Final[bool]
-    error: Exception | None
-    on_drain: Callable[[], None] | None
-    inputs: Final[int]
-    input_ns: Final[int]
-    skipped: Final[int]
-    unjournaled: Final[int]
-    used_ns: Final[int]
     def __new__(
         cls,
         ticks: TickLoop,
@@ -61,13 +30,6 @@ class LiveLoop(TickSink):
         guards: Guards | None = None,
         vix: int | None = None,
     ) -> LiveLoop: ...
-    def set_market(self, wall_ns: int, market_ns: int, speed: float = 1.0) -> None: ...
-    def use_answer(self, answer: Any) -> None: ...
-    def use_update(self, update: Any) -> None: ...
-    def poll(self, wall_ns: int) -> int: ...
-    def command(self, command: int, wall_ns: int, *, units: int = 0, price: int = 0) -> None: ...
-    def replay(self, records: Iterable[tuple[int, bytes]]) -> tuple[NDArray[Any], NDArray[Any]]: ...
-    def market_time(self, wall_ns: int) -> int: ...
     @property
     def late(self) -> int: ...
     @property

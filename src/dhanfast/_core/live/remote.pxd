@@ -7,11 +7,14 @@ decide what is new. A price is the difference of values by the difference of qua
 of whole paise whose sum is exact. A status that ends an order is believed with its quantity.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from dhanfast._core.live.lines cimport Line, Lines
 from dhanfast._core.live.records cimport Answer, Update
 from dhanfast._core.types cimport paise_t
+
+cdef enum:
+    NUMBERS_SKIPPED = 1_000  # a life makes fewer requests in the time that the disk lags behind
 
 
 cdef class Remote(Lines):
@@ -23,6 +26,14 @@ cdef class Remote(Lines):
     # Somebody else has closed units of the open position, at this price: its legs shrink as if one
     # of them had filled, and what rests for them at the broker is taken away. Returns units booked.
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil
+
+    # The two halves of each: whose it is, NULL = nobody's; and what it means.
+    cdef Line *asker(self, uint64_t intent) noexcept nogil
+    cdef void take_answer(self, Line *line, const Answer *answer) noexcept nogil
+    cdef Line *shown(self, const Update *update) noexcept nogil
+    cdef void take_update(self, Line *line, const Update *update) noexcept nogil
+    # Units that exits of either side stand for, by side of the exit.
+    cdef int64_t leaving(self, int side) noexcept nogil
 
     cdef bint _hear_fill(self, Line *line, const Update *update) noexcept nogil
     cdef void _hear_status(self, Line *line, const Update *update) noexcept nogil

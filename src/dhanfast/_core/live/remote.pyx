@@ -1,25 +1,31 @@
 """Remote: see remote.pxd for what it hears, lines.pxd for what it asks."""
 
-from libc.stdint cimport INT64_MAX, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from dhanfast._core.broker cimport Departure
+from dhanfast._core.live.budget cimport account_wait
 from dhanfast._core.live.lines cimport (
-    MILLISECOND, NOBODY, Leg, Line, LineState, Odd, Terms, leg_left, line_ended, pause_ns,
+    MILLISECOND, NOBODY, Leg, Line, LineState, Odd, leg_left, line_ended, pause_ns,
 )
 from dhanfast._core.live.records cimport Intent, IntentKind, Origin, Outcome, Seen
+from dhanfast._core.live.terms cimport Terms
 from dhanfast._core.risk cimport Approved
 from dhanfast._core.status cimport check
 from dhanfast._core.types cimport OrderFlag, RejectReason, Report, ReportKind, Session, Tick, ns_t
 
 import numpy as np
 
-from dhanfast._core.live.budget cimport budget_held
 from dhanfast._core.live.lines import Odd as Odds
 from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 from dhanfast._core.types import OrderKind as OrderKinds
+from dhanfast.errors import ConfigError
+
+
+cdef enum:
+    NOT_LISTED = 0xFFFFFFFF  # an update's instrument that is not in the run's table
 
 
 # Turned away at the door (over a limit, not logged in, or it never left): that speaks neither
@@ -36,13 +42,15 @@ cdef inline bint _is_meaningless(const Line *line, const Answer *answer) noexcep
             or (answer.outcome == Outcome.ABSENT and line.asked_kind != IntentKind.QUERY))
 
 
+# Of another contract than the order was made for. Alone there is one, and nothing to compare.
+cdef inline bint _is_swapped(const Line *line, const Update *update) noexcept nogil:
+    return line.instrument != 0 and update.instrument != NOT_LISTED \
+        and update.instrument != line.instrument
+
+
 cdef inline bint _same_terms(const Terms *have, const Update *update) noexcept nogil:
     return (have.qty == update.qty and have.kind == update.order_kind
             and have.price == update.price and have.trigger == update.trigger)
-
-
-cdef enum:
-    NUMBERS_SKIPPED = 1_000  # a life makes fewer requests in the time that the disk lags behind
 
 
 cdef class Remote(Lines):
@@ -50,17 +58,21 @@ cdef class Remote(Lines):
 
     Args:
         gate: whose approvals are honoured.
+        desk, place: the Desk that it shares numbers, limits and clock with, and its place there:
+            `Order.instrument` of the orders it takes. None: it stands alone.
         protection_e4: how far beyond the market a marketable limit lies, 1e-4; 0 = by premium
             slab. stop_room_e4: how far beyond its trigger a stop's limit lies; 0 as well.
         lost_after_ns, absents_min: an order whose placing had no clear answer counts as never
             arrived after so long and so many answers that it is not there.
         per_second, per_minute, per_hour, per_day: requests the broker allows. An entry that would
             have to wait for long is refused; an exit waits for the first three and is asked for
-            over the day's count as well, since the broker counts its day by its own clock.
+            over the day's count as well, since the broker counts its day by its own clock. With a
+            desk these, and `exits_kept_e2`, are the desk's.
         exits_kept_e2: percent of each that entries and their changes leave to exits and cancels.
         modifies_max: changes of one order before it is placed anew.
     Attributes:
         out_count: requests made and not yet taken. due_ns: when `advance` is due.
+        place: as given. contract: `Intent.instrument` of new orders.
         odd_count, doubts, lost, requests: how often; `odd_events` says what was odd.
         stray_qty: signed units that filled on orders nobody waited for any more.
     Raises:
@@ -70,15 +82,21 @@ cdef class Remote(Lines):
     # ---- what the broker says -----------------------------------------------------------------
 
     cdef bint on_answer(self, const Answer *answer) noexcept nogil:
-        cdef uint32_t at
-        cdef Line *line = NULL
-        for at in range(self.line_top):
-            if self.lines[at].asked == answer.intent and answer.intent:
-                line = &self.lines[at]
-                break
+        cdef Line *line = self.asker(answer.intent)
         if line == NULL:
             self.count_odd(Odd.UNASKED)
             return False
+        self.take_answer(line, answer)
+        return True
+
+    cdef Line *asker(self, uint64_t intent) noexcept nogil:
+        cdef uint32_t at
+        for at in range(self.line_top):
+            if self.lines[at].asked == intent and intent:
+                return &self.lines[at]
+        return NULL
+
+    cdef void take_answer(self, Line *line, const Answer *answer) noexcept nogil:
         line.asked = 0
         if _is_meaningless(line, answer):
             self.count_odd(Odd.MEANINGLESS)
@@ -93,7 +111,6 @@ cdef class Remote(Lines):
             else:
                 self._change_answered(line, answer)
         self._pump()
-        return True
 
     cdef void _slow_down(self, const Line *line, const Answer *answer) noexcept nogil:
         """The broker said that it was too fast: what enters waits, of whatever order it said so."""
@@ -101,9 +118,10 @@ cdef class Remote(Lines):
         if answer.outcome == Outcome.REFUSED and (answer.error == 805 or (
                 line.asked_kind != IntentKind.QUERY
                 and (answer.code == 429 or answer.error == 904))):
-            self.budget.closed_until_ns = max(
-                self.budget.closed_until_ns,
-                self.wall_ns + max(pause_ms, <ns_t>answer.retry_after_s * 1000) * MILLISECOND)
+            self.account.budget.closed_until_ns = max(
+                self.account.budget.closed_until_ns,
+                self.account.wall_ns
+                + max(pause_ms, <ns_t>answer.retry_after_s * 1000) * MILLISECOND)
 
     cdef void _line_there(self, Line *line) noexcept nogil:
         """The broker has the order: it was placed, whatever the answer to that was."""
@@ -120,14 +138,14 @@ cdef class Remote(Lines):
         elif line.state == LineState.WORKING:
             pass                               # an update has shown it since
         elif answer.outcome != Outcome.REFUSED:
-            line.state, line.doubt_ns = LineState.DOUBT, self.wall_ns
-            line.next_ns = self.wall_ns + pause_ns(0)
+            line.state, line.doubt_ns = LineState.DOUBT, self.account.wall_ns
+            line.next_ns = self.account.wall_ns + pause_ns(0)
             line.tries = line.absents = 0
             self.doubts += 1
         elif line.is_exit and _unheard(answer):
             line.state = LineState.DRAFT       # proven not done: it may be asked again
             line.tries += 1
-            line.next_ns = self.wall_ns + max(
+            line.next_ns = self.account.wall_ns + max(
                 pause_ns(line.tries), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
         else:
             self._line_refused(line, RejectReason.LOST if answer.code < 0 else
@@ -142,11 +160,11 @@ cdef class Remote(Lines):
                 line.have = line.sent
             else:
                 line.unsure = 1                # a cancel may race a fill: its end must be seen
-                line.next_ns = self.wall_ns + pause_ns(line.tries)
+                line.next_ns = self.account.wall_ns + pause_ns(line.tries)
                 line.tries += 1                # an update tells it sooner; asking costs requests
             return
         if answer.outcome == Outcome.REFUSED and _unheard(answer):
-            line.next_ns = self.wall_ns + max(
+            line.next_ns = self.account.wall_ns + max(
                 pause_ns(2 + line.shut), <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
             line.shut = min(line.shut + 1, 3)
             return
@@ -154,53 +172,68 @@ cdef class Remote(Lines):
         # Refused: it may have filled or ended meanwhile. Not clear: either way it must be read.
         line.unsure = 1
         line.tries += 1
-        line.next_ns = self.wall_ns + (pause_ns(line.tries) if line.tries > 1 else 0)
+        line.next_ns = self.account.wall_ns + (pause_ns(line.tries) if line.tries > 1 else 0)
         if answer.outcome == Outcome.REFUSED:
             line.next_ns = max(line.next_ns,
-                               self.wall_ns + <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
+                               self.account.wall_ns
+                               + <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
             if line.tries > 2 and line.asked_kind == IntentKind.MODIFY:
                 line.replacing = 1             # it cannot be changed: take it away and place anew
 
     cdef void _query_answered(self, Line *line, const Answer *answer) noexcept nogil:
         if answer.outcome == Outcome.TAKEN:
             if line.state == LineState.DOUBT:  # an update came before, but not this order's
-                line.next_ns = self.wall_ns + pause_ns(line.tries)
+                line.next_ns = self.account.wall_ns + pause_ns(line.tries)
                 line.tries += 1
             return
         line.unsure = line.state == LineState.WORKING
         line.tries += 1
         if answer.outcome == Outcome.ABSENT and line.state != LineState.OPENING:
             if line.absents == 0 and line.state == LineState.WORKING:
-                line.doubt_ns = self.wall_ns       # it was there once
+                line.doubt_ns = self.account.wall_ns       # it was there once
             line.absents += 1
             line.tries = line.absents              # the broker answers: soon it is known
             if line.absents >= <uint32_t>self.limits.absents_min \
-                    and self.wall_ns - line.doubt_ns >= self.limits.lost_after_ns:
+                    and self.account.wall_ns - line.doubt_ns >= self.limits.lost_after_ns:
                 self.lost += 1
                 self._line_refused(line, RejectReason.LOST)
                 return
         # What protects a position is not left unknown for long: reading has a wide limit.
-        line.next_ns = self.wall_ns + max(
+        line.next_ns = self.account.wall_ns + max(
             pause_ns(min(line.tries, <uint32_t>3) if line.is_exit else line.tries),
             <ns_t>answer.retry_after_s * 1000 * MILLISECOND)
 
     cdef bint on_update(self, const Update *update) noexcept nogil:
-        cdef uint32_t at
-        cdef Line *line = NULL
-        for at in range(self.line_top):
-            if self.lines[at].state > LineState.DRAFT and (
-                    (update.order and self.lines[at].number == update.order)
-                    or (update.broker_id[0] and memcmp(&self.lines[at].broker_id[0],
-                                                       &update.broker_id[0], 24) == 0)):
-                line = &self.lines[at]
-                break
+        cdef Line *line = self.shown(update)
         if line == NULL:
             self.count_odd(Odd.FOREIGN)
             return False
+        self.take_update(line, update)
+        return True
+
+    cdef Line *shown(self, const Update *update) noexcept nogil:
+        """Our own number says whose it is; the broker's id does when it has none of ours."""
+        cdef uint32_t at
+        cdef Line *found = NULL
+        for at in range(self.line_top):
+            if self.lines[at].state <= LineState.DRAFT:
+                continue
+            if update.order and self.lines[at].number == update.order:
+                return &self.lines[at]
+            if found == NULL and update.broker_id[0] and memcmp(
+                    &self.lines[at].broker_id[0], &update.broker_id[0], 24) == 0:
+                found = &self.lines[at]
+        return found
+
+    cdef void take_update(self, Line *line, const Update *update) noexcept nogil:
         if update.side and update.side != line.side:
             self.count_odd(Odd.TURNED)
             self._read_again(line)
-            return True
+            return
+        if _is_swapped(line, update):
+            self.count_odd(Odd.SWAPPED)
+            self._read_again(line)
+            return
         if line.broker_id[0] == 0:
             memcpy(&line.broker_id[0], &update.broker_id[0], sizeof(line.broker_id))
         elif update.broker_id[0] and memcmp(&line.broker_id[0], &update.broker_id[0], 24) != 0:
@@ -209,13 +242,12 @@ cdef class Remote(Lines):
         line.absents = 0
         if update.filled > line.filled:
             if not self._hear_fill(line, update):
-                return True
+                return
         elif update.filled < line.filled:
             self.count_odd(Odd.STALE)
-            return True
+            return
         self._hear_status(line, update)
         self._pump()
-        return True
 
     cdef bint _hear_fill(self, Line *line, const Update *update) noexcept nogil:
         """More has filled. False: it is not said for how much, so it is read again."""
@@ -234,7 +266,7 @@ cdef class Remote(Lines):
         """What was said cannot be used: ask the broker, less often each time."""
         if not line_ended(line):
             line.unsure = 1
-            line.next_ns = self.wall_ns + pause_ns(line.tries)
+            line.next_ns = self.account.wall_ns + pause_ns(line.tries)
             line.tries += 1
         self._pump()
 
@@ -341,7 +373,17 @@ cdef class Remote(Lines):
             qty -= part
 
     cdef void skip_numbers(self) noexcept nogil:
-        self.next_number += NUMBERS_SKIPPED
+        self.account.next_number += NUMBERS_SKIPPED
+
+    cdef int64_t leaving(self, int side) noexcept nogil:
+        cdef uint32_t at
+        cdef Leg *leg
+        cdef int64_t units = 0
+        for at in range(self.leg_top):
+            leg = &self.legs[at]
+            if leg.live and leg.order.flags & OrderFlag.EXIT and leg.order.side == side:
+                units = max(units, leg_left(leg))
+        return units
 
     cdef int64_t closed_elsewhere(self, int64_t qty, paise_t price) noexcept nogil:
         cdef uint32_t at
@@ -370,6 +412,18 @@ cdef class Remote(Lines):
             now_ns: of the market. wall_ns: of the machine. UTC ns; neither runs back.
         """
         self.at(now_ns, wall_ns, True)
+
+    def trade(self, contract: int):
+        """From here on new orders are for this contract; its session and ticks come next.
+
+        Args:
+            contract: the feed's number of it, `Intent.instrument` of what is asked for.
+        Raises:
+            ConfigError: it stands alone, and has one contract.
+        """
+        if self.desk is None:
+            raise ConfigError(f"remote.contract needs a desk, was {contract} without one")
+        self.trades(contract)
 
     def submit_order(self, approved: Approved, now_ns: int):
         """Send an approved order; reports follow.
@@ -436,14 +490,12 @@ cdef class Remote(Lines):
         Returns:
             Nanoseconds; INT64_MAX: not today.
         """
-        cdef ns_t now_ns = max(self.wall_ns, <ns_t>wall_ns + self.shift_ns)
-        cdef ns_t held_ns = budget_held(&self.budget, now_ns, urgent)
-        return held_ns if held_ns == INT64_MAX or held_ns == 0 else held_ns - now_ns
+        return account_wait(self.account, wall_ns, urgent)
 
     @property
     def requests_today(self):
         """Requests that count against the broker's limits since the day began."""
-        return self.budget.day_count
+        return self.account.budget.day_count
 
     def odd_events(self):
         """What no broker should say, and what came late: how often, by the name of its kind."""
@@ -494,8 +546,9 @@ cdef class Remote(Lines):
         """Orders that are, or may be, at the broker: one dict each, in paise and units.
 
         Returns:
-            number, broker_id, state ("opening", "doubt", "working"), side, kind, price, trigger,
-            qty, filled, and waits: True while a request has no answer.
+            number, instrument (`Intent.instrument`), broker_id, state ("opening", "doubt",
+            "working"), side, kind, price, trigger, qty, filled, and waits: True while a request
+            has no answer.
         """
         names = {<int>LineState.OPENING: "opening", <int>LineState.DOUBT: "doubt",
                  <int>LineState.WORKING: "working"}
@@ -504,7 +557,8 @@ cdef class Remote(Lines):
             line = self.lines[at]
             if line.state in names:
                 found.append({
-                    "number": line.number, "broker_id": line.broker_id.decode("ascii", "replace"),
+                    "number": line.number, "instrument": line.instrument,
+                    "broker_id": line.broker_id.decode("ascii", "replace"),
                     "state": names[line.state], "side": "BUY" if line.side > 0 else "SELL",
                     "kind": OrderKinds(line.sent.kind).name, "price": line.sent.price,
                     "trigger": line.sent.trigger, "qty": line.sent.qty, "filled": line.filled,

@@ -1,0 +1,25 @@
+"""The live engine's inputs of a structure of legs: see inputs.pxd for what all runs share.
+
+Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction.
+
+A TICK of instrument 0 is of the index, one of instrument i of column i - 1 of the chain. It meets
+the orders of the legs that trade that contract at once, and the order of the legs goes on after
+every input. What else is decided is decided once a second of the market, on a row of the chain.
+"""
+
+from libc.stdint cimport uint32_t
+
+from dhanfast._core.chainnow cimport ChainNow
+from dhanfast._core.legrun cimport LegRun
+from dhanfast._core.live.desk cimport Desk
+from dhanfast._core.live.inputs cimport InputLoop
+from dhanfast._core.types cimport ns_t
+
+
+cdef class LegLoop(InputLoop):
+    cdef readonly LegRun run
+    cdef readonly ChainNow chain
+    cdef readonly Desk desk              # None: the exchange is simulated
+    cdef uint32_t numbers                # of the feed that are its own: the index and the columns
+    cdef ns_t row_ns                     # the market's: the row in hand ends then; 0 = not begun
+    cdef ns_t close_ns                   # of the day: no rows after

@@ -1,0 +1,43 @@
+from collections.abc import Sequence
+from typing import Final, final
+
+from dhanfast._core.chainnow import ChainNow
+from dhanfast._core.legrun import LegRun
+from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.desk import Desk
+from dhanfast._core.live.inputs import InputLoop
+from dhanfast._core.live.journal import Journal
+
+@final
+class LegLoop(InputLoop):
+    run: Final[LegRun]
+    chain: Final[ChainNow]
+    desk: Final[Desk | None]
+    def __new__(
+        cls,
+        run: LegRun,
+        chain: ChainNow,
+        journal: Journal,
+        *,
+        desk: Desk | None = None,
+        courier: Courier | None = None,
+        sync_each: bool = False,
+    ) -> LegLoop: ...
+    def begin_day(
+        self,
+        *,
+        slots: Sequence[int],
+        entry_ns: int,
+        until_ns: int,
+        exit_ns: int,
+        trade: bool,
+        date: int,
+        open_ns: int,
+        close_ns: int,
+    ) -> None: ...
+    @property
+    def gate_state(self) -> int: ...
+    @property
+    def works(self) -> int: ...
+    @property
+    def flat(self) -> bool: ...

@@ -1,0 +1,197 @@
+"""LegLoop: see legloop.pxd."""
+
+cimport cython
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t, uint64_t
+
+from dhanfast._core.broker cimport Hold
+from dhanfast._core.legrun cimport Hours
+from dhanfast._core.legs cimport Leg
+from dhanfast._core.live.courier cimport Courier
+from dhanfast._core.live.inputs cimport Command
+from dhanfast._core.live.journal cimport Journal
+from dhanfast._core.live.records cimport Answer, Intent, Update
+from dhanfast._core.risk cimport RiskState
+from dhanfast._core.status cimport Status
+from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
+from dhanfast._core.types cimport Reason, Tick
+
+from dhanfast.errors import UsageError
+
+cdef enum:
+    ROOM = 512               # rows that one input may write into the run log
+    SECOND_NS = 1_000_000_000
+
+
+@cython.final
+cdef class LegLoop(InputLoop):
+    """One structure of legs, driven by journaled inputs.
+
+    Args:
+        run: of legs that tick. chain: the chain that it reads.
+        journal: where inputs and requests are written before they count.
+        desk: the broker of its legs when it is a real one; None when it is simulated.
+        courier: carries requests; needed with `desk`.
+        sync_each: True: a request leaves only when the disk has it.
+    Raises:
+        UsageError: a run whose legs meet rows, or a desk without a courier.
+    """
+
+    def __cinit__(self, LegRun run not None, ChainNow chain not None, Journal journal not None, *,
+                  Desk desk=None, Courier courier=None, bint sync_each=False):
+        if (desk is None) != (courier is None):
+            raise UsageError("desk and courier come together: requests need who carries them")
+        if not run.ticking:
+            raise UsageError("a legs run that is driven by ticks is made with ticking=True")
+        self.run, self.chain, self.journal = run, chain, journal
+        self.desk, self.courier, self.sync_each = desk, courier, sync_each
+        self.numbers = <uint32_t>chain.columns + 1
+        self.far = desk is not None
+
+    def begin_day(self, *, slots, int64_t entry_ns, int64_t until_ns, int64_t exit_ns, bint trade,
+                  int32_t date, int64_t open_ns, int64_t close_ns):
+        """Begin the day, once, before its first input or the repeating of its journal.
+
+        Args:
+            slots, entry_ns, until_ns, exit_ns, trade, date: as of `LegRun.run_day`.
+            open_ns, close_ns: of the market, UTC ns: decisions are taken between them.
+        Raises:
+            UsageError: it has begun; or as of `LegRun.run_day`.
+        """
+        if self.row_ns:
+            raise UsageError("the day has begun already")
+        self.run.now = self.chain
+        self.run.set_day(self.chain.day, slots,
+                         Hours(entry_ns, until_ns, exit_ns, trade, date))
+        self.row_ns = open_ns + SECOND_NS - open_ns % SECOND_NS
+        self.close_ns = close_ns
+        with nogil:
+            self.run.begin_day()
+
+    cdef void take(self, const Tick *ticks, size_t count, ns_t recv_ns) noexcept:
+        cdef size_t at
+        cdef Tick tick
+        cdef uint64_t before = self.run.next_id
+        cdef ns_t begun_ns = mono_ns()
+        for at in range(count):
+            if (ticks[at].instrument >= self.numbers or self.stopped or self.row_ns == 0
+                    or ticks[at].price < 0 or ticks[at].bid < 0 or ticks[at].ask < 0):
+                self.skipped += 1
+                continue
+            tick = ticks[at]
+            self.blind = False
+            self.settle_tick(&tick, recv_ns)
+            self.use_tick(&tick, recv_ns)
+        if self.latency is not None and self.run.next_id != before:
+            latency_record(&self.latency.state, utc_raw_ns() - recv_ns)
+        self.used_ns += mono_ns() - begun_ns
+
+    # ---- what this run brings -----------------------------------------------------------------
+
+    cdef Status run_tick(self, const Tick *tick) noexcept:
+        if tick.instrument == 0:
+            self.chain.see_spot(tick.price)
+        else:
+            self.chain.see(tick, tick.instrument - 1)
+            self.run.take_tick(tick, tick.instrument - 1)
+        return Status.OK
+
+    cdef bint knows(self, const Tick *tick) noexcept:
+        return tick.instrument < self.numbers
+
+    cdef Status run_timer(self, ns_t now_ns) noexcept:
+        if self.row_ns and now_ns >= self.row_ns and self.row_ns <= self.close_ns:
+            self.chain.end_row(now_ns)
+            self.run.row(0)
+            self.chain.begin_row()
+            self.row_ns = now_ns + SECOND_NS - now_ns % SECOND_NS
+        return self.run.status
+
+    cdef ns_t run_due(self) noexcept:
+        cdef ns_t due_ns = self.run.order_due()
+        if self.row_ns and self.row_ns <= self.close_ns:
+            due_ns = min(due_ns, self.row_ns)
+        return due_ns
+
+    cdef Status run_hear(self) noexcept:
+        cdef Status status = self.run.status
+        cdef size_t i
+        for i in range(self.run.count):
+            (<Leg>self.run.at[i]).settle()
+        self.run.step(self.input_ns)
+        for i in range(self.run.count):
+            if (<Leg>self.run.at[i]).status != Status.OK:
+                status = (<Leg>self.run.at[i]).status
+        return status
+
+    cdef bint exposed(self) noexcept:
+        return self.run.busy()
+
+    cdef bint log_full(self) noexcept:
+        return self.run.log.nearly_full(ROOM)
+
+    cdef void run_command(self, int command, int contract, int64_t units, int64_t price,
+                          ns_t now_ns) noexcept:
+        if command == Command.STOP_ENTRIES:
+            self.run.gate.state = RiskState.REDUCING
+        elif command == Command.HALT:
+            self.run.gate.state = RiskState.HALTED
+        elif command == Command.RESUME:
+            self.run.gate.state = RiskState.ACTIVE
+        elif command == Command.READ_ALL and self.far:
+            self.desk.doubt_all()
+        elif command == Command.CLOSED_ELSEWHERE and self.far:
+            self.desk.closed_elsewhere(<uint32_t>contract, units, price)
+        elif command == Command.SPENT and self.far:
+            self.desk.spend(units)
+        elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
+            self.run.hold_order(Hold.PAUSE if command == Command.PAUSE_ORDERS else
+                                Hold.RESUME if command == Command.RESUME_ORDERS else
+                                Hold.CANCEL, now_ns)
+        if command == Command.FLATTEN or command == Command.HALT:
+            self.run.leave_all(Reason.OPERATOR, now_ns)
+
+    # ---- its broker ---------------------------------------------------------------------------
+
+    cdef void far_tell(self, ns_t now_ns, ns_t wall_ns, bint clock) noexcept:
+        if self.far:
+            self.desk.at(now_ns, wall_ns, clock)
+
+    cdef void far_answer(self, const Answer *answer) noexcept:
+        self.desk.on_answer(answer)
+
+    cdef void far_update(self, const Update *update) noexcept:
+        self.desk.on_update(update)
+
+    cdef void far_advance(self) noexcept:
+        self.desk.advance()
+
+    cdef ns_t far_due(self) noexcept:
+        return self.desk.due() if self.far else INT64_MAX
+
+    cdef ns_t far_wall(self) noexcept:
+        return self.desk.state.wall_ns
+
+    cdef size_t far_out(self, Intent *out, size_t limit) noexcept:
+        return self.desk.take_out(out, limit)
+
+    cdef void far_skip(self) noexcept:
+        if self.far:
+            self.desk.skip_numbers()
+
+    # ---- the Python door ----------------------------------------------------------------------
+
+    @property
+    def gate_state(self):
+        """What the gate lets through: 0 everything, 1 and 2 exits only."""
+        return self.run.gate.state
+
+    @property
+    def works(self):
+        """Orders that are not done, of all legs."""
+        cdef Leg leg
+        return sum(leg.broker.live for leg in self.run._legs)
+
+    @property
+    def flat(self):
+        """Nothing is held, nothing works, and no leg is on its way in or out."""
+        return not self.run.busy()

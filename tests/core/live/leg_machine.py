@@ -1,0 +1,306 @@
+"""The order of several legs against a broker that is the truth, over wires that fail at random.
+
+Hypothesis chooses the steps; `scripts/order-machine --legs` runs it often and says how often.
+"""
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from dhanfast._core.legorder import Stage
+from dhanfast._core.live.inputs import Command
+from dhanfast._core.live.records import IntentKind, Outcome, Seen
+from dhanfast._core.types import OrderKind
+
+from .leg_world import LOT, MS, OWN, SECOND, LegWorld, condor, leg, straddle
+from .plain_broker import Held
+
+picks = st.integers(0, 1 << 16)
+FATES = ["ok"] * 4 + ["lost answer", "429", "906", "401"]
+COMMANDS = ["FLATTEN", "STOP_ENTRIES", "RESUME", "READ_ALL", "PAUSE_ORDERS", "RESUME_ORDERS",
+            "CANCEL_ORDERS"]  # fmt: skip
+SHAPES = {
+    "condor": condor(),
+    "condor with stops": condor(stop=30.0),
+    "straddle": straddle(stop=40.0),
+    "spread": [leg(-1, 1, 110_000, lots=2), leg(1, 1, 120_000, lots=2)],
+    "ratio": [leg(-1, -1, 100_000, lots=2), leg(1, -1, 90_000)],
+    "strangle bought": [leg(1, 1, 110_000), leg(1, -1, 100_000)],
+}
+
+
+class LegMachine(RuleBasedStateMachine):
+    """Faults at random; the invariants are the promise."""
+
+    tally: ClassVar[Counter[str]] = Counter()
+
+    @initialize(
+        shape=st.sampled_from(sorted(SHAPES)),
+        deadline=st.sampled_from([2, 10, 10, 60, 0]),
+        repairs=st.integers(0, 3),
+        per_second=st.sampled_from([3, 9, 9]),
+        well=st.sampled_from([0, 0, 0, 0, 1, 2, 5]),
+    )
+    def begin(self, shape: str, deadline: int, repairs: int, per_second: int, well: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="legs-"))
+        plan = {"deadline_ns": deadline * SECOND, "repairs": repairs}
+        self.rules = self.shapes()[shape]
+        self.world = self.world_of(plan, per_second)
+        self.checked, self.lot = 0, int(self.world.session["lot"][0])
+        self.bound = sum(self.units(rules) for rules in self.rules if rules["side"] < 0) - sum(
+            self.units(rules) for rules in self.rules if rules["side"] > 0
+        )
+        if shape == "straddle":
+            self.bound //= 2  # calls and puts are counted apart
+        self.world.quotes()
+        self.world.pass_time(2 * SECOND + 500 * MS)
+        for _ in range(well):  # many runs begin with some of it in
+            self.world.deliver()
+            self.world.meet()
+        self.tally["runs"] += 1
+        self.tally[shape] += 1
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        return SHAPES
+
+    def world_of(self, plan: dict[str, int], per_second: int) -> LegWorld:
+        return LegWorld(self.folder / "legs.dfj", self.rules, plan=plan, per_second=per_second)
+
+    def units(self, rules: dict[str, Any]) -> int:
+        return int(rules["lots"]) * self.lot
+
+    # ---- the wires ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.wires.requests)
+    @rule(which=picks, proven=st.booleans())
+    def lose(self, which: int, proven: bool) -> None:
+        """A request never arrives; sometimes that is known."""
+        requests = self.world.wires.requests
+        made = requests.pop(which % len(requests))
+        if made["id"] in self.world.open:
+            self.world.answer(made, {"outcome": Outcome.REFUSED if proven else Outcome.UNKNOWN,
+                                     "code": -111 if proven else -104})  # fmt: skip
+
+    @precondition(lambda self: self.world.wires.requests)
+    @rule(which=picks)
+    def time_out(self, which: int) -> None:
+        """The engine gives up waiting; the request may arrive yet."""
+        requests = self.world.wires.requests
+        made = requests[which % len(requests)]
+        if made["id"] in self.world.open:
+            self.world.answer(made, {"outcome": Outcome.UNKNOWN, "code": -110})
+
+    @precondition(lambda self: self.world.answers)
+    @rule(which=picks)
+    def hear_answer(self, which: int) -> None:
+        self.world.give_answer(which % len(self.world.answers))
+
+    @precondition(lambda self: self.world.updates)
+    @rule(which=picks, keep=st.booleans())
+    def hear_update(self, which: int, keep: bool) -> None:
+        """In any order; kept means that it comes again."""
+        updates = self.world.updates
+        at = which % len(updates)
+        self.world.show(updates[at] if keep else updates.pop(at))
+
+    @precondition(lambda self: self.world.updates)
+    @rule(which=picks)
+    def lose_update(self, which: int) -> None:
+        self.world.updates.pop(which % len(self.world.updates))
+
+    # ---- the exchange and the market ------------------------------------------------------------
+
+    @rule()
+    def go_well(self) -> None:
+        """A moment in which nothing fails."""
+        self.world.deliver()
+        self.world.meet()
+
+    @rule(ms=st.sampled_from([1, 50, 200, 1_000, 2_500, 11_000]))
+    def wait(self, ms: int) -> None:
+        self.world.pass_time(ms * MS)
+
+    # ---- people and power -----------------------------------------------------------------------
+
+    @rule(command=st.sampled_from(COMMANDS), chance=st.integers(0, 2))
+    def command(self, command: str, chance: int) -> None:
+        if chance:
+            return
+        self.world.command(Command[command])
+        self.tally[command] += 1
+
+    @rule(arrive=st.booleans(), chance=st.integers(0, 3))
+    def die(self, arrive: bool, chance: int) -> None:
+        """kill -9: what is under way arrives, or never left the machine."""
+        world = self.world
+        if chance:
+            return
+        while world.wires.requests:
+            made = world.wires.requests.pop(0)
+            if arrive:
+                world.arrive(made)
+        world.updates.clear()
+        world.die()
+        self.tally["deaths"] += 1
+
+    # ---- what holds at every step ---------------------------------------------------------------
+
+    @invariant()
+    def no_number_is_placed_twice(self) -> None:
+        assert max(self.world.accepted().values(), default=0) <= 1
+
+    @invariant()
+    def sold_legs_go_in_behind_and_out_before_bought_ones(self) -> None:
+        world = self.world
+        for made in world.wires.left[self.checked :]:
+            if made["kind"] in (IntentKind.CANCEL, IntentKind.QUERY):
+                continue
+            number, leaves = made["instrument"], bool(made["flags"])
+            if number in world.sold() and not leaves:
+                self.hedges_are_whole()
+            elif number in world.bought() and leaves and not made["flags"] & OWN:
+                self.sales_are_gone()
+        self.checked = len(world.wires.left)
+
+    def hedges_are_whole(self) -> None:
+        for rules in self.rules:
+            if rules["side"] > 0:
+                number = self.world.number(rules)
+                assert self.world.entered(number) >= self.units(rules)
+
+    def sales_are_gone(self) -> None:
+        world = self.world
+        for number in world.sold():
+            assert world.at_broker(number) == 0
+            assert not [order for order in self.of(number) if order.live and not order.is_exit]
+
+    def of(self, number: int) -> list[Held]:
+        return [order for order in self.world.orders.values()
+                if self.world.instrument[order.number] == number]  # fmt: skip
+
+    @invariant()
+    def no_more_is_uncovered_than_the_plan_has(self) -> None:
+        assert self.world.uncovered() <= max(0, self.bound)
+
+    @invariant()
+    def nothing_is_booked_that_has_not_filled(self) -> None:
+        for number, units in self.world.positions().items():
+            filled = sum(order.filled for order in self.of(number))
+            assert abs(units) <= filled
+        assert self.world.desk is not None and self.world.desk.stray_qty == 0
+
+    # ---- when all is well again -----------------------------------------------------------------
+
+    @rule(chance=st.integers(0, 5))
+    def heal(self, chance: int = 0) -> None:
+        """The wires and the market work, everything is read again: the books are the broker's."""
+        if chance:
+            return
+        for _ in range(80):
+            self.world.command(Command.READ_ALL)
+            self.world.deliver()
+            self.world.meet()
+            self.world.deliver()
+            self.world.pass_time(7 * SECOND)
+            self.sold_legs_go_in_behind_and_out_before_bought_ones()
+            self.no_more_is_uncovered_than_the_plan_has()
+            if self.quiet():
+                break
+        else:
+            raise AssertionError(f"never quiet: {self.world.run.legs_now()}")
+        self.agree()
+
+    def quiet(self) -> bool:
+        world = self.world
+        assert world.desk is not None
+        unsure = any(line["state"] != "working" or line["waits"]
+                     for line in world.desk.orders_there())  # fmt: skip
+        busy = world.run.stage != Stage.REST and not world.run.paused
+        late = [order for order in world.working() if self.wants(order)]
+        return not (unsure or busy or late or world.wires.requests or world.updates)
+
+    def wants(self, order: Held) -> int:
+        """Whether the market would fill it now."""
+        bid = self.world.bids[self.world.instrument[order.number]]
+        return self.world.broker.can_fill(order, bid, bid + 10, bid)
+
+    def agree(self) -> None:
+        world = self.world
+        assert world.positions() == world.truth()
+        if world.run.stage == Stage.REST and not self.stopped_out():
+            held = [abs(units) for units in world.truth().values()]
+            assert len(held) in (0, len(self.rules))  # whole or not at all
+            if held:
+                self.tally["whole"] += 1
+
+    def stopped_out(self) -> bool:
+        """A leg may have left by its own stop, or because that was refused."""
+        return any(order.is_exit for order in self.world.orders.values())
+
+    def teardown(self) -> None:
+        """At the end everything is left: flat here and there."""
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.leave_all()
+        finally:
+            self.world.journal.close()
+            shutil.rmtree(self.folder)
+
+    def leave_all(self) -> None:
+        world = self.world
+        self.heal()
+        world.command(Command.RESUME_ORDERS)
+        world.command(Command.HALT)
+        for _ in range(30):
+            self.heal()
+            if world.loop.flat and not world.working():
+                break
+        assert world.truth() == world.positions() == {}
+        assert world.loop.flat and world.working() == []
+        self.tally["orders"] += len(world.orders)
+        self.tally["unwound"] += world.run.counters()["orders_unwound"]
+        self.tally["repaired"] += world.run.counters()["legs_repaired"]
+
+
+class PlainLegMachine(LegMachine):
+    """At a broker that does with orders what hypothesis wants."""
+
+    @precondition(lambda self: self.world.wires.requests)
+    @rule(which=picks, fate=st.sampled_from(FATES))
+    def serve(self, which: int, fate: str) -> None:
+        """A request arrives at the broker."""
+        self.world.serve(which % len(self.world.wires.requests), fate)
+        self.tally[f"request: {fate}"] += 1
+
+    @precondition(lambda self: self.world.working())
+    @rule(which=picks, part=st.sampled_from([1, 1, LOT, 7, 1000, 1000]), better=st.integers(0, 9))
+    def fill(self, which: int, part: int, better: int) -> None:
+        orders = self.world.working()
+        order = orders[which % len(orders)]
+        if order.kind == OrderKind.LIMIT or order.triggered or better < 3:
+            self.world.fill(order, part, better)
+            self.tally["fills"] += 1
+
+    @precondition(lambda self: self.world.working())
+    @rule(which=picks, seen=st.sampled_from([Seen.CANCELLED, Seen.REJECTED]))
+    def end(self, which: int, seen: Seen) -> None:
+        orders = self.world.working()
+        self.world.broker.end(orders[which % len(orders)], seen)
+        self.world.updates += self.world.broker.take_said()
+
+    @rule(number=st.integers(1, 8), move=st.sampled_from([-3_000, -100, 0, 100, 3_000]))
+    def tick(self, number: int, move: int) -> None:
+        world = self.world
+        world.tick(number, max(2_000, min(30_000, world.bids[number] + move)))

@@ -1,0 +1,8 @@
+"""The order of several legs, by hypothesis: see leg_machine.py."""
+
+from hypothesis import settings
+
+from .leg_machine import PlainLegMachine
+
+TestLegs = PlainLegMachine.TestCase
+TestLegs.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
