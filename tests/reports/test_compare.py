@@ -294,6 +294,22 @@ def test_other_contracts_and_sides_are_other_trades() -> None:
     assert compare_runs(run_of([Made()]), run_of([Made(side=-1)])).matched == 0
 
 
+def test_legs_that_fill_together_are_told_apart_by_their_contract() -> None:
+    """Two contracts, the same side and times: each trade finds its own orders."""
+
+    def legs(*trades: Made) -> RunResult:
+        run = run_of(list(trades), contracts={1: "NIFTY 25000 CE", 2: "NIFTY 25000 PE"})
+        run.trades["instrument"] = (1, 2)
+        run.orders["instrument"] = (1, 1, 2, 2)
+        return run
+
+    one, two = Made(), Made(decision=20_000, leave_decision=21_000)
+    other = dataclasses.replace(two, decision=20_300)
+    got = compare_runs(legs(one, two), legs(one, other))
+    assert parts(got) == {"data": -300 * 25} and adds_up(got)
+    assert {one.parts["data"] for one in got.pairs} == {Fraction(0), Fraction(-7500)}
+
+
 def test_days_in_common() -> None:
     days = [Made(day=0), Made(day=1, cost=99), Made(day=2)]
     a, b = run_of(days), run_of([dataclasses.replace(one, cost=25) for one in days[1:]])

@@ -184,13 +184,18 @@ def strategy(**given: Any) -> int:
     once in a new process with another hash seed and other clocks, and on bars that do not move.
     """
     from dhanfast.app.check_text import strategy_text
+    from dhanfast.app.console import ProgressLine
     from dhanfast.engine.checks import check_strategy
 
-    asked = _asked(given)
+    line = ProgressLine(patient=True)
     got = check_strategy(
-        **asked, slow_ns=duration_ns(given["slow"], "slow"), allow=given["allow"],
+        **_asked(given),
+        slow_ns=duration_ns(given["slow"], "slow"),
+        allow=given["allow"],
         elsewhere=not given["here_only"],
-    )  # fmt: skip
+        progress=line.show,
+    )
+    line.clear()
     if given["as_json"]:
         print_json(got.as_dict())
     else:

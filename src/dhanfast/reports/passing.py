@@ -65,8 +65,9 @@ def ways_of(run: RunResult) -> list[Way]:
     found = []
     for trade in run.trades:
         qty, side = int(trade["qty"]), int(trade["side"])
-        came = entries.get((side, int(trade["entry_ns"])))
-        left = exits.get((-side, int(trade["exit_ns"])))
+        place = int(trade["instrument"])
+        came = entries.get((place, side, int(trade["entry_ns"])))
+        left = exits.get((place, -side, int(trade["exit_ns"])))
         bought = Fraction(int(trade["entry_value"]), max(1, qty))
         sold = Fraction(int(trade["exit_value"]), max(1, qty))
         entry = _side(run, came, bought, int(trade["entry_ns"]), tick)
@@ -80,7 +81,7 @@ def ways_of(run: RunResult) -> list[Way]:
 
 
 def _orders_by_fill(run: RunResult) -> tuple[dict[Any, int], dict[Any, int]]:
-    """Rows of orders: entries by (side, first fill), exits by (side, last fill)."""
+    """Rows of orders: entries by (instrument, side, first fill), exits by their last fill."""
     entries: dict[Any, int] = {}
     exits: dict[Any, int] = {}
     if run.passages is None:
@@ -89,10 +90,14 @@ def _orders_by_fill(run: RunResult) -> tuple[dict[Any, int], dict[Any, int]]:
         if order["filled"] == 0:
             continue
         if int(order["flags"]) & int(OrderFlag.EXIT):
-            exits[int(order["side"]), int(passage["last_fill_ns"])] = row
+            exits[_place(order, int(passage["last_fill_ns"]))] = row
         else:
-            entries.setdefault((int(order["side"]), int(passage["first_fill_ns"])), row)
+            entries.setdefault(_place(order, int(passage["first_fill_ns"])), row)
     return entries, exits
+
+
+def _place(order: Any, filled_ns: int) -> tuple[int, int, int]:
+    return int(order["instrument"]), int(order["side"]), filled_ns
 
 
 def tick_of(run: RunResult) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 
 from dhanfast._core.strategy import Action
 from dhanfast.engine.checks import Lookahead, check_lookahead
-from dhanfast.engine.checks.blind import followed, random_walk, tie
+from dhanfast.engine.checks.blind import CLIP, clipped, followed, random_walk, tie
 from dhanfast.engine.checks.lookahead import another_market
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import BadData, UsageError
@@ -238,6 +238,38 @@ def test_followed_stays_within_its_day() -> None:
     close = np.array([[1.0, 2.0, 4.0], [7.0, np.nan, 3.0]])
     assert followed(close, 1).tolist() == [[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
     assert followed(close, 0).tolist() == [[3.0, 2.0, 0.0], [-4.0, 0.0, 0.0]]
+
+
+def test_one_wild_day_of_the_record_counts_no_more_than_others() -> None:
+    follows = np.random.default_rng(8).normal(size=(30, 4))
+    follows[3, 2] = 400.0
+    held = clipped(follows)
+    assert held.max() == CLIP * np.median(np.abs(follows)) < 10
+    mild = np.abs(follows) < 2
+    assert np.array_equal(held[mild], follows[mild])
+    assert np.array_equal(clipped(np.zeros((2, 2))), np.zeros((2, 2)))
+
+
+def test_entries_on_few_days_are_not_judged(write: Write, bars: BarSet) -> None:
+    source = (
+        HEAD
+        + """
+class Mine(Strategy):
+    def on_bar(self, ctx, bar):
+        if ctx.now.day == 5 and ctx.position == 0:
+            ctx.buy(stop=50, target=50)
+"""
+    )
+    got = check_lookahead(write(source), bars, cuts=3)
+    assert got.passed and got.blind is None
+    assert got.blind_why == "on random bars it entered on 3 days, 15 are needed"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_honest_entries_are_never_tied_to_the_record(seed: int, write: Write, bars: BarSet) -> None:
+    got = check_lookahead(write(HONEST["rules"]), bars, cuts=1, seed=seed)
+    assert got.blind is not None and not got.blind.knows
+    assert abs(got.blind.strongest.z) < 5
 
 
 def test_a_tie_is_the_z_of_its_shifts() -> None:

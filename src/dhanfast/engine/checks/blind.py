@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WALKS: Final = 3
 DAYS_MIN: Final = 20
+DAYS_ENTERED_MIN: Final = 15  # of fewer, one wild day of the record could decide
+CLIP: Final = 5.0  # returns count up to so many median sizes, for the same reason
 ENTRIES_MIN: Final = 30
 Z_MIN: Final = 6.0
 HORIZONS: Final = (1, 5, 15, 60, 0)  # bars; 0 = to the end of the day
@@ -114,6 +116,9 @@ def blind_test(stage: "Stage", decisions: NDArray[Any], seed: int = 0) -> tuple[
         asked[day, column] += enters
     if entries < ENTRIES_MIN:
         return None, f"on random bars it made {entries} entries, {ENTRIES_MIN} are needed"
+    entered = int(asked.any(axis=1).sum())
+    if entered < DAYS_ENTERED_MIN:
+        return None, f"on random bars it entered on {entered} days, {DAYS_ENTERED_MIN} are needed"
     at = np.searchsorted(stage.bars["start_ns"], starts)
     close = np.full(shape, np.nan)
     close[day, column] = np.log(stage.bars["close"][at])
@@ -154,7 +159,7 @@ def ties_of(signed: Floats, asked: Floats, close: Floats) -> list[Tie]:
     """
     found = []
     for horizon in HORIZONS:
-        follows = followed(close, horizon)
+        follows = clipped(followed(close, horizon))
         words = "to the end of the day" if horizon == 0 else (
             "on the next bar" if horizon == 1 else f"over the next {horizon} bars")  # fmt: skip
         found.append(tie(signed, follows, words))
@@ -176,6 +181,16 @@ def followed(close: Floats, horizon: int) -> Floats:
                          for row in close])  # fmt: skip
         out = last[:, None] - close
     return np.nan_to_num(out, nan=0.0)
+
+
+def clipped(follows: Floats) -> Floats:
+    """Returns, none larger than CLIP times the median size of those that are not 0."""
+    sizes = np.abs(follows[follows != 0])
+    if len(sizes) == 0:
+        return follows
+    most = CLIP * float(np.median(sizes))
+    held: Floats = np.clip(follows, -most, most)
+    return held
 
 
 def tie(entries: Floats, follows: Floats, what: str) -> Tie:

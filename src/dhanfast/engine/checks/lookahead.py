@@ -35,6 +35,7 @@ from dhanfast.engine.checks.stage import (
     bar_text,
     first_difference,
     need_bars,
+    with_room_behind,
 )
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
@@ -197,7 +198,7 @@ def cut_runs(
     """
     starts = whole.decisions["start_ns"][places]
     ends = np.searchsorted(stage.bars["start_ns"], starts) + 1
-    shown = another_market(stage.bars)
+    shown = with_room_behind(another_market(stage.bars))
     found: list[Difference] = []
     done = 0
     for number, (place, start, end) in enumerate(

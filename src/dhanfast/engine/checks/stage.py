@@ -25,6 +25,7 @@ from dhanfast.strategies.plugins import find_strategy
 
 PROBLEM: Final = "problem"
 WARNING: Final = "warning"
+ROOM_BEHIND: Final = 512  # bars: more than a block that a strategy is prepared for
 TOLD_MAX: Final = 200  # findings of one kind that a report keeps; the rest are counted
 _OF_NATIVE: Final = frozenset(name for name in dir(NativeStrategy) if not name.startswith("__"))
 _NUMBERS: Final = (bool, int, float, np.number)
@@ -105,7 +106,7 @@ class Stage:
         self.interval_ns = settings.timeframe_ns or signals.interval_ns
         self.sessions = sessions_of(signals, settings, self.interval_ns)
         bars, _ = at_timeframe(signals, self.interval_ns, self.sessions)
-        self.bars: NDArray[Any] = np.ascontiguousarray(bars)
+        self.bars: NDArray[Any] = with_room_behind(bars)
         self._refuse_ticks_only()
 
     @property
@@ -163,6 +164,13 @@ class Stage:
                 f"{self.found.name} defines on_tick and no on_bar: a check runs on bars, where it "
                 "is never called"
             )
+
+
+def with_room_behind(bars: NDArray[Any]) -> NDArray[Any]:
+    """A copy of bars that is followed by memory of ours: native code that reads on stays in it."""
+    room = np.zeros(len(bars) + ROOM_BEHIND, bars.dtype)
+    room[: len(bars)] = bars
+    return room[: len(bars)]
 
 
 def graph_of(runner: Any) -> Any:

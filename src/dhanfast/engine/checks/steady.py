@@ -19,7 +19,7 @@ import random
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,32 +113,38 @@ def check_strategy(
     slow_ns: int = SLOW_NS,
     allow: tuple[str, ...] = (),
     elsewhere: bool = True,
+    progress: Callable[[str], None] | None = None,
 ) -> Steady:
     """Check that a strategy is fit to run.
 
     Args:
         strategy, data, params, start, end, settings: as for `backtest`; a class, not an instance.
         slow_ns: 99 % of the bars must take less. allow: files it may read.
-        elsewhere: also run it in a new process.
+        elsewhere: also run it in a new process. progress: told what is done next.
     Raises:
         UsageError: slow_ns is not positive, an instance. StrategyError: it cannot be made.
     """
     if slow_ns < 1:
         raise UsageError(f"slow must be at least 1 ns, was {slow_ns}")
     stage = Stage(strategy, data, params=params, start=start, end=end, settings=settings)
+    tell = progress if progress is not None else _nothing
     before = _chance()
+    tell("first run")
     one = stage.run(stage.bars)
     drawn = _drawn(before)
     findings = _raised(stage, one, "")
     ran, why = False, "the strategy raised"
     if not findings:
+        tell("second run")
         findings += _differs(one.decisions, stage.run(stage.bars).decisions, "second-run",
                              "a second run in the same process")  # fmt: skip
         if drawn:
             findings.append(Finding("random-drawn", f"drew from {drawn}, which no setting seeds"))
+        tell("hard bars")
         findings += _hard(stage)
         ran, why = False, "not asked for"
         if elsewhere:
+            tell("run in a new process")
             ran, why, more = run_elsewhere(stage, one)
             findings += more
     findings += outside_findings(stage, allow)
@@ -153,6 +159,10 @@ def check_strategy(
         int((one.decisions["action"] != Action.HOLD).sum()), speed, ran, why,
         tuple(path.name for path in sources_of(stage.found.kind)), tuple(findings),
     )  # fmt: skip
+
+
+def _nothing(what: str) -> None:
+    """Tell nobody."""
 
 
 def speed_of(decisions: NDArray[Any]) -> Speed | None:
