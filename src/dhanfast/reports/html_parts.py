@@ -118,7 +118,7 @@ def heat_part(result: RunResult) -> str:
         cells = "".join(_heat_cell(table_of.get((hour, day)), most) for day in columns)
         lines.append(f'<tr><th scope="row">{hour:02d}:00</th>{cells}</tr>')
     laid = table(
-        "Net by hour and weekday", ("", *(figures.WEEKDAYS[day] for day in columns)), lines
+        "Net by hour and weekday", ("", *(figures.WEEKDAYS[day][:3] for day in columns)), lines
     )
     return (
         '<section class="months" id="heat"><h2>Hours and weekdays</h2><p class="sub">Net result of '
