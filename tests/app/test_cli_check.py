@@ -120,3 +120,13 @@ def test_without_data_or_strategy_it_says_what_is_missing(
     assert "Missing option '--data'" in capsys.readouterr().err
     assert run(["check", "lookahead", "--data", str(market)]) == 2
     assert "no strategy: name one with -s" in capsys.readouterr().err
+
+
+def test_ticks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = tmp_path / "day.dfa"
+    words = ["generate", "BANKNIFTY", "--what", "ticks", "--kind", "FUT", "--ticks", "500"]
+    days = ["--from", "2024-01-01", "--to", "2024-01-01", "-o", str(ticks)]
+    assert run([*words, *days]) == 0
+    capsys.readouterr()
+    assert run(["check", "lookahead", "-s", "momentum", "--data", str(ticks)]) == 2
+    assert "a check runs on bars, and this is a tick archive" in capsys.readouterr().err

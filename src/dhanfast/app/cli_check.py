@@ -7,6 +7,7 @@ import click
 
 from dhanfast.app.edge import edge, print_json
 from dhanfast.app.run_options import exchange_day, run_asked, slippage_store
+from dhanfast.app.tick_files import is_archive
 from dhanfast.engine.settings import duration_ns
 from dhanfast.errors import UsageError
 
@@ -80,7 +81,16 @@ def check() -> None:
 
 
 def _asked(given: dict[str, Any]) -> dict[str, Any]:
-    """What every check is given."""
+    """What every check is given.
+
+    Raises:
+        UsageError: the data are ticks.
+    """
+    if is_archive(given["source"]):
+        raise UsageError(
+            f"--data {given['source']}: a check runs on bars, and this is a tick archive; give "
+            "bars of the same instrument"
+        )
     asked = run_asked(given)
     return {
         "strategy": asked.strategy,
