@@ -1,5 +1,7 @@
 """The desk of several Remotes, path by path: whose it is, what is shared, what a contract is."""
 
+import gc
+
 import pytest
 
 from dhanfast._core.live.budget import SharedAccount
@@ -8,7 +10,7 @@ from dhanfast._core.live.lines import Odd
 from dhanfast._core.live.records import Outcome, Seen
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
-from dhanfast.errors import ConfigError, OrderRefused
+from dhanfast.errors import ConfigError, OrderRefused, UsageError
 
 from .desk import (
     CANCEL,
@@ -199,6 +201,29 @@ def test_an_update_of_another_contract_has_no_effect_and_is_asked_about() -> Non
     assert (query["instrument"], query["order"]) == (2, made["order"])
     seats.update(made, Seen.TRADED, instrument=NOT_LISTED, filled=LOT, value=LOT * 10_000)
     assert [row[0] for row in seats[1].reports()] == ["FILLED"]  # one that names none
+
+
+@pytest.mark.parametrize("state", ["opening", "doubt", "working", "done"])
+def test_another_contract_has_no_effect_in_any_state(state: str) -> None:
+    seats = Seats((1, 2))
+    seats[1].enter()
+    made = seats.one(PLACE)
+    if state == "doubt":
+        seats.answer(made, Outcome.UNKNOWN, code=503)
+    elif state != "opening":
+        seats.answer(made)
+    if state == "done":
+        seats.update(made, Seen.CANCELLED)
+    seats[1].reports()
+    before = seats.desk.orders_there()
+    for seen in Seen:
+        assert seats.update(made, seen, instrument=1, filled=LOT, value=LOT * 10_000)
+    assert seats[1].reports() == [] == seats.sent()
+    assert seats.desk.orders_there() == before and (not before or before[0]["state"] == state)
+    assert seats.desk.odd_events() == {"SWAPPED": len(Seen)}
+    seats.wait(10 * SECOND)
+    asked = {"opening": [], "doubt": ["QUERY"], "working": ["QUERY"], "done": []}
+    assert kinds_of(seats) == asked[state]
 
 
 def test_odd_events_of_all_places_add_up() -> None:
@@ -405,6 +430,25 @@ def test_a_place_takes_its_own_orders_only() -> None:
         alone.remote.start_session(SESSION)
         alone.place = 1
         alone.enter()
+
+
+def test_the_clock_of_a_place_is_the_desks() -> None:
+    seats = Seats((1, 2))
+    with pytest.raises(UsageError, match="remote at place 1 has the desk's clock: tell that"):
+        seats[1].remote.tell(seats.now, seats.now)
+
+
+def test_desks_come_and_go() -> None:
+    """A desk and its Remotes hold each other: they are collected all the same."""
+
+    def desks() -> int:
+        gc.collect()
+        return sum(isinstance(one, (OrderDesk, Remote)) for one in gc.get_objects())
+
+    before = desks()
+    for _ in range(50):
+        holding(1, 2, 3)
+    assert desks() == before
 
 
 def test_an_empty_desk_has_nothing_to_do() -> None:

@@ -26,7 +26,7 @@ class Legs(Network):
         goal=st.sampled_from([0, 30]),
         modifies=st.sampled_from([3, 22]),
         per_minute=st.sampled_from(PER_MINUTE),
-        parts=st.lists(st.sampled_from([1000, LOT, 10, 0]), min_size=3, max_size=3),
+        parts=st.lists(st.sampled_from([1000, LOT, 10, 0, 0]), min_size=3, max_size=3),
     )
     def begin(self, sides: list[int], lots: int, stop: int, goal: int, modifies: int,
               per_minute: int, parts: list[int]) -> None:  # fmt: skip
@@ -44,17 +44,36 @@ class Legs(Network):
                 self.fill(at, part, 3)
         self.deliver()
 
-    @rule(which=picks)
-    def move_on(self, which: int) -> None:
-        """A leg that holds nothing takes another contract; what it had asked for is left behind."""
+    @rule(which=picks, side=st.sampled_from([1, -1, 0]))
+    def move_on(self, which: int, side: int) -> None:
+        """A leg that holds nothing takes another contract, and enters there unless `side` is 0;
+        what it had asked for is left behind."""
         place = which % len(self.dealers)
-        if self.dealers[place].position or self.dealers[place].exit:
+        dealer = self.dealers[place]
+        if dealer.position or dealer.exit:
             return
         self.seats[place].move(self.next_contract)
         self.contracts[place].add(self.next_contract)
         self.bids[place] = 10_000
         self.next_contract += 1
         self.hear()
+        if side:
+            dealer.enter(side, LOT)
+            self.hear()
+
+    @rule(which=picks)
+    def close(self, which: int) -> None:
+        """A leg leaves, and for once nothing goes wrong on the way."""
+        place = which % len(self.dealers)
+        self.dealers[place].leave()
+        self.hear()
+        self.deliver()
+        for order in self._orders(place):
+            if order.live and order.is_exit:
+                order.triggered = True
+                self.broker.fill(order, order.open, order.price)
+        self.updates += self.broker.take_said()
+        self.deliver()
 
     @rule(which=picks, of=picks)
     def foreign(self, which: int, of: int) -> None:

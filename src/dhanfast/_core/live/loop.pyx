@@ -1,6 +1,6 @@
 """LiveLoop: see loop.pxd."""
 
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from dhanfast._core.broker cimport Hold
 from dhanfast._core.execution.worker cimport Worker

@@ -21,7 +21,7 @@ from dhanfast._core.live.records import ANSWER_DTYPE, INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.types import REPORT_DTYPE, SESSION_DTYPE, TICK_DTYPE
 from dhanfast._core.types import OrderKind as OrderKinds
-from dhanfast.errors import ConfigError
+from dhanfast.errors import ConfigError, UsageError
 
 
 cdef enum:
@@ -410,7 +410,11 @@ cdef class Remote(Lines):
 
         Args:
             now_ns: of the market. wall_ns: of the machine. UTC ns; neither runs back.
+        Raises:
+            UsageError: it has a place at a desk, and the clock is the desk's.
         """
+        if self.desk is not None:
+            raise UsageError(f"the remote at place {self.place} has the desk's clock: tell that")
         self.at(now_ns, wall_ns, True)
 
     def trade(self, contract: int):
