@@ -22,6 +22,7 @@ from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import RiskSettings, Settings, Slippage
 from dhanfast.storage.bars import read_bars, write_parquet
+from dhanfast.strategies.shelf import shelf
 
 FIRST, LAST = dt.date(2022, 2, 1), dt.date(2022, 2, 4)
 
@@ -301,14 +302,15 @@ def test_strategies_lists_all_and_one_with_its_parameters(say: Say) -> None:
     listed = say("strategies")
     assert listed.code == 0 and fits(listed.out)
     rows = strict_json(say("strategies", "--json").out)
-    assert [row["name"] for row in rows] == ["momentum", "momentum-python", "momentum-cython", "v1"]
-    assert {row["door"] for row in rows} == {"rules", "python", "cython"}
+    assert [row["name"] for row in rows] == [*shelf()]
+    assert {row["door"] for row in rows} == {"rules", "python", "cython", "legs"}
     one = say("strategies", "v1")
     assert one.code == 0 and fits(one.out) and "STOP_LOSS_POINTS" in one.out
     (row,) = strict_json(say("strategies", "v1", "--json").out)
     assert row["params"]["rsi_long"] == {
         "default": 60.0,
         "range": "0..100",
+        "search": "50..75 by 2.5",
         "doc": "RSI_OVERBOUGHT: long needs an RSI above this",
     }
     minus = say("strategies", "minus.py")

@@ -114,6 +114,11 @@ COMMANDS = {
         "locks",
         "List what keeps entries out.",
     ),
+    "new": (
+        "dhanfast.app.cli_new",
+        "new",
+        "Start a strategy of your own.",
+    ),
     "oi": (
         "dhanfast.app.cli_chain",
         "oi",
@@ -192,7 +197,7 @@ COMMANDS = {
     "strategies": (
         "dhanfast.app.cli_strategies",
         "strategies",
-        "List the strategies and their parameters.",
+        "List strategies, show one, run many over the same bars.",
     ),
 }
 

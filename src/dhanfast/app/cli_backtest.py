@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dhanfast.app.cli_results import analyse, compare, list_runs, show
-from dhanfast.app.legs_run import backtest_file, refuse_without_legs
+from dhanfast.app.legs_run import backtest_file, legs_place, refuse_without_legs
 from dhanfast.app.run_options import (
     exchange_day,
     export_place,
@@ -29,8 +29,8 @@ from dhanfast.errors import UsageError
     "-s",
     "--strategy",
     metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
-    "--config].",
+    help="A name of `dhanfast strategies`, path.py, path.py:Class, package.module:Class, or a "
+    "legs file [default: that of --config].",
 )
 @click.option(
     "--data",
@@ -109,8 +109,11 @@ def backtest(context: click.Context, /, **given: Any) -> None:
     if given["source"] is None:
         (option,) = (one for one in context.command.params if one.name == "source")
         raise click.MissingParameter(ctx=context, param=option)
-    if given["legs"] is not None:
-        backtest_file(given)
+    place = legs_place(given["strategy"])
+    if given["legs"] is not None or place is not None:
+        if given["legs"] is not None and place is not None:
+            raise UsageError(f"--legs: -s {given['strategy']} is a legs file itself; give one")
+        backtest_file(given, place)
         return
     refuse_without_legs(given)
     if is_archive(given["source"]):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 
 import click
 
@@ -22,14 +23,17 @@ from dhanfast.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_json: bool) -> None:
     """Show the value of every node of a strategy's rules on one bar."""
+    from dhanfast.app.config_folders import user_folders
     from dhanfast.app.run_options import key_and_value
     from dhanfast.engine.explain import explain_bar
+    from dhanfast.strategies.shelf import place_of
 
     try:
         at = dt.datetime.fromisoformat(moment)
     except ValueError:
         raise UsageError(f"--at {moment!r} is not a time; write 'YYYY-MM-DD HH:MM'") from None
     params: dict[str, object] = dict(key_and_value(text) for text in sets)
+    strategy = place_of(strategy, user_folders(None, os.environ).strategies)
     values = explain_bar(strategy, source, at, params)
     if as_json:
         shown = {label: None if value != value else value for label, value in values.items()}

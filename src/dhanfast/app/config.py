@@ -44,6 +44,7 @@ from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
+from dhanfast.strategies.shelf import place_of
 
 DEFAULT: Final = "default"
 STRATEGY: Final = "strategy."
@@ -138,13 +139,17 @@ class Config:
         return self.tree.strategy[0]
 
     def strategy_place(self) -> str:
-        """What `strategy.use` means to `find_strategy`: a relative file is the user folder's."""
+        """What `strategy.use` means to `find_strategy`.
+
+        A name of the user's strategies folder is its file there; a relative path is the user
+        folder's.
+        """
         use = self.strategy.use
         path, colon, name = use.partition(":")
         beside = self.folders.root / path
         if path.endswith(".py") and not os.path.isabs(path) and beside.is_file():
             return f"{beside}{colon}{name}"
-        return use
+        return place_of(use, self.folders.strategies)
 
     def source(self, key: str) -> str:
         """Where a value comes from."""

@@ -421,7 +421,8 @@ class Strategy(Section, frozen=True):
     use: A[
         str,
         Meta(
-            description="The strategy: a built-in's name, path.py[:Class] or package.module:Class.",
+            description="The strategy: a name of `dhanfast strategies`, path.py[:Class] or "
+            "package.module:Class.",
             min_length=1,
         ),
     ]

@@ -127,6 +127,9 @@ class Vix(Section, frozen=True):
     """Entries wait while India VIX is in a band; 0 switches a band off."""
 
     on: A[bool, _ON] = False
+    told: A[
+        bool, Meta(description="Strategies see India VIX (`m.vix`), whether or not a band is on.")
+    ] = False
     high: A[float, Meta(description="At or above it entries wait.", ge=0, le=150)] = 20.0
     high_leave: A[float, Meta(description="Until it is below this.", ge=0, le=150)] = 18.0
     low: A[float, Meta(description="At or below it entries wait.", ge=0, le=150)] = 0.0
@@ -276,7 +279,9 @@ def _of_trades(tables: GuardTables, capital: int) -> dict[str, int | str]:
 
 def _of_vix(vix: Vix) -> dict[str, int | str]:
     if not vix.on:
-        return {}
+        if not vix.told:
+            return {}
+        return {"vix_told": 1, "vix_age": vix.max_age.ns, "vix_data": vix.data}
     ranked = vix.percentile_high.e4 or vix.percentile_low.e4
     return {
         "vix_high": round(vix.high * 100),
@@ -290,6 +295,7 @@ def _of_vix(vix: Vix) -> dict[str, int | str]:
         "rank_days": vix.days if ranked else 0,
         "rank_days_min": vix.days_min if ranked else 0,
         "vix_age": vix.max_age.ns,
+        "vix_told": int(vix.told),
         "vix_data": vix.data,
     }
 

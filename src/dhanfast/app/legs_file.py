@@ -16,7 +16,6 @@ docs/reference/legs-file.md has every key. A key that is not known is refused wi
 
 import datetime as dt
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +32,7 @@ from dhanfast.engine.leg_settings import (
 from dhanfast.engine.settings import clock_time, duration_ns
 from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
+from dhanfast.strategies.structures import read_structure
 
 TOP: Final = (
     "name",
@@ -69,21 +69,20 @@ LEG: Final = (
 SETTLEMENT: Final = "settlement"
 
 
-def read_plan(path: str | Path) -> StructurePlan:
+def read_plan(path: str | Path, values: Mapping[str, object] | None = None) -> StructurePlan:
     """The structure that a legs file describes, checked.
+
+    Args:
+        values: of its parameters, by name; what is not given has its default.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value that is not understood or out
             of range; the message names file, place, value and what to write.
+        UsageError: an unknown parameter, or a value out of its range.
     """
+    structure = read_structure(path)
     try:
-        tree = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as cause:
-        raise ConfigError(f"{path}: {cause.strerror or cause}; name a legs file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise ConfigError(f"{path}: not TOML: {cause}") from None
-    try:
-        return plan_of(tree, Path(path).stem)
+        return plan_of(structure.filled(values or {}), Path(path).stem)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

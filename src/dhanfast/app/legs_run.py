@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from dhanfast.app.run_options import exchange_day, export_place, run_settings, show_result
+from dhanfast.app.run_options import (
+    exchange_day,
+    export_place,
+    key_and_value,
+    run_settings,
+    show_result,
+)
 from dhanfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +35,6 @@ REFUSED: Final = {
     "last_entry": "late in the legs file",
     "square_off": "exit in the legs file",
     "on_opposite": "signals in the legs file",
-    "set": "the legs file, or -c for [risk] and [simulation]",
 }
 ONLY_LEGS: Final = ("volatility", "strikes", "final_prices")
 
@@ -44,14 +50,32 @@ def refuse_without_legs(given: Mapping[str, Any]) -> None:
             raise UsageError(f"--{name.rstrip('s').replace('_', '-')}: is of a run of --legs")
 
 
-def backtest_file(given: Mapping[str, Any]) -> None:
+def legs_place(strategy: str | None) -> str | None:
+    """The legs file that a strategy's name stands for; None when it stands for none.
+
+    Raises:
+        UsageError: two of the user's own strategies have the same name.
+    """
+    if strategy is None:
+        return None
+    from dhanfast.app.config_folders import user_folders
+    from dhanfast.strategies.shelf import lookup
+
+    found = lookup(strategy, user_folders(None, os.environ).strategies)
+    return found.place if found is not None and found.legs else None
+
+
+def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     """Run a legs file and print its result.
+
+    Args:
+        place: the file, when a strategy's name stands for it; None: that of --legs.
 
     Raises:
         UsageError, ConfigError, BadData: see the option or file that the message names.
     """
     for name, instead in REFUSED.items():
-        if _said("sets" if name == "set" else name):
+        if _said(name) and not (name == "strategy" and place is not None):
             raise UsageError(f"--{name.replace('_', '-')}: does not go with --legs; use {instead}")
     from dhanfast.app.legs_file import read_plan
     from dhanfast.engine.leg_signals import signals_of
@@ -59,11 +83,28 @@ def backtest_file(given: Mapping[str, Any]) -> None:
 
     settings = run_settings(given)
     export = export_place(given["export"])
-    plan = read_plan(given["legs"])
+    plan = read_plan(place or given["legs"], _values(given["sets"]))
     source = _source(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
     show_result(result, export, as_json=given["as_json"], keep=given["keep"])
+
+
+def _values(sets: Sequence[str]) -> dict[str, object]:
+    """Values of the file's parameters.
+
+    Raises:
+        UsageError: not KEY=VALUE, or a setting.
+    """
+    found: dict[str, object] = {}
+    for key, value in map(key_and_value, sets):
+        if "." in key:
+            raise UsageError(
+                f"--set {key}: with legs it sets the file's parameters; settings of [risk] and "
+                "[simulation] come with -c"
+            )
+        found[key] = value
+    return found
 
 
 def _said(name: str) -> bool:

@@ -172,6 +172,7 @@ def run_asked(given: Mapping[str, Any]) -> Asked:
         mine = type(mine)(name=UNNAMED, use=strategy)
         tree = msgspec.structs.replace(config.tree, strategy=(mine,))
         config = dataclasses.replace(config, tree=tree)
+        strategy = config.strategy_place()
     settings = config.settings(said.pop("capital", None))
     if mine.name == UNNAMED and not any(key == "strategy.timeframe" for key, _ in texts):
         said.setdefault("timeframe_ns", 0)
@@ -205,7 +206,7 @@ def _said(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `Settings` that options say; what has its default is left to the configuration."""
     context = click.get_current_context()
     fields: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-        ("capital", "capital", _rupees),
+        ("capital", "capital", rupees_paise),
         ("lots", "lots", int),
         ("timeframe", "timeframe_ns", _timeframe),
         ("slippage", "slippage", Slippage.parse),
@@ -293,8 +294,12 @@ def key_and_value(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _rupees(text: str) -> int:
-    """`1000000` or `10,00,000.50` as paise."""
+def rupees_paise(text: str) -> int:
+    """`1000000` or `10,00,000.50` as paise.
+
+    Raises:
+        ConfigError: not an amount.
+    """
     try:
         return round(float(text.replace(",", "").replace("_", "")) * 100)
     except (ValueError, OverflowError):

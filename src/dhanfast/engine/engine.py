@@ -26,6 +26,7 @@ from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
+from dhanfast.strategies.plugins import graph_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Engine:
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
+        _told(strategy, self.guards, settings, interval_ns)
         self.gate = Gate(instruments=1, guards=self.guards, **risk)
         inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         self.broker = worker_of(settings.execution, inner, self.gate)
@@ -266,6 +268,26 @@ class Engine:
         if lost:
             lines.insert(0, (lines[0][0], f"guards: {lost:,} earlier lines were not kept"))
         return lines
+
+
+def _told(
+    strategy: NativeStrategy, guards: Guards | None, settings: Settings, interval_ns: int
+) -> None:
+    """Have a strategy that looks at India VIX see it.
+
+    Raises:
+        ConfigError: nothing tells it.
+    """
+    graph = graph_of(strategy)
+    if graph is None or "vix" not in graph.needs:
+        return
+    if guards is None or not settings.guards.needs_vix:
+        raise ConfigError(
+            "the strategy looks at India VIX, and nothing tells it: set risk.guards.vix.told = "
+            "true and, of a backtest, risk.guards.vix.data to a file of its bars or a catalog "
+            "symbol"
+        )
+    graph.compile().see(guards, interval_ns)
 
 
 def _simulated(gate: Gate, settings: Settings) -> Match:

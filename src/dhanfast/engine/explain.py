@@ -12,7 +12,7 @@ from dhanfast.engine.runs import IST, bars_of, sessions_of
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 
 def explain_bar(
@@ -28,7 +28,7 @@ def explain_bar(
         at: start of the bar; a time without a zone is IST.
     Returns:
         {label: value}, NaN in warm-up; nodes that depend on the position are NaN, for this
-        evaluation holds none.
+        evaluation holds none, and so is India VIX, which is told by a run.
     Raises:
         UsageError: no bar starts at `at`, or the strategy has no rules.
     """
@@ -43,9 +43,7 @@ def explain_bar(
             f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}"
         )
     runner: Any = found.runner(lambda at_ns, text: None, bars.interval_ns)
-    graph = getattr(runner, "graph", None) or getattr(
-        getattr(runner, "context", None), "graph", None
-    )
+    graph = graph_of(runner)
     if graph is None:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)

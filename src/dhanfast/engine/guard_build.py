@@ -47,7 +47,8 @@ def recorded_guards(settings: GuardSettings) -> tuple[Guards | None, tuple[str, 
     bars = recorded_vix(settings)
     if bars is None:
         return guards_of(settings), ()
-    return guards_of(settings, vix=vix_values(bars)), (vix_note(bars),)
+    who = "Guards and strategy" if settings.vix_told else "Guards"
+    return guards_of(settings, vix=vix_values(bars)), (vix_note(bars, who),)
 
 
 def recorded_vix(settings: GuardSettings) -> BarSet | None:
@@ -85,12 +86,12 @@ def vix_values(bars: BarSet) -> Vix:
     return known, bars.bars["close"].astype(np.int64)
 
 
-def vix_note(bars: BarSet) -> str:
-    """What a reader of a result must know of the India VIX it used."""
+def vix_note(bars: BarSet, who: str = "Guards") -> str:
+    """What a reader of a result must know of the India VIX that `who` saw."""
     source = ", ".join(f"{one.name} (sha256 {one.sha256[:12]})" for one in bars.sources)
     seen = "each day's close from the next day on" if bars.interval_ns >= DAY_NS else "bar by bar"
     return (
-        f"Guards saw India VIX of {bars.first:%Y-%m-%d} to {bars.last:%Y-%m-%d}, {bars.timeframe}, "
+        f"{who} saw India VIX of {bars.first:%Y-%m-%d} to {bars.last:%Y-%m-%d}, {bars.timeframe}, "
         f"{seen}: {source}."
     )
 

@@ -34,6 +34,7 @@ class GuardSettings:
         vix_age: oldest value that counts. stale_ns: oldest last tick at a decision.
         expiry_day_off: no entries on an expiry day. expiry_day_until: none from this time of it.
         before_flat: none so long before the square-off.
+        vix_told: strategies see India VIX, whether or not a rule looks at it.
         vix_data: file or catalog symbol that a backtest reads India VIX from, and a live run its
             history; empty = none.
 
@@ -87,17 +88,20 @@ class GuardSettings:
     expiry_day_off: int = 0
     expiry_day_until: int = 0
     before_flat: int = 0
+    vix_told: int = 0
     vix_data: str = ""
 
     @property
     def any_on(self) -> bool:
-        """Whether a rule is on; `alert_e4` and where VIX comes from are none by themselves."""
-        return any(value for name, value in self.rules().items() if name != "alert_e4")
+        """Whether a rule is on, or strategies see VIX; `alert_e4` alone is no rule."""
+        ruled = any(value for name, value in self.rules().items() if name != "alert_e4")
+        return ruled or bool(self.vix_told)
 
     @property
     def needs_vix(self) -> bool:
-        """Whether a rule looks at India VIX."""
-        return bool(self.vix_high or self.vix_low or self.rank_high_e4 or self.rank_low_e4)
+        """Whether a rule, or the strategy, looks at India VIX."""
+        ranked = self.rank_high_e4 or self.rank_low_e4
+        return bool(self.vix_high or self.vix_low or ranked or self.vix_told)
 
     def rules(self) -> dict[str, int]:
         """What `Guards` takes."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.guard_build import Line, in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
@@ -19,12 +20,17 @@ from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars, require_days
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import Found, find_strategy
+from dhanfast.strategies.plugins import Found, find_strategy, graph_of
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 MODELLED = (
     "The future's prices are modelled: fills use the index level itself (basis 0), because "
     "the data holds no prices of the future."
+)
+NO_VOLUME = (
+    "{0}: the strategy declares series of volume (vwap, obv), and these bars have none: an index "
+    "is not traded. Bring bars of its future as --data, or use a series without volume, such as "
+    "session_mean (of the built-in vwap: weight=time)"
 )
 GENERATED = "The market data is generated, not recorded: the result says nothing about any market."
 
@@ -69,7 +75,7 @@ def backtest(
     shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
-    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
+    runner = _runner_of(found, signals, interval_ns, messages)
     engine = Engine(
         runner,
         sessions,
@@ -89,6 +95,21 @@ def backtest(
         notes=_notes(signals, meets, settings, trade_data is not None) + seen,
         log=in_order(messages, engine.guard_log()),
     )
+
+
+def _runner_of(
+    found: Found, signals: BarSet, interval_ns: int, messages: list[Line]
+) -> NativeStrategy:
+    """The strategy as the kernel runs it, its log in `messages`.
+
+    Raises:
+        BadData: it declares series of volume, and no bar has any: they can never be known.
+    """
+    runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
+    graph = graph_of(runner)
+    if graph is not None and "volume" in graph.needs and not signals.bars["volume"].any():
+        raise BadData(NO_VOLUME.format(f"{signals.symbol} {signals.timeframe}"))
+    return runner
 
 
 def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:

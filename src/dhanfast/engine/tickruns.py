@@ -16,14 +16,14 @@ from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
-from dhanfast.engine.runs import GENERATED, IST, MODELLED, config_of, sessions_between
+from dhanfast.engine.runs import GENERATED, IST, MODELLED, NO_VOLUME, config_of, sessions_between
 from dhanfast.engine.settings import Settings, checked, duration_ns, timeframe_text
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
 from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import Source
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 MINUTE_NS = 60_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -132,6 +132,9 @@ class TickRun:
         self._runner = self._found.runner(
             lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
         )
+        graph = graph_of(self._runner)
+        if kind == "IDX" and graph is not None and "volume" in graph.needs:
+            raise BadData(NO_VOLUME.format(f"{symbol}, ticks of the index"))
         self._engine: Engine | None = None
         self._sessions = np.empty(0)
         self._from, self._until = dt.date.min, dt.date.min

@@ -9,9 +9,10 @@ refused with their place and value: a strategy never runs on them. Prints outsid
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -393,6 +394,42 @@ def interval_name(interval_ns: int) -> str:
         if interval_ns % size == 0:
             return f"{interval_ns // size}{unit}"
     return f"{interval_ns}ns"
+
+
+def join_bars(parts: Sequence[BarSet]) -> BarSet:
+    """Bars of one instrument that were read in parts, as if they had been read at once.
+
+    Args:
+        parts: at least one, each later than all before it.
+    Raises:
+        BadData: another symbol, another interval, or a part that begins before the one before it
+            has ended; the message names them.
+        UsageError: no part.
+    """
+    if not parts:
+        raise UsageError("bars to join: there are none")
+    first = parts[0]
+    for before, after in pairwise(parts):
+        if (after.symbol, after.interval_ns) != (first.symbol, first.interval_ns):
+            raise BadData(
+                f"bars to join must be of one instrument and length: {first.symbol} "
+                f"{first.timeframe} and {after.symbol} {after.timeframe}"
+            )
+        if after.bars["start_ns"][0] <= before.bars["start_ns"][-1]:
+            raise BadData(
+                f"bars to join must follow each other: {after.sources[0].name} begins "
+                f"{after.first:%Y-%m-%d %H:%M}, {before.sources[0].name} ends "
+                f"{before.last:%Y-%m-%d %H:%M}"
+            )
+    return replace(
+        first,
+        bars=np.concatenate([part.bars for part in parts]),
+        generated=any(part.generated for part in parts),
+        sources=tuple(one for part in parts for one in part.sources),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        facts=tuple(dict.fromkeys(fact for part in parts for fact in part.facts)),
+        off_grid=sum(part.off_grid for part in parts),
+    )
 
 
 def write_parquet(path: str | os.PathLike[str], bar_set: BarSet) -> None:

@@ -201,7 +201,8 @@ class Market:
         return self._study("cci", bars, (_period("period", period, 2),))[0]
 
     def obv(self) -> Expr:
-        """On-balance volume, units."""
+        """On-balance volume, units; a run over bars without volume is refused."""
+        self._graph.needs.add("volume")
         return self._study("obv", (self.close, self.volume), ())[0]
 
     # ---- rolling statistics --------------------------------------------------------------------
@@ -290,10 +291,37 @@ class Market:
     def vwap(self, width: float = 2.0) -> Bands:
         """Session volume-weighted average price with bands `width` deviations away.
 
-        An index has no volume: there the series is NaN. Use `rolling_vwap` or a future's bars.
+        An index has no volume: a run over bars without any is refused. Use a future's bars, or
+        `session_mean`, which says what it is.
         """
+        self._graph.needs.add("volume")
         inputs = (self.high, self.low, self.close, self.volume, self.session_start)
         return Bands(*self._study("vwap", inputs, (_factor("width", width),), 3))
+
+    def session_mean(self, of: Expr | None = None) -> Expr:
+        """Mean since the session's first bar, this one included; of the typical price by default.
+
+        The time-weighted average price: every bar weighs the same. Bars on which the series is
+        unknown add nothing and are counted.
+        """
+        source = self.typical if of is None else of
+        total = self._study("session_sum", (source, self.session_start), ())[0]
+        return total / (self.bar_of_session + 1.0)
+
+    def session_count(self, condition: Expr) -> Expr:
+        """On how many bars of the session so far, this one included, the condition was true."""
+        true = condition.where(1.0, 0.0)
+        return self._study("session_sum", (true, self.session_start), ())[0]
+
+    @property
+    def vix(self) -> Expr:
+        """India VIX in points, as it is known at the bar's end; NaN before it is known.
+
+        A daily close counts from the next day on. A run tells it when `risk.guards.vix.told` is
+        set, and is refused when it is not.
+        """
+        self._graph.needs.add("vix")
+        return self._graph.field(Field.VIX)
 
     def rolling_vwap(self, period: int = 100) -> Expr:
         """Volume-weighted typical price of the last (up to) `period` bars, from the first bar on.

@@ -21,6 +21,11 @@ class Param:
         step: distance of search points; None = any.
         choices: allowed values of a str; empty = any.
         doc: one line for people.
+        search: what a search tries: of a number (low, high) or (low, high, step) within the
+            bounds, of a text or a bool the values. None: low..high where there is a step, else
+            nothing; () = nothing.
+    Raises:
+        UsageError: the declaration contradicts itself.
     """
 
     default: Value
@@ -29,6 +34,36 @@ class Param:
     step: float | None = None
     choices: tuple[str, ...] = ()
     doc: str = ""
+    search: tuple[Value, ...] | None = None
+
+    def __post_init__(self) -> None:
+        said = self.search or ()
+        for step in (self.step, *(said[2:3] if self.numeric else ())):
+            if isinstance(step, str) or (step is not None and not 0 < step < math.inf):
+                raise UsageError(f"param: step must be above 0, was {step}")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise UsageError(f"param: low {self.low} must not be above high {self.high}")
+        if not self.search:
+            return
+        if not self.numeric:
+            for value in self.search:
+                if self.accept("search", value) != value:
+                    raise UsageError(f"param: search must be values it takes, was {self.search}")
+            return
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        ends = [one for one in self.search[:2] if not isinstance(one, str)]
+        known = 2 <= len(self.search) <= 3 and len(ends) == 2
+        if not known or not low <= ends[0] <= ends[1] <= high or not all(map(math.isfinite, ends)):
+            raise UsageError(
+                f"param: search must be (low, high) or (low, high, step) inside {low:g}..{high:g}, "
+                f"or () for none, was {self.search}"
+            )
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return isinstance(self.default, int | float) and not isinstance(self.default, bool)
 
     def accept(self, name: str, value: object) -> Value:
         """`value` (text allowed) as this parameter's type.
@@ -83,14 +118,112 @@ def param(
     step: float | None = None,
     choices: tuple[str, ...] = (),
     doc: str = "",
+    search: tuple[Value, ...] | None = None,
 ) -> Any:
     """Declare a parameter in a strategy's class body; the instance attribute is its value.
 
     Args:
         default: int, float, bool or str; also the type.
         low, high: inclusive bounds; step: for searches; choices: for str; doc: one line.
+        search: what a search tries: (low, high) or (low, high, step), or the values of a text
+            or bool; None = low..high by step where there is one, else nothing.
+    Raises:
+        UsageError: low above high, a step that is not above 0, a search outside the bounds.
     """
-    return Param(default, low, high, step, choices, doc)
+    return Param(default, low, high, step, choices, doc, search)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a search tries of one parameter.
+
+    Attributes:
+        low, high: inclusive bounds of a number; of choices None.
+        step: distance of the points from `low` on; None = any number between (continuous).
+        choices: the values where it is no number: of a bool False and True; else empty.
+        whole: the values are ints.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    choices: tuple[Value, ...] = ()
+    whole: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many points there are; 0 = continuous."""
+        if self.choices:
+            return len(self.choices)
+        if self.low is None or self.high is None or self.step is None:
+            return 0
+        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    def at(self, index: int) -> Value:
+        """Point `index`, 0 .. count - 1, from low to high or in the order of the choices.
+
+        Raises:
+            UsageError: it is continuous, or has no such point.
+        """
+        if not 0 <= index < self.count:
+            what = f"0..{self.count - 1}" if self.count else "none: it has no step"
+            raise UsageError(f"point of a search must be in {what}, was {index}")
+        if self.choices:
+            return self.choices[index]
+        # Rounded to what a person would write: 0.1 + 2 * 0.1 is 0.3.
+        value = round((self.low or 0.0) + index * (self.step or 0.0), 12)
+        return int(value) if self.whole else float(value)
+
+    def values(self) -> tuple[Value, ...]:
+        """Every point.
+
+        Raises:
+            UsageError: it is continuous.
+        """
+        if self.count == 0:
+            raise UsageError(
+                f"a search over every point of {self.low:g}..{self.high:g} needs a step; "
+                "declare one, or name it with the search"
+            )
+        return tuple(self.at(index) for index in range(self.count))
+
+
+def search_space(strategy: Any) -> dict[str, Range]:
+    """{name: Range} of the parameters that declare what a search tries, in the order declared.
+
+    Those with a `search` that is not (), and numbers with a step and both bounds.
+
+    Args:
+        strategy: a class or instance with `params()`, or a name as `find_strategy` takes it.
+    Raises:
+        UsageError, StrategyError: no strategy of that name.
+    """
+    if isinstance(strategy, str):
+        from dhanfast.strategies.plugins import strategy_params
+
+        declared = strategy_params(strategy)
+    else:
+        asked = getattr(strategy, "params", None)
+        declared = asked() if asked is not None else {}
+    ranges = {name: search_range(item) for name, item in declared.items()}
+    return {name: found for name, found in ranges.items() if found is not None}
+
+
+def search_range(item: Param) -> Range | None:
+    """What a search tries of one parameter; None when it is not searched."""
+    if item.search == () or (item.search is None and item.step is None):
+        return None
+    if not item.numeric:
+        return Range(choices=item.search) if item.search else None
+    ends = (item.low, item.high) if item.search is None else item.search
+    low, high = ends[:2]
+    if low is None or high is None:
+        return None
+    step = float(ends[2] or 0) if len(ends) == 3 else item.step
+    if not isinstance(item.default, int):
+        return Range(float(low), float(high), step)
+    first, last = math.ceil(float(low)), math.floor(float(high))
+    return Range(first, last, max(1, round(step or 1)), whole=True) if first <= last else None
 
 
 class Parametric:

@@ -12,20 +12,17 @@ from types import ModuleType
 from typing import Any
 
 from dhanfast._core.pydoor import PythonRunner
+from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
+from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, named
+from dhanfast.strategies.structures import read_structure
 
 LEGS = "legs"  # the data door, which is no strategy: `engine.legs`
-# name -> (module, class); nothing is imported before it is asked for.
-BUILT_IN = {
-    "momentum": ("dhanfast.strategies.library.momentum", "Momentum"),
-    "momentum-python": ("dhanfast.strategies.library.momentum_python", "MomentumPython"),
-    "momentum-cython": ("dhanfast.strategies.native.momentum", "MomentumCython"),
-    "v1": ("dhanfast.strategies.library.v1", "V1"),
-}
+BUILT_IN = CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class Found:
     """A strategy ready to be run once.
 
     Attributes:
-        name: as asked for. kind: its class. made: the instance, parameters checked.
+        name: as asked for; of one that a package offers, its module:Class.
+        kind: its class. made: the instance, parameters checked.
         door: rules, python or cython.
     """
 
@@ -76,8 +74,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     """Find and build a strategy.
 
     Args:
-        strategy: a built-in's name, `path.py` or `path.py:Class`, `package.module:Class` of an
-            installed package, a class, or an instance.
+        strategy: a built-in's name or one that an installed package offers, `path.py` or
+            `path.py:Class`, `package.module:Class`, a class, or an instance.
         params: parameter values by name; text is converted to the declared type.
     Raises:
         UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
@@ -89,7 +87,14 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
             "legs are backtested from a file: dhanfast backtest --legs FILE.toml; paper, live and "
             "replay do not trade them"
         )
+    if isinstance(strategy, str) and is_legs(strategy):
+        raise UsageError(
+            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ...; a run on one "
+            "instrument, paper, live and replay do not trade it"
+        )
     if isinstance(strategy, str):
+        # A result tells what has run: the class of a package, whatever the package calls it.
+        strategy = installed_places().get(strategy, strategy)
         kind = _named(strategy)
         return Found(strategy, kind, _built(kind, params), _door(kind))
     if isinstance(strategy, type):
@@ -99,8 +104,28 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
 
 
+def graph_of(runner: NativeStrategy) -> Graph | None:
+    """Where a strategy's series are declared; None of a native one, which has none."""
+    found: Graph | None = getattr(runner, "graph", None)
+    if found is None:
+        found = getattr(getattr(runner, "context", None), "graph", None)
+    return found
+
+
+def is_legs(strategy: str) -> bool:
+    """Whether a strategy's name is that of a legs file."""
+    built_in = strategy in STRUCTURES and strategy not in installed_places()
+    return built_in or strategy.endswith(".toml")
+
+
 def strategy_params(strategy: str) -> dict[str, Param]:
-    """{name: Param} of a strategy found by name, file or module."""
+    """{name: Param} of a strategy found by name, file or module; of a legs file too.
+
+    Raises:
+        UsageError, StrategyError, ConfigError: see `find_strategy` and `read_structure`.
+    """
+    if is_legs(strategy):
+        return read_structure(named(strategy).place).params
     return _declared(_named(strategy))
 
 
@@ -144,7 +169,10 @@ def _blamed(what: str) -> Iterator[None]:
 
 
 def _named(name: str) -> type:
-    if name in BUILT_IN:
+    offered = installed_places()
+    if name in offered:
+        name = offered[name]
+    elif name in BUILT_IN:
         module, attribute = BUILT_IN[name]
         found: type = getattr(importlib.import_module(module), attribute)
         return found
@@ -153,10 +181,8 @@ def _named(name: str) -> type:
         return _from_file(Path(path), wanted)
     if wanted:
         return _from_module(path, wanted)
-    raise UsageError(
-        unknown("strategy", name, BUILT_IN) + "; a file is named as path.py or path.py:Class, "
-        "an installed class as package.module:Class"
-    )
+    named(name)  # refuses it, with what else may be meant
+    raise UsageError(f"strategy {name!r} is a legs file: dhanfast backtest -s {name} --data ...")
 
 
 def _from_module(dotted: str, wanted: str) -> type:

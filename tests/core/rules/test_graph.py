@@ -116,7 +116,7 @@ def test_a_value_before_the_run_is_refused() -> None:
         _ = Market(Graph()).close.value
 
 
-@pytest.mark.parametrize("column", [-1, 13, 10**6])
+@pytest.mark.parametrize("column", [-1, 14, 10**6])
 def test_a_column_that_does_not_exist_is_refused(column: int) -> None:
     with pytest.raises(ValueError, match=f"was {column}"):
         Expr(Graph(), column)
@@ -178,15 +178,15 @@ def _op(*parts: Any) -> Any:
 @pytest.mark.parametrize(
     "columns, ops, text",
     [
-        (12, [], "columns must be at least 13, was 12"),
-        (14, [_op("sorcery", (3,), (13,), (), False)], "no operation is called 'sorcery'"),
-        (14, [_op("add", (3, 14), (13,), (), False)], "column must be in 0..13, was 14"),
-        (14, [_op("add", (3, -1), (13,), (), False)], "was -1"),
-        (14, [_op("add", (3,) * 7, (13,), (), False)], "too many inputs"),
-        (14, [_op("sma", (3,), (13,), (1, 2, 3, 4, 5), False)], "too many"),
+        (13, [], "columns must be at least 14, was 13"),
+        (15, [_op("sorcery", (3,), (14,), (), False)], "no operation is called 'sorcery'"),
+        (15, [_op("add", (3, 15), (14,), (), False)], "column must be in 0..14, was 15"),
+        (15, [_op("add", (3, -1), (14,), (), False)], "was -1"),
+        (15, [_op("add", (3,) * 7, (14,), (), False)], "too many inputs"),
+        (15, [_op("sma", (3,), (14,), (1, 2, 3, 4, 5), False)], "too many"),
         (
-            15,
-            [_op("abs", (10,), (13,), (), True), _op("abs", (3,), (14,), (), False)],
+            16,
+            [_op("abs", (10,), (14,), (), True), _op("abs", (3,), (15,), (), False)],
             "must come before those run row by row",
         ),
     ],
@@ -203,7 +203,7 @@ def test_rows_of_a_program_are_checked() -> None:
         with pytest.raises(ValueError, match=f"row must be in 0..255, was {row}"):
             program.values(row)
     with pytest.raises(ValueError, match="column must be"):
-        program.read_field(13)
+        program.read_field(14)
 
 
 def test_nodes_of_bars_outside_a_session_or_of_another_dtype_are_refused() -> None:

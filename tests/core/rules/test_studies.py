@@ -106,12 +106,29 @@ STUDIES: dict[str, tuple[Callable[[Market], Any], Oracle]] = {
         lambda m: m.opening_range(15),
         lambda b: opening_minutes(b.high, b.low, b.since_open, b.first, 15, 1),
     ),
+    "session_mean": (lambda m: m.session_mean(), lambda b: session_mean(b)),
+    "session_count": (
+        lambda m: m.session_count(m.close > m.open),
+        lambda b: running(b, (b.close > b.open).astype(float)),
+    ),
     "pivots": (
         lambda m: m.pivots(),
         lambda b: _seven(pivots(b.high, b.low, b.close, b.first)),
     ),
 }
-NOT_STUDIES = {"typical", "constant", "between"}
+NOT_STUDIES = {"typical", "constant", "between", "vix"}  # vix: tests/strategies/test_vix_series
+
+
+def running(bars: Bars, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum since each session's first bar, added one by one."""
+    starts = np.flatnonzero(bars.first)
+    return np.concatenate([np.cumsum(part) for part in np.split(values, starts[1:])])
+
+
+def session_mean(bars: Bars) -> NDArray[np.float64]:
+    """The mean of the typical prices since each session's first bar."""
+    place = np.arange(len(bars.rows)) % SESSION_MINUTES
+    return running(bars, (bars.high + bars.low + bars.close) / 3.0) / (place + 1.0)
 
 
 def _upper_first(lines: Any) -> Any:
@@ -264,3 +281,16 @@ def test_opening_range_counts_minutes_of_longer_bars() -> None:
         high, low = rows["high"][day : day + 3].max(), rows["low"][day : day + 3].min()
         assert np.isnan(seen[day]).all() and np.isnan(seen[day + 1]).all()
         assert seen[day + 2 : day + 15] == [(high / 100.0, low / 100.0)] * 13
+
+
+def test_a_session_sum_counts_what_is_unknown_as_nothing() -> None:
+    """In warm-up a mean of an indicator is low, not unknown: it says how much there was."""
+    series, count = columns_of(
+        lambda m: [m.session_mean(m.sma(10)), m.session_count(m.close > m.sma(10))], BARS.rows[:30]
+    )
+    known = np.nan_to_num(sma(BARS.close[:30], 10))
+    np.testing.assert_allclose(series, np.cumsum(known) / np.arange(1, 31), rtol=1e-12)
+    assert (count[:9] == 0).all()
+    np.testing.assert_array_equal(
+        count, np.cumsum((BARS.close[:30] > known) & (known > 0)).astype(float)
+    )

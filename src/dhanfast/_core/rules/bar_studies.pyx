@@ -102,6 +102,24 @@ cdef void _opening_range(Op *op, size_t at, size_t n) noexcept nogil:
         op.outputs[1][i] = state.range.low
 
 
+cdef struct SessionSumState:
+    double total
+
+
+cdef void _session_sum(Op *op, size_t at, size_t n) noexcept nogil:
+    """Sum since the session's first bar, this one included; what is unknown adds nothing."""
+    cdef SessionSumState *state = <SessionSumState *>op.state
+    cdef size_t i
+    cdef double value
+    for i in range(at, at + n):
+        value = op.inputs[0][i]
+        if op.inputs[1][i] != 0.0:
+            state.total = 0.0
+        if value == value:
+            state.total += value
+        op.outputs[0][i] = state.total
+
+
 cdef void _pivots(Op *op, size_t at, size_t n) noexcept nogil:
     cdef PivotsState *state = <PivotsState *>op.state
     cdef size_t i
@@ -177,6 +195,9 @@ cdef int _bind_session_study(Op *op, str name, int64_t first) except -1:
         opening_minutes_init(&(<OpeningState *>op.state).range, first * 1_000_000_000,
                              <int64_t>(op.numbers[1] * 1e9), NULL)
         op.run = _opening_range
+    elif name == "session_sum":
+        op.state = op_memory(sizeof(SessionSumState), 0)
+        op.run = _session_sum
     elif name == "pivots":
         op.state = op_memory(sizeof(PivotsState), 0)
         pivots_init(<PivotsState *>op.state, PIVOT_CLASSIC, NULL)

@@ -10,6 +10,7 @@ cdef class Graph:
     cdef dict _constants     # column -> value
     cdef dict _seen          # (name, inputs, numbers) -> outputs: equal expressions are one node
     cdef readonly Program program        # None until `compile`
+    cdef readonly set needs              # what the data must have: "volume", "vix"
     cdef Py_ssize_t row                  # the row that `Expr.value` reads; -1 = none may be read
 
 

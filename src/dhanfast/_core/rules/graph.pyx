@@ -7,7 +7,7 @@ from dhanfast._core.rules.program cimport ROWS, Field, Program
 from dhanfast.errors import StrategyError
 
 _FIELD_NAMES = ("open", "high", "low", "close", "volume", "oi", "second", "weekday",
-                "session_start", "bar_of_session", "position", "entry_price", "bars_held")
+                "session_start", "bar_of_session", "vix", "position", "entry_price", "bars_held")
 
 
 @cython.final
@@ -16,10 +16,12 @@ cdef class Graph:
 
     Attributes:
         program: what they were compiled to; None until `compile`.
+        needs: what a run's data must have for its series to be known: volume, vix.
     """
 
     def __cinit__(self):
         self._ops, self._constants, self._seen = [], {}, {}
+        self.needs = set()
         self._labels = list(_FIELD_NAMES)
         self._row_by_row = [i >= <int>Field.POSITION for i in range(<int>Field.FIELDS)]
 

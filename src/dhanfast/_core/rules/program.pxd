@@ -12,8 +12,9 @@ known. False is 0.0, true is 1.0, unknown (warm-up) is NaN; a comparison with Na
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
+from dhanfast._core.guardlocks cimport GuardLocks
 from dhanfast._core.strategy cimport View
-from dhanfast._core.types cimport Bar
+from dhanfast._core.types cimport Bar, ns_t
 
 cdef enum:
     ROWS = 256               # rows a column holds; equals the kernel's CHUNK
@@ -35,10 +36,11 @@ cpdef enum Field:
     WEEKDAY = 7              # 0 = Monday
     SESSION_START = 8        # 1 on the first bar of a session
     BAR_OF_SESSION = 9       # 0 on the first bar of a session
-    POSITION = 10            # -1, 0, 1; from here on known only row by row
-    ENTRY_PRICE = 11         # rupees, NaN when flat
-    BARS_HELD = 12
-    FIELDS = 13
+    VIX = 10                 # India VIX in points, as known at the bar's end; NaN = not told
+    POSITION = 11            # -1, 0, 1; from here on known only row by row
+    ENTRY_PRICE = 12         # rupees, NaN when flat
+    BARS_HELD = 13
+    FIELDS = 14
 
 
 cdef struct Op
@@ -63,6 +65,11 @@ cdef class Program:
     cdef readonly size_t column_count
     cdef uint8_t used[FIELDS]        # which fields some operation reads
     cdef int64_t bar_of_session
+    cdef GuardLocks guards           # what tells India VIX; None = nothing does
+    cdef ns_t interval_ns            # of the bars: a value counts for a bar when known by its end
+    cdef size_t vix_at               # the first of its recorded values that is not yet known
+    cdef int64_t vix                 # 1/100 points, 0 = none yet
+    cdef ns_t vix_ns                 # since when it is known
     cdef readonly size_t rows        # filled by the last `run`
 
     cdef double *column(self, size_t at) noexcept nogil
@@ -71,6 +78,7 @@ cdef class Program:
     cdef void _feed_prices(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil
     cdef void _feed_times(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                           size_t n) noexcept nogil
+    cdef void _feed_vix(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil
     cdef void run(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                   size_t n) noexcept nogil
     cdef void run_row(self, size_t row, const View *view) noexcept nogil

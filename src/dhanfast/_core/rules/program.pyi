@@ -1,6 +1,8 @@
 from enum import IntEnum
 from typing import Any, Self, final
 
+from dhanfast._core.guardlocks import GuardLocks
+
 class Field(IntEnum):
     OPEN = 0
     HIGH = 1
@@ -12,10 +14,11 @@ class Field(IntEnum):
     WEEKDAY = 7
     SESSION_START = 8
     BAR_OF_SESSION = 9
-    POSITION = 10
-    ENTRY_PRICE = 11
-    BARS_HELD = 12
-    FIELDS = 13
+    VIX = 10
+    POSITION = 11
+    ENTRY_PRICE = 12
+    BARS_HELD = 13
+    FIELDS = 14
 
 @final
 class Program:
@@ -24,5 +27,6 @@ class Program:
     def __new__(
         cls, columns: int, constants: dict[int, float], ops: list[tuple[Any, ...]]
     ) -> Self: ...
+    def see(self, guards: GuardLocks, interval_ns: int) -> None: ...
     def read_field(self, column: int) -> None: ...
     def values(self, row: int) -> list[float]: ...

@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 from dhanfast._core.rules.basic cimport bind_basic
 from dhanfast._core.rules.studies cimport bind_study
+from dhanfast._core.vixbands cimport VIX_LEAST, VIX_MOST
 
 
 cdef extern from "df_bars.h" nogil:
@@ -17,7 +18,7 @@ cdef class Program:
     """Operations over columns, built once.
 
     Args:
-        columns: how many columns in all; the first 13 are the fields of `Field`.
+        columns: how many columns in all; the first 14 are the fields of `Field`.
         constants: {column: value}, filled once.
         ops: (name, inputs, outputs, numbers, row_by_row) in the order to run, every operation after
             the ones it reads; those with row_by_row after all others.
@@ -90,6 +91,19 @@ cdef class Program:
         if column < Field.FIELDS:
             self.used[column] = 1
 
+    def see(self, GuardLocks guards not None, int64_t interval_ns):
+        """Have India VIX told by the guards of the run.
+
+        Args:
+            interval_ns: length of the bars, above 0: a value counts when known by a bar's end.
+        Raises:
+            ValueError: bars without a length.
+        """
+        if interval_ns <= 0:
+            raise ValueError(f"interval_ns must be above 0, was {interval_ns}")
+        self.guards, self.interval_ns = guards, interval_ns
+        self.vix_at, self.vix, self.vix_ns = 0, 0, 0
+
     cdef double *column(self, size_t at) noexcept nogil:
         return self.columns + at * ROWS
 
@@ -99,6 +113,8 @@ cdef class Program:
         self.rows = n
         self._feed_prices(bars, index, n)
         self._feed_times(bars, index, first, n)
+        if self.used[<int>Field.VIX] and self.guards is not None:
+            self._feed_vix(bars, index, n)
         for i in range(self.block_count):
             self.ops[i].run(&self.ops[i], 0, n)
 
@@ -159,6 +175,29 @@ cdef class Program:
             for i in range(n):
                 self.bar_of_session = 0 if first[i] else self.bar_of_session + 1
                 to[i] = <double>self.bar_of_session
+
+    cdef void _feed_vix(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil:
+        """Recorded values by their time; one that came since by the feed when it is newer."""
+        cdef double *to = self.column(Field.VIX)
+        cdef int64_t value
+        cdef ns_t age = self.guards.rules.vix.vix_age
+        cdef ns_t end_ns
+        cdef size_t i
+        for i in range(n):
+            end_ns = bars[index[i]].start_ns + self.interval_ns
+            while self.vix_at < self.guards.vix_len \
+                    and self.guards.vix_times[self.vix_at] <= end_ns:
+                value = self.guards.vix_values[self.vix_at]
+                if VIX_LEAST <= value <= VIX_MOST:
+                    self.vix, self.vix_ns = value, self.guards.vix_times[self.vix_at]
+                self.vix_at += 1
+            if self.guards.vix_state.value != 0 and self.guards.vix_state.value_ns > self.vix_ns:
+                self.vix, self.vix_ns = (self.guards.vix_state.value,
+                                         self.guards.vix_state.value_ns)
+            if self.vix == 0 or (age and end_ns - self.vix_ns > age):
+                to[i] = NAN
+            else:
+                to[i] = self.vix / 100.0
 
     cdef void run_row(self, size_t row, const View *view) noexcept nogil:
         cdef size_t i

@@ -122,7 +122,8 @@ def blind_test(stage: "Stage", decisions: NDArray[Any], seed: int = 0) -> tuple[
     at = np.searchsorted(stage.bars["start_ns"], starts)
     close = np.full(shape, np.nan)
     close[day, column] = np.log(stage.bars["close"][at])
-    return Blind(WALKS, entries, days, tuple(ties_of(signed, asked, close))), ""
+    ties = ties_of(signed, asked, close, sizes=not stage.sees_vix)
+    return Blind(WALKS, entries, days, tuple(ties)), ""
 
 
 def random_walk(bars: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -148,12 +149,14 @@ def random_walk(bars: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     return out
 
 
-def ties_of(signed: Floats, asked: Floats, close: Floats) -> list[Tie]:
+def ties_of(signed: Floats, asked: Floats, close: Floats, *, sizes: bool = True) -> list[Tie]:
     """Every horizon's tie between entries and what followed in the record.
 
     Args:
         signed, asked: entries by day and time of day, with and without their direction.
         close: log of the recorded closes, NaN where there was no bar.
+        sizes: also without direction. Not for who is told India VIX: the true one is part of what
+            he is shown, and it foretells how large moves are.
     Shape:
         all float64[days, times of day].
     """
@@ -163,7 +166,8 @@ def ties_of(signed: Floats, asked: Floats, close: Floats) -> list[Tie]:
         words = "to the end of the day" if horizon == 0 else (
             "on the next bar" if horizon == 1 else f"over the next {horizon} bars")  # fmt: skip
         found.append(tie(signed, follows, words))
-        found.append(tie(asked, np.abs(follows), f"{words}, up or down"))
+        if sizes:
+            found.append(tie(asked, np.abs(follows), f"{words}, up or down"))
     return found
 
 

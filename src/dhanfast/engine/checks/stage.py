@@ -21,7 +21,7 @@ from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 PROBLEM: Final = "problem"
 WARNING: Final = "warning"
@@ -75,6 +75,7 @@ class Stage:
         data, params, start, end, settings, slippages: as for `backtest`.
     Attributes:
         bars: BAR_DTYPE at the run's timeframe. outside: what the strategy opened beside its bars.
+        sees_vix: the strategy that ran last looks at India VIX.
     Raises:
         UsageError, ConfigError, BadData, OutOfCalendar, StrategyError: as `backtest`.
     """
@@ -96,6 +97,7 @@ class Stage:
                 f"{type(strategy).__name__} and its params, not an instance"
             )
         self.strategy, self.params = strategy, dict(params or {})
+        self.sees_vix = False
         self.outside = Outside()
         with self.outside:
             self.found = find_strategy(strategy, self.params)
@@ -136,8 +138,10 @@ class Stage:
         with self.outside:
             found = find_strategy(self.strategy, self.params)
             runner = found.runner(lambda at_ns, text: None, self.interval_ns)
+        graph = graph_of(runner)
+        self.sees_vix = graph is not None and "vix" in graph.needs
         watch = Watch(
-            runner, max(1, len(bars)), graph=graph_of(runner), probes=probes,
+            runner, max(1, len(bars)), graph=graph, probes=probes,
             state_of=lambda: state_of(found.made), flat=flat,
         )  # fmt: skip
         guards, _ = recorded_guards(self.settings.guards)
@@ -171,12 +175,6 @@ def with_room_behind(bars: NDArray[Any]) -> NDArray[Any]:
     room = np.zeros(len(bars) + ROOM_BEHIND, bars.dtype)
     room[: len(bars)] = bars
     return room[: len(bars)]
-
-
-def graph_of(runner: Any) -> Any:
-    """The graph of a strategy's series; None when it has none."""
-    own = getattr(runner, "graph", None)
-    return own if own is not None else getattr(getattr(runner, "context", None), "graph", None)
 
 
 def state_of(made: object) -> dict[str, float]:

@@ -266,7 +266,7 @@ def needs_of(
 
 
 _FIELD_NAMES: Final = (
-    "open", "high", "low", "close", "volume", "oi", "second", "weekday", "session_start",
+    "vix", "open", "high", "low", "close", "volume", "oi", "second", "weekday", "session_start",
     "bar_of_session", "position", "entry_price", "bars_held",
 )  # fmt: skip
 

@@ -17,14 +17,26 @@ from dhanfast.strategies.rules import Market, Rules, RuleStrategy, param
 class V1(RuleStrategy):
     """Long above EMA and rolling VWAP with RSI > 60; short below both with RSI < 40."""
 
-    ema = param(9, low=2, high=200, doc="EMA_PERIOD, bars")
-    rsi = param(14, low=2, high=100, doc="RSI_PERIOD, bars")
-    rsi_long = param(60.0, low=0, high=100, doc="RSI_OVERBOUGHT: long needs an RSI above this")
-    rsi_short = param(40.0, low=0, high=100, doc="RSI_OVERSOLD: short needs an RSI below this")
-    vwap = param(100, low=2, high=1000, doc="bars of the rolling VWAP")
+    ema = param(9, low=2, high=200, search=(5, 30, 1), doc="EMA_PERIOD, bars")
+    rsi = param(14, low=2, high=100, search=(7, 28, 1), doc="RSI_PERIOD, bars")
+    rsi_long = param(
+        60.0, low=0, high=100, search=(50, 75, 2.5),
+        doc="RSI_OVERBOUGHT: long needs an RSI above this",
+    )  # fmt: skip
+    rsi_short = param(
+        40.0, low=0, high=100, search=(25, 50, 2.5),
+        doc="RSI_OVERSOLD: short needs an RSI below this",
+    )  # fmt: skip
+    vwap = param(100, low=2, high=1000, search=(20, 200, 20), doc="bars of the rolling VWAP")
     warmup = param(15, low=1, high=1000, doc="MIN_CANDLES_FOR_INDICATORS: bars before a decision")
-    stop = param(20.0, low=0, high=10_000, doc="STOP_LOSS_POINTS from the fill; 0 = none")
-    target = param(40.0, low=0, high=10_000, doc="TARGET_POINTS from the fill; 0 = none")
+    stop = param(
+        20.0, low=0, high=10_000, search=(10, 100, 10),
+        doc="STOP_LOSS_POINTS from the fill; 0 = none",
+    )  # fmt: skip
+    target = param(
+        40.0, low=0, high=10_000, search=(20, 200, 20),
+        doc="TARGET_POINTS from the fill; 0 = none",
+    )  # fmt: skip
 
     def rules(self, m: Market) -> Rules:
         """The level rule of version 1."""
