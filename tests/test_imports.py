@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"live", "api", "store", "dist", "ml", "report"}
+EXTRAS = {"live", "api", "store", "cluster", "search", "ml", "report"}
 
 # Import names of what the extras bring, where they differ from the distribution's.
 BLOCKED = ["picows", "uvloop", "aiohttp", "cryptography", "keyring",

@@ -216,9 +216,9 @@ def test_bars_are_modelled_only_when_that_is_said(tmp_path: Path) -> None:
     assert "dhanfast backtest --legs FILE.toml" in f"{shown.output}{shown.exception}"
 
 
-def test_trade_refuses_legs_before_anything_else(tmp_path: Path) -> None:
+def test_trade_wants_the_file_of_legs_before_anything_else(tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('version = 2\n[[strategy]]\nname = "x"\nuse = "legs"\n')
     shown = CliRunner().invoke(cli, ["trade", "-c", str(config)])
     assert shown.exit_code != 0
-    assert "paper, live and replay do not trade them" in f"{shown.output}{shown.exception}"
+    assert "strategy.legs names no file" in f"{shown.output}{shown.exception}"

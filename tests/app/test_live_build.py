@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dhanfast._core.live.journal import Kind
+from dhanfast._core.live.journal import Journal, Kind
+from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast.app.config import load_config
-from dhanfast.app.live_build import _started, deciding_digest, settings_of_day
+from dhanfast.app.live_build import Past, _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
 from dhanfast.engine.settings import Settings
 
@@ -44,6 +45,26 @@ def test_a_journal_that_does_not_tell_the_grace_was_written_with_the_usual_one()
     assert _started(old, 9, config(), market(40.0), "paper") == {
         "capital": 5, "grace_ns": GRACE_NS, "carried": None, "history": None,
     }  # fmt: skip
+
+
+# ---- what a journal held when a life began -------------------------------------------------------
+
+
+def test_the_past_is_read_anew_and_does_not_grow(tmp_path: Path) -> None:
+    path = tmp_path / "day.dfj"
+    assert list(Past(path)) == []
+    header = JournalHeader(epoch=7, date=20261120, run="main", config_digest=bytes(32),
+                           created_ns=1, text="")  # fmt: skip
+    journal = Journal(str(path), header, sync_ns=0)
+    assert list(Past(path)) == [], "begun, and nothing written"
+    for number in range(3):
+        journal.append_record(Kind.NOTE, b"%d" % number, 1)
+    past = Past(path)
+    journal.append_record(Kind.RESUME, b"{}", 2)
+    wanted = [(int(Kind.NOTE), b"%d" % number) for number in range(3)]
+    assert list(past) == wanted == list(past)
+    assert len(list(Past(path))) == 4
+    journal.close()
 
 
 # ---- what decides --------------------------------------------------------------------------------

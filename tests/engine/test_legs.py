@@ -233,7 +233,7 @@ def test_another_underlying_and_lots_beyond_the_freeze_are_refused(tmp_path: Pat
 
 
 def test_legs_are_no_strategy_of_other_commands() -> None:
-    with pytest.raises(UsageError, match=r"dhanfast backtest --legs FILE\.toml; paper, live and"):
+    with pytest.raises(UsageError, match=r"dhanfast backtest --legs FILE\.toml, dhanfast trade"):
         find_strategy("legs", {})
 
 

@@ -55,3 +55,21 @@ def test_generated_data_stands_at_the_top_and_notes_at_the_end(result: RunResult
     )
     lines = day_text(marked).splitlines()
     assert lines[1].startswith("! GENERATED DATA") and lines[-1] == "! the margin is a guess"
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [({0: "BANKNIFTY 2026-11-23 56500 CE"}, "56500 CE"),
+     ({0: "BANKNIFTY 2026-11-23 56500 CE", 1: "BANKNIFTY 2026-12-28 56500 CE"}, "23/11 56500 CE")],
+)  # fmt: skip
+def test_trades_of_options_name_their_contract_and_their_side(
+    result: RunResult, names: dict[int, str], shown: str
+) -> None:
+    lines = day_text(dataclasses.replace(result, contracts=names), trades_max=10).splitlines()
+    at = next(place for place, line in enumerate(lines) if line.startswith("IN "))
+    nets = metrics.trade_net(result.trades)[-10:]
+    for line, trade, net in zip(lines[at + 2 :], result.trades[-10:], nets, strict=False):
+        assert f"  {shown} " in line and len(line) <= 80
+        assert line.split()[2] == f"{int(trade['side']) * int(trade['qty']):+,}"
+        assert line.split()[-1] == rupees(round(float(net) / 1e6), sign=True)
+    assert lines[at + 12] == ""

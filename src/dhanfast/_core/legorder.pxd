@@ -87,6 +87,7 @@ cdef class LegOrder:
     cdef int32_t out_reason          # of the leaving in hand
     cdef uint8_t running             # a cycle has begun and is not over
     cdef readonly bint paused        # an operator's: no leg is sent
+    cdef bint shut                   # the gate lets no entry through: no leg is sent, none is tried
     cdef Note notes[NOTES_MAX]
     cdef size_t notes_count
     cdef readonly uint64_t notes_lost

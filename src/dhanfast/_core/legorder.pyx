@@ -52,7 +52,7 @@ cdef class LegOrder:
 
     cdef void begin_order(self, ns_t now_ns) noexcept nogil:
         self.stage, self.order_ns = Stage.HEDGES, now_ns
-        if not self.paused:
+        if not self.paused and not self.shut:
             self.send_side(1, now_ns)
         self.step(now_ns)
 
@@ -82,7 +82,7 @@ cdef class LegOrder:
                 return
             if _is_short(<Leg>self.at[i]) and not self.mend_leg(i, now_ns):
                 return
-        if self.paused:
+        if self.paused or self.shut:
             self.late(now_ns)
             return
         self.send_side(1, now_ns)            # what a pause had held
@@ -124,7 +124,7 @@ cdef class LegOrder:
             return False
         if (<Leg>self.at[i]).repair_ns == 0:
             (<Leg>self.at[i]).repair_ns = now_ns + REPAIR_PAUSE_NS
-        elif now_ns >= (<Leg>self.at[i]).repair_ns and not self.paused:
+        elif now_ns >= (<Leg>self.at[i]).repair_ns and not self.paused and not self.shut:
             (<Leg>self.at[i]).repairs_left = (<Leg>self.at[i]).repairs_left - 1
             (<Leg>self.at[i]).repair_ns = 0
             self.repaired += 1
@@ -143,7 +143,7 @@ cdef class LegOrder:
             due_ns = self.order_ns + self.order_rules.deadline_ns
         for i in range(self.count):
             if (<Leg>self.at[i]).part == Part.SENT and (<Leg>self.at[i]).repair_ns \
-                    and not self.paused:
+                    and not self.paused and not self.shut:
                 due_ns = min(due_ns, (<Leg>self.at[i]).repair_ns)
         return due_ns
 

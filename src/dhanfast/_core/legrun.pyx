@@ -218,7 +218,8 @@ cdef class LegRun(LegOrder):
         if self.running:
             self.combined(now_ns)
         self.clock(row, now_ns)
-        if self.running and self.stage == Stage.REST and not self.paused:
+        if self.running and self.stage == Stage.REST and not self.paused \
+                and not self.shut:
             self.waits(row, now_ns)
         self.sample(now_ns, True)
         self.rows_seen += 1

@@ -130,10 +130,22 @@ cdef class RunLog:
         Returns:
             (trades, orders, passages, equity), arrays of their dtypes; passage i is of order i.
         """
+        return self._handed(self.order_count)
+
+    def take_trades(self):
+        """As `take`, for a run whose orders nobody reads: they are forgotten.
+
+        Returns:
+            (trades, orders, passages, equity); orders and passages are empty.
+        """
+        return self._handed(0)
+
+    def _handed(self, size_t orders):
+        """What `take` gives, with so many of the orders."""
         rows = (
             _taken(self._trade_rows, self.trade_count),
-            _taken(self._order_rows, self.order_count),
-            _taken(self._passage_rows, self.order_count),
+            _taken(self._order_rows, orders),
+            _taken(self._passage_rows, orders),
             _taken(self._equity_rows, self.equity_count),
         )
         if rows[0].base is self._trade_rows:

@@ -84,6 +84,11 @@ COMMANDS = {
         "greeks",
         "Show implied volatility and greeks of one option.",
     ),
+    "hyperopt": (
+        "dhanfast.app.cli_optimize",
+        "hyperopt",
+        "Search a strategy's parameters: another word for optimize.",
+    ),
     "init": (
         "dhanfast.app.cli_init",
         "init",
@@ -123,6 +128,11 @@ COMMANDS = {
         "dhanfast.app.cli_chain",
         "oi",
         "Show open interest of a chain, its changes and levels.",
+    ),
+    "optimize": (
+        "dhanfast.app.cli_optimize",
+        "optimize",
+        "Search a strategy's parameters, and see what the best of many is worth.",
     ),
     "orders": (
         "dhanfast.app.cli_control",
@@ -198,6 +208,11 @@ COMMANDS = {
         "dhanfast.app.cli_strategies",
         "strategies",
         "List strategies, show one, run many over the same bars.",
+    ),
+    "walk-forward": (
+        "dhanfast.app.cli_walk_forward",
+        "walk_forward",
+        "Choose parameters on some days and trade them on others.",
     ),
 }
 

@@ -60,10 +60,15 @@ def validate_command(config: Config, as_json: bool) -> None:
     Example:
       dhanfast config validate
     """
-    from dhanfast.strategies.plugins import find_strategy
+    from dhanfast.strategies.plugins import LEGS, find_strategy
 
     named = ""
-    if config.tree.strategy:
+    if config.tree.strategy and config.strategy.use == LEGS:
+        from dhanfast.app.live_legs import plan_of
+
+        plan = plan_of(config)
+        named = f"{config.strategy.name} ({len(plan.legs)} legs on {plan.underlying})"
+    elif config.tree.strategy:
         found = find_strategy(config.strategy_place(), config.strategy.params)
         named = f"{config.strategy.name} ({found.kind.__name__}, {found.door})"
     if as_json:

@@ -17,6 +17,7 @@ from dhanfast.app.edge import edge
 from dhanfast.errors import DhanfastError
 
 DAY: Final = "2026-11-20"  # inside every dated table that is shipped
+SYMBOL: Final = "BANKNIFTY"
 START: Final = "08:40"  # the engine takes some seconds to build, the market some minutes
 ANSWER_S: Final = 60.0  # generating a day takes some seconds
 STOP_S: Final = 10.0
@@ -29,12 +30,16 @@ STOP_S: Final = 10.0
               help="As for backtest.")  # fmt: skip
 @click.option("--speed", default="300x", metavar="60x", show_default=True,
               help="Market seconds a second.")  # fmt: skip
+@click.option("--legs", metavar="FILE", type=click.Path(dir_okay=False), help="Trade the option "
+              "structure of a legs file instead of a strategy.")  # fmt: skip
 @click.option("--until", metavar="HH:MM", help="Stop at this time of the market, IST.")
 @click.option("--export", metavar="DIR", help="Keep the run directory here; default: a new folder "
               "of the system's temporary directory.")  # fmt: skip
 @edge
-def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | None) -> None:
-    """Trade a generated Bank Nifty day on paper, live, and write its report.
+def demo(
+    seed: int, strategy: str, speed: str, legs: str | None, until: str | None, export: str | None
+) -> None:  # fmt: skip
+    """Trade a generated Bank Nifty day on paper, live, and write its report; with --legs, options.
 
     An exchange is started on this machine that speaks the broker's protocols; the live engine
     connects to it, trades on paper until the market closes, and shows the day. Nothing leaves the
@@ -49,13 +54,14 @@ def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | 
 
     require_live_extra()
     find_strategy(strategy, {})
+    symbol = SYMBOL if legs is None else _underlying(legs)
     place = export_place(export)
     if place is None:
         place = Path(tempfile.mkdtemp(prefix="dhanfast-demo-")) / "run"
     click.echo(f"starting the exchange: a generated day, seed {seed}, at {speed} ...", err=True)
     with (
         tempfile.TemporaryDirectory(prefix="dhanfast-demo-home-") as home,
-        _exchange(seed, speed) as told,
+        _exchange(seed, speed, symbol) as told,
     ):
         sets = {
             "broker.exchange": f"http://127.0.0.1:{told['port']}",
@@ -68,16 +74,29 @@ def demo(seed: int, strategy: str, speed: str, until: str | None, export: str | 
         }
         environ = {"DHAN_CLIENT_ID": told["client_id"], "DHAN_ACCESS_TOKEN": told["token"]}
         config = load_config([], home, [f"{key}={value}" for key, value in sets.items()], environ)
+        if legs is not None:
+            from dhanfast.app.live_legs import legs_place, with_legs
+
+            config = with_legs(config, legs_place(config, legs))
         code = run_trade(config, "paper", until=until, export=str(place))
     if code:
         raise click.exceptions.Exit(code)
 
 
+def _underlying(legs: str) -> str:
+    """The index whose options a legs file trades."""
+    from dhanfast.app.legs_file import read_plan
+    from dhanfast.strategies.shelf import lookup
+
+    found = lookup(legs)
+    return read_plan(found.place if found is not None and found.legs else legs).underlying
+
+
 @contextlib.contextmanager
-def _exchange(seed: int, speed: str) -> Iterator[dict[str, Any]]:
+def _exchange(seed: int, speed: str, symbol: str) -> Iterator[dict[str, Any]]:
     """An exchange in its own process; what it said when it began to listen."""
     command = [sys.executable, "-m", "dhanfast", "exchange", "--generate", "--seed", str(seed)]
-    command += ["--date", DAY, "--start", START, "--speed", speed, "--json"]
+    command += ["--symbol", symbol, "--date", DAY, "--start", START, "--speed", speed, "--json"]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
@@ -37,16 +39,19 @@ _LOG: Final = logging.getLogger("dhanfast.trade")
 @click.option("--live", "mode", flag_value="live", help="Real orders, after a countdown.")
 @click.option("--confirm-live", metavar="CLIENT_ID", help="For --live without a terminal: the "
               "client id whose money it is.")  # fmt: skip
+@click.option("--legs", metavar="FILE", type=click.Path(dir_okay=False), help="Trade the option "
+              "structure of a legs file instead of the configured strategy.")  # fmt: skip
 @click.option("--until", metavar="HH:MM", help="Stop at this time of the market, IST.")
 @click.option("--export", metavar="DIR", help="Write the day's report to this new folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the day's result as JSON.")
 @edge
 @config_options
 def trade(
-    config: Config, mode: str, confirm_live: str | None, until: str | None, export: str | None,
-    as_json: bool,
+    config: Config, mode: str, confirm_live: str | None, legs: str | None, until: str | None,
+    export: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Run the configured strategy on the live market until the day's end or Ctrl-C.
+    """Run the configured strategy, or a structure of options, on the live market until the day's
+    end or Ctrl-C.
 
     On paper (the default) orders meet a simulated exchange on the real feed. A killed engine is
     started again with the same command: the journal of the day brings everything back, and with
@@ -57,7 +62,7 @@ def trade(
     from dhanfast.app.live_build import require_live_extra
 
     require_live_extra()
-    _refuse_legs(config)
+    config = _with_legs(config, legs)
     if mode == "live":
         from dhanfast.app.readiness import require_ready
 
@@ -69,12 +74,22 @@ def trade(
         raise click.exceptions.Exit(code)
 
 
-def _refuse_legs(config: Config) -> None:
-    """A structure of options is backtested, not traded: said before anything else is looked at."""
-    from dhanfast.strategies.plugins import LEGS, find_strategy
+def _with_legs(config: Config, legs: str | None) -> Config:
+    """What of a legs file cannot be traded is said before anything else is looked at."""
+    from dhanfast.strategies.plugins import LEGS, is_legs
 
-    if config.strategy.use == LEGS:
-        find_strategy(LEGS, {})
+    if legs is None and config.strategy.use != LEGS and not is_legs(config.strategy_place()):
+        return config
+    from dhanfast.app.live_legs import legs_place, plan_of, with_legs
+
+    found = config
+    if legs is not None:
+        found = with_legs(config, legs_place(config, legs))
+    elif config.strategy.use != LEGS:  # a name that stands for a legs file
+        found = with_legs(config, config.strategy_place(), config.strategy.params)
+    plan = plan_of(found)
+    own = msgspec.structs.replace(found.strategy, underlying=plan.underlying)
+    return replace(found, tree=msgspec.structs.replace(found.tree, strategy=(own,)))
 
 
 def run_trade(
@@ -149,7 +164,9 @@ async def _serve(
     async with live_engine(config, mode) as live:
         if until is not None:
             live.engine.plan = ends_at(live, until)
-        narrator = Narrator(live, lambda text: click.echo(text, err=True))
+        narrator = Narrator(
+            live, lambda text: click.echo(text, err=True), live.names, live.engine.run.texts_so_far
+        )
         with ControlServer(config.folders.run, config.engine.run, live.view) as control:
             narrator.begin()
             with _interrupts(live, narrator), _quiet_machine(config):
@@ -163,7 +180,7 @@ async def _serve(
         narrator.end()
         status = live.view.status()
         result, failed = _finished(live, failed)
-        if result is not None:
+        if result is not None and live.names is None:  # options are not measured apart yet
             store_slippage(config, live, result)
         if as_json:
             print_json(_day_json(live, result, status, failed))

@@ -44,6 +44,7 @@ from dhanfast.app.config_values import Written
 from dhanfast.engine.execution_settings import ExecutionSettings, read_profile
 from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.errors import ConfigError
+from dhanfast.strategies.plugins import LEGS
 from dhanfast.strategies.shelf import place_of
 
 DEFAULT: Final = "default"
@@ -417,6 +418,10 @@ def _consistent(config: Config) -> Config:
     if config.hosts():
         _check_hosts(config)
     if config.tree.strategy:
+        if config.strategy.legs and config.strategy.use != LEGS:
+            use = config.strategy.use
+            refuse("strategy.legs", f"names a legs file, and strategy.use is {use}: write "
+                   'use = "legs", or leave the file out')  # fmt: skip
         config.settings()
     return config
 

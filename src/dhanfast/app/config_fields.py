@@ -422,10 +422,18 @@ class Strategy(Section, frozen=True):
         str,
         Meta(
             description="The strategy: a name of `dhanfast strategies`, path.py[:Class] or "
-            "package.module:Class.",
+            'package.module:Class; or "legs": the structure of the file that `legs` names.',
             min_length=1,
         ),
     ]
+    legs: A[
+        str,
+        Meta(
+            description='With use = "legs": the legs file, in the folder of the user or of the '
+            "command.",
+            examples=["straddle.toml"],
+        ),
+    ] = ""
     underlying: A[
         str,
         Meta(

@@ -110,6 +110,8 @@ def _money(said: EngineStatus) -> list[tuple[str, str]]:
 
 def _holding(said: EngineStatus) -> list[tuple[str, str]]:
     held = f"{said.held:+,} @ {_price(said.average)}" if said.held else "flat"
+    if said.contracts:
+        held = f"{said.held:,} in {said.contracts} contract{'s' if said.contracts > 1 else ''}"
     return [
         ("position", held),
         ("last", _price(said.last)),

@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,37 +13,38 @@ from typing import TYPE_CHECKING, Any, Final
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
-from dhanfast._core.live.remote import Remote
-from dhanfast._core.risk import Gate
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
-from dhanfast.app.live_feed import TRADED, FeedRing, about_feed, live_feed, subscribed, vix_of
-from dhanfast.app.live_market import Market, contract_of, market_of, master_of, sessions_of_day
+from dhanfast.app.live_feed import FeedRing, about_feed, live_feed, subscribed, vix_of
+from dhanfast.app.live_market import Market, market_of, master_of
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.belt import Belt, BeltPlan, was_set
-from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.kelly_history import HistoryKeeper, history_of_day, told
-from dhanfast.engine.live import GRACE_NS, LiveRun, Recovered, RunOrders
+from dhanfast.engine.live import GRACE_NS, LiveRun, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.locks import LockFile, LockKeeper, opening
+from dhanfast.engine.served import Recovered, ServedRun
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import TradeHistory
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
+from dhanfast.strategies.plugins import LEGS
 
 if TYPE_CHECKING:
+    from dhanfast.app.live_traded import Traded
     from dhanfast.brokers.dhan.courier import DhanCourier
     from dhanfast.brokers.dhan.feed import DhanFeed
-    from dhanfast.market.master import Contract
+    from dhanfast.market.master import Contract, Master
 
 DECIDING: Final = ("strategy", "risk", "simulation")
 # What the broker does by itself: another belt goes on with the same journal.
 NOT_DECIDING: Final = (
     "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
 )  # fmt: skip
+Records = Iterable[tuple[int, bytes]]  # (kind, payload), from the beginning at each look
 CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
 
 
@@ -54,6 +56,7 @@ class Live:
         mode: paper or live. market: its time and day. contract: what is traded.
         recovered: what a journal of the same day brought back; None when the day is new.
         ring: what the feed is published to; None: nothing.
+        names: of contracts by the number that orders have; None: all are `contract`.
     """
 
     engine: LiveEngine
@@ -64,6 +67,7 @@ class Live:
     contract: "Contract"
     recovered: Recovered | None
     ring: FeedRing | None
+    names: Mapping[int, str] | None = None
 
 
 @contextlib.asynccontextmanager
@@ -82,9 +86,9 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     clock, hosts = SystemClock(), broker_hosts(config)
     market = await market_of(config, clock)
     master = master_of(hosts, config.folders, market, clock)
-    contract = contract_of(master, config.strategy.underlying, market.day)
+    traded = traded_of(config, master, market)
     vix = [vix_of(master)] if config.settings().guards.needs_vix else []
-    carried = subscribed(config, master, contract, vix)
+    subscribed(config, master, traded.contract, vix)  # what is wrong is said before a day begins
     async with contextlib.AsyncExitStack() as stack:
         web = AioWeb()
         stack.push_async_callback(web.close)
@@ -95,38 +99,65 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         client = DhanRest(hosts, tokens, clock, order_proxy=config.order_proxy())
         rest = await stack.enter_async_context(client)
         capital = (await rest.funds()).available if mode == "live" else None
-        journal, old = _journal(config, mode, market, contract, capital)
+        path = journal_path(config, mode, market)
+        old = Past(path)
+        await traded.begin(begun_with(old), rest)
+        journal = _journal(config, mode, market, traded.words, path)
         stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
-        settings = settings_of_day(config, start, mode, generated=market.generated)
-        sessions_of_day(config, settings, market, contract)
+        if not _has_begun(old):
+            start |= traded.started()
+        settings = traded.settings(start, mode)
+        traded.check(settings)
         courier: Any = None
         if mode == "live":
-            courier = _courier(config, hosts, tokens, clock, journal, contract)
-        run = run_of(
-            config, settings, market, journal, courier, start,
-            vix=carried.index(vix[0]) if vix else None,
-        )  # fmt: skip
+            courier = _courier(config, hosts, tokens, clock, journal, traded)
+        carried = subscribed(config, master, traded.contract, (*traded.watched[1:], *vix))
+        run = traded.run(settings, journal, courier, start, carried.index(vix[0]) if vix else None)
         if courier is not None:
             courier.on_update = run.loop.use_update
             rest.limits.share(RunOrders(run, clock))  # one account, one budget
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
-        ring = None
-        if config.feed.ring:
-            ring = FeedRing(config.feed.ring, about_feed(carried, market))
-            stack.callback(ring.close)
+        ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
         notes = _notes(old)
         belt = belt_of(config, rest, clock, start["capital"], notes) if mode == "live" else None
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
-            hosts=hosts, contract=contract, market=market, courier=courier,
+            hosts=hosts, traded=traded, market=market, courier=courier,
             holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
         )  # fmt: skip
-        view = _view(config, engine, mode, contract, settings)
-        yield Live(engine, view, feed, mode, market, contract, recovered, ring)
+        view = _view(config, engine, mode, traded, settings)
+        yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
+
+
+def _ring(
+    config: Config, carried: Sequence["Contract"], market: Market, stack: contextlib.AsyncExitStack
+) -> FeedRing | None:
+    """What the feed is published to, closed with the engine; None: nothing."""
+    if not config.feed.ring:
+        return None
+    ring = FeedRing(config.feed.ring, about_feed(carried, market))
+    stack.callback(ring.close)
+    return ring
+
+
+def traded_of(config: Config, master: "Master", market: Market) -> "Traded":
+    """What the configuration trades.
+
+    Raises:
+        BadData, UsageError, ConfigError: the broker's list does not have it, or the file that
+            describes it cannot be traded.
+    """
+    if config.strategy.use == LEGS:
+        from dhanfast.app.live_legs import Structure
+
+        return Structure(config, master, market)
+    from dhanfast.app.live_one import OneFuture
+
+    return OneFuture(config, master, market)
 
 
 def _settings(config: Config, capital: int) -> Settings:
@@ -202,6 +233,10 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
     """
     plain = config.as_dict()
     parts: dict[str, Any] = {name: plain[name] for name in DECIDING}
+    # A legs file decides by what it says, which is with the contract, not by where it is.
+    parts["strategy"] = [
+        {key: told for key, told in one.items() if key != "legs"} for one in plain["strategy"]
+    ]
     parts["risk"] = {key: told for key, told in plain["risk"].items() if key not in NOT_DECIDING}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     if plain["execution"]["algo"] != "none":
@@ -213,18 +248,51 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 
 
-def _journal(
-    config: Config, mode: str, market: Market, contract: "Contract", capital: int | None
-) -> tuple[Journal, list[tuple[int, bytes]]]:
-    """The day's journal, open for writing, and what it holds already."""
+def journal_path(config: Config, mode: str, market: Market) -> Path:
+    """Where the day's journal is, or will be; its folder is made."""
     folder = config.folders.journal
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{market.day:%Y%m%d}-{config.engine.run}-{mode}.dfj"
-    digest = deciding_digest(config, mode, contract_words(contract))
-    old: list[tuple[int, bytes]] = []
+    return folder / f"{market.day:%Y%m%d}-{config.engine.run}-{mode}.dfj"
+
+
+class Past:
+    """What a journal holds now: (kind, payload), read anew by each look and never held together.
+
+    A day of a whole chain is millions of records. What is written from now on is not of it.
+
+    Args:
+        path: of the journal; there need not be one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._count = path, 0
+        if path.exists() and path.stat().st_size:
+            with JournalReader(str(path)) as reader:
+                self._count = reader.skim()
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        if not self._count:
+            return
+        with JournalReader(str(self._path)) as reader:
+            for kind, _, _, payload in itertools.islice(reader, self._count):
+                yield kind, bytes(payload)
+
+
+def _has_begun(records: Records) -> bool:
+    return any(kind == Kind.START for kind, _ in records)
+
+
+def _journal(config: Config, mode: str, market: Market, words: list[Any], path: Path) -> Journal:
+    """The day's journal, open for writing.
+
+    Args:
+        words: what decisions depend on of what is traded.
+    Raises:
+        ConfigError: it was written with other words, another strategy or other settings.
+    """
+    digest = deciding_digest(config, mode, words)
     sync = config.engine.journal_sync
     if path.exists() and path.stat().st_size:
-        old = [(kind, bytes(payload)) for kind, _, _, payload in JournalReader(str(path))]
         journal = Journal(str(path), sync_ns=sync.ns or 50_000_000)
         if journal.header.config_digest != digest:
             journal.close()
@@ -232,23 +300,20 @@ def _journal(
                 f"{path} was written today with another strategy, other risk settings or another "
                 "contract: go on with those, or give this engine another name (engine.run)"
             )
-        return journal, old
+        return journal
     header = JournalHeader(
         epoch=int.from_bytes(os.urandom(4), "little") | 1,
         date=int(f"{market.day:%Y%m%d}"),
         run=config.engine.run,
         config_digest=digest,
         created_ns=market.wall_ns,
-        text=json.dumps(
-            {"mode": mode, "config": config.as_dict(), "contract": contract_words(contract)},
-            default=str,
-        ),
+        text=json.dumps({"mode": mode, "config": config.as_dict(), "contract": words}, default=str),
     )
-    return Journal(str(path), header, sync_ns=sync.ns or 50_000_000), old
+    return Journal(str(path), header, sync_ns=sync.ns or 50_000_000)
 
 
 def _started(
-    old: list[tuple[int, bytes]], capital: int | None, config: Config, market: Market, mode: str
+    old: Records, capital: int | None, config: Config, market: Market, mode: str
 ) -> dict[str, Any]:
     """What the day was started with; the first start decides.
 
@@ -285,7 +350,7 @@ def _history(
     return told(history_of_day(folder, name, mode, market.day, base, of), base, of)
 
 
-def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
+def begun_with(records: Records) -> dict[str, Any] | None:
     """What a journal says its day was started with; None: it has not begun."""
     for kind, payload in records:
         if kind == Kind.START:
@@ -294,7 +359,7 @@ def begun_with(records: list[tuple[int, bytes]]) -> dict[str, Any] | None:
     return None
 
 
-def _notes(old: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+def _notes(old: Records) -> list[dict[str, Any]]:
     """The notes of a journal, in order."""
     found = []
     for kind, payload in old:
@@ -330,14 +395,14 @@ def belt_of(
 
 
 def _recover(
-    run: LiveRun,
-    old: list[tuple[int, bytes]],
+    run: ServedRun,
+    old: Records,
     journal: Journal,
     start: dict[str, Any],
     clock: Clock,
     market: Market,
 ) -> Recovered | None:
-    if not any(kind == Kind.START for kind, _ in old):
+    if not _has_begun(old):
         words = json.dumps(start).encode()
         journal.append_record(Kind.START, words, clock.now_ns(), vital=True)
         return None
@@ -357,85 +422,40 @@ def _recover(
 # ---- the parts ----------------------------------------------------------------------------------
 
 
-def run_of(
-    config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
-    start: dict[str, Any], *, vix: int | None,
-) -> LiveRun:  # fmt: skip
-    """One day's run, before its first input or the repeating of its journal.
-
-    Args:
-        courier: of real orders; None: they are simulated. start: what the day was started with.
-        vix: the feed's number of India VIX.
-    """
-    strategy = config.strategy
-
-    def remote(gate: Gate) -> Remote:
-        return Remote(
-            gate,
-            protection_e4=0,  # what leaves is protected by its premium's slab, in any run
-            stop_room_e4=0,
-            per_second=config.risk.orders_per_second,
-            per_minute=config.risk.orders_per_minute,
-            per_hour=config.risk.orders_per_hour,
-            per_day=config.risk.orders_per_day,
-        )
-
-    return LiveRun(
-        config.strategy_place(),
-        symbol=strategy.underlying,
-        journal=journal,
-        instrument=TRADED,
-        first_ns=market.market_ns,
-        params=strategy.params,
-        settings=settings,
-        interval=str(strategy.timeframe),
-        remote_of=remote if courier is not None else None,
-        courier=courier,
-        grace_ns=start["grace_ns"],
-        sync_each=config.engine.journal_sync.ns == 0,
-        generated=market.generated,
-        notes=market.notes,
-        guards=guards_of(settings.guards, carried=start.get("carried")),
-        vix=vix,
-    )
-
-
 def _courier(
     config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, journal: Journal,
-    contract: "Contract",
+    traded: "Traded",
 ) -> "DhanCourier":  # fmt: skip
     """The connections that orders leave by."""
     from dhanfast.brokers.dhan.courier import CourierSettings, DhanCourier
 
-    traded = (contract.segment, str(contract.security_id), config.broker.product)
+    # A request's number is a place in this list: what is watched, in the feed's order.
+    table = [
+        (each.segment, str(each.security_id), config.broker.product) for each in traded.watched
+    ]
     settings = CourierSettings(connections=config.engine.warm_orders, proxy=config.order_proxy())
-    return DhanCourier(
-        hosts, tokens, clock, tag=journal.tag, instruments=[traded], settings=settings
-    )
+    return DhanCourier(hosts, tokens, clock, tag=journal.tag, instruments=table, settings=settings)
 
 
 def _engine(
-    config: Config, run: LiveRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
-    tokens: TokenSource, hosts: Hosts, contract: "Contract", market: Market,
+    config: Config, run: ServedRun, clock: Clock, feed: "DhanFeed", *, rest: Any,
+    tokens: TokenSource, hosts: Hosts, traded: "Traded", market: Market,
     courier: "DhanCourier | None", holds: tuple[str, ...], belt: Belt | None,
     mode: str, start: dict[str, Any],
 ) -> LiveEngine:  # fmt: skip
-    account = updates = None
-    security = (contract.segment, str(contract.security_id))
+    account = comparing = updates = None
     if rest is not None:
-        from dhanfast.brokers.dhan.account import DhanAccount
         from dhanfast.brokers.dhan.updates import OrderUpdates
 
         tag = run.journal.tag
-        account = DhanAccount(
-            rest, clock, tag=tag, security=security, product=config.broker.product
-        )
+        found = traded.compared(run, rest, clock, tag)
+        account, comparing = found.account, found.comparing
         updates = OrderUpdates(
             hosts,
             tokens,
             clock,
             tag=tag,
-            instruments={security: TRADED},
+            instruments=traded.ordered(),
             on_update=lambda update, words: run.loop.use_update(update),
             on_connected=lambda: engine.reread(),
             probe=rest.profile,
@@ -455,9 +475,10 @@ def _engine(
     )
     engine = LiveEngine(
         run, clock, feed, account=account, updates=updates, courier=courier, plan=plan,
-        holds=holds, belt=belt, keeper=keeper,
+        holds=holds, belt=belt, keeper=keeper, comparing=comparing,
     )  # fmt: skip
     if start["history"] is not None:
+        assert isinstance(run, LiveRun)  # a structure has no Kelly sizing
         engine.history = HistoryKeeper(
             run.kernel.size_explained, start["history"], engine.note_if_room
         )
@@ -465,16 +486,17 @@ def _engine(
 
 
 def _view(
-    config: Config, engine: LiveEngine, mode: str, contract: "Contract", settings: Settings
+    config: Config, engine: LiveEngine, mode: str, traded: "Traded", settings: Settings
 ) -> LiveView:
     return LiveView(
         engine,
         run=config.engine.run,
         mode=mode,
         strategy=config.strategy.name,
-        instrument=contract.symbol,
-        timeframe=str(config.strategy.timeframe),
+        instrument=traded.contract.symbol,
+        timeframe=str(config.strategy.timeframe) if traded.names is None else "ticks",
         day_loss_max=settings.risk.loss_day_max,
+        names=traded.names,
     )
 
 

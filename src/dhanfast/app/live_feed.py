@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dhanfast._core.live.loop import LiveLoop
 from dhanfast.app.config import Config
 from dhanfast.app.live_market import Market
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -145,7 +144,7 @@ def about_feed(contracts: Sequence["Contract"], market: Market) -> About:
 
 
 def live_feed(
-    config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, loop: LiveLoop,
+    config: Config, hosts: Hosts, tokens: TokenSource, clock: Clock, loop: Any,
     market: Market, contracts: Sequence["Contract"], rest: "DhanRest | None", ring: FeedRing | None,
 ) -> "DhanFeed":  # fmt: skip
     """The feed, subscribed and not yet started.

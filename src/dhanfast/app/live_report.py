@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,10 +66,17 @@ class Narrator:
 
     Args:
         live: the engine. tell: takes a line.
+        names: of contracts by the number that orders have; None: all are the live's contract.
+        texts: what the run tells beside its orders, all so far: (UTC ns of the market, text).
     """
 
-    def __init__(self, live: "Live", tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, live: "Live", tell: Callable[[str], None], names: Mapping[int, str] | None = None,
+        texts: Callable[[], Sequence[tuple[int, str]]] = tuple,
+    ) -> None:  # fmt: skip
         self._live, self._tell = live, tell
+        self._names, self._texts = names or {}, texts
+        self._read = 0
         self._told = self._trades = 0
         self._seen: tuple[object, ...] = ()
         self._state = ""
@@ -86,6 +93,8 @@ class Narrator:
         if found is not None:
             kernel = live.engine.run.kernel
             held = f"{kernel.position:+,}" if kernel.position else "flat"
+            if live.names is not None and kernel.position:
+                held = live.engine.run.held_text()
             self._tell(
                 f"{INDENT}went on with today's journal: {found.records:,} records, position {held}"
             )
@@ -95,6 +104,7 @@ class Narrator:
                 )
             trades, orders = live.engine.run.rows_so_far()
             self._trades, self._told = len(trades), len(orders)
+            self._read = len(self._texts())
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -119,6 +129,10 @@ class Narrator:
         """Tell what is new."""
         run, state = self._live.engine.run, self._live.view.state
         kernel = run.kernel
+        texts = self._texts()[self._read :]
+        for at_ns, text in texts:
+            self._tell(f"{hour(at_ns)}  {text}")
+        self._read += len(texts)
         seen = (state, kernel.orders_sent, kernel.orders_refused, kernel.broker.live,
                 kernel.position)  # fmt: skip
         if seen == self._seen:
@@ -126,7 +140,7 @@ class Narrator:
         self._seen = seen
         trades, orders = run.rows_so_far()
         nets = {
-            int(row["exit_ns"]): int(net) // UPAISE
+            (int(row["exit_ns"]), int(row["instrument"])): int(net) // UPAISE
             for row, net in zip(
                 trades[self._trades :], trade_net(trades[self._trades :]), strict=True
             )
@@ -143,11 +157,12 @@ class Narrator:
     def _at_now(self, words: str) -> None:
         self._tell(f"{hour(self._live.market.now_ns())}  {words}")
 
-    def _tell_order(self, row: Any, nets: dict[int, int]) -> None:
+    def _tell_order(self, row: Any, nets: dict[tuple[int, int], int]) -> None:
         """One line; refusals for one reason are told once and then counted.
 
         Args:
-            nets: what each trade has brought, paise after charges, by the time of its end.
+            nets: what each trade has brought, paise after charges, by the time of its end and the
+                number of its contract.
         """
         if _refused(row) and int(row["refused"]) == self._refusal:
             self._refusals += 1
@@ -155,8 +170,13 @@ class Narrator:
         self._tell_refusals()
         self._refusal = int(row["refused"]) if _refused(row) else -1
         closes = row["filled"] and int(row["flags"]) & OrderFlag.EXIT
-        net = nets.get(int(row["done_ns"])) if closes else None
-        self._tell(order_line(row, self._live.contract.symbol, net))
+        net = nets.get((int(row["done_ns"]), int(row["instrument"]))) if closes else None
+        self._tell(order_line(row, self._name_of(row), net))
+
+    def _name_of(self, row: Any) -> str:
+        """What an order is of."""
+        symbol: str = self._live.contract.symbol
+        return self._names.get(int(row["instrument"]), symbol)
 
     def _tell_refusals(self) -> None:
         if self._refusals:
@@ -214,7 +234,7 @@ def day_text(live: "Live", result: "RunResult | None") -> str:
     else:
         title = f"{live.mode} · {live.view.strategy} · {live.contract.symbol} · {result.timeframe}"
         lines.append(day.day_text(result, title=title))
-    late = f", {run.loop.late:,} too late for their bar" if run.loop.late else ""
+    late = f", {run.late:,} too late for their bar" if run.late else ""
     packets = feed.counters.get("packets", 0)
     facts = {
         "feed": f"{packets:,} packets, {feed.gaps} gaps, {feed.mute} times mute{late}",

@@ -18,8 +18,9 @@ from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast.app.config import Config, load_config
-from dhanfast.app.live_build import begun_with, deciding_digest, run_of, settings_of_day
+from dhanfast.app.live_build import begun_with, deciding_digest, settings_of_day
 from dhanfast.app.live_market import Market
+from dhanfast.app.live_one import run_of
 from dhanfast.clock import SystemClock
 from dhanfast.engine.locks import Carried, carried_over, last_journal
 from dhanfast.errors import BadData, DhanfastError

@@ -86,12 +86,17 @@ async def examine(
 
 def _configuration(config: Config | None, problem: str) -> Finding:
     """The configuration, and its strategy made once."""
-    from dhanfast.strategies.plugins import find_strategy
+    from dhanfast.strategies.plugins import LEGS, find_strategy
 
     if config is None or not config.tree.strategy:
         return doctor.check_config(problem, "")
     try:
-        find_strategy(config.strategy_place(), config.strategy.params)
+        if config.strategy.use == LEGS:
+            from dhanfast.app.live_legs import plan_of
+
+            plan_of(config)
+        else:
+            find_strategy(config.strategy_place(), config.strategy.params)
     except DhanfastError as error:
         return doctor.check_config(str(error), "")
     return doctor.check_config("", config.strategy.name)

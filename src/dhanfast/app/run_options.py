@@ -68,7 +68,7 @@ _OPTIONS: Final = (
         "--seed",
         default=0,
         show_default=True,
-        help="Kept with the result; nothing in it is random yet.",
+        help="Of what a search draws; kept with the result. A run itself has nothing random.",
     ),
     click.option(
         "--entry-from",

@@ -99,16 +99,13 @@ class Day:
     spot: Ints
 
 
-class ChainSource(Protocol):
-    """Where a run's days come from."""
+class PricesTold(Protocol):
+    """What a result tells of the prices it rests on."""
 
     grade: str
     underlying: str
     contracts: Contracts
     interval: str
-
-    def days(self, held: Held) -> Iterator[Day]:
-        """The days, in order; `held` says what must stay in the chain."""
 
     def told(self) -> tuple[str, ...]:
         """What a reader must know of its prices; the first line names the grade."""
@@ -121,6 +118,13 @@ class ChainSource(Protocol):
 
     def digest(self) -> list[bytes]:
         """The bytes that its prices follow from."""
+
+
+class ChainSource(PricesTold, Protocol):
+    """Where a run's days come from."""
+
+    def days(self, held: Held) -> Iterator[Day]:
+        """The days, in order; `held` says what must stay in the chain."""
 
 
 @dataclass

@@ -59,6 +59,8 @@ class Engine:
         singly: see `TickLoop`.
         broker_of: given the gate, makes what executes its orders; None simulates an exchange.
         guards: of the gate; None makes those of the settings, which see India VIX one by one.
+        log: an empty one to write to, of an engine that has finished; None makes one.
+        orders: False forgets the orders of a run of which only trades and days are wanted.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Engine:
         singly: bool = False,
         broker_of: Callable[[Gate], Broker] | None = None,
         guards: Guards | None = None,
+        log: RunLog | None = None,
+        orders: bool = True,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
@@ -85,11 +89,11 @@ class Engine:
         inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         self.broker = worker_of(settings.execution, inner, self.gate)
         self.portfolio = Portfolio(settings.capital, 1)
-        self.log = RunLog(
+        self.log = log if log is not None else RunLog(
             trades_max=max(8192, bars // 16),
             orders_max=max(32768, bars // 4),
             equity_max=max(131072, bars + 4096),
-        )
+        )  # fmt: skip
         self.strategy = strategy
         self.kernel = Kernel(
             strategy,
@@ -109,6 +113,7 @@ class Engine:
             **self._rules(settings, interval_ns),
         )
         self.kernel_ns = 0
+        self._take = self.log.take if orders else self.log.take_trades
         self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
         self._on_bars, self._until_ns, self._more = on_bars, until_ns, more_sessions
         self._singly = singly
@@ -183,7 +188,7 @@ class Engine:
 
     def drain(self) -> None:
         """Take away what the run has written so far, so that there is room for more."""
-        rows = self.log.take()
+        rows = self._take()
         if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
             self._parts.append(rows)
         if self._ticks is not None:

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
-from dhanfast.engine.chain_source import ChainSource, Day
+from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
@@ -29,6 +29,7 @@ from dhanfast.engine.settings import RiskSettings, Settings, checked
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError
+from dhanfast.market.calendar import TradingDay
 from dhanfast.market.optionsessions import (
     days_to_expiry,
     option_expiries,
@@ -76,8 +77,13 @@ class Signals:
 
 
 @dataclass
-class _Seen:
-    """What the days leave behind for the result."""
+class Seen:
+    """What the days leave behind for the result.
+
+    Attributes:
+        days: that were run. end_ns, spot: the index in paise by time. skipped: days that the plan
+        does not want. unlisted: by a leg's text the days without its expiry.
+    """
 
     days: list[dt.date] = field(default_factory=list)
     end_ns: list[NDArray[np.int64]] = field(default_factory=list)
@@ -107,7 +113,7 @@ def backtest_legs(
         BadData: prices that break a rule; no closing value for a structure held to its end.
         OutOfCalendar: dates outside the tables.
     """
-    plan, settings = checked_plan(plan), _checked(settings or Settings())
+    plan, settings = checked_plan(plan), checked_legs(settings or Settings())
     if plan.underlying != source.underlying:
         raise ConfigError(
             f"underlying: the legs are of {plan.underlying}, the data of {source.underlying}"
@@ -115,25 +121,26 @@ def backtest_legs(
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     run = _built(plan, settings)
-    seen, parts, log = _Seen(), [], []
+    seen, parts, log = Seen(), [], []
     spent = 0
     for day in source.days(run.held):
-        _check_freeze(plan, day)
+        expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
+        check_freeze(plan, day.hours, expiries)
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
         spent += time.perf_counter_ns() - begun
         _check_fault(run, plan, day)
-        log += _texts(run, plan)
+        log += texts_of(run, plan)
         seen.days.append(day.on)
         seen.end_ns.append(day.end_ns)
         seen.spot.append(day.spot)
     if not seen.days:
         raise BadData(f"{source.underlying}: the data has no trading day")
     run.finish()
-    log += _texts(run, plan)
+    log += texts_of(run, plan)
     parts.append(run.log.take())
-    return _result(plan, source, settings, signals, run, seen, parts, log, spent)
+    return result_of(plan, source, settings, signals, run, seen, parts, log, spent)
 
 
 def _built(plan: StructurePlan, settings: Settings) -> LegRun:
@@ -160,7 +167,7 @@ def _built(plan: StructurePlan, settings: Settings) -> LegRun:
     return LegRun(legs, plan.native(), portfolio, gate, log)
 
 
-def _checked(settings: Settings) -> Settings:
+def checked_legs(settings: Settings) -> Settings:
     """Refuse what a structure of legs does not follow.
 
     Raises:
@@ -185,28 +192,37 @@ def _checked(settings: Settings) -> Settings:
     return settings
 
 
+def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
+    """Whether a plan may be entered on a day: its weekdays and days to expiry, no special session.
+
+    Raises:
+        OutOfCalendar: no expiries are known on it.
+    """
+    on = hours.date
+    fits = not hours.is_special
+    if plan.weekdays:
+        fits &= WEEKDAYS[on.weekday()] in plan.weekdays
+    if plan.dte:
+        fits &= days_to_expiry(on, option_expiries(plan.underlying, on)["nearest"]) in plan.dte
+    return bool(fits)
+
+
 def _run_day(
-    run: LegRun, plan: StructurePlan, day: Day, seen: _Seen, signals: Signals | None
+    run: LegRun, plan: StructurePlan, day: Day, seen: Seen, signals: Signals | None
 ) -> bool:
     """One day; False when the log must be taken away first."""
-    nearest = option_expiries(plan.underlying, day.on)["nearest"]
-    special = bool(day.hours.is_special)
-    fits = not special
-    if plan.weekdays:
-        fits &= WEEKDAYS[day.on.weekday()] in plan.weekdays
-    if plan.dte:
-        fits &= days_to_expiry(day.on, nearest) in plan.dte
+    fits = fits_day(plan, day.hours)
     slots = [day.slots.get(leg.expiry, -1) for leg in plan.legs]
     at, side = None, None
     if signals is not None:
         low, high = np.searchsorted(signals.at_ns, (day.hours.open_ns, day.hours.close_ns))
         at, side = signals.at_ns[low:high], signals.side[low:high]
-    exit_ns = 0 if plan.exit is None else _moment(day, plan.exit)
+    exit_ns = 0 if plan.exit is None else moment(day.on, plan.exit)
     if not run.run_day(
         day.chain,
         slots=slots,
-        entry_ns=_moment(day, plan.entry),
-        until_ns=_moment(day, plan.until),
+        entry_ns=moment(day.on, plan.entry),
+        until_ns=moment(day.on, plan.until),
         exit_ns=exit_ns,
         trade=fits,
         date=ymd(day.on),
@@ -221,23 +237,29 @@ def _run_day(
     return True
 
 
-def _moment(day: Day, at: dt.time) -> int:
-    """A time of day of this date, UTC ns."""
-    stamp = dt.datetime.combine(day.on, at, dt.timezone(dt.timedelta(hours=5, minutes=30)))
+def moment(on: dt.date, at: dt.time) -> int:
+    """A time of day of a date in India, UTC ns."""
+    stamp = dt.datetime.combine(on, at, dt.timezone(dt.timedelta(hours=5, minutes=30)))
     return int(stamp.timestamp()) * NS_PER_S
 
 
-def _check_freeze(plan: StructurePlan, day: Day) -> None:
-    """Refuse entries above the freeze quantity of the day."""
+def check_freeze(plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, dt.date]) -> None:
+    """Refuse entries above the freeze quantity of the day.
+
+    Args:
+        expiries: by their names in the plan; a name without one is passed over.
+    Raises:
+        ConfigError: a leg has too many lots.
+    """
     for leg in plan.legs:
-        slot = day.slots.get(leg.expiry)
-        if slot is None or leg.lots == 1:
+        expiry = expiries.get(leg.expiry)
+        if expiry is None or leg.lots == 1:
             continue
-        session = option_sessions(plan.underlying, day.hours, [day.expiries[slot]])[0]
+        session = option_sessions(plan.underlying, hours, [expiry])[0]
         lot, freeze = int(session["lot"]), int(session["freeze"])
         if freeze and leg.lots * lot > freeze:
             raise ConfigError(
-                f"{leg.text}: lots must be at most {freeze // lot} on {day.on}: "
+                f"{leg.text}: lots must be at most {freeze // lot} on {hours.date}: "
                 f"{leg.lots} of {lot} exceed the freeze quantity {freeze}"
             )
 
@@ -258,7 +280,7 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
     )
 
 
-def _texts(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
+def texts_of(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
     """What the run has told since the last time: (UTC ns, text)."""
     lines = []
     for row in run.take_notes():
@@ -278,13 +300,13 @@ def _texts(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
     return lines
 
 
-def _result(
+def result_of(
     plan: StructurePlan,
-    source: ChainSource,
+    source: PricesTold,
     settings: Settings,
     signals: Signals | None,
     run: LegRun,
-    seen: _Seen,
+    seen: Seen,
     parts: Sequence[tuple[NDArray[Any], ...]],
     log: list[tuple[int, str]],
     spent: int,
@@ -342,10 +364,10 @@ def _result(
 
 def _notes(
     plan: StructurePlan,
-    source: ChainSource,
+    source: PricesTold,
     settings: Settings,
     signals: Signals | None,
-    seen: _Seen,
+    seen: Seen,
     margins: Margins,
     log: Sequence[tuple[int, str]],
 ) -> tuple[str, ...]:

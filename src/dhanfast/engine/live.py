@@ -7,7 +7,6 @@ a simulation may as well. What differs between paper and live is the broker that
 import datetime as dt
 import errno
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -24,26 +23,15 @@ from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast.clock import Clock
 from dhanfast.engine.guard_build import guards_of
+from dhanfast.engine.served import Held, InputLoop, OrdersThere, Recovered, ServedRun
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.status import PositionLine
 from dhanfast.engine.tickruns import TickRun
+from dhanfast.engine.worked import hold_worked, worked_note
 from dhanfast.errors import BadData, UsageError
 from dhanfast.reports.result import RunResult
 
 GRACE_NS: Final = 300_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What a journal of the same day brought back.
-
-    Attributes:
-        records: that were repeated. unmet: requests that had not left. open: requests that nobody
-        had answered: the broker is asked about them.
-    """
-
-    records: int
-    unmet: int
-    open: int
 
 
 class LiveRun(TickRun):
@@ -150,6 +138,69 @@ class LiveRun(TickRun):
         """The rules that keep entries out for a while; None: there are none."""
         return self._live_engine.guards
 
+    @property
+    def flat(self) -> bool:
+        """Nothing is held, and nothing is on its way."""
+        return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)
+
+    @property
+    def late(self) -> int:
+        """Ticks that came when time had closed their bar: they count for no bar."""
+        return self.loop.late
+
+    @property
+    def barred(self) -> str:
+        """Why it must make no entry now: nothing but the holds of its engine."""
+        return ""
+
+    def held_text(self) -> str:
+        """What is held, in words."""
+        return f"{self.kernel.position:+,} units"
+
+    def held_now(self) -> Held:
+        """What is held, in figures; paise."""
+        place = self.portfolio.position(0)
+        average = abs(place["cost"] // place["qty"]) if place["qty"] else 0
+        return Held(average, place["mark"])
+
+    def position_lines(self, name: str) -> list[PositionLine]:
+        """What is held, or was today; empty before the first trade.
+
+        Args:
+            name: of what is traded.
+        """
+        place, kernel = self.portfolio.position(0), self.kernel
+        if not place["qty"] and not place["realised"]:
+            return []
+        return [
+            PositionLine(
+                symbol=name,
+                qty=place["qty"],
+                average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
+                last=place["mark"],
+                stop=kernel.stop_local or kernel.stop_price,
+                target=kernel.target_price,
+                realised=place["realised"],
+                unrealised=place["qty"] * place["mark"] - place["cost"],
+            )
+        ]
+
+    def hold_orders(self, name: str, now_ns: int) -> dict[str, Any]:
+        """Pause, resume or cancel what an algorithm works; see `worked.hold_worked`.
+
+        Raises:
+            DhanfastError: no algorithm works orders.
+        """
+        return hold_worked(self, name, now_ns)
+
+    def notes_now(self) -> list[str]:
+        """What somebody should know of its orders now."""
+        return worked_note(self)
+
+    def texts_so_far(self) -> list[tuple[int, str]]:
+        """Nothing: its orders, and the log of its guards, say it all."""
+        return []
+
     def tell(self, at_ns: int, text: str) -> None:
         """A line of the result's log.
 
@@ -181,29 +232,7 @@ class LiveRun(TickRun):
         Raises:
             BadData: the journal was written by other code, another strategy or other settings.
         """
-        count = 0
-
-        def counted() -> Iterable[tuple[int, bytes]]:
-            nonlocal count
-            for record in records:
-                count += 1
-                yield record
-
-        unmet, waiting = self.loop.replay(counted())
-        if self.remote is not None:
-            self.remote.begin_life()
-        for intents, outcome, code in (
-            (unmet, Outcome.REFUSED, -errno.ECANCELED),
-            (waiting, Outcome.UNKNOWN, -errno.ECONNRESET),
-        ):
-            for intent in intents:
-                answer = np.zeros(1, ANSWER_DTYPE)[0]
-                answer["intent"], answer["at_ns"] = intent["id"], wall_ns
-                answer["outcome"], answer["code"] = outcome, code
-                self.loop.use_answer(answer)
-        if self.remote is not None:
-            self.loop.command(Command.READ_ALL, wall_ns)
-        return Recovered(count, len(unmet), len(waiting))
+        return recovered(self.loop, self.remote, records, wall_ns)
 
     def so_far(self) -> RunResult | None:
         """The result of what has happened until now, nothing closed for it; None without a bar.
@@ -247,7 +276,7 @@ class RunOrders:
         run: with a remote broker. clock: of the machine.
     """
 
-    def __init__(self, run: LiveRun, clock: Clock) -> None:
+    def __init__(self, run: ServedRun, clock: Clock) -> None:
         self._run, self._clock = run, clock
 
     def wait_ns(self, *, urgent: bool) -> int:
@@ -258,6 +287,46 @@ class RunOrders:
     def spend(self, count: int) -> None:
         """So many have left, now."""
         self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)
+
+
+def recovered(
+    loop: InputLoop,
+    remote: OrdersThere | None,
+    records: Iterable[tuple[int, bytes]],
+    wall_ns: int,
+) -> Recovered:
+    """Repeat a journal and settle what had not been answered; see `LiveRun.recover`.
+
+    Args:
+        loop, remote: of a run before its first input.
+        records: (kind, payload) of the journal from its beginning.
+        wall_ns: now, UTC ns.
+    Raises:
+        BadData: the journal was written by other code, another strategy or other settings.
+    """
+    count = 0
+
+    def counted() -> Iterable[tuple[int, bytes]]:
+        nonlocal count
+        for record in records:
+            count += 1
+            yield record
+
+    unmet, waiting = loop.replay(counted())
+    if remote is not None:
+        remote.begin_life()
+    for intents, outcome, code in (
+        (unmet, Outcome.REFUSED, -errno.ECANCELED),
+        (waiting, Outcome.UNKNOWN, -errno.ECONNRESET),
+    ):
+        for intent in intents:
+            answer = np.zeros(1, ANSWER_DTYPE)[0]
+            answer["intent"], answer["at_ns"] = intent["id"], wall_ns
+            answer["outcome"], answer["code"] = outcome, code
+            loop.use_answer(answer)
+    if remote is not None:
+        loop.command(Command.READ_ALL, wall_ns)
+    return Recovered(count, len(unmet), len(waiting))
 
 
 def trading_day(now_ns: int) -> dt.date:

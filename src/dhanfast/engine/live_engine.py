@@ -18,18 +18,18 @@ import json
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
 from dhanfast.engine.kelly_history import HistoryKeeper
-from dhanfast.engine.live import LiveRun
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
-from dhanfast.engine.reconcile import Account, Reconciler
-from dhanfast.engine.worked import HOLDS, hold_worked
+from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
+from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
+from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
@@ -51,55 +51,6 @@ FEED: Final = "no market data"
 UPDATES: Final = "no order updates"
 KEPT: Final = (OPERATOR, PANIC)  # said by a person: a restart does not lift them
 _LOG: Final = logging.getLogger("dhanfast.engine")
-
-
-class FeedService(Protocol):
-    """Brings ticks into the run's loop until it is closed."""
-
-    async def run(self) -> None:
-        """Until `close`, or an end that is final."""
-        ...
-
-    async def close(self) -> None:
-        """End it within a deadline."""
-        ...
-
-    def status(self) -> Any:
-        """How it is: `brokers.dhan.feed_status.FeedStatus`."""
-        ...
-
-    def seen_ns(self, instrument: int) -> int:
-        """When the last packet of an instrument came, UTC ns; 0 = never."""
-        ...
-
-
-class UpdateService(Protocol):
-    """Brings order updates into the run's loop until it is closed."""
-
-    @property
-    def online(self) -> bool:
-        """Whether updates are heard now."""
-        ...
-
-    async def run(self) -> None:
-        """Until `close`."""
-        ...
-
-    async def close(self) -> None:
-        """End it."""
-        ...
-
-
-class CourierService(Protocol):
-    """Keeps the connections that requests leave by."""
-
-    async def run(self) -> None:
-        """Until `close`."""
-        ...
-
-    async def close(self) -> None:
-        """Await what is in flight, then end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +84,7 @@ class LiveEngine:
         plan: how it behaves. holds: reasons that hold from the start.
         belt: the broker's own exit on profit or loss; None: none is wanted.
         keeper: of the guards' locks; None: there are no guards.
+        comparing: compares the run with the account; None: by its one position.
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
@@ -140,17 +92,18 @@ class LiveEngine:
 
     def __init__(
         self,
-        run: LiveRun,
+        run: ServedRun,
         clock: Clock,
         feed: FeedService,
         *,
-        account: Account | None = None,
+        account: KillSwitch | None = None,
         updates: UpdateService | None = None,
         courier: CourierService | None = None,
         plan: LivePlan | None = None,
         holds: Sequence[str] = (),
         belt: Belt | None = None,
         keeper: LockKeeper | None = None,
+        comparing: Comparing | None = None,
     ) -> None:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
@@ -164,11 +117,14 @@ class LiveEngine:
         self.notes: list[str] = []
         self.started_ns = clock.now_ns()
         self.stopping = False
-        self._reconciler = Reconciler(run, clock, account) if account is not None else None
+        self._reconciler = comparing
+        if comparing is None and account is not None:
+            self._reconciler = Reconciler(run, clock, cast(Account, account))
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()  # compare now
         self._at_once = False
         self._mute = False
+        self._bar = ""
         self._odd = OddTeller()
         self._unanswered = self._shut_out = 0  # comparisons in a row that failed, and why
         self._failures: list[Exception] = []
@@ -282,11 +238,22 @@ class LiveEngine:
             self._odd.look(remote)
         self._look_at_guards()
         self._hold_while(loop.blind or self._mute, FEED)
+        self._look_at_bar()
         if self.updates is not None:
             away = not self.updates.online
             if away and UPDATES not in self.holds:
                 self._wake.set()  # what is not told is read
             self._hold_while(away, UPDATES)
+
+    def _look_at_bar(self) -> None:
+        """Whether the run says of itself that it must make no entry."""
+        bar = self.run.barred
+        if bar != self._bar:
+            if self._bar:
+                self.let_go(self._bar)
+            if bar:
+                self.hold(bar)
+            self._bar = bar
 
     async def _end_locks(self, keeper: LockKeeper) -> None:
         self._look_at_guards()
@@ -328,8 +295,7 @@ class LiveEngine:
     @property
     def flat(self) -> bool:
         """Nothing is held and nothing is on its way."""
-        kernel = self.run.kernel
-        return bool(kernel.position == 0 and kernel.broker.live == 0)
+        return self.run.flat
 
     async def _flatten(self) -> None:
         """Out of everything, and wait for it."""
@@ -357,7 +323,7 @@ class LiveEngine:
         kernel = self.run.kernel
         what = []
         if kernel.position:
-            what.append(f"{kernel.position:+,} units are still held")
+            what.append(f"{self.run.held_text()} are still held")
         if kernel.broker.live:
             what.append(f"{kernel.broker.live} of its orders still work")
         return " and ".join(what) or "nothing is open"
@@ -533,7 +499,7 @@ class LiveEngine:
                 done["text"] += await self._broker_kill(done["text"])
             return done
         if name in HOLDS:
-            return hold_worked(self.run, name, self.clock.now_ns())
+            return self.run.hold_orders(name, self.clock.now_ns())
         if name in ("lock", "unlock"):
             return self._locked(name, arguments)
         raise DhanfastError(f"{name}: no such command")

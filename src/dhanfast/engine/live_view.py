@@ -1,6 +1,7 @@
 """What faces see of a live engine: status, orders and positions as plain data."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +19,7 @@ from dhanfast.engine.live_engine import (
     UPDATES,
     LiveEngine,
 )
-from dhanfast.engine.status import EngineStatus, OrderLine, PositionLine
-from dhanfast.engine.worked import worked_note
+from dhanfast.engine.status import EngineStatus, OrderLine
 
 SHOWN_ORDERS: Final = 500
 PERCENTILES: Final = (50.0, 99.0, 99.9)
@@ -39,6 +39,7 @@ class LiveView:
         engine: in service.
         run, mode, strategy, instrument, timeframe: for the eye.
         day_loss_max: paise; 0 = none.
+        names: of contracts by the number that orders have; None: all are `instrument`.
     Attributes:
         strategy: as given.
     """
@@ -53,8 +54,10 @@ class LiveView:
         instrument: str,
         timeframe: str,
         day_loss_max: int = 0,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.engine, self.strategy = engine, strategy
+        self._names = names or {}
         self._fixed: dict[str, Any] = {
             "run": run,
             "mode": mode,
@@ -72,7 +75,7 @@ class LiveView:
         """`EngineStatus` as plain data."""
         engine, live = self.engine, self.engine.run
         kernel, now_ns = live.kernel, self.engine.clock.now_ns()
-        books, place = live.portfolio.snapshot(), live.portfolio.position(0)
+        books, held = live.portfolio.snapshot(), live.held_now()
         trades, orders = live.rows_so_far()
         feed = self._feed(now_ns)
         told = EngineStatus(
@@ -84,8 +87,9 @@ class LiveView:
             market_ns=live.loop.market_time(now_ns),
             capital=books["capital"],
             held=kernel.position,
-            average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
-            last=place["mark"],
+            average=held.average,
+            last=held.last,
+            contracts=held.contracts,
             realised=books["realised"],
             unrealised=books["open_pnl"],
             charges=books["charges"] + (books["charges_open"] + 500_000) // 1_000_000,
@@ -114,7 +118,7 @@ class LiveView:
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
             vetoes=live.guards.vetoed if live.guards is not None else {},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
-            notes=(*self._waits(), *worked_note(live), *engine.notes),
+            notes=(*self._waits(), *live.notes_now(), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
         return plain
@@ -157,14 +161,16 @@ class LiveView:
     def orders(self) -> list[dict[str, Any]]:
         """The latest orders of today, oldest first: `OrderLine` as plain data."""
         rows = self.engine.run.rows_so_far()[1][-SHOWN_ORDERS:]
-        lines = [msgspec.to_builtins(_order_line(row, self._fixed["instrument"])) for row in rows]
+        lines = [
+            msgspec.to_builtins(_order_line(row, self._name_of(row["instrument"]))) for row in rows
+        ]
         remote = self.engine.run.remote
         there = remote.orders_there() if remote is not None else []
         for order in there:
             line = OrderLine(
                 id=order["number"],
                 broker_id=order["broker_id"],
-                symbol=self._fixed["instrument"],
+                symbol=self._name_of(order.get("instrument", 0)),
                 side=order["side"],
                 kind="stop" if order["kind"] == "SL" else "limit",
                 qty=order["qty"],
@@ -183,22 +189,13 @@ class LiveView:
 
     def positions(self) -> list[dict[str, Any]]:
         """`PositionLine` as plain data; empty before the first trade."""
-        live = self.engine.run
-        place = live.portfolio.position(0)
-        if not place["qty"] and not place["realised"]:
-            return []
-        line = PositionLine(
-            symbol=self._fixed["instrument"],
-            qty=place["qty"],
-            average=abs(place["cost"] // place["qty"]) if place["qty"] else 0,
-            last=place["mark"],
-            stop=live.kernel.stop_local or live.kernel.stop_price,
-            target=live.kernel.target_price,
-            realised=place["realised"],
-            unrealised=place["qty"] * place["mark"] - place["cost"],
-        )
-        plain: dict[str, Any] = msgspec.to_builtins(line)
-        return [plain]
+        lines = self.engine.run.position_lines(self._fixed["instrument"])
+        return [msgspec.to_builtins(line) for line in lines]
+
+    def _name_of(self, number: Any) -> str:
+        """What an order is of."""
+        name: str = self._fixed["instrument"]
+        return self._names.get(int(number), name)
 
 
 def percentiles_us(latency: LatencyHistogram | None) -> dict[str, float]:

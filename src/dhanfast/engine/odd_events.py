@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from dhanfast._core.live.remote import Remote
+from dhanfast.engine.served import OrdersThere
 
 ODD_WORDS: Final = {
     "FOREIGN": "an update of an order that is not of this journal",
@@ -32,7 +32,7 @@ class OddTeller:
         self._count = 0
         self._told: set[str] = set()
 
-    def look(self, remote: Remote) -> None:
+    def look(self, remote: OrdersThere) -> None:
         """Tell what is new."""
         if remote.odd_count == self._count:
             return
@@ -43,7 +43,7 @@ class OddTeller:
             _LOG.log(level, "order desk: %s (%s)", ODD_WORDS[kind], kind)
 
 
-def unusual_text(remote: Remote) -> str:
+def unusual_text(remote: OrdersThere) -> str:
     """`, KIND count` of each kind that does not happen on good days; empty without any."""
     events = remote.odd_events().items()
     return "".join(f", {kind} {count}" for kind, count in events if kind not in USUAL)

@@ -70,7 +70,7 @@ def backtest(
     signals = bars_of(data, start, end)
     settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     interval_ns = settings.timeframe_ns or signals.interval_ns
-    meets = _meets(detail, trade_data, signals, interval_ns, start, end)
+    meets = meets_of(detail, trade_data, signals, interval_ns, start, end)
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
@@ -92,7 +92,7 @@ def backtest(
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=_notes(signals, meets, settings, trade_data is not None) + seen,
+        notes=notes_of(signals, meets, settings, trade_data is not None) + seen,
         log=in_order(messages, engine.guard_log()),
     )
 
@@ -106,10 +106,22 @@ def _runner_of(
         BadData: it declares series of volume, and no bar has any: they can never be known.
     """
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
-    graph = graph_of(runner)
-    if graph is not None and "volume" in graph.needs and not signals.bars["volume"].any():
-        raise BadData(NO_VOLUME.format(f"{signals.symbol} {signals.timeframe}"))
+    if not signals.bars["volume"].any():
+        refuse_without_volume(runner, f"{signals.symbol} {signals.timeframe}")
     return runner
+
+
+def refuse_without_volume(runner: NativeStrategy, bars: str) -> None:
+    """Refuse bars without volume to a strategy that needs it.
+
+    Args:
+        bars: how they are called.
+    Raises:
+        BadData: it declares series of volume: they can never be known.
+    """
+    graph = graph_of(runner)
+    if graph is not None and "volume" in graph.needs:
+        raise BadData(NO_VOLUME.format(bars))
 
 
 def _fed(engine: Engine, shown: NDArray[Any], meets: BarSet | None) -> Written:
@@ -171,7 +183,7 @@ def bars_of(data: str | Path | BarSet, start: dt.date | None, end: dt.date | Non
     return bars
 
 
-def _meets(
+def meets_of(
     detail: str | Path | BarSet | None,
     trade_data: str | Path | BarSet | None,
     signals: BarSet,
@@ -331,9 +343,10 @@ def at_timeframe(
     return bars, outside
 
 
-def _notes(
+def notes_of(
     signals: BarSet, meets: BarSet | None, settings: Settings, recorded_future: bool
 ) -> tuple[str, ...]:
+    """What a reader of a result must know of its prices and its dates."""
     notes = []
     if signals.generated or (meets is not None and meets.generated):
         notes.append(GENERATED)

@@ -40,7 +40,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str = ""
     timeframe: str = ""
     capital: int = 0
-    held: int = 0  # units, negative when short
+    held: int = 0  # units, negative when short; of a structure all its contracts' added
+    contracts: int = 0  # of a structure that are held; 0 for one instrument
     average: int = 0
     last: int = 0
     realised: int = 0  # before charges, today

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.live.inputs import Command
-from dhanfast.engine.live import LiveRun
+from dhanfast.engine.served import ServedRun
 from dhanfast.errors import DhanfastError
 
 HOLDS: Final = {
@@ -14,13 +14,13 @@ HOLDS: Final = {
 }
 
 
-def worker_in(run: LiveRun) -> Worker | None:
+def worker_in(run: ServedRun) -> Worker | None:
     """What works the run's orders; None: they leave whole."""
     broker = run.kernel.broker
     return broker if isinstance(broker, Worker) else None
 
 
-def hold_worked(run: LiveRun, name: str, now_ns: int) -> dict[str, Any]:
+def hold_worked(run: ServedRun, name: str, now_ns: int) -> dict[str, Any]:
     """Pause, resume or cancel what is worked; the journal repeats it.
 
     Args:
@@ -54,7 +54,7 @@ def hold_worked(run: LiveRun, name: str, now_ns: int) -> dict[str, Any]:
     return {"text": text, "worked": after}
 
 
-def worked_note(run: LiveRun) -> list[str]:
+def worked_note(run: ServedRun) -> list[str]:
     """What a status says while the algorithms are paused; nothing otherwise."""
     worker = worker_in(run)
     if worker is None or not worker.paused:

@@ -71,6 +71,8 @@ def _trades(result: RunResult, trades_max: int) -> list[str]:
     trades = result.trades
     if len(trades) == 0:
         return ["no trades", ""]
+    if result.contracts:
+        return _trades_of_contracts(result, trades_max)
     nets = metrics.trade_net(trades)
     head = f"{'IN':<10}{'OUT':<10}{'SIDE':<6}{'QTY':>6}{'ENTRY':>14}{'EXIT':>13}"
     lines = [f"{head}  {'WHY':<8}{'NET ₹':>11}"]
@@ -89,6 +91,40 @@ def _trades(result: RunResult, trades_max: int) -> list[str]:
             f"{rupees(round(float(net) / 1e6), sign=True):>11}"
         )
     return [*lines, ""]
+
+
+def _trades_of_contracts(result: RunResult, trades_max: int) -> list[str]:
+    """A line a trade, with what was traded; sold ones have a quantity below zero."""
+    trades, names = result.trades, _short_names(result.contracts)
+    nets = metrics.trade_net(trades)
+    head = f"{'IN':<9}{'OUT':<9}{'QTY':>7}{'ENTRY':>10}{'EXIT':>10}"
+    lines = [f"{head}  {'CONTRACT':<14} {'WHY':<6}{'NET ₹':>12}"]
+    hidden = max(0, len(trades) - trades_max)
+    if hidden:
+        lines.append(f"... {hidden:,} earlier ones ...")
+    for row, net in zip(trades[hidden:], nets[hidden:], strict=True):
+        qty = int(row["qty"])
+        entry, leave = (f"{int(row[name]) / qty / 100:,.2f}" for name in
+                        ("entry_value", "exit_value"))  # fmt: skip
+        why = reason_name(int(row["exit_reason"])).replace("_", " ")
+        lines.append(
+            f"{_clock(int(row['entry_ns'])):<9}{_clock(int(row['exit_ns'])):<9}"
+            f"{int(row['side']) * qty:>+7,}{entry:>10}{leave:>10}  "
+            f"{names.get(int(row['instrument']), ''):<14} {WHY.get(why, why)[:6]:<6}"
+            f"{rupees(round(float(net) / 1e6), sign=True):>12}"
+        )
+    return [*lines, ""]
+
+
+def _short_names(contracts: dict[int, str]) -> dict[int, str]:
+    """56500 CE, or 23/11 56500 CE where there are several expiries."""
+    words = {number: name.split() for number, name in contracts.items()}
+    one = len({found[-3] for found in words.values() if len(found) > 2}) == 1
+    short = {}
+    for number, found in words.items():
+        dated = "" if one or len(found) < 3 else f"{found[-3][8:10]}/{found[-3][5:7]} "
+        short[number] = (dated + " ".join(found[-2:]))[:14]
+    return short
 
 
 WHY = {

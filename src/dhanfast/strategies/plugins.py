@@ -84,13 +84,13 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     """
     if strategy == LEGS:
         raise UsageError(
-            "legs are backtested from a file: dhanfast backtest --legs FILE.toml; paper, live and "
-            "replay do not trade them"
+            "legs are a file, and no strategy: dhanfast backtest --legs FILE.toml, dhanfast trade "
+            "--legs FILE.toml; replay does not run them"
         )
     if isinstance(strategy, str) and is_legs(strategy):
         raise UsageError(
-            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ...; a run on one "
-            "instrument, paper, live and replay do not trade it"
+            f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., or dhanfast "
+            f"trade --legs {strategy}; a run on one instrument and replay do not take it"
         )
     if isinstance(strategy, str):
         # A result tells what has run: the class of a package, whatever the package calls it.

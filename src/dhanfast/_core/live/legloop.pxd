@@ -7,7 +7,7 @@ the orders of the legs that trade that contract at once, and the order of the le
 every input. What else is decided is decided once a second of the market, on a row of the chain.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from dhanfast._core.chainnow cimport ChainNow
 from dhanfast._core.legrun cimport LegRun
@@ -23,3 +23,10 @@ cdef class LegLoop(InputLoop):
     cdef uint32_t numbers                # of the feed that are its own: the index and the columns
     cdef ns_t row_ns                     # the market's: the row in hand ends then; 0 = not begun
     cdef ns_t close_ns                   # of the day: no rows after
+    # A bought leg was closed by another hand, and nobody has said since that all is to be left.
+    cdef readonly bint uncovered
+
+    # Booked by an exit that rests, or by one that is made for it and never leaves.
+    cdef bint closed_by_others(self, uint32_t contract, int64_t units, int64_t price,
+                               ns_t now_ns) noexcept
+    cdef bint covers(self, uint32_t contract) noexcept

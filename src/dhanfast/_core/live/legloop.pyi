@@ -13,6 +13,7 @@ class LegLoop(InputLoop):
     run: Final[LegRun]
     chain: Final[ChainNow]
     desk: Final[Desk | None]
+    uncovered: Final[bool]
     def __new__(
         cls,
         run: LegRun,

@@ -10,9 +10,11 @@ from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.inputs cimport Command
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
+from dhanfast._core.live.remote cimport Remote
 from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport Status
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
+from dhanfast._core.tradebook cimport units as count_of
 from dhanfast._core.types cimport Reason, Tick
 
 from dhanfast.errors import UsageError
@@ -32,6 +34,8 @@ cdef class LegLoop(InputLoop):
         desk: the broker of its legs when it is a real one; None when it is simulated.
         courier: carries requests; needed with `desk`.
         sync_each: True: a request leaves only when the disk has it.
+    Attributes:
+        uncovered: a bought leg was closed by another hand, and nothing has been left for it yet.
     Raises:
         UsageError: a run whose legs meet rows, or a desk without a courier.
     """
@@ -140,15 +144,57 @@ cdef class LegLoop(InputLoop):
         elif command == Command.READ_ALL and self.far:
             self.desk.doubt_all()
         elif command == Command.CLOSED_ELSEWHERE and self.far:
-            self.desk.closed_elsewhere(<uint32_t>contract, units, price)
+            if self.closed_by_others(<uint32_t>contract, units, price, now_ns) \
+                    and self.covers(<uint32_t>contract):
+                self.uncovered = True
         elif command == Command.SPENT and self.far:
             self.desk.spend(units)
         elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
             self.run.hold_order(Hold.PAUSE if command == Command.PAUSE_ORDERS else
                                 Hold.RESUME if command == Command.RESUME_ORDERS else
                                 Hold.CANCEL, now_ns)
+        # What holds entries back holds the rest of an order back as well, until its deadline: a
+        # repair that the gate is known to refuse is none.
+        self.run.shut = self.run.gate.state != RiskState.ACTIVE
+        if command == Command.RESUME:
+            self.run.step(now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
+            self.uncovered = False
             self.run.leave_all(Reason.OPERATOR, now_ns)
+
+    cdef bint covers(self, uint32_t contract) noexcept:
+        """Whether a bought leg trades it."""
+        cdef size_t i
+        for i in range(self.run.count):
+            if (<Leg>self.run.at[i]).listed == contract and (<Leg>self.run.at[i]).rules.side > 0:
+                return True
+        return False
+
+    cdef bint closed_by_others(self, uint32_t contract, int64_t units, int64_t price,
+                               ns_t now_ns) noexcept:
+        """Somebody has closed at the broker what a leg holds. An exit of it that is there is booked
+        as filled. A leg without one, whose whole position is gone, gets one that never leaves.
+        False: nothing was booked."""
+        cdef Remote remote
+        cdef Leg leg
+        cdef size_t i
+        if units <= 0 or price <= 0:
+            return False
+        if self.desk.closed_elsewhere(contract, units, price):
+            return True
+        for i in range(self.run.count):
+            leg = <Leg>self.run.at[i]
+            if leg.listed != contract or count_of(leg.position) != units or leg.entering != 0 \
+                    or leg.exit_id != 0:
+                continue
+            remote = <Remote>self.desk.at_place[i]
+            remote.still = True
+            leg.leave(Reason.OPERATOR, 0, now_ns)
+            self.desk.closed_elsewhere(contract, units, price)
+            remote.still = False
+            remote._pump()
+            return True
+        return False
 
     # ---- its broker ---------------------------------------------------------------------------
 

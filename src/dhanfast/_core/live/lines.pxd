@@ -149,6 +149,7 @@ cdef class Lines(Broker):
     cdef Account *account            # in force
     cdef readonly uint32_t place     # Order.instrument of the orders it takes
     cdef readonly uint32_t contract  # Intent.instrument of its new lines
+    cdef bint still                  # nothing is asked for, whatever is wanted
     cdef ns_t now_ns         # the market's time of the input in hand
     cdef readonly ns_t due_ns        # the machine's time at which `advance` has something to do
     cdef ns_t exit_hold_ns   # no exit is placed before: the last one was refused

@@ -442,6 +442,8 @@ cdef class Lines(Broker):
         cdef int entries
         cdef Line *line
         cdef ns_t due_ns = INT64_MAX
+        if self.still:
+            return
         self._cover_legs()
         for entries in range(2):
             for at in range(self.line_top):

@@ -1,0 +1,215 @@
+"""Which contracts a structure needs on one live day: expiries and listed strikes around the index.
+
+A backtest has the whole chain of its data. A live day subscribes to what the rules of the legs can
+ask for: as far from the money as each rule reaches, and room on both sides for the index to move.
+The choice is made once, before the first input, and is kept with the day: numbers of contracts are
+places in it, and a restart must find the same ones.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast._core.chainday import StrikeRule
+from dhanfast.engine.leg_settings import LegPlan, StructurePlan
+from dhanfast.errors import BadData, ConfigError
+from dhanfast.market.optionsessions import option_expiries
+
+STRIKES_MAX: Final = 100  # of an expiry: a call and a put of each
+ROOM: Final = 0.025  # of the index, that it may move on either side
+ROOM_MIN: Final = 10  # strikes
+REACH: Final = 25  # strikes on either side in which a premium or a delta is looked for
+STRADDLE: Final = 0.04  # of the index: more than a straddle of a month costs
+
+Strikes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One expiry of the day.
+
+    Units:
+        paise. `low`, `high`: of the index, between which every rule finds its strike in `strikes`
+        as it would in the whole list.
+    """
+
+    expiry: dt.date
+    strikes: tuple[int, ...]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """The contracts of one day.
+
+    Attributes:
+        level: of the index they were chosen around, paise. slots: by expiry, rising.
+    """
+
+    underlying: str
+    level: int
+    slots: tuple[Slot, ...]
+
+    def contracts(self) -> Iterator[tuple[dt.date, int, str]]:
+        """(expiry, strike, right) of every column: of each expiry its calls, then its puts."""
+        for slot in self.slots:
+            for right in ("CE", "PE"):
+                for strike in slot.strikes:
+                    yield slot.expiry, strike, right
+
+    def places(self, plan: StructurePlan, day: dt.date) -> list[int]:
+        """Which slot each leg takes.
+
+        Raises:
+            BadData: a leg's expiry is not in it.
+        """
+        names = option_expiries(plan.underlying, day)
+        known = {slot.expiry: place for place, slot in enumerate(self.slots)}
+        for leg in plan.legs:
+            if names[leg.expiry] not in known:
+                raise BadData(
+                    f"{leg.text}: its expiry {names[leg.expiry]} is not among those that this day "
+                    f"was begun with ({', '.join(str(one) for one in known)})"
+                )
+        return [known[names[leg.expiry]] for leg in plan.legs]
+
+    def beyond(self, level: int) -> bool:
+        """Whether the index stands where the rules may need strikes that are not watched.
+
+        Args:
+            level: of the index, paise; 0 = not known, which is not beyond.
+        """
+        return level > 0 and any(not slot.low <= level <= slot.high for slot in self.slots)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for the record that a day begins with."""
+        return {
+            "underlying": self.underlying,
+            "level": self.level,
+            "slots": [
+                {
+                    "expiry": slot.expiry.isoformat(),
+                    "strikes": list(slot.strikes),
+                    "low": slot.low,
+                    "high": slot.high,
+                }
+                for slot in self.slots
+            ],
+        }
+
+    @classmethod
+    def of_dict(cls, plain: Mapping[str, Any]) -> "Universe":
+        """What `as_dict` made."""
+        return cls(
+            plain["underlying"],
+            plain["level"],
+            tuple(
+                Slot(
+                    dt.date.fromisoformat(slot["expiry"]),
+                    tuple(slot["strikes"]),
+                    slot["low"],
+                    slot["high"],
+                )
+                for slot in plain["slots"]
+            ),
+        )
+
+
+def universe_of(
+    plan: StructurePlan, day: dt.date, level: int, listed: Callable[[dt.date], Strikes]
+) -> Universe:
+    """The contracts that a plan needs on a day.
+
+    Args:
+        level: of the index, paise.
+        listed: strikes of an expiry that have a call and a put, paise, rising; empty: none.
+    Raises:
+        BadData: an expiry, or a strike that a leg names, is not listed.
+        ConfigError: a rule reaches further than STRIKES_MAX.
+        OutOfCalendar: no expiries are known on the day.
+    """
+    names = option_expiries(plan.underlying, day)
+    slots = []
+    for expiry in sorted({names[leg.expiry] for leg in plan.legs}):
+        legs = [leg for leg in plan.legs if names[leg.expiry] == expiry]
+        grid = listed(expiry)
+        if len(grid) == 0:
+            raise BadData(
+                f"{legs[0].text}: the broker's list of {day} has no options of {plan.underlying} "
+                f"that expire on {expiry}"
+            )
+        slots.append(_slot(expiry, legs, grid, level))
+    return Universe(plan.underlying, level, tuple(slots))
+
+
+def _slot(expiry: dt.date, legs: Sequence[LegPlan], grid: Strikes, level: int) -> Slot:
+    """The strikes of one expiry, and how far the index may move before they do not do."""
+    money = _nearest(grid, level)
+    low = int(np.searchsorted(grid, level * (1 - ROOM)))
+    high = int(np.searchsorted(grid, level * (1 + ROOM), side="right"))
+    room = max(ROOM_MIN, money - low, high - money)
+    first, last, named = money - room, money + room, set()
+    for leg in legs:
+        if leg.strike.rule is StrikeRule.EXACT:
+            named.add(_named(leg, grid, expiry))
+            continue
+        down, up = _reach(leg, grid, level, money)
+        first, last = min(first, down - room), max(last, up + room)
+    inside = grid[max(first, 0) : last + 1].tolist()
+    strikes = tuple(sorted({*inside, *named}))
+    if len(strikes) > STRIKES_MAX:
+        widest = max(legs, key=lambda leg: np.ptp(_reach(leg, grid, level, money)))
+        raise ConfigError(
+            f"{widest.text}: {len(strikes)} strikes of {expiry} would have to be watched, and "
+            f"paper and live watch {STRIKES_MAX}: choose a strike nearer to the money"
+        )
+    # Where the list itself ends there is nothing more to watch, wherever the index goes.
+    return Slot(
+        expiry,
+        strikes,
+        low=int(grid[money - room]) if first > 0 else 0,
+        high=int(grid[money + room]) if last < len(grid) - 1 else 2**62,
+    )
+
+
+def _reach(leg: LegPlan, grid: Strikes, level: int, money: int) -> tuple[int, int]:
+    """Places in the list of strikes between which a rule chooses, the index being at a level."""
+    rule, amount = leg.strike.rule, leg.strike.amount
+    if rule is StrikeRule.STEPS:
+        at = money + int(amount)
+        return min(at, money), max(at, money)
+    if rule is StrikeRule.PERCENT:
+        at = _nearest(grid, level * (1.0 + 0.01 * amount))
+    elif rule is StrikeRule.STRADDLE:
+        at = _nearest(grid, level * (1.0 + STRADDLE * amount))
+    elif rule is StrikeRule.EXACT:
+        at = _nearest(grid, 100.0 * amount)
+    else:
+        return money - REACH, money + REACH
+    return min(at, money), max(at, money)
+
+
+def _named(leg: LegPlan, grid: Strikes, expiry: dt.date) -> int:
+    """The strike that a leg names.
+
+    Raises:
+        BadData: it is not listed.
+    """
+    wanted = round(100.0 * leg.strike.amount)
+    nearest = int(grid[_nearest(grid, wanted)])
+    if nearest != wanted:
+        raise BadData(
+            f"{leg.text}: the strike {wanted / 100:g} of {expiry} is not in the broker's list; the "
+            f"nearest is {nearest / 100:g}"
+        )
+    return wanted
+
+
+def _nearest(grid: Strikes, level: float) -> int:
+    """The place of the strike nearest to a level; of two that are as near, the lower."""
+    return int(np.argmin(np.abs(grid - level)))

@@ -1,0 +1,527 @@
+"""A live run of an option structure: the engine of a legs backtest, driven by journaled inputs.
+
+What `engine.live.LiveRun` is for one instrument. A contract's number is the feed's: 0 is the
+index, 1..n are the day's contracts in the order of its `Universe`. On paper each leg has an
+exchange of its own, as in a backtest; live each has its place at one desk, which shares numbers,
+requests and limits of the account.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dhanfast._core.broker import Broker
+from dhanfast._core.chainnow import ChainNow
+from dhanfast._core.guards import Guards
+from dhanfast._core.legorder import Stage
+from dhanfast._core.legrun import LegRun
+from dhanfast._core.legs import Leg
+from dhanfast._core.live.courier import Courier
+from dhanfast._core.live.desk import Desk
+from dhanfast._core.live.journal import Journal, Kind
+from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast._core.live.legloop import LegLoop
+from dhanfast._core.live.remote import Remote
+from dhanfast._core.match import Match
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
+from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.leg_settings import StructurePlan, checked_plan
+from dhanfast.engine.leg_universe import Universe
+from dhanfast.engine.legs import (
+    OPTION_TICK,
+    Seen,
+    check_freeze,
+    checked_legs,
+    fits_day,
+    moment,
+    result_of,
+    texts_of,
+)
+from dhanfast.engine.live import recovered
+from dhanfast.engine.runs import GENERATED
+from dhanfast.engine.served import Held, Recovered
+from dhanfast.engine.settings import RiskSettings, Settings
+from dhanfast.engine.status import PositionLine
+from dhanfast.engine.worked import HOLDS
+from dhanfast.errors import BadData, ConfigError, UsageError
+from dhanfast.market.calendar import TradingDay
+from dhanfast.market.optionsessions import option_expiries, option_sessions
+from dhanfast.market.sessions import ymd
+from dhanfast.reports.result import RunResult
+
+INDEX: Final = 0  # the feed's number of the index
+TRADES_MAX: Final = 1 << 13
+ORDERS_MAX: Final = 1 << 15
+EQUITY_MAX: Final = 1 << 17
+LEFT_STRIKES: Final = (
+    "the index has left the strikes that are watched since the day's start: what is held goes on, "
+    "and a new structure needs another engine.run"
+)
+PAPER: Final = (
+    "Grade paper: orders met a simulated exchange on the live quotes of their contracts. Fills pay "
+    "the spread; nobody else's orders were in the way, and none of these moved the market."
+)
+LIVE: Final = "Grade live: orders were sent to the broker, and fills are what it told."
+STAGES: Final = {
+    Stage.HEDGES: "entering: bought legs first",
+    Stage.SALES: "entering: bought legs are in, sold legs are sent",
+    Stage.LEAVE: "leaving: sold legs first, bought ones when those are flat",
+}
+_SPOT: Final = bytes(4)  # of a TICK record: the index's number
+
+
+def check_live_plan(plan: StructurePlan) -> StructurePlan:
+    """`plan`, or a refusal of what only a backtest of it can do.
+
+    Raises:
+        ConfigError: it is carried over night, settled, or follows signals.
+    """
+    if plan.hold != "day" or plan.exit is None:
+        raise ConfigError(
+            'hold: paper and live carry nothing over night: write hold = "day" and an exit time; '
+            "a structure that is held to its expiry is backtested"
+        )
+    if plan.signals:
+        raise ConfigError(
+            "signals: paper and live enter legs by the clock: leave signals and when out; a "
+            "structure that follows signals is backtested"
+        )
+    return checked_plan(plan)
+
+
+class Named(Contracts):
+    """The contracts of a universe, by their feed numbers: the index has none.
+
+    Args:
+        universe: of the day.
+    """
+
+    def __init__(self, universe: Universe) -> None:
+        super().__init__(universe.underlying)
+        self.number(dt.date.max, 0, "IDX")
+        for expiry, strike, right in universe.contracts():
+            self.number(expiry, strike, right)
+
+    def name(self, number: int) -> str:
+        """As a person says it: BANKNIFTY 2026-11-24 60000 CE; the index by its own name."""
+        return super().name(number) if number != INDEX else self.underlying
+
+
+@dataclass
+class LivePrices:
+    """What a live day's result tells of its prices.
+
+    Args:
+        contracts: of the day. grade: paper or live. generated: the market is.
+        notes: what else a reader must know. start: bytes that the day follows from.
+    """
+
+    contracts: Contracts
+    grade: str
+    generated: bool
+    notes: tuple[str, ...]
+    start: bytes
+    interval: str = "ticks"
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.underlying = self.contracts.underlying
+
+    def told(self) -> tuple[str, ...]:
+        """What a reader must know, the grade first."""
+        grade = PAPER if self.grade == "paper" else LIVE
+        return (grade, *([GENERATED] if self.generated else []), *self.notes)
+
+    def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
+        """Nothing more: fills were at quotes, or at the broker."""
+        return ()
+
+    def data(self) -> dict[str, Any]:
+        """What was read."""
+        return {"grade": self.grade, "generated": self.generated, **self.counts}
+
+    def digest(self) -> list[bytes]:
+        """The settings; what the market did is in the orders."""
+        return [self.start]
+
+
+class LegFigures:
+    """What a structure has done, in numbers; see `served.Figures`.
+
+    Args:
+        run: native. brokers: of the legs.
+    """
+
+    def __init__(self, run: LegRun, brokers: list[Broker]) -> None:
+        self._run, self._brokers = run, brokers
+
+    @property
+    def live(self) -> int:
+        """Orders of all legs that work."""
+        return sum(broker.live for broker in self._brokers)
+
+    @property
+    def broker(self) -> "LegFigures":
+        """Who executes: all of them."""
+        return self
+
+    @property
+    def position(self) -> int:
+        """Units of every contract that is held, bought and sold ones added."""
+        books = self._run.portfolio
+        return sum(abs(int(books.position(leg)["qty"])) for leg in range(books.count))
+
+    @property
+    def orders_sent(self) -> int:
+        """Orders that have passed the gate."""
+        return int(self._run.counters()["orders_sent"])
+
+    @property
+    def orders_refused(self) -> int:
+        """Orders that the gate has refused."""
+        return int(self._run.counters()["orders_refused"])
+
+    @property
+    def bars_seen(self) -> int:
+        """Seconds of the market that were decided on."""
+        return int(self._run.rows_seen)
+
+
+class LegsRun:
+    """One day of one option structure, from journaled inputs to requests and books.
+
+    Args:
+        plan: the structure. settings: capital, risk and the simulated exchange's.
+        universe: the day's contracts. hours: of the trading day.
+        journal: of the day and run; see `recover` when it is not new.
+        limits: of requests, as `Remote` takes them; None simulates an exchange (paper).
+        courier: carries requests; with `limits`.
+        sync_each: a request leaves only when the disk has it.
+        generated: the market is generated. notes: what a reader of the result must know.
+    Raises:
+        ConfigError: a plan or settings that cannot be traded.
+        UsageError: limits without courier, or the other way round.
+        BadData: the journal is of another day; a leg's expiry is not in the universe.
+    Attributes:
+        loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
+    """
+
+    def __init__(
+        self,
+        plan: StructurePlan,
+        settings: Settings,
+        universe: Universe,
+        hours: TradingDay,
+        journal: Journal,
+        *,
+        limits: Mapping[str, int] | None = None,
+        courier: Courier | None = None,
+        sync_each: bool = False,
+        generated: bool = False,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        if (limits is None) != (courier is None):
+            raise UsageError("limits and courier come together")
+        if journal.header.date != ymd(hours.date):
+            raise BadData(
+                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+                f"{hours.date}: a day has a journal of its own"
+            )
+        self.plan, self._settings = check_live_plan(plan), checked_legs(settings)
+        self.universe, self._hours, self.journal = universe, hours, journal
+        self.instrument = INDEX
+        check_freeze(plan, hours, option_expiries(plan.underlying, hours.date))
+        self._contracts = Named(universe)
+        self._prices = LivePrices(
+            self._contracts, "paper" if limits is None else "live", generated, notes,
+            bytes(journal.header.config_digest),
+        )  # fmt: skip
+        self.remote: Desk | None = None
+        self._run, self._figures = self._built(limits)
+        self.chain = chain_of(universe, hours)
+        self.loop = LegLoop(
+            self._run, self.chain, journal, desk=self.remote, courier=courier, sync_each=sync_each
+        )
+        if courier is not None:
+            courier.on_answer = self.loop.use_answer
+        self.loop.on_drain = self._drain
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._messages: list[tuple[int, str]] = []
+        on = hours.date
+        assert plan.exit is not None
+        self.loop.begin_day(
+            slots=universe.places(plan, on),
+            entry_ns=moment(on, plan.entry),
+            until_ns=moment(on, plan.until),
+            exit_ns=moment(on, plan.exit),
+            trade=fits_day(plan, hours),
+            date=ymd(on),
+            open_ns=hours.windows[0][0],
+            close_ns=hours.windows[-1][1],
+        )
+
+    def _built(self, limits: Mapping[str, int] | None) -> tuple[LegRun, LegFigures]:
+        """Gate, books and log, and a leg with a broker of its own for each of the plan."""
+        settings, count = self._settings, len(self.plan.legs)
+        risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
+        gate = Gate(instruments=count, **risk)
+        portfolio = Portfolio(settings.capital, count)
+        log = RunLog(trades_max=TRADES_MAX, orders_max=ORDERS_MAX, equity_max=EQUITY_MAX)
+        made = self._simulated(gate) if limits is None else self._at_desk(gate, limits)
+        brokers = [made(place) for place in range(count)]
+        legs = [
+            Leg(leg.native(), place, broker, portfolio, gate, log, ticking=True)
+            for place, (leg, broker) in enumerate(zip(self.plan.legs, brokers, strict=True))
+        ]
+        run = LegRun(legs, self.plan.native(), portfolio, gate, log, ticking=True)
+        return run, LegFigures(run, brokers)
+
+    def _simulated(self, gate: Gate) -> Callable[[int], Broker]:
+        """An exchange for each leg."""
+        settings = self._settings
+
+        def made(place: int) -> Broker:
+            return Match(
+                gate,
+                instruments=len(self.plan.legs),
+                latency_ns=settings.latency_ns,
+                slippage=settings.slippage.paise + settings.slippage.ticks * OPTION_TICK,
+                slippage_e6=settings.slippage.rate_e6,
+                protection_e4=0 if settings.protection_slab else settings.protection_e4,
+                protection_slab=settings.protection_slab,
+                limit_through=settings.limit_through,
+                stop_market_ok=True,
+            )
+
+        return made
+
+    def _at_desk(self, gate: Gate, limits: Mapping[str, int]) -> Callable[[int], Broker]:
+        """A place at one desk for each leg."""
+        self.remote = Desk(**limits)
+        desk = self.remote
+
+        def made(place: int) -> Broker:
+            # What leaves is protected by its premium's slab, in any run.
+            return Remote(gate, desk=desk, place=place, protection_e4=0, stop_room_e4=0)
+
+        return made
+
+    # ---- what the engine asks ------------------------------------------------------------------
+
+    @property
+    def kernel(self) -> LegFigures:
+        """What it has done."""
+        return self._figures
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The books, a place a leg."""
+        return self._run.portfolio
+
+    @property
+    def guards(self) -> Guards | None:
+        """A structure has none: they are of one instrument."""
+        return None
+
+    @property
+    def barred(self) -> str:
+        """Why it must make no entry now."""
+        return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
+
+    @property
+    def flat(self) -> bool:
+        """Nothing is held, nothing works, and no leg is on its way in or out."""
+        return self.loop.flat
+
+    @property
+    def late(self) -> int:
+        """No tick is late: rows are not closed behind anybody's back."""
+        return 0
+
+    def hold_orders(self, name: str, now_ns: int) -> dict[str, Any]:
+        """Pause, resume or cancel the order that enters the legs; the journal repeats it.
+
+        Args:
+            name: one of `worked.HOLDS`. now_ns: UTC ns of the engine's clock.
+        """
+        before = self._run.stage
+        self.loop.command(HOLDS[name], now_ns)
+        return {"text": _hold_text(name, before, self._run.stage), "worked": int(self._entering)}
+
+    @property
+    def _entering(self) -> bool:
+        return self._run.stage in (Stage.HEDGES, Stage.SALES)
+
+    def notes_now(self) -> list[str]:
+        """Where the order of the legs stands, while it is not done."""
+        notes = []
+        if self._run.paused:
+            notes.append("orders of legs are paused: `dhanfast orders resume`")
+        if self._run.stage != Stage.REST:
+            notes.append(STAGES[Stage(self._run.stage)])
+        return notes
+
+    def name_of(self, number: int) -> str:
+        """A contract as a person says it, by its feed number."""
+        return self._contracts.name(number)
+
+    def names(self) -> dict[int, str]:
+        """Every contract's name by its feed number, the index's too."""
+        return {number: self.name_of(number) for number in range(len(self._contracts.keys))}
+
+    def positions(self) -> dict[int, int]:
+        """Signed units held, by the contract's feed number; without those of 0."""
+        found: dict[int, int] = {}
+        for leg in self._run.legs_now():
+            if leg["position"]:
+                number = leg["listed"]
+                found[number] = found.get(number, 0) + leg["position"]
+        return {number: units for number, units in found.items() if units}
+
+    def held_text(self) -> str:
+        """What is held, in words."""
+        held = self.positions()
+        contracts = "1 contract" if len(held) == 1 else f"{len(held)} contracts"
+        return f"{self.kernel.position:,} units in {contracts}"
+
+    def held_now(self) -> Held:
+        """The index's level, and how many contracts are held."""
+        return Held(0, int(self.chain.index), len(self.positions()))
+
+    def position_lines(self, name: str) -> list[PositionLine]:
+        """What the legs hold, or held today, a line each; empty before the first trade.
+
+        Args:
+            name: of the index; each line has its contract's.
+        """
+        lines = []
+        for place, leg in enumerate(self._run.legs_now()):
+            books = self.portfolio.position(place)
+            if not books["qty"] and not books["realised"]:
+                continue
+            lines.append(
+                PositionLine(
+                    symbol=self.name_of(leg["listed"]),
+                    qty=books["qty"],
+                    average=abs(books["cost"] // books["qty"]) if books["qty"] else 0,
+                    last=books["mark"],
+                    stop=leg["stop"],
+                    target=leg["target"],
+                    realised=books["realised"],
+                    unrealised=books["qty"] * books["mark"] - books["cost"],
+                )
+            )
+        return lines
+
+    # ---- the day's rows --------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Take away what was written so far, so that there is room for more."""
+        rows = self._run.log.take()
+        if not self._parts or any(len(each) for each in rows):
+            self._parts.append(rows)
+        self._messages += texts_of(self._run, self.plan)
+
+    def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Trades and orders that have ended, rows of the run log."""
+        self._drain()
+        if len(self._parts) > 1:
+            columns = zip(*self._parts, strict=True)
+            self._parts = [tuple(np.concatenate(rows) for rows in columns)]
+        return self._parts[0][0], self._parts[0][1]
+
+    def texts_so_far(self) -> list[tuple[int, str]]:
+        """What the structure has told of itself today: (UTC ns, text)."""
+        self._drain()
+        return self._messages
+
+    def tell(self, at_ns: int, text: str) -> None:
+        """A line of the result's log.
+
+        Args:
+            at_ns: the market's time, UTC ns.
+        """
+        self._messages.append((at_ns, text))
+
+    def recover(self, records: Iterable[tuple[int, bytes]], wall_ns: int) -> Recovered:
+        """Bring the run to where the journal ends; see `live.LiveRun.recover`.
+
+        Args:
+            records: (kind, payload) of the journal from its beginning. wall_ns: now, UTC ns.
+        Raises:
+            BadData: the journal was written by other code, another plan or other settings.
+        """
+        return recovered(self.loop, self.remote, records, wall_ns)
+
+    def so_far(self) -> RunResult | None:
+        """The result of what has happened until now, nothing closed for it; None without a row."""
+        if self.kernel.bars_seen == 0:
+            return None
+        self.rows_so_far()
+        seen = Seen([self._hours.date], *_index_of(self.journal))
+        seen.skipped = int(not fits_day(self.plan, self._hours))
+        self._prices.counts = {"ticks": self.loop.inputs}
+        return result_of(
+            self.plan, self._prices, self._settings, None, self._run, seen, self._parts,
+            list(self._messages), self.loop.used_ns,
+        )  # fmt: skip
+
+    def finish(self) -> RunResult:
+        """The end of the day: bill it and hand over the result; nothing is closed for it.
+
+        Raises:
+            BadData: the index never had a price while the market was open.
+        """
+        self._run.close_books()
+        result = self.so_far()
+        if result is None:
+            raise BadData(f"{self.plan.underlying}: no tick of the index lies inside the session")
+        return result
+
+
+def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
+    """The chain that ticks keep, its columns in the order of the universe.
+
+    Raises:
+        OutOfCalendar: lot, tick or charges are not known on the day.
+    """
+    sessions = option_sessions(
+        universe.underlying, hours, [slot.expiry for slot in universe.slots]
+    )  # fmt: skip
+    return ChainNow(
+        [np.array(slot.strikes, np.int64) for slot in universe.slots],
+        sessions,
+        begin_ns=hours.windows[0][0],
+    )
+
+
+def _hold_text(name: str, before: Stage, after: Stage) -> str:
+    """What a hold has done, for who asked."""
+    if name == "pause-orders":
+        return "no leg is sent until resume; exits, stops and targets go on"
+    if name == "resume-orders":
+        return "legs are sent again"
+    if before in (Stage.HEDGES, Stage.SALES) and after not in (Stage.HEDGES, Stage.SALES):
+        return "the entry is taken back: sold legs first, then bought ones"
+    return "no structure is being entered: nothing to cancel"
+
+
+def _index_of(journal: Journal) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """The index as the day's journal has it: times of the market, and levels in paise."""
+    at = TICK_DTYPE.fields["instrument"][1]  # type: ignore[index]
+    with JournalReader(journal.path) as reader:
+        raw = b"".join(
+            payload[: TICK_DTYPE.itemsize]
+            for kind, _, _, payload in reader
+            if kind == Kind.TICK and payload[at : at + 4] == _SPOT
+        )
+    ticks = np.frombuffer(raw, TICK_DTYPE)
+    ticks = ticks[ticks["price"] > 0]
+    return [ticks["recv_ns"].astype(np.int64)], [ticks["price"].astype(np.int64)]

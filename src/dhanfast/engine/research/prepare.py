@@ -1,0 +1,141 @@
+"""What a search needs before its first trial, set up as `runs.backtest` sets up its one run."""
+
+import datetime as dt
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
+from dhanfast.engine.measured import with_measured
+from dhanfast.engine.provenance import data_of
+from dhanfast.engine.research.code import code_of
+from dhanfast.engine.research.objective import objective_of
+from dhanfast.engine.research.shared import held_of
+from dhanfast.engine.research.trial import Job, Span
+from dhanfast.engine.runs import at_timeframe, bars_of, meets_of, notes_of, sessions_of
+from dhanfast.engine.settings import Settings, checked
+from dhanfast.errors import UsageError
+from dhanfast.storage.bars import BarSet
+from dhanfast.storage.slippage import SlippageStore
+from dhanfast.strategies.params import Param
+from dhanfast.strategies.plugins import find_strategy
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search's job, and what is around it.
+
+    Attributes:
+        declared: the strategy's parameters. arrays: bars to be held by every machine.
+        head: what the trials depend on, JSON-able. notes: what a reader must know of the data.
+        data: what was read, as a result says it.
+    """
+
+    job: Job
+    declared: dict[str, Param]
+    arrays: tuple[NDArray[Any], ...]
+    head: dict[str, Any]
+    notes: tuple[str, ...]
+    data: dict[str, Any]
+
+    @property
+    def whole(self) -> tuple[Span, ...]:
+        """All days of the data in one run."""
+        return (Span(0, len(self.job.sessions)),)
+
+
+def prepared(
+    strategy: str | type,
+    data: str | Path | BarSet,
+    *,
+    params: Mapping[str, object] | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    settings: Settings | None = None,
+    detail: str | Path | BarSet | None = None,
+    trade_data: str | Path | BarSet | None = None,
+    slippages: SlippageStore | None = None,
+    objective: str = "sharpe",
+) -> Prepared:
+    """Set up a search; arguments as `runs.backtest`.
+
+    Raises:
+        as `runs.backtest`; UsageError: an instance, which has its parameters already, or an
+        unknown objective.
+    """
+    settings = checked(settings or Settings())
+    if not isinstance(strategy, str | type):
+        raise UsageError("a search makes the strategy itself: give its name or its class")
+    found = find_strategy(strategy, params or {})
+    signals = bars_of(data, start, end)
+    settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
+    interval_ns = settings.timeframe_ns or signals.interval_ns
+    meets = meets_of(detail, trade_data, signals, interval_ns, start, end)
+    sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
+    shown, _ = at_timeframe(signals, interval_ns, sessions)
+    vix = recorded_vix(settings.guards)
+    notes = notes_of(signals, meets, settings, trade_data is not None)
+    read = data_of(signals, meets)
+    job = Job(
+        name=found.name,
+        **_code(found.kind),
+        params={name: found.settings()[name] for name in params or {}},
+        settings=settings,
+        symbol=signals.symbol,
+        interval_ns=interval_ns,
+        match_interval_ns=meets.interval_ns if meets else 0,
+        sessions=sessions,
+        bars=held_of(shown),
+        meets=None if meets is None else held_of(meets.bars),
+        objective=objective_of(objective),
+        vix=None if vix is None else vix_values(vix),
+    )
+    return Prepared(
+        job=job,
+        declared=_declared(found.kind),
+        arrays=(shown,) if meets is None else (shown, meets.bars),
+        head=_head(job, read),
+        notes=notes + (() if vix is None else (vix_note(vix),)),
+        data=read,
+    )
+
+
+def _declared(kind: type) -> dict[str, Param]:
+    asked = getattr(kind, "params", None)
+    found: dict[str, Param] = asked() if asked is not None else {}
+    return found
+
+
+def _code(kind: type) -> dict[str, Any]:
+    """Where workers find a class: in a module that all can import, else in a file's source."""
+    module = kind.__module__
+    if module != "__main__" and not module.startswith("dhanfast_user_"):
+        return {"module": module, "kind": kind.__qualname__, "code": None}
+    try:
+        path = inspect.getfile(kind)
+    except (TypeError, OSError) as error:
+        raise UsageError(
+            f"{kind.__name__}: its code is in no file that workers could read; put it into one"
+        ) from error
+    return {"module": module, "kind": kind.__qualname__, "code": code_of(path)}
+
+
+def _head(job: Job, read: dict[str, Any]) -> dict[str, Any]:
+    keys = ("symbol", "interval", "rows", "generated", "first", "last", "sha256")
+    objective = job.objective
+    return {
+        "strategy": job.name,
+        "strategy_sha256": job.code.sha256 if job.code is not None else None,
+        "params": dict(job.params),
+        "objective": objective.name,
+        "objective_sha256": objective.code.sha256 if objective.code is not None else None,
+        "data": {
+            name: None if one is None else {key: one[key] for key in keys}
+            for name, one in read.items()
+        },
+        "settings": job.settings.as_dict(),
+    }
