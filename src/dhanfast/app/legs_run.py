@@ -87,7 +87,7 @@ def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     source = _source(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
-    show_result(result, export, as_json=given["as_json"])
+    show_result(result, export, as_json=given["as_json"], keep=given["keep"])
 
 
 def _values(sets: Sequence[str]) -> dict[str, object]:
