@@ -400,7 +400,7 @@ REFUSED: list[tuple[str, int, str]] = [
     ("--set riks.day_loss=5", 3, "did you mean risk?"),
     ("--seed x", 2, "'x' is not a valid integer"),
     ("--slipage 1tick", 2, "Did you mean '--slippage'?"),
-    ("extra", 2, "unexpected extra argument"),
+    ("extra", 2, "No such command"),
     ("--detail bars.parquet --trade-data bars.parquet", 3, "give one of them"),
     ("--detail absent.parquet", 2, "no such file"),
     ("--trade-data folder", 2, "folder"),

@@ -9,10 +9,13 @@ import pytest
 
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_header import JournalHeader
+from dhanfast._core.risk import Gate
+from dhanfast.app import live_one
 from dhanfast.app.config import load_config
 from dhanfast.app.live_build import Past, _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
 from dhanfast.engine.settings import Settings
+from tests.core.live.desk import LOT, OPEN, PLACE, SECOND, SESSION, Desk
 
 
 def config(rupees: int = 10_00_000) -> Any:
@@ -82,7 +85,7 @@ def digest(tmp_path: Path, *sets: str, contract: list[Any] = CONTRACT) -> bytes:
     [
         "risk.day_loss=1", "risk.guards.max_trades=3", "risk.guards.vix.on=true",
         "risk.guards.day_loss.on=true", "simulation.latency=5ms", "strategy.lots=2",
-        "strategy.params.ema=12", "broker.product=MARGIN",
+        "strategy.params.ema=12", "broker.product=MARGIN", "execution.route.stop_room=2%",
     ],
 )  # fmt: skip
 def test_a_journal_is_gone_on_with_by_the_same_rules_only(tmp_path: Path, words: str) -> None:
@@ -114,3 +117,37 @@ def test_algorithms_work_orders(mode: str, tmp_path: Path) -> None:
     chosen = load_config([], tmp_path, words, {})
     settings = settings_of_day(chosen, {"capital": 10**9, "history": None}, mode)
     assert settings.execution.works and settings.execution.algo == "twap"
+
+
+class MadeDesk(Desk):
+    """An order desk as `dhanfast trade --live` makes it."""
+
+    def __init__(self, remote_of: Any) -> None:
+        self.gate = Gate(instruments=1)
+        self.remote = remote_of(self.gate)
+        self.now, self.position, self.next_order = OPEN + SECOND, LOT, 0
+        self.session = SESSION
+        self.remote.tell(self.now, self.now)
+        self.remote.start_session(self.session)
+        self.quote(10_000, 10_010)
+
+
+@pytest.mark.parametrize(
+    ("room", "price"), [("0", 9_605), ("2.5%", 9_650), ("0.5%", 9_850), ("50%", 4_950)]
+)
+def test_the_room_of_a_stop_reaches_the_order_desk(
+    room: str, price: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the premium, 3 % below a hundred rupees, or as it is set; the limit that leaves has it."""
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(live_one, "LiveRun", lambda *words, **more: made.update(more))
+    words = [f"execution.route.stop_room={room}", "strategy.use=momentum"]
+    chosen = load_config([], tmp_path, words, {})
+    settings = settings_of_day(chosen, {"capital": 10**9, "history": None}, "live")
+    day: Any = SimpleNamespace(market_ns=0, generated=False, notes=())
+    journal: Any = None
+    live_one.run_of(chosen, settings, day, journal, object(), {"grace_ns": 1}, vix=None)
+    desk = MadeDesk(made["remote_of"])
+    desk.stop(9_900)
+    placed = desk.one(PLACE)
+    assert (placed["trigger"], placed["price"]) == (9_900, price)

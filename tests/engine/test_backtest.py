@@ -10,6 +10,7 @@ import pytest
 
 import dhanfast
 from dhanfast._core.types import OrderFlag, Reason, ReportKind
+from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.runs import GENERATED, IST, MODELLED, backtest, sessions_of
 from dhanfast.engine.settings import RiskSettings, Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, StrategyError, UsageError
@@ -266,6 +267,21 @@ def test_an_entry_above_the_freeze_quantity_is_refused_with_the_most_lots(draw: 
     backtest("momentum", draw(), settings=Settings(lots=most))
     with pytest.raises(ConfigError, match=rf"at most {most} on 2022-02-01.*freeze quantity"):
         backtest("momentum", draw(), settings=Settings(lots=most + 1))
+
+
+def test_an_entry_that_is_worked_may_have_eight_freeze_quantities(draw: Any) -> None:
+    """As docs/reference/execution.md says; it is held in parts, and one lot more is refused."""
+    row = sessions_of(draw(), Settings(), MINUTE)[0]
+    most = int(row["freeze"]) // int(row["lot"])
+    how = ExecutionSettings(algo="slice", horizon_ns=5 * MINUTE, interval_ns=MINUTE)
+    rich = Settings(lots=8 * most, capital=10**14, execution=how)
+    result = backtest("momentum", draw(), settings=rich)
+    assert len(result.trades) > 5 and set(result.trades["qty"]) == {8 * most * int(row["lot"])}
+    with pytest.raises(ConfigError, match=rf"at most {8 * most} on .*8 times the freeze quantity"):
+        backtest("momentum", draw(), settings=replace(rich, lots=8 * most + 1))
+    with pytest.raises(ConfigError, match=rf"at most {most} on 2022-02-01"):
+        how = replace(how, entries=False)  # then they leave whole
+        backtest("momentum", draw(), settings=replace(rich, execution=how))
 
 
 def test_fill_bars_that_do_not_fit_are_refused(draw: Any) -> None:

@@ -39,12 +39,20 @@ def test_a_minute_without_volume_fills_nothing(tmp_path: Path) -> None:
     tick; out is decided at the end of 10:03 and filled at 10:04's open."""
     rows = [bar("09:59", 30.0), bar("10:00", 30.0, volume=0), bar("10:01", 30.0, volume=0),
             bar("10:02", 31.0), bar("10:03", 32.0), bar("10:04", 33.0)]  # fmt: skip
-    result = backtest_legs(plan_of(PLAN), source(tmp_path, rows))
+    patient = PLAN | {"order": {"deadline": "none"}}
+    result = backtest_legs(plan_of(patient), source(tmp_path, rows))
     trade = result.trades[0]
     assert (trade["entry_ns"], trade["entry_value"]) == (ns("10:02"), 30_95 * 30)
     assert (trade["exit_ns"], trade["exit_value"]) == (ns("10:04"), 33_05 * 30)
     assert result.grade == "recorded" and result.notes[0].startswith("Grade recorded: fills are at")
     assert result.counters["rows_without_quote_while_held"] == 0
+
+
+def test_an_entry_that_meets_no_price_is_taken_back_at_its_deadline(tmp_path: Path) -> None:
+    rows = [bar("09:59", 30.0), bar("10:00", 30.0, volume=0), bar("10:01", 31.0)]
+    result = backtest_legs(plan_of(PLAN), source(tmp_path, rows))
+    assert len(result.trades) == 0 and result.counters["orders_unwound"] == 1
+    assert any("taken back: not whole at the deadline" in text for _, text in result.log)
 
 
 def test_without_an_index_strikes_go_by_put_call_parity(tmp_path: Path) -> None:

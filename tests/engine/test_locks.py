@@ -243,7 +243,7 @@ def test_a_journal_with_vix_is_not_gone_on_with_without_guards(tmp_path: Path) -
 
     first.play(act)
     first.journal.close()
-    with pytest.raises(BadData, match="no guard looks at it"):
+    with pytest.raises(BadData, match="instrument 1, which this run does not have"):
         Stage(tmp_path, {}, start="09:36")
 
 

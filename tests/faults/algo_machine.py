@@ -15,16 +15,16 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from dhanfast._core.broker import Hold
 from dhanfast._core.execution.schedule import Algo, Remainder
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.live.records import Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
-from dhanfast._core.types import OrderFlag, OrderKind, Reason
-from tests.core.live.desk import Desk
+from dhanfast._core.types import OrderFlag, OrderKind
+from tests.core.live.desk import SECOND, Desk
+from tests.core.live.order_network import Worked
 
-from .machine import SECOND, OrderMachine
+from .machine import OrderMachine
 
 PROFILE = np.where(np.arange(1_440) % 2, 400, 100).astype(np.int64)
 ROOM = 1_000  # ids between two orders of the dealer, for children
@@ -104,6 +104,14 @@ class AlgoDesk(Desk):
         super().wait(ns)
         self.remote.wake_up(self.now)
 
+    def hold(self, what: int) -> None:
+        """What an operator says to all algorithms."""
+        self.remote.hold_orders(what, self.now)
+
+    def hurry(self, order: int, reason: int) -> None:
+        """An exit at work is now wished for this reason."""
+        self.remote.hurry_order(order, flags=0, reason=reason, now_ns=self.now)
+
     def reborn(self) -> None:
         """Another life repeats this one's inputs and goes on in its place."""
         again = Life(self.gate, self.rules, self.limits)
@@ -112,7 +120,7 @@ class AlgoDesk(Desk):
         self.remote.begin_life()
 
 
-class AlgoMachine(OrderMachine):
+class AlgoMachine(Worked, OrderMachine):
     """Faults at random, an operator, deaths, and an algorithm."""
 
     algo: ClassVar[Algo] = Algo.TWAP
@@ -160,22 +168,6 @@ class AlgoMachine(OrderMachine):
 
     # ---- wishes and deaths ----------------------------------------------------------------------
 
-    @rule(what=st.sampled_from([Hold.PAUSE, Hold.RESUME, Hold.RESUME, Hold.CANCEL]))
-    def hold(self, what: int) -> None:
-        self.desk.remote.hold_orders(what, self.desk.now)
-        self.tally[f"operator: {Hold(what).name.lower()}"] += 1
-        self.hear()
-
-    @rule()
-    def panic(self) -> None:
-        """An exit at work is now an operator's."""
-        if self.dealer.exit:
-            self.desk.remote.hurry_order(
-                self.dealer.exit, flags=0, reason=Reason.OPERATOR, now_ns=self.desk.now
-            )
-            self.tally["exits pressed"] += 1
-            self.hear()
-
     @rule(chance=st.integers(0, 3))
     def die(self, chance: int) -> None:
         """The engine dies and comes back: what has no answer is in doubt, everything is read."""
@@ -192,7 +184,7 @@ class AlgoMachine(OrderMachine):
 
     @invariant()
     def a_parent_is_its_children(self) -> None:
-        if not hasattr(self, "left_at"):
+        if not self.begun:
             return
         for parent in self.desk.worker.parents_now():
             ask = self.dealer.asks[parent["id"]]
@@ -206,7 +198,7 @@ class AlgoMachine(OrderMachine):
     @invariant()
     def entries_are_never_exceeded(self) -> None:
         """By what the exchange has of everything that opens a position."""
-        if not hasattr(self, "left_at"):
+        if not self.begun:
             return
         for side in (1, -1):
             asked = sum(ask.asked for ask in self.dealer.asks.values()
@@ -219,17 +211,10 @@ class AlgoMachine(OrderMachine):
                        and not self.exits[self.number(one.ticket)])  # fmt: skip
             assert working + done <= asked
 
-    @invariant()
-    def the_parts_are_the_position(self) -> None:
-        if hasattr(self, "left_at") and not self.desk.remote.pending_reports:
-            assert sum(self.desk.worker.parts_held()) == abs(self.dealer.position)
-
     def teardown(self) -> None:
-        if not hasattr(self, "left_at"):
+        if not self.begun:
             return
-        self.hold(Hold.RESUME)
         super().teardown()
-        assert self.desk.worker.parents_now() == [] and self.desk.worker.parts_held() == []
         self.tally["parents"] += self.desk.worker.parents
         self.tally["children"] += self.desk.worker.children_sent
         self.tally["prices changed"] += self.desk.worker.reprices

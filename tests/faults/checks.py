@@ -100,6 +100,7 @@ def _requests(world: "World", records: list[tuple[int, bytes]]) -> None:
 
 def _limits(world: "World") -> None:
     most = world.plan.lots * world.contract.lot
+    largest = min(most, world.contract.freeze or most)
     held = 0
     for trade in world.core.books.trades:
         before, held = held, held + trade.ticket.side * trade.qty
@@ -108,8 +109,8 @@ def _limits(world: "World") -> None:
         if before * held < 0:
             world.violate(f"a fill turned {before} units into {held}")
     for ticket in world.core.desk.blotter.tickets:
-        if ticket.wish.qty > most:
-            world.violate(f"{ticket.order_id} is of {ticket.wish.qty} units, {most} are allowed")
+        if ticket.wish.qty > largest:
+            world.violate(f"{ticket.order_id} is of {ticket.wish.qty} units, {largest} are allowed")
     if any(event.kind == "clock-step" for event in world.plan.events):
         return  # who sets the clock sets the windows
     times = sorted(at_ns for life in world.lives for at_ns, _, _ in life.courier.carried)

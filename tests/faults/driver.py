@@ -9,17 +9,22 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from dhanfast._core.execution.route import RouteWhy
+
 from .orders import COMMANDS, with_orders
 from .plan import Plan
 from .world import Outcome, run_seed
 
 BLOCK = 25
+LATER = ("CROSS_PATIENCE", "CROSS_LAST", "LADDER_JOIN", "UNROUTED", "NO_MARKET")  # no first child's
+ROUTES = tuple(why.name for why in RouteWhy if why.name not in LATER)
 KINDS = (  # what the table shows: title, and the counts it takes
     ("orders and requests", ("order at the broker", "trade", "PLACE request", "MODIFY request",
                              "CANCEL request", "QUERY request")),
     ("guards, algorithms, stops", ("entry kept out by a guard", "entry without a size",
                                    "order worked", "child order", "exit that was hurried",
-                                   "stop moved")),
+                                   "order above the freeze quantity", "stop moved")),
+    ("how worked orders left", ROUTES),
     ("an operator", COMMANDS),
     ("deaths", ("death", "requests that had not left", "requests without an answer")),
     ("network", ("slow message", "lost message", "no connection", "cut", "mute", "gap")),

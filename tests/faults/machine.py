@@ -15,11 +15,9 @@ import time
 from collections import Counter
 from typing import Any, ClassVar
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -28,30 +26,28 @@ from hypothesis.stateful import (
 )
 
 from dhanfast._core.live.orderhttp import RequestBook
-from dhanfast._core.live.records import ANSWER_DTYPE, IntentKind, Origin, Outcome
+from dhanfast._core.live.records import IntentKind, Origin, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import OrderFlag
 from dhanfast.brokers.dhan.answers import order_seen, update_from
 from dhanfast.brokers.dhan.requests import order_of
 from dhanfast.exchange import core
-from dhanfast.exchange.answers import Fate, Reply
+from dhanfast.exchange.answers import Fate
 from dhanfast.exchange.faults import Fault
 from dhanfast.exchange.settings import ExchangeSettings
-from tests.core.live.desk import Desk
+from tests.core.live.desk import MS, Desk
+from tests.core.live.order_network import OrderNetwork, picks
 from tests.core.live.plain_dealer import PlainDealer
 
 from .market import OneFuture, future_of, window
 from .wires import meaning, parsed
 
 TAG = "dfm"
-MS, SECOND = 1_000_000, 1_000_000_000
-LATE_MAX = 3 * SECOND  # nothing is under way for longer: an order lost for 5 s never comes
 PER_SECOND = 9
 MENU = ("http-429", "http-5xx", "http-5xx-after", "timeout", "timeout-after", "reset",
         "reset-after")  # fmt: skip
 UPDATES = ("update-drop", "update-delay", "update-duplicate", "update-reorder")
-picks = st.integers(0, 1 << 16)
 
 
 class ExchangeDesk(Desk):
@@ -66,10 +62,19 @@ class ExchangeDesk(Desk):
         self.remote.start_session(self.session)
 
 
-class OrderMachine(RuleBasedStateMachine):
-    """Faults at random; the invariants are the promise."""
+class OrderMachine(OrderNetwork):
+    """The desk at the exchange; the rules of the network are `OrderNetwork`'s."""
 
     tally: ClassVar[Counter[str]] = Counter()
+    per_second = PER_SECOND
+
+    @property
+    def hub(self) -> ExchangeDesk:  # type: ignore[override]
+        return self.desk
+
+    @property
+    def door(self) -> Any:  # type: ignore[override]
+        return self.desk.remote
 
     @initialize(
         day=st.integers(0, 2),
@@ -103,13 +108,9 @@ class OrderMachine(RuleBasedStateMachine):
                                  per_minute=per_minute)  # fmt: skip
         tick = self.contract.tick
         self.dealer = PlainDealer(self.desk, stop * tick, goal * tick, tick)
-        self.requests: list[Any] = []  # under way to the broker
-        self.answers: list[tuple[Any, Reply]] = []  # under way back
-        self.updates: list[dict[str, Any]] = []
-        self.open: dict[int, Any] = {}  # requests without an answer
-        self.answered: set[int] = set()
+        self.dealers = [self.dealer]
+        self.wire()
         self.exits: dict[int, bool] = {}  # by number
-        self.left_at: list[int] = []
         self.pass_ticks(1)
         self.dealer.enter(side, lots * self.contract.lot)
         self.hear()
@@ -148,48 +149,21 @@ class OrderMachine(RuleBasedStateMachine):
         fault = Fault("partial", count=1, method="POST", path="/v2/orders", then=then)
         self.exchange.faults.replace([fault])
 
+    def sent(self) -> Any:
+        return self.desk.remote.intents()
+
     def hear(self) -> None:
-        """Whatever Remote has to say and to send after an input."""
         self.tally["steps"] += 1
-        for _ in range(100):
-            self.dealer.hear()
-            made = self.desk.remote.intents()
-            for intent in made:
-                number = int(intent["id"])
-                assert number not in self.open and number not in self.answered
-                self.open[number] = intent
-                self.requests.append(intent)
-                if intent["kind"] == IntentKind.PLACE:
-                    self.placed(intent)
-                    self.exits[int(intent["order"])] = bool(intent["flags"] & OrderFlag.EXIT)
-                if intent["kind"] != IntentKind.QUERY:
-                    self.left_at.append(self.desk.now)
-                self.tally[IntentKind(int(intent["kind"])).name] += 1
-            if not len(made) and not self.desk.remote.pending_reports:
-                return
-        raise AssertionError("requests and reports without end")
+        super().hear()
+
+    def left(self, intent: Any) -> None:
+        self.tally[IntentKind(int(intent["kind"])).name] += 1
+        if intent["kind"] == IntentKind.PLACE:
+            self.placed(intent)
+            self.exits[int(intent["order"])] = bool(intent["flags"] & OrderFlag.EXIT)
 
     def placed(self, intent: Any) -> None:
         """A new order leaves."""
-
-    def tell(self, intent: Any, outcome: Outcome, code: int, **fields: Any) -> None:
-        """The answer of a request arrives; one only, ever."""
-        del self.open[int(intent["id"])]
-        self.answered.add(int(intent["id"]))
-        answer = np.zeros(1, ANSWER_DTYPE)[0]
-        answer["intent"], answer["at_ns"] = intent["id"], self.desk.now
-        answer["outcome"], answer["code"] = outcome, code
-        for name, value in fields.items():
-            answer[name] = value.encode() if isinstance(value, str) else min(value, 2**31 - 1)
-        self.desk.remote.tell(self.desk.now, self.desk.now)
-        self.desk.remote.answer(answer)
-        self.tally[f"answered {outcome.name}"] += 1
-        self.hear()
-
-    def show(self, update: Any) -> None:
-        self.desk.remote.tell(self.desk.now, self.desk.now)
-        self.desk.remote.update(update)
-        self.hear()
 
     def collect(self) -> None:
         """Order updates that the exchange sends now."""
@@ -206,27 +180,11 @@ class OrderMachine(RuleBasedStateMachine):
         if int(intent["id"]) in self.open and reply.fate is not Fate.HANG:
             self.answers.append((intent, reply))
 
-    @precondition(lambda self: self.open)
-    @rule(which=picks)
-    def time_out(self, which: int) -> None:
-        """The engine gives up waiting; request or answer may be under way yet."""
-        intents = list(self.open.values())
-        self.tell(intents[which % len(intents)], Outcome.UNKNOWN, -110)
+    def serve_first(self) -> None:
+        self.serve(0)
 
-    @precondition(lambda self: self.requests)
-    @rule(which=picks, proven=st.booleans())
-    def lose(self, which: int, proven: bool) -> None:
-        """A request never arrives; sometimes that is known."""
-        intent = self.requests.pop(which % len(self.requests))
-        self.tally["requests lost"] += 1
-        if int(intent["id"]) in self.open:
-            self.tell(intent, Outcome.REFUSED if proven else Outcome.UNKNOWN,
-                      -111 if proven else -104)  # fmt: skip
-
-    @precondition(lambda self: self.answers)
-    @rule(which=picks)
-    def hear_answer(self, which: int) -> None:
-        intent, reply = self.answers.pop(which % len(self.answers))
+    def give_answer(self, at: int) -> None:
+        intent, reply = self.answers.pop(at)
         if int(intent["id"]) not in self.open:
             return
         if reply.fate is Fate.RESET:
@@ -236,22 +194,13 @@ class OrderMachine(RuleBasedStateMachine):
         if update is not None:
             self.show(update)  # a QUERY that found it: the state comes first
         if int(intent["id"]) in self.open:
-            self.tell(intent, outcome, reply.status, **fields)
+            known = {name: min(each, 2**31 - 1) if isinstance(each, int) else each
+                     for name, each in fields.items()}  # fmt: skip
+            self.tell(intent, outcome, reply.status, **known)
 
-    @precondition(lambda self: self.updates)
-    @rule(which=picks, keep=st.booleans())
-    def hear_update(self, which: int, keep: bool) -> None:
-        """In any order; kept means that it comes again."""
-        at = which % len(self.updates)
-        said = self.updates[at] if keep else self.updates.pop(at)
+    def show_said(self, said: Any) -> None:
         self.show(update_from(order_seen(said["Data"]), Origin.SOCKET, tag=TAG,
                               at_ns=self.desk.now, instruments={self.security: 0}))  # fmt: skip
-
-    @precondition(lambda self: self.updates)
-    @rule(which=picks)
-    def lose_update(self, which: int) -> None:
-        self.updates.pop(which % len(self.updates))
-        self.tally["updates lost"] += 1
 
     # ---- time and wishes ------------------------------------------------------------------------
 
@@ -272,26 +221,6 @@ class OrderMachine(RuleBasedStateMachine):
                 self.dealer.leave()  # its exit was refused: again
             self.hear()
 
-    @rule(ms=st.sampled_from([1, 50, 200, 1_000, 2_500]))
-    def wait(self, ms: int) -> None:
-        until = self.desk.now + ms * MS
-        while self.at < len(self.ticks) and self.ticks[self.at]["recv_ns"] <= until:
-            self.pass_ticks(1)
-        self.pass_time(until - self.desk.now)
-
-    def pass_time(self, ns: int) -> None:
-        """No request is under way for longer than LATE_MAX: what would be is lost."""
-        until = self.desk.now + max(ns, 0)
-        for intent in list(self.requests):
-            if until - int(intent["at_ns"]) > LATE_MAX:
-                self.requests = [one for one in self.requests if one is not intent]
-                if int(intent["id"]) in self.open:
-                    self.tell(intent, Outcome.UNKNOWN, -110)
-        self.desk.wait(until - self.desk.now)
-        self.exchange.advance(self.desk.now)
-        self.collect()
-        self.hear()
-
     @rule()
     def leave(self) -> None:
         self.dealer.leave()
@@ -303,10 +232,15 @@ class OrderMachine(RuleBasedStateMachine):
             self.dealer.enter(side, lots * self.contract.lot)
             self.hear()
 
-    @rule()
-    def read_all(self) -> None:
-        self.desk.remote.read_all_again()
-        self.hear()
+    def go_on(self, ns: int) -> None:
+        until = self.desk.now + ns
+        while self.at < len(self.ticks) and self.ticks[self.at]["recv_ns"] <= until:
+            self.pass_ticks(1)
+        self.pass_time(until - self.desk.now)
+
+    def time_has_passed(self) -> None:
+        self.exchange.advance(self.desk.now)
+        self.collect()
 
     # ---- what holds at every step ---------------------------------------------------------------
 
@@ -331,11 +265,6 @@ class OrderMachine(RuleBasedStateMachine):
             assert before * held >= 0 and abs(held) <= 3 * self.contract.lot
 
     @invariant()
-    def limits_are_kept(self) -> None:
-        for at, first in enumerate(self.left_at[:-PER_SECOND]):
-            assert self.left_at[at + PER_SECOND] - first >= SECOND
-
-    @invariant()
     def nothing_is_booked_that_has_not_filled(self) -> None:
         for side in (1, -1):
             booked = sum(ask.filled for ask in self.dealer.asks.values() if ask.side == side)
@@ -344,32 +273,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     # ---- when all is well again -----------------------------------------------------------------
 
-    @rule()
-    def heal(self) -> None:
-        """Everything under way arrives, everything is read again: the books are the broker's."""
+    def make_well(self) -> None:
         self.exchange.faults.replace([])
         self.log_in()
-        for _ in range(200):
-            self.deliver()
-            if not self.step_to_quiet():
-                break
-        else:
-            raise AssertionError("never quiet: " + str(self.desk.there()))
-        self.agree()
-
-    def deliver(self) -> None:
-        for _ in range(1_000):
-            if self.requests:
-                self.serve(0)
-            elif self.answers:
-                self.hear_answer(0)
-            elif self.updates:
-                self.hear_update(0, False)
-            elif self.open:
-                self.time_out(0)  # of what hung
-            else:
-                return
-        raise AssertionError("requests without end")
 
     def step_to_quiet(self) -> bool:
         """Time passes, and once everything is read again; False when nothing is left to do."""
@@ -387,7 +293,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.deliver()
         return unrest
 
-    def agree(self) -> None:
+    def agree_all(self) -> None:
         asks, books = self.dealer.asks.values(), self.exchange.books
         assert self.dealer.position == books.net(self.contract, "INTRADAY")
         for side in (1, -1):
@@ -400,7 +306,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end everything is left: flat here and there, to the paisa."""
-        if not hasattr(self, "left_at"):
+        if not self.begun:
             return
         self.heal()
         for _ in range(60):

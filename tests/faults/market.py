@@ -60,6 +60,26 @@ def lively(seed: int, first: float, seconds: float) -> NDArray[Any]:
     return ticks
 
 
+def thinned(seed: int, ticks: NDArray[Any], seconds: float) -> NDArray[Any]:
+    """Ticks in which now and then, for some seconds, a side or both are not quoted.
+
+    Args:
+        seconds: after so many of them everything is quoted again.
+    """
+    ticks = ticks.copy()
+    rng = np.random.default_rng(seed)
+    at_s = 0.0 if rng.random() < 0.5 else rng.uniform(0, 10)
+    since_s = (ticks["recv_ns"] - ticks["recv_ns"][0]) / 1e9
+    while at_s < seconds:
+        for_s = rng.uniform(1, 6)
+        gone = (since_s >= at_s) & (since_s < min(at_s + for_s, seconds))
+        for side in (("bid",), ("ask",), ("bid", "ask"))[rng.integers(3)]:
+            ticks[side][gone] = ticks[f"{side}_qty"][gone] = 0
+        at_s += for_s + rng.uniform(2, 15)
+    ticks.flags.writeable = False
+    return ticks
+
+
 def vix_walk(seed: int, ticks: NDArray[Any], start: int) -> NDArray[Any]:
     """India VIX beside the ticks of a future, numbered 2, walking about its start."""
     rng = np.random.default_rng(seed)

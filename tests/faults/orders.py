@@ -2,6 +2,7 @@
 
 with_orders     all of it
 worked          guards and algorithms alone, as seeds were drawn before there was more
+unrouted        all but the router's rules, prices and the freeze quantity: as before those
 """
 
 import random
@@ -10,6 +11,7 @@ from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.route_settings import USUAL_SLABS, RouteSettings
 from dhanfast.engine.sizing_settings import SizingSettings, TradeHistory
 from dhanfast.engine.stop_settings import Distance, StopSettings
 
@@ -30,6 +32,11 @@ def worked(plan: Plan) -> Plan:
 
 
 def with_orders(plan: Plan) -> Plan:
+    """As `unrouted`, with the rules of the router, and orders above the freeze quantity."""
+    return routed(unrouted(plan))
+
+
+def unrouted(plan: Plan) -> Plan:
     """As `worked`, with every guard, every algorithm, sizes, stops that move and an operator."""
     plan = worked(plan)
     rng = random.Random(f"more orders {plan.seed}")
@@ -59,6 +66,65 @@ def with_orders(plan: Plan) -> Plan:
         commands=_commands(rng, plan),
         slabs=rng.random() < 0.5,
         lively=rng.random() < 0.6,
+    )
+
+
+def routed(plan: Plan) -> Plan:
+    """Type and price of children, their bounds, the largest order that the exchange takes, quotes
+    that are missing, and bars short enough that volatility is known."""
+    rng = random.Random(f"routes {plan.seed}")
+    execution = plan.execution
+    lots = execution.child_lots or plan.lots
+    execution = replace(
+        execution,
+        route=RouteSettings() if rng.random() < 0.2 else _route(rng),
+        limit_e4=rng.choice([0, 0, 1, 5, 50]),
+        least_lots=rng.choice([1, 1, min(2, lots)]),
+        floor_e4=rng.choice([0, 0, 5_000, 10_000]),
+    )
+    above = 0.6 if execution.works and execution.entries else 0.1
+    plan = replace(
+        plan,
+        execution=execution,
+        freeze=rng.choice([2, 3, 4, 5]) if rng.random() < above else 0,
+        thin=rng.random() < 0.3,
+        bar_s=rng.choice([1, 5]),
+    )
+    if rng.random() < 0.5:
+        return plan
+    # Nothing keeps entries out, so that much is worked.
+    return replace(plan, guards=GuardSettings(), sizing=SizingSettings(), act_part=0.6)
+
+
+def _route(rng: random.Random) -> RouteSettings:
+    """Rules of the router; every row of its table decides in some seeds."""
+
+    def rung_ns() -> int:
+        return rng.choice([0, 500_000_000, 2 * SECOND, 10 * SECOND])
+
+    slabs = USUAL_SLABS
+    if rng.random() < 0.3:
+        shares = [rng.randint(1, 500) for _ in range(4)]
+        slabs = tuple(zip((10_00, 40_000_00, 50_000_00, 0), shares, strict=True))
+    return RouteSettings(
+        slabs=slabs,
+        future_e4=rng.choice([0, 0, 1, 10, 100]),
+        wide_e4=rng.choice([10_000, 20_000, 50_000]),
+        stop_room_e4=rng.choice([0, 0, 1, 10, 100]),
+        tight_ticks=rng.choice([0, 2, 8]),
+        tight_e6=rng.choice([0, 10, 100]),
+        loose_e6=rng.choice([0, 20, 60, 20_000]),
+        share_e4=rng.choice([1, 5_000, 10_000, 100_000]),
+        swing=rng.choice([0.0, 0.5, 4.0]),
+        interval_ns=rng.choice([50_000_000, SECOND, 3 * SECOND]),
+        reprices_max=rng.choice([0, 1, 3, 20]),
+        patience_ns=rng.choice([200_000_000, SECOND, 5 * SECOND]),
+        join_ns=rung_ns(),
+        mid_ns=rung_ns(),
+        cross_ns=rung_ns(),
+        wide_ns=rung_ns(),
+        ioc=rng.random() < 0.3,
+        entry_cross=rng.random() < 0.7,
     )
 
 

@@ -39,7 +39,9 @@ class Plan:
         logins: more such events, of tokens alone.
         guards, execution, sizing, stops: all off, and no commands; `orders.with_orders` draws them.
         commands: what an operator says. slabs: prices are protected by premium slabs, as live.
-        lively: more happens in the market.
+        lively: more happens in the market. thin: now and then nobody quotes on a side, or on both.
+        bar_s: length of a signal bar. freeze: largest order, in half lots; 0 = as the exchange's
+        table has it, which no order of these sizes reaches.
         kills: journal records at which the engine dies, each counted from its start.
     """
 
@@ -72,6 +74,9 @@ class Plan:
     commands: tuple[Event, ...] = ()
     slabs: bool = False
     lively: bool = False
+    thin: bool = False
+    bar_s: int = 5
+    freeze: int = 0
 
     @classmethod
     def of(cls, seed: int) -> "Plan":

@@ -9,18 +9,21 @@ the native request bytes. The exchange is the real ExchangeCore. Network, clocks
 """
 
 import asyncio
+import datetime as dt
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
+from numpy.typing import NDArray
 
+from dhanfast._core.execution.route import RouteWhy
 from dhanfast._core.guardlocks import GuardKind
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.inputs import Command
@@ -48,7 +51,7 @@ from dhanfast.exchange.settings import ExchangeSettings
 
 from . import checks
 from .cut import cut_behind
-from .market import SYMBOL, OneFuture, future_of, lively, vix_walk, window
+from .market import SYMBOL, OneFuture, future_of, lively, thinned, vix_walk, window
 from .orders import VIX
 from .plan import Event, Plan
 from .simloop import SimClock, VirtualLoop
@@ -116,6 +119,19 @@ class Life:
         return self.dead or bool(self.dies_at and self.run.journal.seq >= self.dies_at)
 
 
+class FrozenRun(LiveRun):
+    """On a day whose largest order is the plan's; freeze: units."""
+
+    def __init__(self, *words: Any, freeze: int, **more: Any) -> None:
+        self._freeze = freeze
+        super().__init__(*words, **more)
+
+    def _between(self, first: dt.date, last: dt.date) -> NDArray[Any]:
+        sessions = super()._between(first, last)
+        sessions["freeze"] = self._freeze
+        return sessions
+
+
 class World:
     """All of one run.
 
@@ -131,8 +147,13 @@ class World:
         self.plan, self.path = plan, folder / f"{plan.seed}.dfj"
         self.loop = VirtualLoop()
         self.contract, _ = future_of(plan.day_seed)
+        if plan.freeze:
+            freeze = plan.freeze * self.contract.lot // 2
+            self.contract = replace(self.contract, freeze=freeze)
         cut = lively if plan.lively else window
         self.ticks = cut(plan.day_seed, plan.first, plan.busy_s + QUIET_S + AFTER_S)
+        if plan.thin:
+            self.ticks = thinned(plan.seed, self.ticks, plan.busy_s)
         start_ns = int(self.ticks["recv_ns"][0]) - 500_000_000
         self.clock = SimClock(self.loop, start_ns)
         self.vix = vix_walk(plan.seed, self.ticks, VIX) if plan.guards.needs_vix else None
@@ -239,10 +260,12 @@ class World:
     def live_run(self, journal: Journal, courier: Any) -> LiveRun:
         """The engine of this run, on any journal."""
         plan, lot = self.plan, self.contract.lot
+        room = {"stop_room_e4": plan.execution.route.stop_room_e4}
         risk = RiskSettings(qty_max=plan.lots * lot, position_max=plan.lots * lot,
                             margin_check=False)  # fmt: skip
-        return LiveRun(
+        return FrozenRun(
             self.strategy(),
+            freeze=self.contract.freeze,
             symbol=SYMBOL,
             journal=journal,
             instrument=1,
@@ -257,10 +280,11 @@ class World:
                 guards=plan.guards,
                 execution=plan.execution,
             ),
-            interval="5s",
+            interval=f"{plan.bar_s}s",
             remote_of=lambda gate: Remote(
-                gate, modifies_max=plan.modifies_max, **(SLABS if plan.slabs else {}),
-                **self.remote_rules,
+                gate, modifies_max=plan.modifies_max,
+                **(SLABS if plan.slabs else {}) | (room if room["stop_room_e4"] else {})
+                | self.remote_rules,
             ),
             courier=courier,
             generated=True,
@@ -422,6 +446,7 @@ class World:
         counts["limit met"] += self.limits_hit
         counts["token renewed"] += self.tokens.renewed
         run = self.lives[-1].run
+        self._count_routes(run)
         for name, count in run.kernel.gate.verdicts.items():
             if name.startswith("GUARD_"):
                 counts["entry kept out by a guard"] += count
@@ -431,6 +456,17 @@ class World:
         counts["entry without a size"] += run.kernel.signals_unsized
         counts["stop moved"] += run.kernel.stops_moved
         return self.outcome
+
+    def _count_routes(self, run: LiveRun) -> None:
+        """How worked orders left, of the life that ended last."""
+        result = run.so_far()
+        if result is None or result.passages is None:
+            return
+        for why in result.passages["route"][result.passages["route"] > 0]:
+            self.outcome.counts[RouteWhy(int(why)).name] += 1
+        large = result.orders["qty"] > self.contract.freeze
+        filled = result.orders["filled"] > 0
+        self.outcome.counts["order above the freeze quantity"] += int((large & filled).sum())
 
     def _close(self) -> None:
         tasks = asyncio.all_tasks(self.loop)

@@ -1,10 +1,12 @@
 """Tables of trades and months against a plain loop over the rows."""
 
+import dataclasses
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dhanfast._core.types import Reason
@@ -26,7 +28,25 @@ WAYS: dict[str, tuple[Table, Callable[[Any], str]]] = {
     "hour": (groups.by_hour, lambda row: f"{entry_time(row):%H}:00"),
     "weekday": (groups.by_weekday, lambda row: f"{entry_time(row):%A}"),
     "side": (groups.by_side, lambda row: "long" if row["side"] > 0 else "short"),
+    "entry": (groups.by_entry_reason, lambda row: Reason(row["entry_reason"]).name.lower()),
+    "expiry": (groups.by_expiry, lambda row: expiry_band(row)),
 }
+
+
+def expiry_band(row: Any) -> str:
+    """The band by a calendar, written for reading."""
+    if not row["contract"]:
+        return "no expiry"
+    days = (dt.datetime.strptime(str(row["contract"]), "%Y%m%d").date()
+            - entry_time(row).date()).days  # fmt: skip
+    if days < 0:
+        return "no expiry"
+    if days < 2:
+        return "1 day" if days else "expiry day"
+    for low, high in ((2, 2), (3, 4), (5, 7), (8, 14), (15, 30)):
+        if low <= days <= high:
+            return f"{low} days" if low == high else f"{low} to {high} days"
+    return "31 days and more"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -69,3 +89,43 @@ def test_months_add_up_and_compound_to_the_run(result: RunResult) -> None:
 def test_exit_reasons_come_most_frequent_first(result: RunResult) -> None:
     counts = [row.count for row in groups.by_exit_reason(result)]
     assert counts == sorted(counts, reverse=True)
+
+
+def test_days_to_expiry_at_every_edge(make_result: Callable[..., RunResult]) -> None:
+    """An entry of each distance, late in the Indian evening and early in the morning."""
+    made = make_result(days=2, trades_a_day=3)
+    for away in (0, 1, 2, 3, 4, 5, 7, 8, 14, 15, 30, 31, 400, -1):
+        trades = made.trades.copy()
+        for row in trades:
+            expiry = entry_time(row).date() + dt.timedelta(days=away)
+            row["contract"] = int(expiry.strftime("%Y%m%d"))
+        run = dataclasses.replace(made, trades=trades)
+        (band,) = groups.by_expiry(run)
+        assert band.name == expiry_band(trades[0]) and band.count == 6
+    trades["contract"] = 0
+    (band,) = groups.by_expiry(dataclasses.replace(made, trades=trades))
+    assert band.name == "no expiry"
+
+
+def test_vix_bands_take_the_last_level_that_was_known(result: RunResult) -> None:
+    entries = result.trades["entry_ns"]
+    known = np.array([entries[0] + 1, entries[60], entries[120]], np.int64)
+    levels = np.array([11.9, 15.0, 40.0])
+    got = {row.name: row.count for row in groups.by_vix(result, known, levels)}
+    at = np.searchsorted(known, entries, side="right")
+    expected = {"not known": int((at == 0).sum()), "below 12": int((at == 1).sum()),
+                "15 to 20": int((at == 2).sum()), "35 and more": int((at == 3).sum())}  # fmt: skip
+    assert got == expected and sum(got.values()) == len(entries) and got["not known"] == 1
+    assert groups.by_vix(result, known[:0], levels[:0])[0].name == "not known"
+    with pytest.raises(ValueError, match="one ascending time each"):
+        groups.by_vix(result, known[::-1], levels)
+    with pytest.raises(ValueError, match="one ascending time each"):
+        groups.by_vix(result, known, levels[:2])
+
+
+@pytest.mark.parametrize("edge", range(1, len(groups.VIX_EDGES)))
+def test_vix_bands_are_closed_below(result: RunResult, edge: int) -> None:
+    known = np.zeros(1, np.int64)
+    at, below = (groups.by_vix(result, known, np.array([groups.VIX_EDGES[edge] - less]))[0].name
+                 for less in (0.0, 0.01))  # fmt: skip
+    assert at.startswith(str(groups.VIX_EDGES[edge])) and at != below

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dhanfast.reports import groups, html, metrics
+from dhanfast.reports import extremes, groups, html, metrics
 from dhanfast.reports.result import RunResult
 
 Build = Callable[..., RunResult]
@@ -70,6 +70,22 @@ def test_figures_on_the_page_are_those_of_the_run(result: RunResult) -> None:
     data = json.loads(page.texts["data"])
     assert data["trades"]["gross"] == result.trades["gross"].tolist()
     assert data["reasons"]["1"] == "stop_loss"
+
+
+def test_falls_excursions_and_habits_are_on_the_page(result: RunResult, idle: RunResult) -> None:
+    page = Page(html.report_page(result))
+    for fall in extremes.falls(result):
+        assert (
+            html.share(fall.fraction) in page.visible and html.money(-fall.amount) in page.visible
+        )
+    for row in groups.by_expiry(result):
+        assert html.money(row.net) in page.visible
+    for row in extremes.excursions(result):
+        assert html.share(row.captured) in page.visible
+    ids = {attrs.get("id") for _, attrs in page.tags}
+    assert {"falls", "excursions", "heat"} <= ids
+    empty = {attrs.get("id") for _, attrs in Page(html.report_page(idle)).tags}
+    assert not {"excursions", "heat"} & empty
 
 
 def test_nothing_is_loaded_from_anywhere(result: RunResult) -> None:

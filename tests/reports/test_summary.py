@@ -23,8 +23,8 @@ loss_mean_paise best_trade best_trade_paise worst_trade worst_trade_paise long_n
 long_net_paise short_net short_net_paise held_mean_s held_median_s held_max_s held_win_mean_s
 held_loss_mean_s days win_days loss_days draw_days best_day best_day_paise best_day_date
 worst_day worst_day_paise worst_day_date orders orders_filled orders_refused
-refused_limit_position by_exit_reason by_side by_hour by_weekday by_month slippage bars kernel_ns
-kernel_ms ns_per_bar digest counters notes data config versions
+refused_limit_position by_exit_reason by_side by_hour by_weekday by_expiry by_month drawdowns
+excursions slippage bars kernel_ns kernel_ms ns_per_bar digest counters notes data config versions
 """
 KEYS = TEXT.split()
 

@@ -11,8 +11,8 @@ from dhanfast._core.types cimport ns_t, paise_t
 
 
 # The market was between these prices, `last` at the end of it: leave when it has touched the stop
-# that is watched here, else move the stop where it should be by now. `at_ns`: when requests can be
-# sent.
+# that is watched here, else move the stop where it should be by now. While an exit is worked by an
+# algorithm both go on: a touch ends the algorithm. `at_ns`: when requests can be sent.
 cdef void watch_price(Dealer dealer, paise_t low, paise_t high, paise_t last, ns_t now_ns,
                       ns_t at_ns) noexcept nogil
 # Leave a position that has been held for long enough.

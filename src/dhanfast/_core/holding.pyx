@@ -6,7 +6,7 @@ from dhanfast._core.stops cimport (
     StopRules, StopState, session_open, stop_tighter, stops_best, stops_step, stops_touched,
 )
 from dhanfast._core.tradebook cimport units
-from dhanfast._core.types cimport Reason
+from dhanfast._core.types cimport OrderFlag, Reason
 
 
 cdef void watch_price(Dealer dealer, paise_t low, paise_t high, paise_t last, ns_t now_ns,
@@ -15,13 +15,13 @@ cdef void watch_price(Dealer dealer, paise_t low, paise_t high, paise_t last, ns
     cdef paise_t price
     cdef bint touched = stops_touched(state, low, high)
     stops_best(state, low, high)
-    if dealer.exit_id:
+    if dealer.leaving or dealer.exit_id:
         if touched:                      # an exit that is worked does not wait any longer
             dealer.press(Reason.STOP_LOSS, 0, at_ns)
             dealer.settle()
-        return
-    if dealer.leaving:
-        return
+            return
+        if not _waits(dealer):
+            return                       # it leaves at once: no stop is quicker
     if not session_open(dealer.session, at_ns + dealer.broker.rules.latency_ns):
         return                           # an order would find the exchange closed
     if touched:
@@ -34,6 +34,12 @@ cdef void watch_price(Dealer dealer, paise_t low, paise_t high, paise_t last, ns
     if price:
         _move_stop(dealer, price, now_ns, at_ns)
         dealer.settle()
+
+
+cdef bint _waits(Dealer dealer) noexcept nogil:
+    """Whether the exit that is wished for may wait for its price: what is held still needs its
+    stop, as near as the rules want it."""
+    return dealer.broker.works(OrderFlag.EXIT | dealer.leave_flags, dealer.leave_reason)
 
 
 cdef void _move_stop(Dealer dealer, paise_t price, ns_t now_ns, ns_t at_ns) noexcept nogil:

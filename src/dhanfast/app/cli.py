@@ -28,6 +28,16 @@ COMMANDS = {
         "chain",
         "Show a recorded option chain with volatilities and greeks.",
     ),
+    "check": (
+        "dhanfast.app.cli_check",
+        "check",
+        "Check a strategy: look-ahead, warm-up, fitness to run.",
+    ),
+    "compare": (
+        "dhanfast.app.cli_compare",
+        "compare",
+        "Explain the difference of two runs, trade by trade.",
+    ),
     "config": (
         "dhanfast.app.cli_config",
         "config_group",

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from dhanfast.app.cli_results import analyse, compare, list_runs, show
 from dhanfast.app.legs_run import backtest_file, legs_place, refuse_without_legs
 from dhanfast.app.run_options import (
     exchange_day,
@@ -20,8 +21,9 @@ from dhanfast.app.tick_files import is_archive
 from dhanfast.errors import UsageError
 
 
-@click.command(
-    epilog="Example: dhanfast backtest -s momentum --data bars.parquet --from 2022-01-01 --json"
+@click.group(
+    invoke_without_command=True,
+    epilog="Example: dhanfast backtest -s momentum --data bars.parquet --from 2022-01-01 --json",
 )
 @click.option(
     "-s",
@@ -33,10 +35,9 @@ from dhanfast.errors import UsageError
 @click.option(
     "--data",
     "source",
-    required=True,
     metavar="FILE|SYMBOL",
-    help="Bars that give the signals: a Parquet or CSV file, or a catalog symbol; or a tick "
-    "archive (.dfa).",
+    help="Required. Bars that give the signals: a Parquet or CSV file, or a catalog symbol; or a "
+    "tick archive (.dfa).",
 )
 @click.option("--from", "start", metavar="DATE", help="First exchange date, YYYY-MM-DD.")
 @click.option("--to", "end", metavar="DATE", help="Last exchange date, inclusive.")
@@ -83,7 +84,8 @@ from dhanfast.errors import UsageError
 )
 @symbols_option
 @run_options
-def backtest(**given: Any) -> None:
+@click.pass_context
+def backtest(context: click.Context, /, **given: Any) -> None:
     """Run a strategy over bars and print its result.
 
     Signals come from the bars of --data; trades are in the future of that index, with the lot, the
@@ -95,7 +97,18 @@ def backtest(**given: Any) -> None:
 
     With --legs an options structure is traded (docs/reference/legs-file.md), by the grade of its
     prices: recorded, or modelled. The two never mix, and every output says which it is.
+
+    With --keep the run is kept in the user's folder; `list`, `show`, `compare` and `analyse` look
+    at kept runs.
     """
+    if context.invoked_subcommand is not None:
+        if any(given[name] is not None for name in ("strategy", "source", "legs")):
+            raise UsageError(f"{context.invoked_subcommand} looks at runs that are over: leave "
+                             "--strategy, --data and --legs out")  # fmt: skip
+        return
+    if given["source"] is None:
+        (option,) = (one for one in context.command.params if one.name == "source")
+        raise click.MissingParameter(ctx=context, param=option)
     place = legs_place(given["strategy"])
     if given["legs"] is not None or place is not None:
         if given["legs"] is not None and place is not None:
@@ -123,7 +136,7 @@ def backtest(**given: Any) -> None:
         trade_data=given["trade_data"],
         slippages=slippage_store(),
     )
-    show_result(result, export, as_json=given["as_json"])
+    show_result(result, export, as_json=given["as_json"], keep=given["keep"])
 
 
 def _on_ticks(given: dict[str, Any]) -> None:
@@ -145,4 +158,8 @@ def _on_ticks(given: dict[str, Any]) -> None:
         asked.strategy, ticks, params=asked.params, settings=asked.settings, clock=SystemClock(),
         slippages=slippage_store(),
     )  # fmt: skip
-    show_result(run.run(), export, as_json=given["as_json"])
+    show_result(run.run(), export, as_json=given["as_json"], keep=given["keep"])
+
+
+for _verb in (list_runs, show, compare, analyse):
+    backtest.add_command(_verb)

@@ -93,8 +93,9 @@ def replay(**given: Any) -> None:
     line.say(opening(ticks, run))
     result = watched(run, ticks, line)
     show_result(
-        result, export, as_json=given["as_json"], more={"replay": report(run, given["speed"])}
-    )
+        result, export, as_json=given["as_json"], more={"replay": report(run, given["speed"])},
+        keep=given["keep"],
+    )  # fmt: skip
     if not given["as_json"] and run.lateness.count:
         line.say(lateness_text(run))
 

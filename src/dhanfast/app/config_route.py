@@ -5,16 +5,31 @@ from typing import Annotated as A
 from msgspec import Meta
 
 from dhanfast.app.config_section import Section
-from dhanfast.app.config_values import Duration, Percent
+from dhanfast.app.config_values import Duration, Multiple, Percent, Slabs
 from dhanfast.engine.route_settings import RouteSettings
 
 
 class Route(Section, frozen=True):
     """Type and price of each child; the rules are in docs/reference/order-routing.md."""
 
+    slabs: A[
+        Slabs,
+        Meta(description="Protection of a limit that takes, by the premium in rupees."),
+    ] = Slabs("5% below 10, 3% below 100, 2% below 500, 1%")
     future_protection: A[
         Percent,
         Meta(description="Protection of a limit that takes; 0 = by the premium's slab."),
+    ] = Percent("0%")
+    wide: A[
+        Multiple,
+        Meta(description="Protection of an exit's last rungs, as a share of the usual one."),
+    ] = Multiple("200%")
+    stop_room: A[
+        Percent,
+        Meta(
+            description="Live, with or without an algorithm: how far beyond its trigger the limit "
+            "of a resting stop lies; 0 = by the premium, as the usual `slabs` have it."
+        ),
     ] = Percent("0%")
     tight_ticks: A[
         int, Meta(description="A spread of so many ticks is taken at once.", ge=0, le=1_000)
@@ -26,9 +41,9 @@ class Route(Section, frozen=True):
         Percent, Meta(description="A spread beyond this no entry takes; 0 = none.")
     ] = Percent("2%")  # fmt: skip
     fits: A[
-        Percent,
+        Multiple,
         Meta(description="A child of at most this share of the best quantity fits into it."),
-    ] = Percent("100%")
+    ] = Multiple("100%")
     swing: A[
         int,
         Meta(
@@ -68,7 +83,10 @@ def route_settings(told: Route) -> RouteSettings:
     """
     rung_ns = told.rung.ns
     return RouteSettings(
+        slabs=told.slabs.pairs,
         future_e4=told.future_protection.e4,
+        wide_e4=told.wide.e4,
+        stop_room_e4=told.stop_room.e4,
         tight_ticks=told.tight_ticks,
         tight_e6=told.tight.e4 * 100,
         loose_e6=told.loose.e4 * 100,

@@ -8,6 +8,7 @@ so that what is shown is what was typed; its other attributes are what the engin
 import datetime as dt
 import re
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 from dhanfast.engine.settings import Slippage, clock_time, duration_ns
@@ -17,6 +18,8 @@ from dhanfast.errors import ConfigError
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _AMOUNT: Final = r"[0-9][0-9,_]*(\.[0-9]+)?"
 PAISE_MAX: Final = 10**15
+MULTIPLE_MAX: Final = 10_000  # percent
+SLAB_MAX_E4: Final = 5_000
 
 
 class Written:
@@ -254,6 +257,66 @@ class Percent(Written):
         if scaled != int(scaled):
             raise ConfigError(f"{text!r} is finer than 0.01%, the smallest step")
         self.e4 = int(scaled)
+
+
+class Multiple(Written):
+    """`200%`: a share that may be more than all of it.
+
+    Units:
+        e4: parts of 10,000.
+    """
+
+    __slots__ = ("e4",)
+    pattern = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
+    example = "200%"
+    e4: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        number = self.text.removesuffix("%").strip()
+        if not re.match(self.pattern, self.text) or Decimal(number) > MULTIPLE_MAX:
+            raise ConfigError(
+                f"{text!r} is not a share in 0%..{MULTIPLE_MAX:,}%; write for example 200%"
+            )
+        scaled = Decimal(number) * 100
+        if scaled != int(scaled):
+            raise ConfigError(f"{text!r} is finer than 0.01%, the smallest step")
+        self.e4 = int(scaled)
+
+
+class Slabs(Written):
+    """`5% below 10, 3% below 100, 2% below 500, 1%`: a share by the premium, from low to high.
+
+    Units:
+        pairs: (premium below this, paise; share, parts of 10,000), the last one's premium 0.
+    """
+
+    __slots__ = ("pairs",)
+    pattern = (
+        r"^\s*([0-9]+(\.[0-9]+)?\s*%\s+below\s+[0-9]+(\.[0-9]+)?\s*,\s*){3}"
+        r"[0-9]+(\.[0-9]+)?\s*%\s*$"
+    )
+    example = "5% below 10, 3% below 100, 2% below 500, 1%"
+    pairs: tuple[tuple[int, int], ...]
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        if not re.match(self.pattern, self.text):
+            raise ConfigError(
+                f"{text!r} is not three shares with the premium they hold below and one for all "
+                f"above; write for example {self.example}"
+            )
+        words = [part.partition("below") for part in self.text.split(",")]
+        self.pairs = tuple(
+            (_paise(premium.strip()) if below else 0, Percent(share.strip()).e4)
+            for share, below, premium in words
+        )
+        for low, high in pairwise((0, *(below for below, _ in self.pairs[:-1]))):
+            if low >= high:
+                raise ConfigError(f"{text!r}: premiums must be above 0 and rise")
+        for _, e4 in self.pairs:
+            if not 1 <= e4 <= SLAB_MAX_E4:
+                raise ConfigError(f"{text!r}: each share must be in 0.01%..{SLAB_MAX_E4 // 100}%")
 
 
 class Protection(Percent):

@@ -87,7 +87,7 @@ def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
     _mark_generated(source, result.data)
-    show_result(result, export, as_json=given["as_json"])
+    show_result(result, export, as_json=given["as_json"], keep=given["keep"])
 
 
 def _mark_generated(source: "ChainSource", data: dict[str, Any]) -> None:

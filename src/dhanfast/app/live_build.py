@@ -45,7 +45,7 @@ NOT_DECIDING: Final = (
     "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
 )  # fmt: skip
 Records = Iterable[tuple[int, bytes]]  # (kind, payload), from the beginning at each look
-CODE: Final = 1  # of the engine's decisions: a journal of another is not gone on with
+CODE: Final = 2  # of the engine's decisions: a journal of another is not gone on with
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,8 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
     if plain["execution"]["algo"] != "none":
         parts["execution"] = config.settings().execution.as_dict()
+    if config.tree.execution.route.stop_room.e4:  # of stops, with or without an algorithm
+        parts["stop_room"] = config.tree.execution.route.stop_room.e4
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -116,7 +116,7 @@ def run_of(
         return Remote(
             gate,
             protection_e4=0,  # what leaves is protected by its premium's slab, in any run
-            stop_room_e4=0,
+            stop_room_e4=settings.execution.route.stop_room_e4,
             desk=None,
             place=0,
             **limits_of(config),

@@ -114,6 +114,11 @@ _OPTIONS: Final = (
     click.option(
         "--export", metavar="DIR", help="Write the run directory (report.html and tables)."
     ),
+    click.option(
+        "--keep",
+        is_flag=True,
+        help="Keep the run directory in the user's results folder, for `backtest list`.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )
 
@@ -249,6 +254,7 @@ def show_result(
     *,
     as_json: bool,
     more: Mapping[str, Any] | None = None,
+    keep: bool = False,
 ) -> None:
     """Print a result, and write its run directory where one is wanted.
 
@@ -257,12 +263,19 @@ def show_result(
         export: the run directory, checked by `export_place`; None for none.
         as_json: print `summary(result)` and the keys of `more`.
         more: what the command knows besides, JSON-able.
+        keep: also write it to the user's results folder.
     """
     if export is not None:
         from dhanfast.reports.rundir import write_run
 
         written = write_run(result, export)
         click.echo(f"report: {written / 'report.html'}", err=True)
+    if keep:
+        from dhanfast.app.kept_runs import keep as kept
+
+        place, new = kept(result, result.strategy)
+        words = "kept as" if new else "kept before as"
+        click.echo(f"{words} {place.name} in {place.parent}", err=True)
     if as_json:
         from dhanfast.reports.summary import summary
 

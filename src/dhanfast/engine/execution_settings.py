@@ -22,6 +22,7 @@ MINUTE_NS: Final = 60_000_000_000
 IST_NS: Final = 19_800_000_000_000
 ALGOS: Final = {"none": 0, **{one.name.lower(): int(one) for one in Algo if one.name != "NONE"}}
 REMAINDERS: Final = {one.name.lower(): int(one) for one in Remainder}
+WORKED_FREEZES: Final = 8  # freeze quantities that a worked entry may have; see _core/broker.pxd
 STYLES: Final = {"passive": 0, "normal": 1, "urgent": 2}
 
 

@@ -8,7 +8,10 @@ from dhanfast.errors import ConfigError
 
 # What a rule is called where it is written; the others have their own name there.
 WRITTEN: Final = {
+    "slabs": "slabs",
     "future_e4": "future_protection (1e-4)",
+    "wide_e4": "wide (1e-4)",
+    "stop_room_e4": "stop_room (1e-4)",
     "tight_e6": "tight (1e-6)",
     "loose_e6": "loose (1e-6)",
     "share_e4": "fits (1e-4)",
@@ -18,6 +21,7 @@ WRITTEN: Final = {
     "join_ns": "rung (ns)",
 }
 USUAL_SLABS: Final = ((10_00, 500), (100_00, 300), (500_00, 200), (0, 100))
+STOP_ROOM_MAX: Final = 5_000  # 1e-4, as the order desk takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,9 @@ class RouteSettings:
     Attributes:
         slabs: (premium below this, paise; protection, 1e-4), the last one's premium 0.
         future_e4: protection of a future, 1e-4; 0 = by slab like an option's.
-        wide_e4, stop_e4: of the last rungs and of a stop, in protections, 1e-4.
+        wide_e4: of the last rungs, in protections, 1e-4.
+        stop_room_e4: live: limit of a resting stop beyond its trigger, 1e-4; 0 = by the usual
+        slab. It is the order desk's, not the router's.
         tight_ticks, tight_e6: a spread that is taken at once, in ticks or 1e-6 of the mid.
         loose_e6: a spread that no entry takes, 1e-6 of the mid; 0 = none.
         share_e4: of the other side's best quantity that an order fits into, 1e-4.
@@ -41,7 +47,7 @@ class RouteSettings:
     slabs: tuple[tuple[int, int], ...] = USUAL_SLABS
     future_e4: int = 0
     wide_e4: int = 20_000
-    stop_e4: int = 10_000
+    stop_room_e4: int = 0
     tight_ticks: int = 2
     tight_e6: int = 100
     loose_e6: int = 20_000
@@ -64,6 +70,12 @@ class RouteSettings:
             ConfigError: a rule out of range.
         """
         rules = asdict(self)
+        room_e4 = rules.pop("stop_room_e4")
+        if not 0 <= room_e4 <= STOP_ROOM_MAX:
+            raise ConfigError(
+                f"execution.route.{WRITTEN['stop_room_e4']} must be a whole number "
+                f"in 0..{STOP_ROOM_MAX}, was {room_e4!r}"
+            )
         rules["option"] = int(self.future_e4 == 0)
         rules["ioc"], rules["entry_cross"] = int(self.ioc), int(self.entry_cross)
         if self.future_e4 == 0:

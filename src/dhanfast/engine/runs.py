@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.execution_settings import WORKED_FREEZES
 from dhanfast.engine.guard_build import Line, in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
@@ -264,7 +265,8 @@ def sessions_of(bars: BarSet, settings: Settings, interval_ns: int) -> NDArray[A
     Raises:
         BadData: no bar is of a trading day.
         OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
-        ConfigError: an entry of so many lots is above the freeze quantity.
+        ConfigError: an entry of so many lots is above the freeze quantity, or above as many of
+            them as an entry that is worked may have.
     """
     sessions = sessions_between(
         bars.symbol, bars.first.date(), bars.last.date(), settings, interval_ns
@@ -286,7 +288,8 @@ def sessions_between(
         interval_ns: square-off leaves so long before the close that its order can fill.
     Raises:
         OutOfCalendar: a date outside the tables. UsageError: no future of this symbol is known.
-        ConfigError: an entry of so many lots is above the freeze quantity.
+        ConfigError: an entry of so many lots is above the freeze quantity, or above as many of
+            them as an entry that is worked may have.
     """
     sessions = session_table(
         symbol,
@@ -297,14 +300,16 @@ def sessions_between(
         entry_until=settings.entry_until,
         square_off=settings.square_off,
     ).copy()
-    largest = settings.lots * sessions["lot"]
-    over = np.flatnonzero((sessions["freeze"] > 0) & (largest > sessions["freeze"]))
+    how = settings.execution
+    times = WORKED_FREEZES if how.works and how.entries else 1
+    most = sessions["freeze"] // np.maximum(sessions["lot"], 1) * times
+    over = np.flatnonzero((sessions["freeze"] > 0) & (settings.lots > most))
     if len(over):
         row = sessions[over[0]]
-        most = int(row["freeze"]) // int(row["lot"])
+        limit = f"{times} times the freeze quantity" if times > 1 else "the freeze quantity"
         raise ConfigError(
-            f"lots must be at most {most} on {_iso(row['date'])}: {settings.lots} lots of "
-            f"{row['lot']} exceed the freeze quantity {row['freeze']} of one order"
+            f"lots must be at most {most[over[0]]} on {_iso(row['date'])}: {settings.lots} lots of "
+            f"{row['lot']} exceed {limit} {row['freeze']} of one order"
         )
     # The closing order fills at the first print of a later bar, so it must leave before the last
     # bar begins; a contract is never held past the last bar of its expiry day.

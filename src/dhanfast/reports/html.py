@@ -10,13 +10,14 @@ import html
 import importlib.resources
 import json
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dhanfast.reports import figures, groups, metrics, series, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, span
+from dhanfast.reports.html_cells import MINUS, group_table, money, plain, share, table, tone
+from dhanfast.reports.html_parts import excursion_part, expiry_part, falls_part, heat_part
 from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import warnings
 from dhanfast.reports.terminal import CHARGE_NAMES
@@ -26,7 +27,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 HISTOGRAM_BINS = 36
-MINUS, TIMES, DASH, EARLIER, LATER = "\u2212", "\u00d7", "\u2013", "\u2039", "\u203a"
+TIMES, DASH, EARLIER, LATER = "\u00d7", "\u2013", "\u2039", "\u203a"
 TRADE_HEADS = (
     ("number", "#"), ("side", "Side"), ("enter", "Entered (IST)"), ("leave", "Left (IST)"),
     ("held", "Held"), ("contract", "Expiry"), ("qty", "Units"), ("entry", "Entry ₹"),
@@ -39,49 +40,6 @@ TRADE_HEADS = (
 def _asset(name: str) -> str:
     place = importlib.resources.files("dhanfast.reports").joinpath("static", name)
     return place.read_text("utf-8").strip()
-
-
-def money(paise: float | None, *, sign: bool = False) -> str:
-    """Print rupees for the page: a real minus before the rupee sign."""
-    text = figures.rupees(paise, sign=sign)
-    if text == figures.NO_FIGURE:
-        return text
-    if text[0] in "+-":
-        return (MINUS if text[0] == "-" else "+") + "₹" + text[1:]
-    return "₹" + text
-
-
-def share(fraction: float | None, *, sign: bool = False) -> str:
-    """Print a percentage for the page, with a real minus."""
-    return percent(fraction, sign=sign).replace("-", MINUS)
-
-
-def _plain(value: float | None) -> str:
-    return ratio(value).replace("-", MINUS)
-
-
-def _tone(value: float | None) -> str:
-    return "" if not value else "good" if value > 0 else "bad"
-
-
-def _cell(value: float | None, text: str | None = None) -> str:
-    body = money(value) if text is None else text
-    return f'<td class="{_tone(value)}">{body}</td>'
-
-
-def _table(caption: str, head: Sequence[str], rows: Iterable[str], foot: str = "") -> str:
-    """Lay out a table that scrolls within itself; a head that begins with "|" stands left."""
-    cells = "".join(
-        f'<th scope="col" class="text">{text[1:]}</th>'
-        if text.startswith("|")
-        else f'<th scope="col">{text}</th>'
-        for text in head
-    )
-    tail = f"<tfoot>{foot}</tfoot>" if foot else ""
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
-        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody>{tail}</table></div>"
-    )
 
 
 def _header(result: RunResult, got: metrics.Metrics) -> str:
@@ -98,7 +56,7 @@ def _header(result: RunResult, got: metrics.Metrics) -> str:
         f"{html.escape(result.timeframe)} bars, {iso_date(got.first_date)} to "
         f"{iso_date(got.last_date)}, {got.days.count} trading days{grade}</p></div>"
         f'<div class="hero"><span class="sub">Net profit after charges</span>'
-        f'<b class="{_tone(net)}" id="net">{money(got.net)}</b>'
+        f'<b class="{tone(net)}" id="net">{money(got.net)}</b>'
         f'<span class="sub">{share(got.total_return, sign=True)} on {money(got.capital)}</span>'
         f"</div></header><main>{banner}"
     )
@@ -113,13 +71,13 @@ def _cards(got: metrics.Metrics) -> str:
     tiles = [
         ("Gross profit", money(got.gross), gross_hint),
         ("Charges", money(got.charges_total), "as billed, day by day"),
-        ("Sharpe", _plain(got.sharpe), f"risk-free {percent(got.risk_free)}, on capital"),
-        ("Sortino", _plain(got.sortino), f"volatility {percent(got.volatility)} a year"),
+        ("Sharpe", plain(got.sharpe), f"risk-free {percent(got.risk_free)}, on capital"),
+        ("Sortino", plain(got.sortino), f"volatility {percent(got.volatility)} a year"),
         ("Max drawdown", share(fall.fraction if fall else 0.0), deepest),
-        ("CAGR", share(got.cagr), f"Calmar {_plain(got.calmar)}"),
+        ("CAGR", share(got.cagr), f"Calmar {plain(got.calmar)}"),
         ("Trades", f"{trades.count:,}", f"{ratio(per_day)} a day"),
         ("Win rate", share(trades.win_rate), f"{trades.wins:,} won, {trades.losses:,} lost"),
-        ("Profit factor", _plain(trades.profit_factor), f"payoff {_plain(trades.payoff)}"),
+        ("Profit factor", plain(trades.profit_factor), f"payoff {plain(trades.payoff)}"),
         ("Expectancy", money(trades.expectancy), "mean net of a trade"),
         ("Exposure", share(got.exposure), f"held {span(trades.held_mean_ns)} on average"),
         ("Turnover", f"{ratio(got.turnover_ratio, 1)}{TIMES}", "the capital, bought and sold"),
@@ -208,13 +166,13 @@ def _months(result: RunResult) -> str:
         part = share(total / start if start > 0 else None)
         lines.append(
             f'<tr><th scope="row">{year}</th>{cells}'
-            f'<td class="{_tone(total)}"><b>{whole}</b><small>{part}</small></td></tr>'
+            f'<td class="{tone(total)}"><b>{whole}</b><small>{part}</small></td></tr>'
         )
         start += total
-    table = _table("Net profit by month", ("Year", *figures.MONTHS, "Year"), lines)
+    laid = table("Net profit by month", ("Year", *figures.MONTHS, "Year"), lines)
     return (
         '<section class="months"><h2>Months</h2><p class="sub">Net profit in rupees, and in per '
-        f"cent of the equity the month began with</p>{table}</section>"
+        f"cent of the equity the month began with</p>{laid}</section>"
     )
 
 
@@ -276,19 +234,6 @@ def _distribution(result: RunResult, got: metrics.Metrics) -> str:
     )
 
 
-def _group_table(title: str, hint: str, rows: list[groups.Group]) -> str:
-    if not rows:
-        return f"<section><h2>{title}</h2><p>No trades.</p></section>"
-    lines = [
-        f'<tr><th scope="row">{html.escape(row.name.replace("_", " "))}</th><td>{row.count:,}</td>'
-        f"<td>{share(row.win_rate)}</td>{_cell(row.net)}<td>{money(row.expectancy)}</td>"
-        f"<td>{span(row.held_mean_ns)}</td></tr>"
-        for row in rows
-    ]
-    table = _table(title, ("", "Trades", "Won", "Net", "Mean", "Held"), lines)
-    return f'<section><h2>{title}</h2><p class="sub">{hint}</p>{table}</section>'
-
-
 def _charges(got: metrics.Metrics) -> str:
     total = got.charges_total
     lines = []
@@ -300,14 +245,15 @@ def _charges(got: metrics.Metrics) -> str:
             f'<td class="text">{share(part)}<span class="bar" style="width:{width:.0f}px"></span>'
             "</td></tr>"
         )
+    words = f"{share(got.charges_of_gross)} of gross" if got.gross > 0 else "gross was no profit"
     foot = (
         f'<tr><th scope="row">Total</th><td id="charges">{money(total)}</td>'
-        f'<td class="text">{share(got.charges_of_gross)} of gross</td></tr>'
+        f'<td class="text">{words}</td></tr>'
     )
-    table = _table("Charges", ("", "Rupees", "|Share"), lines, foot)
+    laid = table("Charges", ("", "Rupees", "|Share"), lines, foot)
     return (
         '<section><h2>Charges</h2><p class="sub">Day by day, rounded as brokers bill</p>'
-        f"{table}</section>"
+        f"{laid}</section>"
     )
 
 
@@ -324,7 +270,7 @@ def _slippage(result: RunResult) -> str:
         "", "Orders", "Cost", "Points a unit", "Median", "95 %", "Basis points", "Delay",
         "Execution",
     )  # fmt: skip
-    table = _table("Slippage", head, lines, _slip_row(whole))
+    laid = table("Slippage", head, lines, _slip_row(whole))
     missed = ""
     if whole.unfilled:
         missed = (
@@ -336,13 +282,13 @@ def _slippage(result: RunResult) -> str:
         "price they were decided on; positive is a cost. Delay: until the order was in the market; "
         "execution: what the market then took. The market at arrival is known of "
         f"{whole.arrived:,} of {whole.orders:,} orders; of the others all is execution.{missed}"
-        f"</p>{table}</section>"
+        f"</p>{laid}</section>"
     )
 
 
 def _slip_row(slip: slippage.Slip) -> str:
     points = "".join(
-        f"<td>{_plain(value)}</td>" for value in (slip.weighted, slip.median, slip.p95, slip.bps)
+        f"<td>{plain(value)}</td>" for value in (slip.weighted, slip.median, slip.p95, slip.bps)
     )
     return (
         f'<tr><th scope="row">{html.escape(slip.name.replace("_", " "))}</th>'
@@ -353,7 +299,7 @@ def _slip_row(slip: slippage.Slip) -> str:
 
 def _cost(paise: float) -> str:
     """A cell of money where more is worse."""
-    return f'<td class="{_tone(-paise)}">{money(paise)}</td>'
+    return f'<td class="{tone(-paise)}">{money(paise)}</td>'
 
 
 def _days(got: metrics.Metrics) -> str:
@@ -439,14 +385,16 @@ def report_page(result: RunResult, *, risk_free: float = 0.0) -> str:
     got = metrics.measure(result, risk_free=risk_free)
     title = html.escape(f"{result.strategy} on {result.symbol}")
     body = (
-        _header(result, got) + _cards(got) + _equity(result, got) + _months(result)
-        + _price(result)
+        _header(result, got) + _cards(got) + _equity(result, got) + falls_part(result)
+        + _months(result) + _price(result)
         + f'<div class="split"><div>{_distribution(result, got)}{_days(got)}</div><div>'
-        + _group_table("Exit reasons", "Net of charges", groups.by_exit_reason(result))
+        + group_table("Exit reasons", "Net of charges", groups.by_exit_reason(result))
         + _charges(got) + '</div></div><div class="split">'
-        + _group_table("Hour of entry", "Indian time", groups.by_hour(result))
-        + _group_table("Weekday of entry", "Indian time", groups.by_weekday(result))
-        + "</div>" + _slippage(result) + _trade_list(result) + _origin(result)
+        + group_table("Hour of entry", "Indian time", groups.by_hour(result))
+        + group_table("Weekday of entry", "Indian time", groups.by_weekday(result))
+        + '</div><div class="split"><div>' + excursion_part(result) + "</div><div>"
+        + heat_part(result) + expiry_part(result) + "</div></div>"
+        + _slippage(result) + _trade_list(result) + _origin(result)
     )  # fmt: skip
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

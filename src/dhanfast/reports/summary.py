@@ -8,10 +8,10 @@ as an integer. An undefined figure is null.
 import math
 from typing import Any
 
-from dhanfast.reports import figures, groups, metrics, slippage
+from dhanfast.reports import extremes, figures, groups, metrics, slippage
 from dhanfast.reports.result import RunResult
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def is_generated(result: RunResult) -> bool:
@@ -108,7 +108,8 @@ def _days(measured: metrics.Metrics) -> dict[str, Any]:
     return out
 
 
-def _groups(rows: list[groups.Group]) -> list[dict[str, Any]]:
+def group_dicts(rows: list[groups.Group]) -> list[dict[str, Any]]:
+    """Groups of trades, JSON-able."""
     listed = []
     for row in rows:
         out: dict[str, Any] = {"name": row.name, "trades": row.count, "wins": row.wins}
@@ -137,6 +138,33 @@ def _months(result: RunResult) -> list[dict[str, Any]]:
     return listed
 
 
+def _falls(result: RunResult) -> list[dict[str, Any]]:
+    """The deepest falls of equity."""
+    listed = []
+    for fall in extremes.falls(result):
+        out: dict[str, Any] = {}
+        _money(out, "amount", fall.amount)
+        out["pct"] = _number(100 * fall.fraction)
+        out["from"], out["to"] = figures.ist(fall.peak_ns), figures.ist(fall.trough_ns)
+        back = fall.recovered_ns
+        out["recovered"] = None if back is None else figures.ist(back)
+        out["days"] = _number(fall.duration_ns / figures.DAY_NS, 4)
+        listed.append(out)
+    return listed
+
+
+def _excursions(result: RunResult) -> list[dict[str, Any]]:
+    """How far trades went against and for their holder."""
+    listed = []
+    for row in extremes.excursions(result):
+        out: dict[str, Any] = {"name": row.name, "trades": row.count}
+        for name in ("mae_mean", "mae_median", "mae_worst", "mfe_mean", "mfe_median", "mfe_best"):
+            _money(out, name, getattr(row, name))
+        out["captured"] = _number(row.captured)
+        listed.append(out)
+    return listed
+
+
 def _orders(result: RunResult) -> dict[str, int]:
     """Orders by how they ended, and refused ones by reason; only what happened is listed."""
     out = {"orders": len(result.orders)}
@@ -160,6 +188,20 @@ def _slippage(result: RunResult) -> dict[str, Any] | None:
     """What orders cost; null of a run that was written before decisions were kept."""
     costs = slippage.run_costs(result)
     return None if costs is None else slippage.summary_of(costs)
+
+
+def _tables(result: RunResult) -> dict[str, Any]:
+    """Trades by group, months, falls and excursions."""
+    out: dict[str, Any] = {}
+    out["by_exit_reason"] = group_dicts(groups.by_exit_reason(result))
+    out["by_side"] = group_dicts(groups.by_side(result))
+    out["by_hour"] = group_dicts(groups.by_hour(result))
+    out["by_weekday"] = group_dicts(groups.by_weekday(result))
+    out["by_expiry"] = group_dicts(groups.by_expiry(result))
+    out["by_month"] = _months(result)
+    out["drawdowns"] = _falls(result)
+    out["excursions"] = _excursions(result)
+    return out
 
 
 def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
@@ -206,11 +248,7 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     _money(out, "turnover", measured.turnover)
     out["turnover_capitals"] = _number(measured.turnover_ratio)
     out |= _trades(measured) | _days(measured) | _orders(result) | _options(result)
-    out["by_exit_reason"] = _groups(groups.by_exit_reason(result))
-    out["by_side"] = _groups(groups.by_side(result))
-    out["by_hour"] = _groups(groups.by_hour(result))
-    out["by_weekday"] = _groups(groups.by_weekday(result))
-    out["by_month"] = _months(result)
+    out |= _tables(result)
     out["slippage"] = _slippage(result)
     out["bars"] = bars
     out["kernel_ns"] = result.kernel_ns

@@ -32,7 +32,9 @@ def _titled(title: str, width: int) -> str:
     return f"{title} ".ljust(width, "─")
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+def table_lines(
+    title: str, head: Sequence[str], rows: Iterable[Sequence[str]], width: int
+) -> list[str]:
     """Lay out a table: the first column to the left, the others to the right, full width.
 
     Columns that do not fit beside a first column of NAME_MIN are left out, the last ones first.
@@ -64,14 +66,16 @@ def _pairs(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[str
     return [*lines, ""]
 
 
-def _banner(result: RunResult, width: int) -> list[str]:
+def banner(result: RunResult, width: int) -> list[str]:
+    """What must be known before any figure; nothing when there is nothing to know."""
     lines: list[str] = []
     for text in warnings(result):
         lines += textwrap.wrap(text, width, initial_indent="! ", subsequent_indent="  ")
     return [*lines, ""] if lines else []
 
 
-def _groups(title: str, rows: list[groups.Group], width: int) -> list[str]:
+def group_lines(title: str, rows: list[groups.Group], width: int) -> list[str]:
+    """Lay out groups of trades; nothing when there are none."""
     if not rows:
         return []
     cells = [
@@ -85,10 +89,11 @@ def _groups(title: str, rows: list[groups.Group], width: int) -> list[str]:
         )
         for row in rows
     ]
-    return _table(title, ("", "Trades", "Won", "Net ₹", "Mean ₹", "Held"), cells, width)
+    return table_lines(title, ("", "Trades", "Won", "Net ₹", "Mean ₹", "Held"), cells, width)
 
 
-def _months(result: RunResult, width: int) -> list[str]:
+def month_lines(result: RunResult, width: int) -> list[str]:
+    """Lay out the months of a run."""
     rows = [
         (
             f"{figures.MONTHS[row.month - 1]} {row.year}",
@@ -103,7 +108,7 @@ def _months(result: RunResult, width: int) -> list[str]:
     if not rows:
         return []
     head = ("", "Trades", "Gross ₹", "Charges ₹", "Net ₹", "Net %")
-    return _table("BY MONTH", head, rows, width)
+    return table_lines("BY MONTH", head, rows, width)
 
 
 def _money_pairs(got: metrics.Metrics) -> list[tuple[str, str]]:
@@ -167,7 +172,7 @@ def _charges(got: metrics.Metrics, width: int) -> list[str]:
         for name, paise in got.charges.items()
     ]
     rows.append(("Total", rupees(total), percent(got.charges_of_gross) + " of gross"))
-    return _table("CHARGES (day by day, rounded as billed)", ("", "₹", "Share"), rows, width)
+    return table_lines("CHARGES (day by day, rounded as billed)", ("", "₹", "Share"), rows, width)
 
 
 def _margin(result: RunResult, width: int) -> list[str]:
@@ -221,7 +226,7 @@ def slip_table(title: str, slips: Sequence[slippage.Slip], width: int) -> list[s
         for slip in slips
     ]  # fmt: skip
     head = ("", "Orders", "Cost ₹", "Points", "Median", "p95", "Bps", "Delay ₹", "Exec ₹")
-    return _table(title, head, cells, width)
+    return table_lines(title, head, cells, width)
 
 
 def slippage_lines(costs: slippage.Costs, width: int, names: Sequence[str] = ()) -> list[str]:
@@ -275,14 +280,14 @@ def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) 
     got = metrics.measure(result, risk_free=risk_free)
     title = f"{result.strategy} on {result.symbol}, trading {result.traded}, {result.timeframe}"
     dates = f"{iso_date(got.first_date)} to {iso_date(got.last_date)}, {got.days.count} days"
-    lines = _banner(result, width)
+    lines = banner(result, width)
     lines += [*textwrap.wrap(title, width), dates]
     if result.grade:
         lines.append(f"GRADE OF PREMIUMS: {result.grade}")
     lines.append("")
-    lines += _groups("BY EXIT REASON (net of charges)", groups.by_exit_reason(result), width)
-    lines += _groups("BY SIDE", groups.by_side(result), width)
-    lines += _months(result, width)
+    lines += group_lines("BY EXIT REASON (net of charges)", groups.by_exit_reason(result), width)
+    lines += group_lines("BY SIDE", groups.by_side(result), width)
+    lines += month_lines(result, width)
     lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
     lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
     lines += _margin(result, width)

@@ -12,7 +12,7 @@ from dhanfast._core.execution.route import RouteWhy as W
 
 SLABS = ((1000, 500), (10_000, 300), (50_000, 200), (0, 100))
 RULES: dict[str, Any] = {
-    "swing": 4.0, "future_e4": 100, "wide_e4": 20_000, "stop_e4": 10_000, "tight_ticks": 2,
+    "swing": 4.0, "future_e4": 100, "wide_e4": 20_000, "tight_ticks": 2,
     "tight_e6": 100, "loose_e6": 20_000, "share_e4": 10_000, "interval_ns": 10**9,
     "reprices_max": 3, "patience_ns": 5 * 10**9, "join_ns": 2 * 10**9, "mid_ns": 2 * 10**9,
     "cross_ns": 2 * 10**9, "wide_ns": 2 * 10**9, "option": True, "ioc": False,
@@ -28,7 +28,6 @@ class Market:
     far: int
     last: int
     far_qty: int
-    reach: int
     volatility: float
     tick: int
     low: int
@@ -71,7 +70,7 @@ def market_of(view: dict[str, Any], side: int, rules: dict[str, Any] | None = No
     bid, ask = view.get("bid", 0), view.get("ask", 0)
     return Market(
         bid if side > 0 else ask, ask if side > 0 else bid, view.get("last", 0),
-        view.get("ask_qty" if side > 0 else "bid_qty", 0), view.get("reach", 0),
+        view.get("ask_qty" if side > 0 else "bid_qty", 0),
         view.get("volatility", 0.0), view["tick"], view.get("band_low", 0),
         view.get("band_high", 0), side, {**RULES, **(rules or {})},
     )  # fmt: skip
@@ -100,11 +99,7 @@ def decide(m: Market, qty: int, urgency: int, leaves: bool) -> tuple[S, W]:
         (not m.near, S.MID, W.MID_SPREAD),
     ]  # fmt: skip
     if both:
-        fits = (
-            not m.far_qty
-            or qty <= m.far_qty * rules["share_e4"] // 10_000
-            or (m.reach > 0 and (m.reach - m.far) * m.side <= rules["tight_ticks"] * m.tick)
-        )
+        fits = not m.far_qty or qty <= m.far_qty * rules["share_e4"] // 10_000
         tight = spread <= rules["tight_ticks"] * m.tick or F(spread) <= middle * F(
             rules["tight_e6"], 10**6
         )
@@ -165,12 +160,3 @@ def leave(m: Market, qty: int, urgency: int, age_ns: int) -> tuple[int, S, W]:
     if high > style:
         style, why = high, W[f"LADDER_{high.name}"]
     return price(m, style), style, why
-
-
-def stop(m: Market, trigger: int) -> tuple[int, int]:
-    """(trigger, limit); limit 0 when the range ends before the trigger."""
-    steps = F(trigger, m.tick)
-    whole = steps.numerator // steps.denominator
-    at = (whole + (1 if m.side < 0 and whole != steps else 0)) * m.tick
-    limit = m.beyond(at, int(F(m.room(trigger) * m.rules["stop_e4"], 10_000)))
-    return at, limit if (limit - at) * m.side >= 0 else 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dhanfast._core.execution.route import Router, RouteStyle, RouteWhy, Urgency, volatility
 from dhanfast._core.types import OrderFlag, OrderKind, Reason, Validity
 from dhanfast.errors import ConfigError, UsageError
-from tests.core.execution.route_model import decide, entry, leave, market_of, price, stop
+from tests.core.execution.route_model import decide, entry, leave, market_of, price
 
 SECOND = 10**9
 SIDES = st.sampled_from([1, -1])
@@ -34,8 +34,6 @@ def views(draw: st.DrawFn, *, quotes: bool = False) -> dict[str, Any]:
         draw(st.sampled_from([0, 75, 300])),
     )
     view["volatility"] = draw(st.sampled_from([0.0, 0.01, 0.3, 2.0, 50.0]))
-    view["reach"] = draw(st.sampled_from([0, ask, ask + 2 * tick, bid - 2 * tick, ask * 2]))
-    view["reach"] = max(view["reach"], 0)
     if draw(st.booleans()):
         view["band_low"] = draw(st.integers(1, bid + 3 * tick))
         view["band_high"] = draw(st.integers(view["band_low"] + 40, 3 * ask + 200))
@@ -53,7 +51,9 @@ def rule_sets(draw: st.DrawFn) -> dict[str, Any]:
         "option": [True, False], "ioc": [True, False], "entry_cross": [True, False],
         "swing": [0.0, 1.0, 4.0], "tight_ticks": [0, 1, 2, 8], "tight_e6": [0, 100, 5_000],
         "loose_e6": [0, 5_000, 20_000], "share_e4": [5_000, 10_000, 20_000],
-        "wide_e4": [10_000, 20_000, 50_000], "stop_e4": [0, 5_000, 10_000, 30_000],
+        "wide_e4": [10_000, 20_000, 50_000],
+        "slabs": [((500, 1), (2_000, 900), (9_000, 50), (0, 400)),
+                  ((1, 5_000), (2, 1), (40_000, 5_000), (0, 1))],
         "join_ns": [0, SECOND], "mid_ns": [0, 3 * SECOND], "future_e4": [10, 100],
     }  # fmt: skip
     for name in draw(st.lists(st.sampled_from(sorted(choices)), unique=True, max_size=5)):
@@ -80,18 +80,6 @@ def test_entries_and_exits_agree_with_the_table(
     got = router.exit(view, side, qty, urgency, age)
     assert (got.price, got.style, got.why) == leave(market, qty, urgency, age)
     assert (got.kind, got.validity) == (OrderKind.LIMIT, Validity.DAY)
-
-
-@settings(max_examples=150)
-@given(views(), rule_sets(), SIDES, st.integers(1, 100_000))
-def test_a_stop_is_a_stop_limit_with_room(
-    view: dict[str, Any], rules: dict[str, Any], side: int, trigger: int
-) -> None:
-    got = Router(**rules).stop(view, side, trigger)
-    want_trigger, want = stop(market_of(view, side, rules), trigger)
-    assert (got.trigger, got.price) == (want_trigger, want)
-    assert (got.kind, got.style, got.why) == (OrderKind.SL, RouteStyle.STOP, RouteWhy.STOP_ROOM)
-    assert got.price == 0 or (got.price - got.trigger) * side >= 0
 
 
 # ---- laws ---------------------------------------------------------------------------------------
@@ -178,7 +166,8 @@ def test_the_reason_says_what_decided() -> None:
         ({}, 0, 75, RouteWhy.JOIN_PASSIVE),
         ({}, 1, 75, RouteWhy.MID_SPREAD),
         ({"ask_qty": 50}, 1, 75, RouteWhy.MID_THIN),
-        ({"ask_qty": 50, "reach": 100_50, "ask": 100_45}, 1, 75, RouteWhy.MID_SPREAD),
+        ({"ask_qty": 75}, 1, 75, RouteWhy.MID_SPREAD),
+        ({"ask_qty": 0}, 1, 75, RouteWhy.MID_SPREAD),
         ({"ask": 100_10}, 1, 75, RouteWhy.CROSS_TIGHT),
         ({"volatility": 0.5}, 1, 75, RouteWhy.CROSS_VOLATILE),
         ({"ask": 103_00}, 2, 75, RouteWhy.MID_WIDE),
@@ -249,7 +238,8 @@ def test_volatility_of_a_range_is_that_of_a_random_walk() -> None:
         (lambda: Router().exit(MARKET, 0, 75, 1), UsageError, "side"),
         (lambda: Router().exit(MARKET, 1, 0, 1), UsageError, "qty"),
         (lambda: Router().exit(MARKET, 1, 75, 4), UsageError, "urgency"),
-        (lambda: Router().stop(MARKET, 1, 0), UsageError, "trigger"),
+        (lambda: Router().entry({**MARKET, "reach": 5}, 1, 75, 1), UsageError, "market.reach"),
+        (lambda: Router(stop_e4=10_000), ConfigError, "routing.stop_e4: no such rule"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(call: Any, error: type[Exception], words: str) -> None:

@@ -165,3 +165,67 @@ def test_a_cancel_that_comes_too_late_is_a_fill() -> None:
     asked = desk.one(CANCEL)
     desk.answer(asked, Outcome.REFUSED, code=400)
     fill(desk, placed)
+
+
+def in_parts() -> tuple[ExitDesk, int, int, list[Placed], Placed]:
+    """Two of an entry's three lots are held, each lot a part of its own, and an exit by signal has
+    taken the orders of both parts' targets: (desk, exit, target, those orders, entry's third)."""
+    desk = ExitDesk(
+        {"algo": Algo.SLICE, "urgency": 2, "horizon_ns": 60 * SECOND, "interval_ns": SECOND,
+         "reprice_ns": 0}, session={"freeze": LOT},
+    )  # fmt: skip
+    entry = desk.entry = desk.order(1, 3 * LOT, OrderKind.MARKET, reason=Reason.SIGNAL)
+    lots = desk.sent()
+    for placed in lots:
+        desk.answer(placed)
+    for placed in lots[:2]:
+        desk.update(placed, Seen.TRADED, filled=LOT, value=LOT * ASK)
+    desk.position = 2 * LOT
+    target = desk.order(-1, 2 * LOT, OrderKind.LIMIT, price=10_500, group=entry,
+                        flags=OrderFlag.EXIT | OrderFlag.TARGET,
+                        reason=Reason.TAKE_PROFIT)  # fmt: skip
+    resting = desk.sent()
+    for placed in resting:
+        desk.answer(placed)
+    desk.worker.cancel_order(entry, desk.now)
+    desk.one(CANCEL)  # its answer gets lost: the third lot is quicker
+    number = desk.order(-1, 2 * LOT, OrderKind.MARKET, flags=OrderFlag.EXIT, group=entry,
+                        reason=Reason.EXIT_SIGNAL)  # fmt: skip
+    changed = desk.sent()
+    assert [made["broker_id"] for made in changed] == [f"B{made['order']}" for made in resting]
+    for made in changed:
+        assert takes(made)
+        desk.answer(made)
+    return desk, number, target, changed, lots[2]
+
+
+def test_an_exit_goes_on_when_what_an_entry_brought_later_leaves_by_its_target() -> None:
+    """A target's fill takes off the exit what is held no longer, and nothing that never was the
+    exit's: its order in the other part would fill for nobody, and the engine would stop."""
+    desk, number, target, (first, second), third = in_parts()
+    desk.update(first, Seen.TRADED, filled=LOT, value=LOT * BID)
+    assert desk.left_of(number) == LOT and desk.worker.parts_held() == [0, LOT]
+    desk.update(third, Seen.TRADED, filled=LOT, value=LOT * ASK)
+    assert desk.worker.parts_held() == [LOT, LOT]
+    desk.resize(target, 3 * LOT, price=10_500)  # as the kernel: two are held, one has gone
+    again = desk.one(PLACE)
+    assert (again["price"], again["qty"], again["group"]) == (10_500, LOT, first["group"])
+    desk.answer(again)
+    desk.update(again, Seen.TRADED, filled=LOT, value=LOT * 10_500)
+    (parent,) = [one for one in desk.worker.parents_now() if one["id"] == number]
+    assert (parent["left"], parent["out"]) == (LOT, LOT), "of the other part"
+    desk.update(second, Seen.TRADED, filled=LOT, value=LOT * BID)
+    assert desk.worker.parents_now() == [] and desk.worker.parts_held() == []
+    assert {int(row["order_id"]) for row in desk.said} == {desk.entry, target, number}
+    assert desk.left_of(number) == 0
+
+
+def test_an_exit_takes_no_more_than_a_target_leaves() -> None:
+    """The target of a part is quicker than the exit's order there: the exit has that much less."""
+    desk, number, target, (first, second), third = in_parts()
+    desk.update(third, Seen.CANCELLED)
+    desk.update(first, Seen.TRADED, filled=LOT, value=LOT * 10_500)
+    assert desk.left_of(number) == LOT and desk.worker.parts_held() == [0, LOT]
+    desk.update(second, Seen.TRADED, filled=LOT, value=LOT * BID)
+    assert desk.worker.parents_now() == [] and desk.worker.parts_held() == []
+    assert desk.left_of(target) == 0 and desk.left_of(number) == 0

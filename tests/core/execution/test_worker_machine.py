@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dhanfast._core.broker import Hold
 from dhanfast._core.execution.schedule import Algo, Remainder
+from dhanfast._core.stops import Stops
 from dhanfast._core.types import OrderFlag, Reason
 
 from ..tick_stand import LOT, SECOND, TickStand
@@ -22,6 +23,10 @@ FREEZE = 5 * LOT
 LOTS = 13
 STEP = 5
 
+TRAIL = {"trail": (1.5, "points"), "step_ticks": 1, "every_ns": 0}
+TRAILS: list[dict[str, Any] | None] = [
+    None, TRAIL, TRAIL | {"rest": False}, TRAIL | {"changes_max": 1, "every_ns": 2 * SECOND},
+]  # fmt: skip
 PROFILE = np.zeros(1440, np.int64)
 PROFILE[555:575] = 100
 
@@ -41,10 +46,11 @@ class Machine(RuleBasedStateMachine):
         rate=st.sampled_from([0, 5]),
         least=st.sampled_from([1, 1, 3]),
         share_e4=st.sampled_from([0, 5_000]),
+        trail=st.sampled_from(TRAILS),
     )
     def begin(
         self, random_e4: int, remainder: int, urgency: int, latency_ms: int, limit_e4: int,
-        cap_e4: int, rate: int, least: int, share_e4: int,
+        cap_e4: int, rate: int, least: int, share_e4: int, trail: dict[str, Any] | None,
     ) -> None:  # fmt: skip
         self.latency = latency_ms > 0
         self.stand = TickStand(
@@ -54,6 +60,7 @@ class Machine(RuleBasedStateMachine):
             latency_ns=latency_ms * 1_000_000,
             gate={"orders_per_s_max": rate},
             match={"volume_share_e4": share_e4},
+            stops=None if trail is None else Stops(**trail),
             worker={
                 "algo": self.algo, "random_e4": random_e4, "remainder": remainder,
                 "urgency": urgency, "limit_e4": limit_e4, "cap_e4": cap_e4, "rate_e4": 3_000,
@@ -65,7 +72,8 @@ class Machine(RuleBasedStateMachine):
         self.kernel: Any = self.stand.kernel
         self.worker: Any = self.kernel.broker
         self.price, self.volume = PRICE, 1_000
-        self.refused: dict[int, int] = {}
+        self.drained: list[Any] = []
+        self.stop = 0
         self.quote(0, 100, 1, ("", 0.0, 0.0))
 
     def quote(self, move: int, size: int, step_s: float, wish: tuple[str, float, float]) -> None:
@@ -76,6 +84,25 @@ class Machine(RuleBasedStateMachine):
             bid_qty=size * LOT, ask_qty=size * LOT, volume=self.volume, wish=wish,
             step=int(step_s * SECOND),
         )  # fmt: skip
+        self.drained.append(self.kernel.log.drain())
+        self._stop_is_kept(closed=len(self.drained[-1][0]) > 0)
+
+    def _stop_is_kept(self, closed: bool) -> None:
+        """It only ever tightens, and an exit at work does not wait beyond it.
+
+        Args:
+            closed: a trade has ended since the last look.
+        """
+        kernel, side = self.kernel, 1 if self.kernel.position > 0 else -1
+        found = [each for each in (kernel.stop_price, kernel.stop_local) if each]
+        now = max(found, key=lambda price: side * price, default=0)
+        if closed or not kernel.position:
+            self.stop = 0
+        assert not self.stop or (now and side * (now - self.stop) >= 0)
+        self.stop = now if kernel.position else 0
+        if now and side * (self.price - now) <= 0:
+            exits = [one for one in self.worker.parents_now() if one["id"] == kernel.exit_id]
+            assert all(one["state"] == "urgent" for one in exits)
 
     @rule(
         move=st.integers(-30, 30),
@@ -190,7 +217,9 @@ class Machine(RuleBasedStateMachine):
     def _finish(self) -> tuple[Any, Any]:
         for _ in range(3):
             self.quote(0, 400, 1, ("flat", 0.0, 0.0))
-        return self.stand.finish()
+        self.drained.append(self.stand.finish())
+        trades, orders = (np.concatenate([rows[at] for rows in self.drained]) for at in (0, 1))
+        return trades, orders
 
 
 def machine_of(algo: Algo) -> Any:
@@ -211,7 +240,7 @@ TestIceberg = machine_of(Algo.ICEBERG)
 def test_the_machine_can_see_a_break() -> None:
     """Its look is not blind: a child above freeze is found."""
     machine = Machine()
-    machine.begin(0, 1, 2, 0, 0, 0, 0, 1, 0)
+    machine.begin(0, 1, 2, 0, 0, 0, 0, 1, 0, None)
     machine.wish("long", 0.0, 0.0)
     machine.nothing_is_broken()
     with pytest.MonkeyPatch.context() as patch:

@@ -7,16 +7,16 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant
 
-from dhanfast._core.broker import Hold
 from dhanfast._core.execution.schedule import Algo, Remainder
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.live.remote import Remote
-from dhanfast._core.types import OrderFlag, OrderKind, Reason
+from dhanfast._core.types import OrderFlag, OrderKind
 
 from ..live.desk import LOT, SECOND, Desk
 from ..live.network import LOST_AFTER, PER_SECOND, Network
+from ..live.order_network import Worked
 
 
 class Both:
@@ -78,8 +78,16 @@ class WorkedDesk(Desk):
         super().wait(ns)
         self.worker.wake_up(self.now)
 
+    def hold(self, what: int) -> None:
+        """What an operator says to all algorithms."""
+        self.worker.hold_orders(what, self.now)
 
-class WorkedLive(Network):
+    def hurry(self, order: int, reason: int) -> None:
+        """An exit at work is now wished for this reason."""
+        self.worker.hurry_order(order, flags=0, reason=reason, now_ns=self.now)
+
+
+class WorkedLive(Worked, Network):
     """One dealer, with an algorithm between."""
 
     algo = Algo.ICEBERG
@@ -119,23 +127,10 @@ class WorkedLive(Network):
             self.fill(0, part, 3)
             self.deliver()
 
-    @rule(what=st.sampled_from([Hold.PAUSE, Hold.RESUME, Hold.RESUME, Hold.CANCEL]))
-    def held(self, what: int) -> None:
-        self.desk.worker.hold_orders(what, self.desk.now)
-        self.hear()
-
-    @rule()
-    def panic(self) -> None:
-        if self.dealer.exit:
-            self.desk.worker.hurry_order(
-                self.dealer.exit, flags=0, reason=Reason.OPERATOR, now_ns=self.desk.now
-            )
-            self.hear()
-
     @invariant()
     def a_parent_is_never_exceeded(self) -> None:
         """By what the broker has, done and open, of everything that opens a position."""
-        if not hasattr(self, "desk"):
+        if not self.begun:
             return
         for side in (1, -1):
             asked = sum(
@@ -147,11 +142,6 @@ class WorkedLive(Network):
                 if order.side == side and not order.is_exit
             )  # fmt: skip
             assert there <= asked
-
-    @invariant()
-    def the_parts_are_the_position(self) -> None:
-        if hasattr(self, "desk") and not self.desk.remote.pending_reports:
-            assert sum(self.desk.worker.parts_held()) == abs(self.dealer.position)
 
     def agree(self, place: int) -> None:
         """The books are the broker's to the paisa; what is open there never is too much."""
@@ -171,13 +161,6 @@ class WorkedLive(Network):
         assert opening == sum(
             one["out"] for number, one in parents.items() if number == dealer.entry
         )
-
-    def teardown(self) -> None:
-        if hasattr(self, "desk"):
-            self.desk.worker.hold_orders(Hold.RESUME, self.desk.now)
-        super().teardown()
-        if hasattr(self, "desk"):
-            assert self.desk.worker.parents_now() == [] and self.desk.worker.parts_held() == []
 
 
 def machine_of(algo: Algo) -> Any:

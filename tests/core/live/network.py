@@ -10,27 +10,25 @@ the invariants; what must hold when the network is well again and nothing moves 
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from dhanfast._core.live.records import IntentKind, Outcome, Seen
 from dhanfast._core.types import OrderKind
 
 from .desk import CANCEL, LOT, MS, PLACE, QUERY, SECOND, TICK, Desk
+from .order_network import OrderNetwork, picks
 from .plain_broker import Held, Message, PlainBroker
 from .plain_dealer import PlainDealer
 from .seats import Seats
 
 LOST_AFTER = 5 * SECOND
-LATE_MAX = 3 * SECOND  # no request is under way for longer: below `lost_after_ns`
 PER_SECOND = 4
-picks = st.integers(0, 1 << 16)
 
 
-class Network(RuleBasedStateMachine):
-    """Faults at random; the invariants are the promise.
+class Network(OrderNetwork):
+    """The network of all machines, and the broker; a machine that extends it calls `connect`."""
 
-    A machine that extends it calls `connect` first.
-    """
+    per_second = PER_SECOND
 
     def connect(self, hub: Desk | Seats, door: Any, seats: list[Any], *, stop: int,
                 goal: int) -> None:  # fmt: skip
@@ -39,14 +37,9 @@ class Network(RuleBasedStateMachine):
         self.broker = PlainBroker()
         self.dealers = [PlainDealer(seat, stop, goal) for seat in seats]
         self.contracts: list[set[int]] = [{seat.remote.contract} for seat in seats]
-        self.requests: list[Message] = []  # under way to the broker
-        self.answers: list[tuple[Message, Message]] = []  # under way back
-        self.updates: list[Message] = []
-        self.open: dict[int, int] = {}  # Intent.id without an answer: when it left
-        self.answered: set[int] = set()
         self.orders: dict[int, tuple[int, ...]] = {}  # Intent.order: what never changes of it
         self.last_id = 0
-        self.left_at: list[int] = []  # of what counts against the limits
+        self.wire()
         self.bids = [10_000 for _ in seats]
 
     def _orders(self, place: int) -> list[Held]:
@@ -56,38 +49,23 @@ class Network(RuleBasedStateMachine):
 
     # ---- the wires ------------------------------------------------------------------------------
 
-    def hear(self) -> None:
-        """Whatever there is to say and to send after an input."""
-        for _ in range(100):
-            for dealer in self.dealers:
-                dealer.hear()
-            made = self.hub.sent()
-            for intent in made:
-                assert intent["id"] == self.last_id + 1  # none twice, none left out, in order
-                self.last_id = intent["id"]
-                of = (intent["instrument"], intent["side"], intent["group"])
-                assert self.orders.setdefault(intent["order"], of) == of  # a number is one order's
-                self.open[intent["id"]] = self.hub.now
-                self.requests.append(intent)
-                if intent["kind"] != QUERY:
-                    self.left_at.append(self.hub.now)
-            if not made and not any(seat.remote.pending_reports for seat in self.seats):
-                return
-        raise AssertionError("requests and reports without end")
+    def unheard(self) -> bool:
+        return any(seat.remote.pending_reports for seat in self.seats)
 
-    def tell(self, intent: Message, fields: Message) -> None:
-        """The answer of a request arrives; one only, ever."""
-        del self.open[intent["id"]]
-        self.answered.add(intent["id"])
-        record = {"intent": intent["id"], "at_ns": self.hub.now} | fields
-        self.door.tell(self.hub.now, self.hub.now)
-        self.door.answer(record)
-        self.hear()
+    def left(self, intent: Message) -> None:
+        assert intent["id"] == self.last_id + 1  # none twice, none left out, in order
+        self.last_id = intent["id"]
+        of = (intent["instrument"], intent["side"], intent["group"])
+        assert self.orders.setdefault(intent["order"], of) == of  # a number is one order's
 
     def show(self, update: Message) -> None:
-        self.door.tell(self.hub.now, self.hub.now)
-        self.door.update(update | {"at_ns": self.hub.now})
-        self.hear()
+        super().show(update | {"at_ns": self.hub.now})
+
+    def show_said(self, said: Message) -> None:
+        self.show(said)
+
+    def serve_first(self) -> None:
+        self.serve(0, "ok")
 
     # ---- requests -------------------------------------------------------------------------------
 
@@ -117,30 +95,6 @@ class Network(RuleBasedStateMachine):
         else:
             self.answers.append((intent, answer))
 
-    @precondition(lambda self: self.requests)
-    @rule(which=picks)
-    def time_out(self, which: int) -> None:
-        """The engine gives up waiting; the request may arrive yet."""
-        intent = self.requests[which % len(self.requests)]
-        if intent["id"] in self.open:
-            self.tell(intent, {"outcome": Outcome.UNKNOWN, "code": -110})
-
-    @precondition(lambda self: self.requests)
-    @rule(which=picks, proven=st.booleans())
-    def lose(self, which: int, proven: bool) -> None:
-        """A request never arrives; sometimes that is known."""
-        intent = self.requests.pop(which % len(self.requests))
-        if intent["id"] in self.open:
-            self.tell(intent, {"outcome": Outcome.REFUSED if proven else Outcome.UNKNOWN,
-                               "code": -111 if proven else -104})  # fmt: skip
-
-    # ---- what comes back ------------------------------------------------------------------------
-
-    @precondition(lambda self: self.answers)
-    @rule(which=picks)
-    def hear_answer(self, which: int) -> None:
-        self.give_answer(which % len(self.answers))
-
     def give_answer(self, at: int) -> None:
         intent, answer = self.answers.pop(at)
         if intent["id"] not in self.open:
@@ -148,19 +102,7 @@ class Network(RuleBasedStateMachine):
         if "seen" in answer:  # a QUERY that found it: the state comes first
             self.show(answer)
             answer = {"outcome": Outcome.TAKEN, "code": 200}
-        self.tell(intent, answer)
-
-    @precondition(lambda self: self.updates)
-    @rule(which=picks, keep=st.booleans())
-    def hear_update(self, which: int, keep: bool) -> None:
-        """In any order; kept means that it comes again."""
-        at = which % len(self.updates)
-        self.show(self.updates[at] if keep else self.updates.pop(at))
-
-    @precondition(lambda self: self.updates)
-    @rule(which=picks)
-    def lose_update(self, which: int) -> None:
-        self.updates.pop(which % len(self.updates))
+        self.tell(intent, **answer)
 
     # ---- the exchange and the market ------------------------------------------------------------
 
@@ -188,28 +130,13 @@ class Network(RuleBasedStateMachine):
     @rule(which=picks, move=st.sampled_from([-200, -40, -5, 0, 5, 40, 200]),
           ms=st.sampled_from([0, 10, 700]))  # fmt: skip
     def tick(self, which: int, move: int, ms: int) -> None:
-        self.pass_time(ms)
+        self.pass_time(ms * MS)
         place = which % len(self.seats)
         dealer, bid = self.dealers[place], max(9_000, min(11_000, self.bids[place] + move))
         self.bids[place] = bid
         self.seats[place].quote(bid, bid + 10)
         if dealer.leaving and dealer.position and not dealer.exit:
             dealer.leave()  # its exit was refused: again
-        self.hear()
-
-    @rule(ms=st.sampled_from([1, 50, 200, 1_000, 2_500]))
-    def wait(self, ms: int) -> None:
-        self.pass_time(ms)
-
-    def pass_time(self, ms: int) -> None:
-        """No request is under way for longer than LATE_MAX: what would be is lost."""
-        until = self.hub.now + ms * MS
-        for intent in list(self.requests):
-            if until - intent["at_ns"] > LATE_MAX:
-                self.requests.remove(intent)
-                if intent["id"] in self.open:
-                    self.tell(intent, {"outcome": Outcome.UNKNOWN, "code": -110})
-        self.hub.wait(until - self.hub.now)
         self.hear()
 
     # ---- wishes ---------------------------------------------------------------------------------
@@ -225,11 +152,6 @@ class Network(RuleBasedStateMachine):
         if not (dealer.position or dealer.entry or dealer.exit):
             dealer.enter(side, lots * LOT)
             self.hear()
-
-    @rule()
-    def read_all(self) -> None:
-        self.door.read_all_again()
-        self.hear()
 
     # ---- what holds at every step ---------------------------------------------------------------
 
@@ -265,11 +187,6 @@ class Network(RuleBasedStateMachine):
             assert sum(order.live for order in self.broker.of(group)) <= 1
 
     @invariant()
-    def limits_are_kept(self) -> None:
-        for at, first in enumerate(self.left_at[:-PER_SECOND]):
-            assert self.left_at[at + PER_SECOND] - first >= SECOND
-
-    @invariant()
     def every_request_is_answered_at_most_once(self) -> None:
         for dealer in self.dealers:
             assert all(a.accepted <= a.requests + a.others for a in dealer.asks.values())
@@ -285,26 +202,9 @@ class Network(RuleBasedStateMachine):
 
     # ---- when all is well again -----------------------------------------------------------------
 
-    @rule()
-    def heal(self) -> None:
-        """Everything under way arrives, everything is read again: the books are the broker's."""
-        for _ in range(400):
-            self.deliver()
-            if not self.step_to_quiet():
-                break
-        else:
-            raise AssertionError("never quiet: " + str(self.door.orders_there()))
+    def agree_all(self) -> None:
         for place in range(len(self.dealers)):
             self.agree(place)
-
-    def deliver(self) -> None:
-        while self.requests or self.answers or self.updates:
-            if self.requests:
-                self.serve(0, "ok")
-            elif self.answers:
-                self.give_answer(0)
-            else:
-                self.show(self.updates.pop(0))
 
     def step_to_quiet(self) -> bool:
         """Time passes, and once everything is read again; False when nothing is left to do."""
@@ -376,7 +276,7 @@ class Network(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end everything is left: flat here and there, to the paisa."""
-        if not hasattr(self, "hub"):
+        if not self.begun:
             return
         self.heal()
         for _ in range(60):

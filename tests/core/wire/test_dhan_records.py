@@ -65,6 +65,7 @@ def assert_rows(found: Any, expected: list[dict[str, int]], dtype: np.dtype[Any]
 def agree(messages: list[bytes], instruments: dict[Key, tuple[int, int]]) -> DhanDecoder:
     """Both decoders over the same messages."""
     fast, slow, book = DhanDecoder(table_of(instruments)), SlowDecoder(instruments), RowBook()
+    agreed: dict[int, tuple[Any, bytes]] = {}  # sides and levels at hand, as they were compared
     for number, message in enumerate(messages):
         found = fast.decode(message, RECV_NS + number)
         slow.ticks, slow.stats, slow.notices = [], [], []
@@ -75,8 +76,12 @@ def agree(messages: list[bytes], instruments: dict[Key, tuple[int, int]]) -> Dha
         assert found.depth.dtype == DEPTH_DTYPE
         assert set(found.depth["recv_ns"]) <= {RECV_NS + number}
         book.apply(found.depth)
+        rows_of = set(found.depth["instrument"].tolist())
         for instrument, sides in slow.books.items():
-            same_book(fast, book, instrument, sides)
+            at_hand = b"".join(fast.levels(instrument, side).tobytes() for side in (1, -1))
+            if instrument in rows_of or agreed.get(instrument) != (sides, at_hand):
+                same_book(fast, book, instrument, sides)
+                agreed[instrument] = ([list(side) for side in sides], at_hand)
     return fast
 
 

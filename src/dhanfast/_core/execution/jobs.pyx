@@ -511,15 +511,17 @@ cdef class Jobs(Broker):
             at += 1
 
     cdef void group_filled(self, int32_t except_job, const Report *report) noexcept nogil:
-        """A stop or target has filled: an exit at work takes that much less."""
+        """A stop or target has filled: an exit at work wants no more than what is still held. What
+        an entry has brought since it was wished for is not the exit's, nor what left with that."""
         cdef int32_t at
+        cdef int64_t held = self.held()
         cdef Job *job
         for at in range(self.job_top):
             job = &self.jobs[at]
             if job.kind != JobKind.ALGO or at == except_job \
-                    or not job.whole.order.flags & OrderFlag.EXIT:
+                    or not job.whole.order.flags & OrderFlag.EXIT or job.left <= held:
                 continue
-            job.left -= min(job.left, report.qty)
+            job.left = held
             if job.left == 0:
                 self.finish(at, ReportKind.CANCELLED, 0)
             else:

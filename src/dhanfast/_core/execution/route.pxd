@@ -12,7 +12,9 @@ What holds of every route with a price above 0:
     waits       JOIN and MID do not take: a buy stays below the ask (unless that is the lowest
                 price there is), a sell above the bid; the operating range goes before that
     order       for one market, more urgency and more age never give a price that is easier to miss
-A bare MARKET or SL-M never leaves: what must trade now is a limit, a stop is a stop-limit.
+A bare MARKET never leaves: what must trade now is a limit. Of the book the best prices and their
+quantities decide (docs/decisions/0015-routes-by-the-best.md); a stop is not routed, what executes
+it makes a stop-limit of it.
 A price of 0 means that nothing can be sent, and `why` says so.
 
 Styles, from patient to pressing; a ladder only goes up:
@@ -22,7 +24,6 @@ Styles, from patient to pressing; a ladder only goes up:
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from dhanfast._core.book cimport BookState, TakeCost, book_ask, book_best, book_bid, book_take
 from dhanfast._core.slabs cimport Slabs, slab_room_of
 from dhanfast._core.types cimport OrderFlag, OrderKind, Reason, Side, Validity, ns_t, paise_t
 
@@ -48,7 +49,6 @@ cpdef enum RouteStyle:
     CROSS = 3                # marketable, protected by the premium slab
     WIDE = 4                 # marketable, protection widened
     BAND = 5                 # at the end of the operating range
-    STOP = 6                 # a stop-limit
 
 
 cpdef enum RouteWhy:
@@ -70,7 +70,7 @@ cpdef enum RouteWhy:
     LADDER_CROSS = 13
     LADDER_WIDE = 14
     LADDER_BAND = 15
-    STOP_ROOM = 16           # a stop-limit with room beyond its trigger
+    # 16 was never written down; results keep the number of the next one
     NO_MARKET = 17           # neither quote nor trade is known
 
 
@@ -81,7 +81,6 @@ cdef struct MarketView:
     paise_t last
     int64_t bid_qty          # displayed at the best, units
     int64_t ask_qty
-    paise_t reach            # price of the last unit if the book were walked for the whole order
     double volatility        # rupees: standard deviation of the price's move in one second
     paise_t tick
     paise_t band_low         # operating range
@@ -92,7 +91,6 @@ cdef struct RouteRules:
     Slabs slabs                  # protection of options, by premium
     int64_t future_e4            # protection where slabs do not hold
     int64_t wide_e4              # WIDE = protection x this, 1e-4
-    int64_t stop_e4              # room of a stop = protection x this, 1e-4
     int64_t tight_ticks          # a spread of so many ticks is tight,
     int64_t tight_e6             # or of so much of the mid, 1e-6
     int64_t loose_e6             # beyond this an entry does not take, 1e-6 of the mid
@@ -114,8 +112,7 @@ cdef struct RouteRules:
 
 cdef struct Route:
     paise_t price
-    paise_t trigger          # STOP only
-    uint8_t kind             # OrderKind: LIMIT or SL
+    uint8_t kind             # OrderKind: LIMIT
     uint8_t validity         # Validity
     uint8_t style            # RouteStyle
     uint8_t why              # RouteWhy
@@ -211,15 +208,11 @@ cdef inline bint spread_loose(const RouteRules *rules, const MarketView *view) n
         2 * (view.ask - view.bid) * 1_000_000 > rules.loose_e6 * (view.bid + view.ask)
 
 
-# Whether the other side has this much at its best, or near it by the book.
+# Whether the other side has this much at its best; a size that is not carried limits nothing.
 cdef inline bint order_fits(const RouteRules *rules, const MarketView *view, int side,
                             int64_t qty) noexcept nogil:
     cdef int64_t shown = view.ask_qty if side > 0 else view.bid_qty
-    cdef paise_t far = view.ask if side > 0 else view.bid
-    cdef paise_t step = view.tick if view.tick > 1 else 1
-    if shown <= 0 or qty <= shown * rules.share_e4 // 10_000:
-        return True                          # a size that is not carried limits nothing
-    return view.reach > 0 and (view.reach - far) * side <= rules.tight_ticks * step
+    return shown <= 0 or qty <= shown * rules.share_e4 // 10_000
 
 
 # Squares are compared, so that no root is taken: sd^2 x seconds > (swing x half the spread)^2.
@@ -232,7 +225,7 @@ cdef inline bint view_volatile(const RouteRules *rules, const MarketView *view) 
 
 cdef inline Route _route(int style, int why) noexcept nogil:
     cdef Route route
-    route.price = route.trigger = 0
+    route.price = 0
     route.kind, route.validity = OrderKind.LIMIT, Validity.DAY
     route.style, route.why = <uint8_t>style, <uint8_t>why
     return route
@@ -354,20 +347,6 @@ cdef inline Route route_exit(const RouteRules *rules, const MarketView *view, in
     return route
 
 
-# A stop-limit: its limit lies beyond the trigger by the trigger's slab x `stop_e4`, a tick at
-# least. Price 0: the operating range ends before the trigger.
-cdef inline Route route_stop(const RouteRules *rules, const MarketView *view, int side,
-                             paise_t trigger) noexcept nogil:
-    cdef Route route = _route(RouteStyle.STOP, RouteWhy.STOP_ROOM)
-    route.kind = OrderKind.SL
-    route.trigger = price_for(trigger, view.tick, side)      # earlier by less than a tick, if so
-    route.price = price_beyond(view, route.trigger,
-                               slab_room(rules, trigger) * rules.stop_e4 // 10_000, side)
-    if (route.price - route.trigger) * side < 0:
-        route.price = 0
-    return route
-
-
 # How urgent an order is, by what it is for: a stop or an operator does not wait.
 cdef inline int urgency_of(const RouteRules *rules, int reason, int flags) noexcept nogil:
     if reason == Reason.RISK_EXIT or reason == Reason.OPERATOR:
@@ -387,20 +366,6 @@ cdef inline double volatility_of_range(double average, ns_t bar_ns) noexcept nog
     if not average > 0.0 or bar_ns <= 0:
         return 0.0
     return average / sqrt(2.5464790894703255 * <double>bar_ns / SECOND)
-
-
-# Quotes, sizes and the reach of an order, from a book. Fields of the contract are the caller's.
-cdef inline void view_book(MarketView *view, const BookState *book, int side,
-                           int64_t qty) noexcept nogil:
-    cdef TakeCost cost
-    view.bid, view.ask = book_bid(book), book_ask(book)
-    view.bid_qty = book_best(&book.bid).qty if view.bid else 0
-    view.ask_qty = book_best(&book.ask).qty if view.ask else 0
-    view.reach = 0
-    if (view.ask if side > 0 else view.bid) > 0:
-        cost = book_take(book, Side.BUY if side > 0 else Side.SELL, qty)
-        if cost.filled >= qty:
-            view.reach = cost.worst
 
 
 # One set of rules with their checks, and routes from Python.

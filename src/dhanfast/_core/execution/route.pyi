@@ -17,7 +17,6 @@ class RouteStyle(IntEnum):
     CROSS = 3
     WIDE = 4
     BAND = 5
-    STOP = 6
 
 class RouteWhy(IntEnum):
     UNROUTED = 0
@@ -36,12 +35,10 @@ class RouteWhy(IntEnum):
     LADDER_CROSS = 13
     LADDER_WIDE = 14
     LADDER_BAND = 15
-    STOP_ROOM = 16
     NO_MARKET = 17
 
 class Routed(NamedTuple):
     price: int
-    trigger: int
     kind: int
     validity: int
     style: RouteStyle
@@ -56,7 +53,6 @@ class Router:
         swing: float = 4.0,
         future_e4: int = 100,
         wide_e4: int = 20_000,
-        stop_e4: int = 10_000,
         tight_ticks: int = 2,
         tight_e6: int = 100,
         loose_e6: int = 20_000,
@@ -80,7 +76,6 @@ class Router:
     def exit(
         self, market: Mapping[str, Any], side: int, qty: int, urgency: int, age_ns: int = 0
     ) -> Routed: ...
-    def stop(self, market: Mapping[str, Any], side: int, trigger: int) -> Routed: ...
     def urgency(self, reason: int, flags: int) -> Urgency: ...
     def many(
         self,

@@ -9,13 +9,13 @@ from dhanfast._core.slabs cimport SLABS
 
 from dhanfast.errors import ConfigError, UsageError
 
-Routed = namedtuple("Routed", "price trigger kind validity style why")
+Routed = namedtuple("Routed", "price kind validity style why")
 
 _DAY_NS = 86_400_000_000_000
 _PRICE_MAX = 10_000_000_000
 _RULES = {                           # name: (default, least, most)
     "future_e4": (100, 1, 2_000), "wide_e4": (20_000, 10_000, 100_000),
-    "stop_e4": (10_000, 0, 100_000), "tight_ticks": (2, 0, 1_000), "tight_e6": (100, 0, 100_000),
+    "tight_ticks": (2, 0, 1_000), "tight_e6": (100, 0, 100_000),
     "loose_e6": (20_000, 0, 1_000_000), "share_e4": (10_000, 1, 1_000_000),
     "interval_ns": (1_000_000_000, 1_000_000, _DAY_NS), "reprices_max": (3, 0, 100),
     "patience_ns": (5_000_000_000, 1_000_000, _DAY_NS), "join_ns": (2_000_000_000, 0, _DAY_NS),
@@ -23,7 +23,7 @@ _RULES = {                           # name: (default, least, most)
     "wide_ns": (2_000_000_000, 0, _DAY_NS), "option": (1, 0, 1), "ioc": (0, 0, 1),
     "entry_cross": (1, 0, 1), "entry_urgency": (1, 0, 3), "exit_urgency": (1, 0, 3),
 }
-_VIEW = ("bid", "ask", "last", "bid_qty", "ask_qty", "reach", "tick", "band_low", "band_high")
+_VIEW = ("bid", "ask", "last", "bid_qty", "ask_qty", "tick", "band_low", "band_high")
 
 
 cdef class Router:
@@ -35,7 +35,7 @@ cdef class Router:
         swing: an order takes when the market moves further in its patience (one standard
             deviation) than this many times half the spread; 0 = never for that.
         future_e4: protection where `option` is False, 1e-4. wide_e4: WIDE is this times the
-            protection. stop_e4: room of a stop's limit in protections of its trigger, 1e-4.
+            protection.
         tight_ticks, tight_e6: spreads that are taken at once, in ticks or 1e-6 of the mid.
         loose_e6: spreads beyond it no entry takes; 0 = no such spread.
         share_e4: of the other side's best quantity an order may ask for and be taken to fit, 1e-4.
@@ -68,8 +68,7 @@ cdef class Router:
         self._set_slabs(slabs)
         self.rules.swing = swing
         self.rules.future_e4, self.rules.wide_e4 = values["future_e4"], values["wide_e4"]
-        self.rules.stop_e4, self.rules.share_e4 = values["stop_e4"], values["share_e4"]
-        self.rules.tight_ticks = values["tight_ticks"]
+        self.rules.share_e4, self.rules.tight_ticks = values["share_e4"], values["tight_ticks"]
         self.rules.tight_e6, self.rules.loose_e6 = values["tight_e6"], values["loose_e6"]
         self.rules.interval_ns = values["interval_ns"]
         self.rules.patience_ns = values["patience_ns"]
@@ -106,8 +105,8 @@ cdef class Router:
         """How an entry leaves, or goes on after `age_ns`.
 
         Args:
-            market: mapping of bid, ask, last, bid_qty, ask_qty, reach, tick, band_low, band_high
-                and volatility; what is left out is not known. `tick` is needed.
+            market: mapping of bid, ask, last, bid_qty, ask_qty, tick, band_low, band_high and
+                volatility; what is left out is not known. `tick` is needed.
             side: 1 buys, -1 sells. qty: units. urgency: an `Urgency`.
 
         Units:
@@ -137,21 +136,6 @@ cdef class Router:
         check_order(side, qty, urgency)
         view_of(market, &view)
         route = route_exit(&self.rules, &view, side, qty, urgency, age_ns)
-        return routed(&route)
-
-    def stop(self, market: object, side: int, trigger: int):
-        """The stop-limit of a trigger in paise; `market` needs the tick and the range only.
-
-        Raises:
-            UsageError: a field that is not known or out of range.
-        """
-        cdef MarketView view
-        cdef Route route
-        check_order(side, 1, 0)
-        view_of(market, &view)
-        if not 0 < trigger <= _PRICE_MAX:
-            raise UsageError(f"trigger: {trigger!r} is not in 1..{_PRICE_MAX} paise")
-        route = route_stop(&self.rules, &view, side, trigger)
         return routed(&route)
 
     def urgency(self, reason: int, flags: int):
@@ -213,13 +197,13 @@ cdef int view_of(object market, MarketView *view) except -1:
     view.bid, view.ask = market.get("bid", 0), market.get("ask", 0)
     view.last = market.get("last", 0)
     view.bid_qty, view.ask_qty = market.get("bid_qty", 0), market.get("ask_qty", 0)
-    view.reach, view.tick, view.volatility = market.get("reach", 0), market["tick"], volatility
+    view.tick, view.volatility = market["tick"], volatility
     view.band_low, view.band_high = market.get("band_low", 0), market.get("band_high", 0)
     return 0
 
 
 cdef object routed(const Route *route):
-    return Routed(route.price, route.trigger, route.kind, route.validity,
+    return Routed(route.price, route.kind, route.validity,
                   RouteStyle(route.style), RouteWhy(route.why))
 
 

@@ -35,12 +35,13 @@ class Book:
         Raises:
             DhanfastError: the broker could not be asked.
         """
-        now_ns = self._clock.now_ns()
+        orders = await self._rest.orders()
+        now_ns = self._clock.now_ns()  # not before: what is sent because of them leaves after it
         return [
             update_from(
                 order, Origin.REST, tag=self._tag, at_ns=now_ns, instruments=self._instruments
             )
-            for order in await self._rest.orders()
+            for order in orders
             if order_of(order.correlation, self._tag)
         ]
 
