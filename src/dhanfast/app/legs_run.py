@@ -86,16 +86,7 @@ def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     source = _source(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
-    _mark_generated(source, result.data)
     show_result(result, export, as_json=given["as_json"], keep=given["keep"])
-
-
-def _mark_generated(source: "ChainSource", data: dict[str, Any]) -> None:
-    """Chains that were kept of a generated market say so, as every result of them must."""
-    from dhanfast.engine.chain_source import RecordedChains
-
-    if isinstance(source, RecordedChains) and source.file.generated:
-        data["chains"]["generated"] = True
 
 
 def _values(sets: Sequence[str]) -> dict[str, object]:

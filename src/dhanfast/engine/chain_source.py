@@ -289,7 +289,7 @@ class RecordedChains:
                 "symbol": self.underlying,
                 "rows": self.file.rows,
                 "snapshots": self.snapshots,
-                "generated": False,
+                "generated": self.file.generated,
                 "first": str(self._dates[0]),
                 "last": str(self._dates[-1]),
                 "sources": [{"name": self.file.name, "sha256": self.sha256}],
