@@ -47,6 +47,19 @@ def test_whatever_was_cut_off_the_rest_is_run_again(data: Any) -> None:
         assert sorted(read_study(path)[1]) == list(range(20))
 
 
+def test_cut_anywhere_in_its_head_a_file_is_begun_anew(tmp_path: Path) -> None:
+    whole = _finished()[1][1]
+    head = whole.index(b"\n")
+    path = tmp_path / "cut.study"
+    for cut in range(head + 1):
+        path.write_bytes(whole[:cut])
+        assert read_study(path) == ({}, {}, 0)
+    for other in (b"hello", b"00000000 {}", b"0123456789", b"zzzzzzzz "):
+        path.write_bytes(other)
+        with pytest.raises(BadData, match="not the file of a search"):
+            read_study(path)
+
+
 _KEPT: list[Any] = []
 
 

@@ -233,12 +233,17 @@ def test_a_second_writer_is_refused_and_told_who(path: Path) -> None:
 def test_a_forked_child_holds_nothing(path: Path) -> None:
     """A child that lives on must not keep the parent's lock."""
     out = writer(path)
+    lives, says = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside other threads
         child = os.fork()
     if child == 0:
+        os.write(says, b"here")
         signal.pause()
         os._exit(0)
+    assert os.read(lives, 4) == b"here"  # it has let go by then
+    os.close(lives)
+    os.close(says)
     out.append("ticks", ticks(0, 2))
     out.close()
     try:

@@ -20,6 +20,7 @@ from dhanfast.errors import BadData, ConfigError, DhanfastError, UsageError
 from dhanfast.storage.durable import exclusive
 
 FORMAT: Final = "dhanfast-study-1"
+HEAD: Final = b'{"format":"dhanfast-study'  # how the first line's text begins
 GROWS: Final = "trials"  # the only part of a head that may change between two runs
 
 
@@ -130,7 +131,7 @@ def read_study(path: Path) -> tuple[dict[str, Any], dict[int, Row], int]:
     rest = lines.pop()  # cut off, or empty
     records = [_record(path, number, line) for number, line in enumerate(lines, 1)]
     if not records:
-        if rest and b'"format":"dhanfast-study' not in rest and not _begun(rest):
+        if not _begun(rest):
             raise BadData(f"study: {path} is not the file of a search")
         return {}, {}, 0
     head = records[0]
@@ -150,7 +151,10 @@ def read_study(path: Path) -> tuple[dict[str, Any], dict[int, Row], int]:
 
 def _begun(rest: bytes) -> bool:
     """Whether a first line may be the beginning of a head that was cut off."""
-    return len(rest) < 10 and all(byte in b"0123456789abcdef " for byte in rest[:9])
+    text = rest[9:]
+    return all(byte in b"0123456789abcdef " for byte in rest[:9]) and (
+        text.startswith(HEAD) or HEAD.startswith(text)
+    )
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
