@@ -311,3 +311,37 @@ def test_a_signal_stops_with_the_result_so_far(folder: Path, number: signal.Sign
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and "stopped after" in err, err
     assert "PARTIAL" in out and "digest" in out
+
+
+# ---- option structures ---------------------------------------------------------------------------
+
+STRUCTURE = """
+underlying = "BANKNIFTY"
+entry = "09:20"
+exit = "15:00"
+[order]
+deadline = "5m"
+[[leg]]
+side = "sell"
+right = "CE"
+strike = "atm"
+[[leg]]
+side = "sell"
+right = "PE"
+strike = "atm"
+"""
+
+
+def test_a_structure_is_replayed_and_one_of_an_instrument_is_refused_beside_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, day = tmp_path / "straddle.toml", folder / "ticks/2025-11-17.dfa"
+    file.write_text(STRUCTURE)
+    told = summary_of(capsys, "replay", day, "--legs", file)
+    assert told["counters"]["structures"] == 1 and told["replay"]["ticks"] > 10_000
+    assert any("Grade replay" in note for note in told["notes"])
+    part = summary_of(capsys, "replay", day, "--legs", file, "--to", "10:00")
+    assert "PARTIAL" in part["notes"][0]
+    for word, value in (("-s", "momentum"), ("--timeframe", "5m"), ("--symbols", "BANKNIFTY")):
+        code, _, err = said(capsys, "replay", day, "--legs", file, word, value)
+        assert code == 2 and "does not go with --legs" in err

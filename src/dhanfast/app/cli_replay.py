@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dhanfast.app.console import RIGHT, Console, ProgressLine, count_text, duration_text
+from dhanfast.app.legs_run import legs_place
 from dhanfast.app.run_options import (
     export_place,
     moment,
     one_symbol,
     run_asked,
     run_options,
+    run_settings,
     show_result,
     slippage_store,
     symbols_option,
@@ -23,6 +25,7 @@ from dhanfast.clock import SystemClock
 from dhanfast.errors import BadData, UsageError
 
 if TYPE_CHECKING:
+    from dhanfast.engine.legs_replay import RecordedStructure
     from dhanfast.engine.recorded import Recorded
     from dhanfast.engine.replay import Replay
 
@@ -52,6 +55,12 @@ MINUTE_NS: Final = 60_000_000_000
 @click.option("--timeframe", metavar="1m", help="Bars the strategy sees [default: 1m].")
 @symbols_option
 @click.option(
+    "--legs",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Run this option structure over a day's ticks of its index and options.",
+)
+@click.option(
     "--catalog",
     type=click.Path(file_okay=False, path_type=Path),
     help="Catalog folder for DAY (default: $DHANFAST_HOME/catalog, else "
@@ -67,6 +76,12 @@ def replay(**given: Any) -> None:
     goes a minute ahead, q stops with the result so far, as Ctrl-C does.
     """
     speed = speed_of(given["speed"])
+    place = legs_place(given["strategy"])
+    if given["legs"] is not None and place is not None:
+        raise UsageError(f"--legs: -s {given['strategy']} is a legs file itself; give one")
+    if given["legs"] is not None or place is not None:
+        _replay_legs(given, speed, place)
+        return
     asked = run_asked(given)
     start, end = moment(given["start"], "from"), moment(given["end"], "to")
     export = export_place(given["export"])
@@ -100,7 +115,31 @@ def replay(**given: Any) -> None:
         line.say(lateness_text(run))
 
 
-def opening(ticks: "Recorded", run: "Replay[Any]") -> str:
+def _replay_legs(given: Mapping[str, Any], speed: float, place: str | None) -> None:
+    """A structure over the ticks of a day; `place`: the file that -s names."""
+    from dhanfast.app.legs_file import read_plan
+    from dhanfast.app.legs_run import legs_values, refuse_with_legs
+    from dhanfast.engine.legs_replay import recorded_structure, replay_structure
+
+    refuse_with_legs(named=place is not None)
+    start, end = moment(given["start"], "from"), moment(given["end"], "to")
+    settings, export = run_settings(given), export_place(given["export"])
+    plan = read_plan(place or given["legs"], legs_values(given["sets"]))
+    files = archives_of(given["source"], given["catalog"])
+    ticks = recorded_structure(plan, files, start=start, end=end)
+    line = ProgressLine()
+    run = replay_structure(
+        plan, ticks, settings, clock=SystemClock(), speed=speed, tell=line.say
+    )  # fmt: skip
+    line.say(opening(ticks, run))
+    result = watched(run, ticks, line)
+    show_result(
+        result, export, as_json=given["as_json"], more={"replay": report(run, given["speed"])},
+        keep=given["keep"],
+    )  # fmt: skip
+
+
+def opening(ticks: "Recorded | RecordedStructure", run: "Replay[Any]") -> str:
     """What is replayed, in a line."""
     from dhanfast.engine.replay import ist
 
@@ -111,7 +150,7 @@ def opening(ticks: "Recorded", run: "Replay[Any]") -> str:
     return f"{ticks.instrument.symbol}, {kind} {span} IST, {speed_text(run.status().speed)}"
 
 
-def watched(run: "Replay[Any]", ticks: "Recorded", line: ProgressLine) -> Any:
+def watched(run: "Replay[Any]", ticks: "Recorded | RecordedStructure", line: ProgressLine) -> Any:
     """Run to the end under the console's eyes; a result cut short says so."""
     from dhanfast.engine.replay import ist
     from dhanfast.engine.tick_replay import marked_partial

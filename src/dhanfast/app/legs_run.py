@@ -49,6 +49,20 @@ def refuse_without_legs(given: Mapping[str, Any]) -> None:
             raise UsageError(f"--{name.rstrip('s').replace('_', '-')}: is of a run of --legs")
 
 
+def refuse_with_legs(*, named: bool = False) -> None:
+    """Options of a strategy on one instrument, beside a legs file.
+
+    Args:
+        named: the file is that of --strategy.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name, instead in REFUSED.items():
+        if _said(name) and not (name == "strategy" and named):
+            raise UsageError(f"--{name.replace('_', '-')}: does not go with --legs; use {instead}")
+
+
 def legs_place(strategy: str | None) -> str | None:
     """The legs file that a strategy's name stands for; None when it stands for none.
 
@@ -73,23 +87,21 @@ def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     Raises:
         UsageError, ConfigError, BadData: see the option or file that the message names.
     """
-    for name, instead in REFUSED.items():
-        if _said(name) and not (name == "strategy" and place is not None):
-            raise UsageError(f"--{name.replace('_', '-')}: does not go with --legs; use {instead}")
+    refuse_with_legs(named=place is not None)
     from dhanfast.app.legs_file import read_plan
     from dhanfast.engine.leg_signals import signals_of
     from dhanfast.engine.legs import backtest_legs
 
     settings = run_settings(given)
     export = export_place(given["export"])
-    plan = read_plan(place or given["legs"], _values(given["sets"]))
+    plan = read_plan(place or given["legs"], legs_values(given["sets"]))
     source = _source(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
     show_result(result, export, as_json=given["as_json"], keep=given["keep"])
 
 
-def _values(sets: Sequence[str]) -> dict[str, object]:
+def legs_values(sets: Sequence[str]) -> dict[str, object]:
     """Values of the file's parameters.
 
     Raises:
@@ -107,6 +119,8 @@ def _values(sets: Sequence[str]) -> dict[str, object]:
 
 
 def _said(name: str) -> bool:
+    if name not in click.get_current_context().params:
+        return False
     found = click.get_current_context().get_parameter_source(name)
     return found is ParameterSource.COMMANDLINE
 

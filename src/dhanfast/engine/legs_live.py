@@ -68,6 +68,12 @@ PAPER: Final = (
     "Grade paper: orders met a simulated exchange on the live quotes of their contracts. Fills pay "
     "the spread; nobody else's orders were in the way, and none of these moved the market."
 )
+REPLAY: Final = "replay"
+RECORDED: Final = (
+    "Grade replay: orders met a simulated exchange on the recorded quotes of their contracts. "
+    "Fills pay the spread; nobody else's orders were in the way, and none of these moved the "
+    "market."
+)
 LIVE: Final = "Grade live: orders were sent to the broker, and fills are what it told."
 STAGES: Final = {
     Stage.HEDGES: "entering: bought legs first",
@@ -119,7 +125,7 @@ class LivePrices:
     """What a live day's result tells of its prices.
 
     Args:
-        contracts: of the day. grade: paper or live. generated: the market is.
+        contracts: of the day. grade: paper, live or replay. generated: the market is.
         notes: what else a reader must know. start: bytes that the day follows from.
     """
 
@@ -136,7 +142,7 @@ class LivePrices:
 
     def told(self) -> tuple[str, ...]:
         """What a reader must know, the grade first."""
-        grade = PAPER if self.grade == "paper" else LIVE
+        grade = {"paper": PAPER, "live": LIVE, REPLAY: RECORDED}[self.grade]
         return (grade, *([GENERATED] if self.generated else []), *self.notes)
 
     def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
@@ -205,6 +211,7 @@ class LegsRun:
         courier: carries requests; with `limits`.
         sync_each: a request leaves only when the disk has it.
         generated: the market is generated. notes: what a reader of the result must know.
+        grade: of a run whose orders are simulated: paper or replay.
     Raises:
         ConfigError: a plan or settings that cannot be traded.
         UsageError: limits without courier, or the other way round.
@@ -226,6 +233,7 @@ class LegsRun:
         sync_each: bool = False,
         generated: bool = False,
         notes: tuple[str, ...] = (),
+        grade: str = "paper",
     ) -> None:
         if (limits is None) != (courier is None):
             raise UsageError("limits and courier come together")
@@ -240,7 +248,7 @@ class LegsRun:
         check_freeze(plan, hours, option_expiries(plan.underlying, hours.date))
         self._contracts = Named(universe)
         self._prices = LivePrices(
-            self._contracts, "paper" if limits is None else "live", generated, notes,
+            self._contracts, grade if limits is None else "live", generated, notes,
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None

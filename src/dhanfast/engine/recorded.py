@@ -112,13 +112,8 @@ def recorded(
         raise UsageError(f"files: a list of archives, at least one, was {files!r}")
     with ExitStack() as stack:
         readers = [stack.enter_context(ArchiveReader(path)) for path in files]
-        spans = [_span(reader) for reader in readers]
-        whole = min(span[0] for span in spans), max(span[1] for span in spans)
+        whole, start_ns, end_ns = _bounds(readers, start, end)
         instrument = _instrument(readers, symbol)
-        start_ns = _bound(start, whole, "from", after=False)
-        end_ns = _bound(end, whole, "to", after=True)
-        if start_ns is not None and end_ns is not None and end_ns <= start_ns:
-            raise UsageError(f"to {end} lies before from {start}")
         held = [reader for reader in readers if instrument.symbol in reader.instruments.by_symbol]
         used = [
             reader
@@ -145,6 +140,37 @@ def recorded(
             sources=tuple((reader.path.name, reader.digest, reader.rows("ticks"))
                           for reader in used),
         )  # fmt: skip
+
+
+def _bounds(
+    readers: Sequence[ArchiveReader], start: Moment | None, end: Moment | None
+) -> tuple[tuple[int, int], int | None, int | None]:
+    """Receive times of the files' first and last tick, and [start, end) as it was asked for.
+
+    Raises:
+        UsageError: an end before its start. BadData: a file without ticks.
+    """
+    spans = [_span(reader) for reader in readers]
+    whole = min(span[0] for span in spans), max(span[1] for span in spans)
+    start_ns = _bound(start, whole, "from", after=False)
+    end_ns = _bound(end, whole, "to", after=True)
+    if start_ns is not None and end_ns is not None and end_ns <= start_ns:
+        raise UsageError(f"to {end} lies before from {start}")
+    return whole, start_ns, end_ns
+
+
+def bounds_of(
+    readers: Sequence[ArchiveReader], start: Moment | None, end: Moment | None
+) -> tuple[tuple[int, int], int | None, int | None]:
+    """Between which receive times the ticks lie, and [start, end) as it was asked for.
+
+    Raises:
+        UsageError: an end before its start. BadData: a file without ticks.
+    """
+    whole, start_ns, end_ns = _bounds(readers, start, end)
+    first = whole[0] if start_ns is None else max(whole[0], start_ns)
+    last = whole[1] if end_ns is None else min(whole[1], end_ns)
+    return (first, last), start_ns, end_ns
 
 
 def as_ticks(batch: NDArray[Any]) -> NDArray[Any]:

@@ -85,12 +85,12 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     if strategy == LEGS:
         raise UsageError(
             "legs are a file, and no strategy: dhanfast backtest --legs FILE.toml, dhanfast trade "
-            "--legs FILE.toml; replay does not run them"
+            "--legs FILE.toml"
         )
     if isinstance(strategy, str) and is_legs(strategy):
         raise UsageError(
             f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., or dhanfast "
-            f"trade --legs {strategy}; a run on one instrument and replay do not take it"
+            f"trade --legs {strategy}; a run on one instrument does not take it"
         )
     if isinstance(strategy, str):
         # A result tells what has run: the class of a package, whatever the package calls it.
