@@ -29,6 +29,8 @@ cdef class Watch(NativeStrategy):
         state_of: called on a probed bar after the strategy; gives {name: value} of what else it
             knows. None: nothing else.
         flat: its wishes go no further, so that it never holds anything.
+    Attributes:
+        count: decisions written. states: what else it knew, by start of a probed bar.
     Units:
         times UTC ns; stop and target rupees from the fill.
     Shape:
