@@ -419,6 +419,13 @@ def test_a_watch_is_kept_through_ctrl_c_and_kill_9(
     assert f"at {at[-1]} IST" in capsys.readouterr().out
 
 
+def whole_pages(seen: bytes) -> list[str]:
+    """Pages with a chain. Another test may have asked for it a moment before: the broker's limit is
+    then told on a page of its own, and the watch goes on."""
+    pages = seen.decode(errors="replace").replace("\x1b[K", "").replace("\r", "").split("\x1b[H")
+    return [one for one in pages[1:] if one.startswith("GENERATED") and "Ctrl-C ends" in one]
+
+
 def test_a_watch_on_a_terminal_is_drawn_in_place(told: dict[str, Any], tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -430,7 +437,7 @@ def test_a_watch_on_a_terminal_is_drawn_in_place(told: dict[str, Any], tmp_path:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         ) as process:  # fmt: skip
             os.close(theirs)
-            while seen.count(b"Ctrl-C ends") < 2:
+            while len(whole_pages(seen)) < 2:
                 assert select.select([ours], [], [], LIMIT_S)[0], seen
                 seen += os.read(ours, 65_536)
             os.write(ours, b"\x03")  # as the key does
@@ -440,9 +447,8 @@ def test_a_watch_on_a_terminal_is_drawn_in_place(told: dict[str, Any], tmp_path:
             assert process.wait(LIMIT_S) == 0
     finally:
         os.close(ours)
-    first, *pages = seen.decode().replace("\x1b[K", "").replace("\r", "").split("\x1b[H")
-    assert first == "\n" * 24 and len(pages) >= 2
-    for page in pages[:2]:
+    assert seen.decode().replace("\r", "").startswith("\n" * 24 + "\x1b[H")
+    for page in whole_pages(seen)[:2]:
         lines = page.removesuffix("\x1b[J").removesuffix("\n").split("\n")
         assert lines[0] == "GENERATED, not a real market" and lines[-1] == "every 3 s; Ctrl-C ends"
         assert len(lines) <= 23 and max(map(len, lines)) <= 80

@@ -60,9 +60,10 @@ MARKET = ("--seed", "5", "--start", "09:15", "--speed", "20x", "--strikes", "15"
           "500000")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def told() -> Iterator[dict[str, Any]]:
-    """A generated day with a chain of 15 strikes, at 20 market seconds a second."""
+    """A generated day with a chain of 15 strikes, at 20 market seconds a second: an exchange of the
+    test's own, so that neither its time nor what others have traded matters."""
     with exchange(*MARKET) as said:
         yield said
 
@@ -70,9 +71,9 @@ def told() -> Iterator[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
     """Each test leaves the exchange as it found it: nothing goes wrong, nothing is held."""
+    told = request.getfixturevalue("told") if "told" in request.fixturenames else None
     yield
-    if "told" in request.fixturenames:
-        told = request.getfixturevalue("told")
+    if told is not None:
         faults(told)
         assert held(told) == {}, "a test has left a position at the exchange"
 

@@ -246,7 +246,7 @@ class Model:
             self.gains = [self.equity - self.open]
 
     def unlock(self, name: str, now: int) -> bool:
-        if name not in self.locks:
+        if name not in self.locks or self.locks[name].until <= now:
             return False
         self.forgotten[name] = now
         if name == "max_trades":

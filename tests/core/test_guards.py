@@ -189,6 +189,19 @@ def test_what_is_carried_goes_on_as_if_nothing_had_happened(
         pair.model.alerts += alerts
 
 
+def test_a_lock_that_has_ended_by_itself_is_not_ended_again() -> None:
+    """Whether another event has come since or not."""
+    for between in ((), (("enter",),)):
+        pair = Pair({"drawdown_e4": 100})
+        pair.step(1, ("lock", 600_000_000_000))
+        for what in between:
+            pair.step(700_000_000_000, what)
+        pair.step(700_000_000_000, ("unlock", "operator"))
+        assert pair.native.unlock("operator", now_ns=pair.now) is False
+    pair.step(1, ("lock", 600_000_000_000))
+    assert pair.native.unlock("operator", now_ns=pair.now) is True
+
+
 @given(rules=every_rule, stream=streams)
 @settings(max_examples=60, deadline=None)
 def test_no_guard_ever_blocks_an_exit(

@@ -294,6 +294,8 @@ cdef class GuardLocks:
         if not 0 <= kind < KINDS or not self.state.locked & (<uint32_t>1 << kind):
             return False
         lock = &self.locks_of[kind]
+        if lock.until_ns <= now_ns:
+            return False                   # it has ended by itself, whether that was seen or not
         self.state.now_ns = max(self.state.now_ns, now_ns)
         self._note(GuardNews.UNLOCK, kind, now_ns, 0, lock.value, lock.limit, lock.part_of)
         self.state.forgotten[kind] = now_ns
