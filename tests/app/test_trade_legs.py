@@ -56,7 +56,7 @@ strike = "otm5"
 """
 SECOND = 10**9
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
-MARKET = ("--seed", "5", "--start", "09:15", "--speed", "20x", "--strikes", "15", "--ticks",
+MARKET = ("--seed", "5", "--start", "09:17", "--speed", "20x", "--strikes", "15", "--ticks",
           "500000")  # fmt: skip
 
 
