@@ -149,8 +149,9 @@ def test_batches_and_pace_change_nothing(tmp_path: Path) -> None:
 def test_ticks_that_end_before_the_exit_leave_it_open_and_say_so(tmp_path: Path) -> None:
     path = written(tmp_path / "day.dfa", day_by_hand())
     result = replayed(path, end=dt.time(9, 24))
-    assert result.notes[0].startswith("PARTIAL: the ticks end at 09:24:00 IST, before the exit: ")
-    assert f"{4 * LOT} units in 4 contracts open" in result.notes[0]
+    told = "PARTIAL: the ticks that were used end at 09:20:04 IST, before the exit: "
+    assert result.notes[0].startswith(told)
+    assert f"{4 * LOT} units in 4 contracts open, not closed" in result.notes[0]
     assert len(result.trades) == 0
 
 

@@ -4,14 +4,10 @@ What must hold is in `tests.core.live.leg_machine`; here the exchange fills, ref
 forgets, and tokens die. `scripts/order-machine --legs` runs it often and says how often.
 """
 
-import argparse
-import sys
-import time
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from dhanfast._core.legs import LegUnit
 from dhanfast.exchange.faults import Fault
@@ -94,44 +90,3 @@ class ExchangeLegMachine(LegMachine):
         super().leave_all()
         self.tally["trades"] += len(self.exchange.books.trades)
         self.tally.update(self.exchange.mishaps.counts)
-
-
-def run(runs: int, steps: int, first: int, *, shrink: bool = True) -> None:
-    """So many runs of so many steps.
-
-    Raises:
-        AssertionError: a promise broke; the steps that lead there are on the terminal.
-    """
-    ExchangeLegMachine.tally.clear()
-    chosen = settings(
-        max_examples=runs, stateful_step_count=steps, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
-        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
-    )  # fmt: skip
-    run_state_machine_as_test(seed(first)(ExchangeLegMachine), settings=chosen)
-
-
-def main() -> int:
-    """Run what was asked for and say what happened; 1 when a promise broke."""
-    parser = argparse.ArgumentParser(prog="order-machine --legs")
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    if asked.runs < 1 or asked.steps < 1 or asked.seed < 0:
-        parser.error("--runs and --steps must be from 1, --seed from 0")
-    began, violations = time.monotonic(), 0
-    try:
-        run(asked.runs, asked.steps, asked.seed)
-    except AssertionError as error:
-        violations = 1
-        print(f"violation: {error}", file=sys.stderr)
-    tally = ExchangeLegMachine.tally
-    for name in sorted(tally):
-        print(f"  {name:<28}{tally[name]:>10,}")
-    print(f"runs {tally['runs']:,}, in {time.monotonic() - began:.1f} s, violations {violations}")
-    return 1 if violations else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

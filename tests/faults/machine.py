@@ -323,7 +323,7 @@ class OrderMachine(OrderNetwork):
 
 
 def run(
-    runs: int, steps: int, first: int, machine: type[OrderMachine] = OrderMachine,
+    runs: int, steps: int, first: int, machine: type[Any] = OrderMachine,
     *, shrink: bool = True,
 ) -> Counter[str]:  # fmt: skip
     """So many runs of so many steps; the tally. A failure is made short when `shrink` says so.
@@ -341,7 +341,11 @@ def run(
     return machine.tally
 
 
-def _machine_of(algo: str) -> type[OrderMachine]:
+def _machine_of(algo: str, *, legs: bool) -> type[Any]:
+    if legs:
+        from .leg_machine import ExchangeLegMachine
+
+        return ExchangeLegMachine
     if not algo:
         return OrderMachine
     from .algo_machine import MACHINES  # made of the machine above
@@ -358,10 +362,11 @@ def main() -> int:
     parser.add_argument(
         "--algo", default="", choices=["", "slice", "twap", "vwap", "pov", "iceberg"]
     )
+    parser.add_argument("--legs", action="store_true")
     asked = parser.parse_args()
     if asked.runs < 1 or asked.steps < 1 or asked.seed < 0:
         parser.error("--runs and --steps must be from 1, --seed from 0")
-    machine = _machine_of(asked.algo)
+    machine = _machine_of(asked.algo, legs=asked.legs)
     began, violations = time.monotonic(), 0
     try:
         run(asked.runs, asked.steps, asked.seed, machine)

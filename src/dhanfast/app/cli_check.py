@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from dhanfast.app.edge import edge, print_json
-from dhanfast.app.run_options import exchange_day, run_asked, slippage_store
+from dhanfast.app.run_options import exchange_day, run_asked, slippage_store, strategy_option
 from dhanfast.app.tick_files import is_archive
 from dhanfast.engine.settings import duration_ns
 from dhanfast.errors import UsageError
@@ -18,13 +18,7 @@ FOUND: Final = 6
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
-    click.option(
-        "-s",
-        "--strategy",
-        metavar="NAME",
-        help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that "
-        "of --config].",
-    ),
+    strategy_option,
     click.option(
         "--data",
         "source",

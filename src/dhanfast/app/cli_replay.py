@@ -18,6 +18,7 @@ from dhanfast.app.run_options import (
     run_settings,
     show_result,
     slippage_store,
+    strategy_option,
     symbols_option,
 )
 from dhanfast.app.tick_files import archives_of, speed_of
@@ -36,13 +37,7 @@ MINUTE_NS: Final = 60_000_000_000
     epilog="Example: dhanfast replay 2026-01-02 -s momentum --speed 10x --from 09:15 --to 11:00"
 )
 @click.argument("source", metavar="FILE|DAY")
-@click.option(
-    "-s",
-    "--strategy",
-    metavar="NAME",
-    help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that of "
-    "--config].",
-)
+@strategy_option
 @click.option(
     "--speed",
     default="max",
@@ -132,7 +127,7 @@ def _replay_legs(given: Mapping[str, Any], speed: float, place: str | None) -> N
         plan, ticks, settings, clock=SystemClock(), speed=speed, tell=line.say
     )  # fmt: skip
     line.say(opening(ticks, run))
-    result = watched(run, ticks, line)
+    result = watched(run, ticks, line, closed=False)
     show_result(
         result, export, as_json=given["as_json"], more={"replay": report(run, given["speed"])},
         keep=given["keep"],
@@ -150,8 +145,15 @@ def opening(ticks: "Recorded | RecordedStructure", run: "Replay[Any]") -> str:
     return f"{ticks.instrument.symbol}, {kind} {span} IST, {speed_text(run.status().speed)}"
 
 
-def watched(run: "Replay[Any]", ticks: "Recorded | RecordedStructure", line: ProgressLine) -> Any:
-    """Run to the end under the console's eyes; a result cut short says so."""
+def watched(
+    run: "Replay[Any]", ticks: "Recorded | RecordedStructure", line: ProgressLine, *,
+    closed: bool = True,
+) -> Any:  # fmt: skip
+    """Run to the end under the console's eyes; a result cut short says so.
+
+    Args:
+        closed: whether the run closes what is open at its end.
+    """
     from dhanfast.engine.replay import ist
     from dhanfast.engine.tick_replay import marked_partial
 
@@ -191,7 +193,7 @@ def watched(run: "Replay[Any]", ticks: "Recorded | RecordedStructure", line: Pro
     if status.position_ns:
         where += f", at {ist(status.position_ns)} IST"
     line.say(f"stopped {where}")
-    return marked_partial(result, where)
+    return marked_partial(result, where, closed=closed)
 
 
 def progress_text(run: "Replay[Any]", first_ns: int, last_ns: int, gone_s: float) -> str:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from dhanfast.app.console import ProgressLine, duration_text
-from dhanfast.app.run_options import exchange_day, key_and_value, run_asked, slippage_store
+from dhanfast.app.run_options import (
+    exchange_day,
+    key_and_value,
+    run_asked,
+    slippage_store,
+    strategy_option,
+)
 from dhanfast.clock import SystemClock
 from dhanfast.errors import UsageError
 
@@ -19,13 +25,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
-    click.option(
-        "-s",
-        "--strategy",
-        metavar="NAME",
-        help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that "
-        "of --config].",
-    ),
+    strategy_option,
     click.option(
         "--data",
         "source",

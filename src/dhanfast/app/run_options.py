@@ -130,6 +130,17 @@ def run_options(command: Command) -> Command:
     return command
 
 
+def strategy_option(command: Command) -> Command:
+    """-s, where a configuration may name the strategy instead."""
+    return click.option(
+        "-s",
+        "--strategy",
+        metavar="NAME",
+        help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that "
+        "of --config].",
+    )(command)
+
+
 def symbols_option(command: Command) -> Command:
     """Give a command the option that chooses an instrument of a tick archive."""
     return click.option(

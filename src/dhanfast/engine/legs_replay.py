@@ -33,6 +33,7 @@ from dhanfast.engine.recorded import (
     gaps_of,
     kind_of,
     named,
+    stretch_of,
 )
 from dhanfast.engine.replay import MAX, Replay, ist
 from dhanfast.engine.settings import Settings
@@ -109,7 +110,8 @@ def recorded_structure(
         raise UsageError(f"--legs replays one archive of one day, and there are {len(files)}")
     with ExitStack() as stack:
         reader = stack.enter_context(ArchiveReader(files[0]))
-        span, start_ns, end_ns = bounds_of([reader], start, end)
+        whole, start_ns, end_ns = bounds_of([reader], start, end)
+        span = stretch_of(whole, start_ns, end_ns)
         if ist(span[0])[:10] != ist(span[1])[:10]:
             raise UsageError(
                 f"{reader.path.name} has ticks of {ist(span[0])[:10]} to {ist(span[1])[:10]}: "
@@ -224,7 +226,7 @@ class StructureReplay:
             plan, settings, ticks.universe, ticks.hours, self._journal,
             grade=REPLAY, generated=ticks.generated, notes=ticks.gaps,
         )  # fmt: skip
-        self._second_ns = 0
+        self._second_ns = self._last_ns = 0
 
     def feed(self, ticks: NDArray[Any]) -> None:
         """Run over more ticks; they are not kept."""
@@ -232,6 +234,7 @@ class StructureReplay:
         for at, now in enumerate(ticks["recv_ns"].tolist()):
             self._pass_time(now)
             loop.take_ticks(ticks[at : at + 1], now)
+            self._last_ns = now
         if loop.error is not None:
             raise loop.error
 
@@ -260,8 +263,8 @@ class StructureReplay:
         name, sha256, rows = self._ticks.source
         notes = result.notes
         if not flat:
-            until = f"the ticks end at {ist(self._ticks.last_ns)[11:]} IST, before the exit"
-            notes = (f"PARTIAL: {until}: {held} open.", *notes)
+            until = f"the ticks that were used end at {ist(self._last_ns)[11:]} IST"
+            notes = (f"PARTIAL: {until}, before the exit: {held} open, not closed.", *notes)
         data = {**result.data, "sources": [{"name": name, "sha256": sha256, "rows": rows}]}
         return replace(result, data=data, notes=notes)
 

@@ -112,7 +112,7 @@ def recorded(
         raise UsageError(f"files: a list of archives, at least one, was {files!r}")
     with ExitStack() as stack:
         readers = [stack.enter_context(ArchiveReader(path)) for path in files]
-        whole, start_ns, end_ns = _bounds(readers, start, end)
+        whole, start_ns, end_ns = bounds_of(readers, start, end)
         instrument = _instrument(readers, symbol)
         held = [reader for reader in readers if instrument.symbol in reader.instruments.by_symbol]
         used = [
@@ -126,8 +126,7 @@ def recorded(
                 f"no tick of {instrument.symbol} from {start or 'the start'} to {end or 'the end'};"
                 f" the ticks are of {ist(whole[0])} to {ist(whole[1])} IST"
             )
-        first = max(whole[0], whole[0] if start_ns is None else start_ns)
-        last = min(whole[1], whole[1] if end_ns is None else end_ns)
+        first, last = stretch_of(whole, start_ns, end_ns)
         return Recorded(
             instrument=instrument,
             paths=tuple(reader.path for reader in used),
@@ -142,7 +141,7 @@ def recorded(
         )  # fmt: skip
 
 
-def _bounds(
+def bounds_of(
     readers: Sequence[ArchiveReader], start: Moment | None, end: Moment | None
 ) -> tuple[tuple[int, int], int | None, int | None]:
     """Receive times of the files' first and last tick, and [start, end) as it was asked for.
@@ -159,18 +158,13 @@ def _bounds(
     return whole, start_ns, end_ns
 
 
-def bounds_of(
-    readers: Sequence[ArchiveReader], start: Moment | None, end: Moment | None
-) -> tuple[tuple[int, int], int | None, int | None]:
-    """Between which receive times the ticks lie, and [start, end) as it was asked for.
-
-    Raises:
-        UsageError: an end before its start. BadData: a file without ticks.
-    """
-    whole, start_ns, end_ns = _bounds(readers, start, end)
-    first = whole[0] if start_ns is None else max(whole[0], start_ns)
-    last = whole[1] if end_ns is None else min(whole[1], end_ns)
-    return (first, last), start_ns, end_ns
+def stretch_of(whole: tuple[int, int], start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+    """Times between which the ticks of [start, end) lie."""
+    first, last = whole
+    return (
+        first if start_ns is None else max(first, start_ns),
+        last if end_ns is None else min(last, end_ns),
+    )
 
 
 def as_ticks(batch: NDArray[Any]) -> NDArray[Any]:

@@ -126,7 +126,12 @@ def _later_month(ticks: Recorded) -> tuple[str, ...]:
     )
 
 
-def marked_partial(result: RunResult, where: str) -> RunResult:
-    """A result that says that it is not of the whole replay."""
-    note = f"PARTIAL: the replay was stopped {where}; open positions were closed there."
+def marked_partial(result: RunResult, where: str, *, closed: bool = True) -> RunResult:
+    """A result that says that it is not of the whole replay.
+
+    Args:
+        closed: whether the run closes what is open at its end; else its own notes tell of that.
+    """
+    note = f"PARTIAL: the replay was stopped {where}"
+    note += "; open positions were closed there." if closed else "."
     return dataclasses.replace(result, notes=(note, *result.notes))

@@ -154,6 +154,10 @@ class LegMachine(RuleBasedStateMachine):
         world.die()
         self.tally["deaths"] += 1
 
+    @invariant()
+    def a_step_is_counted(self) -> None:
+        self.tally["steps"] += 1
+
     # ---- what holds at every step ---------------------------------------------------------------
 
     @invariant()

@@ -85,7 +85,7 @@ class LegWorld:
                  plan: dict[str, Any] | None = None, **limits: int) -> None:  # fmt: skip
         self.path, self.rules, self.live, self.limits = path, legs, live, limits
         self.plan = PLAN | {"repairs": 2, "deadline_ns": 10 * SECOND} | (plan or {})
-        self.deaths = 0
+        self.deaths = self.collected = 0
         self.broker, self.wires = PlainBroker(), Wires()
         self.prepare()
         self.now = self.begins
@@ -162,12 +162,11 @@ class LegWorld:
 
     def collect(self) -> None:
         """Requests that have just left."""
-        known = len(self.instrument)
-        for made in self.wires.left[getattr(self, "_collected", 0) :]:
+        for made in self.wires.left[self.collected :]:
             self.open[made["id"]] = made
             self.instrument[made["order"]] = made["instrument"]
-        self._collected = len(self.wires.left)
-        assert len(self.instrument) >= known and self.loop.error is None and not self.loop.stopped
+        self.collected = len(self.wires.left)
+        assert self.loop.error is None and not self.loop.stopped
 
     def command(self, command: Command) -> None:
         """What an operator says."""

@@ -14,7 +14,7 @@ from dhanfast._core.live.records import IntentKind, Outcome, Seen
 from dhanfast._core.types import OrderFlag
 from dhanfast.errors import BadData, UsageError
 
-from .leg_world import LOT, MINUTE, MS, OPEN, SECOND, SPOT, STRIKES, LegWorld, condor, leg, straddle
+from .leg_world import LOT, MINUTE, MS, OPEN, SECOND, SPOT, LegWorld, condor, leg, straddle
 
 
 def world(path: Path, legs: list[dict[str, Any]] | None = None, **more: Any) -> LegWorld:
@@ -355,4 +355,3 @@ def test_exits_are_marked_as_such(tmp_path: Path) -> None:
     settle(made)
     exits = [one for one in made.wires.left[4:] if one["kind"] == IntentKind.PLACE]
     assert len(exits) == 4 and all(one["flags"] & OrderFlag.EXIT for one in exits)
-    assert len(STRIKES) == 4
