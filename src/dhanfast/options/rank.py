@@ -50,6 +50,6 @@ def standing(history: ArrayLike, value: float, days: int = 252) -> Standing:
     if not (value > 0.0 and np.isfinite(value) and (past > 0.0).all() and np.isfinite(past).all()):
         raise UsageError("a volatility is not a number above 0")
     least, most = min(float(past.min()), value), max(float(past.max()), value)
-    rank = 100.0 * (value - least) / (most - least) if most > least else float("nan")
+    rank = 100.0 * ((value - least) / (most - least)) if most > least else float("nan")
     below = 100.0 * int(np.count_nonzero(past < value)) / days
     return Standing(days, rank, below, least, most)

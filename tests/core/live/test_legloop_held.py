@@ -144,7 +144,7 @@ def test_what_is_left_is_left_in_order_and_the_closed_leg_is_not_sent(tmp_path: 
     made = whole(tmp_path)
     elsewhere(made, 4, LOT)
     made.wires.left.clear()
-    made._collected = 0  # type: ignore[attr-defined]
+    made.collected = 0
     made.command(Command.FLATTEN)
     settle(made)
     assert made.loop.flat and made.positions() == {}
