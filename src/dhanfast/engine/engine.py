@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
@@ -20,6 +21,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.chain_input import refuse_without_chain
 from dhanfast.engine.execution_settings import worker_of
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
@@ -61,6 +63,7 @@ class Engine:
         guards: of the gate; None makes those of the settings, which see India VIX one by one.
         log: an empty one to write to, of an engine that has finished; None makes one.
         orders: False forgets the orders of a run of which only trades and days are wanted.
+        chain: figures of the option chain, for a strategy that asks for some.
     """
 
     def __init__(
@@ -81,10 +84,12 @@ class Engine:
         guards: Guards | None = None,
         log: RunLog | None = None,
         orders: bool = True,
+        chain: ChainFeed | None = None,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
         _told(strategy, self.guards, settings, interval_ns)
+        _told_chain(strategy, chain, interval_ns)
         self.gate = Gate(instruments=1, guards=self.guards, **risk)
         inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         self.broker = worker_of(settings.execution, inner, self.gate)
@@ -112,6 +117,8 @@ class Engine:
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
+        if chain is not None:
+            self.kernel.see_chain(chain)
         self.kernel_ns = 0
         self._take = self.log.take if orders else self.log.take_trades
         self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
@@ -236,6 +243,8 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self.strategy.wants_chain:
+            found["chain_sets"] = kernel.chain_seen
         if self._settings.sizing != SizingSettings():
             found["signals_without_size"] = kernel.signals_unsized
             found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
@@ -293,6 +302,18 @@ def _told(
             "symbol"
         )
     graph.compile().see(guards, interval_ns)
+
+
+def _told_chain(strategy: NativeStrategy, chain: ChainFeed | None, interval_ns: int) -> None:
+    """Have a strategy that looks at the option chain see it.
+
+    Raises:
+        ConfigError, UsageError: nothing tells it, or not all that it reads.
+    """
+    refuse_without_chain(strategy, chain)
+    graph = graph_of(strategy)
+    if chain is not None and graph is not None and "chain" in graph.needs:
+        graph.compile().see_chain(chain, interval_ns)
 
 
 def _simulated(gate: Gate, settings: Settings) -> Match:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from dhanfast._core.rules.replay import node_values
+from dhanfast.engine.chain_input import chain_seen, refuse_without_chain
+from dhanfast.engine.chain_settings import ChainSettings
 from dhanfast.engine.runs import IST, bars_of, sessions_of
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
@@ -20,17 +22,21 @@ def explain_bar(
     data: str | Path | BarSet,
     at: dt.datetime,
     params: Mapping[str, object] | None = None,
+    chain: ChainSettings | None = None,
 ) -> dict[str, float]:
     """Evaluate a strategy's rules up to one bar and return every node.
 
     Args:
         strategy, data, params: as for `backtest`.
         at: start of the bar; a time without a zone is IST.
+        chain: the option chain that the strategy sees, as of `Settings`.
     Returns:
         {label: value}, NaN in warm-up; nodes that depend on the position are NaN, for this
         evaluation holds none, and so is India VIX, which is told by a run.
     Raises:
         UsageError: no bar starts at `at`, or the strategy has no rules.
+        ConfigError: it looks at the option chain, and none is given.
+        BadData, OutOfCalendar: the data cannot be used.
     """
     found = find_strategy(strategy, params or {})
     bars = bars_of(data, None, None)
@@ -47,5 +53,10 @@ def explain_bar(
     if graph is None:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)
+    seen = chain_seen(runner, chain or ChainSettings(), bars)
+    feed = None if seen is None else seen.feed()
+    refuse_without_chain(runner, feed)
+    if feed is not None:
+        graph.compile().see_chain(feed, bars.interval_ns)
     values: dict[str, float] = node_values(graph, bars.bars[: int(where[0]) + 1], sessions)
     return values

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dhanfast.engine.chain_settings import ChainSettings, checked_chain
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -201,6 +202,7 @@ class Settings:
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
+        chain: the option chain that the strategy sees.
     """
 
     capital: int = 100_000_000
@@ -221,6 +223,7 @@ class Settings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
+    chain: ChainSettings = field(default_factory=ChainSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
@@ -252,7 +255,7 @@ class Settings:
         return plain
 
 
-_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()))
+_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()), ("chain", ChainSettings()))
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -313,6 +316,7 @@ def checked(settings: Settings) -> Settings:
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()
+    checked_chain(settings.chain)
     return settings
 
 

@@ -2,6 +2,7 @@ from typing import Final
 
 from typing_extensions import disjoint_base
 
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
@@ -17,6 +18,7 @@ class LiveLoop(InputLoop):
     remote: Final[Remote | None]
     guards: Final[Guards | None]
     vix: Final[int]
+    chain: Final[ChainFeed | None]
     def __new__(
         cls,
         ticks: TickLoop,
@@ -29,6 +31,7 @@ class LiveLoop(InputLoop):
         sync_each: bool = False,
         guards: Guards | None = None,
         vix: int | None = None,
+        chain: ChainFeed | None = None,
     ) -> LiveLoop: ...
     @property
     def late(self) -> int: ...

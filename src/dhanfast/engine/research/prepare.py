@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dhanfast.engine.chain_input import whole_chain
 from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import with_measured
 from dhanfast.engine.provenance import data_of
@@ -78,8 +79,9 @@ def prepared(
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, _ = at_timeframe(signals, interval_ns, sessions)
     vix = recorded_vix(settings.guards)
+    chain = whole_chain(settings.chain, signals)
     notes = notes_of(signals, meets, settings, trade_data is not None)
-    read = data_of(signals, meets)
+    read = data_of(signals, meets) | ({} if chain is None else {"chain": chain.data})
     job = Job(
         name=found.name,
         **_code(found.kind),
@@ -93,13 +95,16 @@ def prepared(
         meets=None if meets is None else held_of(meets.bars),
         objective=objective_of(objective),
         vix=None if vix is None else vix_values(vix),
+        chain=chain,
     )
     return Prepared(
         job=job,
         declared=_declared(found.kind),
         arrays=(shown,) if meets is None else (shown, meets.bars),
         head=_head(job, read),
-        notes=notes + (() if vix is None else (vix_note(vix),)),
+        notes=notes
+        + (() if vix is None else (vix_note(vix),))
+        + (() if chain is None else chain.notes),
         data=read,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.runlog import RunLog
+from dhanfast.engine.chain_input import ChainSeen
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import Vix, guards_of
 from dhanfast.engine.research.code import Code
@@ -56,6 +57,7 @@ class Job:
         sessions: SESSION_DTYPE of all the data. bars: what the strategy sees. meets: what orders
             meet when they are others.
         vix: India VIX for the guards that look at it.
+        chain: figures of the option chain for strategies that look at it.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Job:
     meets: Held | None
     objective: Objective
     vix: Vix | None = None
+    chain: ChainSeen | None = None
 
     def strategy(self) -> type:
         """The strategy's class.
@@ -229,6 +232,7 @@ class Bench:
             guards=guards_of(job.settings.guards, vix=job.vix),
             log=self._buffers(each_bar),
             orders=whole,
+            chain=None if job.chain is None else job.chain.feed(),
         )
         rows = slice(self._from[span.first - span.warmup], self._to[span.last - 1])
         if self._meets is None:
