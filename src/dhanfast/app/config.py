@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import msgspec
 
+from dhanfast.app.config_chain import Chain, chain_settings
 from dhanfast.app.config_fields import (
     Broker,
     ClockSource,
@@ -121,6 +122,11 @@ class Config:
         return self.tree.simulation
 
     @property
+    def chain(self) -> Chain:
+        """[chain]."""
+        return self.tree.chain
+
+    @property
     def log(self) -> Log:
         """[log]."""
         return self.tree.log
@@ -224,6 +230,7 @@ class Config:
             execution=self._execution(),
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
+            chain=chain_settings(self.chain),
         )
         return checked(made)
 

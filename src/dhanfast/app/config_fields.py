@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_chain import Chain
 from dhanfast.app.config_guards import GuardTables
 from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
@@ -481,6 +482,7 @@ class Tree(Section, frozen=True):
     risk: A[Risk, Meta(description="Limits.")] = Risk()
     execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
+    chain: A[Chain, Meta(description="The option chain that a strategy sees.")] = Chain()
     log: A[Log, Meta(description="Messages.")] = Log()
     strategy: A[
         tuple[Strategy, ...], Meta(description="What is traded: one table [[strategy]].")

@@ -419,7 +419,7 @@ def refuse_without_chain(strategy: NativeStrategy, feed: ChainFeed | None) -> No
         raise ConfigError(
             f"the strategy looks at the option chain (m.chain.{asked[0]}), and nothing tells it: "
             "give a backtest --chain FILE (chain.data), or --volatility FILE (chain.volatility) "
-            "for modelled premiums; paper and live runs see it when chain.on = true"
+            "for modelled premiums"
         )
     missing = [name for name in asked if name not in feed.figures]
     if missing and graph_of(strategy) is not None:

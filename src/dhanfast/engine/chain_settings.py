@@ -48,7 +48,7 @@ def checked_chain(settings: ChainSettings) -> None:
             "chain.data and chain.volatility: recorded and modelled chains never mix; give one"
         )
     if settings.expiry not in EXPIRIES:
-        raise ConfigError(unknown("value of chain.expiry", settings.expiry, EXPIRIES))
+        raise ConfigError(unknown("value of chain.expiry", settings.expiry, list(EXPIRIES)))
     for name, value, most in (
         ("near", settings.near, NEAR_MAX),
         ("max_age", settings.age_ns, 400 * 86_400 * 10**9),
