@@ -16,6 +16,8 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
+from dhanfast.app.config_chain import Chain
+from dhanfast.app.live_chain import chain_of
 from dhanfast.app.live_feed import FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, market_of, master_of
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -120,6 +122,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
+        chain = chain_of(config, run, master, rest, market)
         ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
         notes = _notes(old)
@@ -129,6 +132,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             hosts=hosts, traded=traded, market=market, courier=courier,
             holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
         )  # fmt: skip
+        engine.chain = chain
         view = _view(config, engine, mode, traded, settings)
         yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
 
@@ -246,6 +250,8 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
     path = Path(config.strategy_place().partition(":")[0])
     if path.suffix == ".py" and path.is_file():
         parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    if config.chain != Chain():
+        parts["chain"] = {name: plain["chain"][name] for name in ("expiry", "near", "max_age")}
     parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 

@@ -230,7 +230,7 @@ class _Recorded:
             key = shot.strike.tobytes()
             if key not in meters:
                 meters[key] = self._meter(shot, self.figures, end, past)
-            rows.append(_looked(meters[key], shot))
+            rows.append(looked(meters[key], shot))
         return np.concatenate(rows)
 
     def _meter(
@@ -239,7 +239,7 @@ class _Recorded:
         return ChainMeter(
             shot.strike, expiry_ns(shot.expiry, segment_of(self.underlying)), rate_on(shot.date),
             figures=figures, near=self.settings.near, past=past,
-            before=None if end is None else _aligned(end, shot.strike),
+            before=None if end is None else aligned(end, shot.strike),
         )  # fmt: skip
 
     def _end_of(self, on: date | None, expiry: date) -> Snapshot | None:
@@ -258,14 +258,22 @@ class _Recorded:
             nearest = min((shot.expiry for shot in later), default=None)
             for shot in reversed([shot for shot in later if shot.expiry == nearest]):
                 meter = self._meter(shot, ("atm_iv",), None, ())
-                value = float(_looked(meter, shot)["atm_iv"][0])
+                value = float(looked(meter, shot)["atm_iv"][0])
                 if 0.0 < value < VOLATILITY_MOST:
                     found[on] = value
                     break
         return sorted(found.items())
 
 
-def _looked(meter: ChainMeter, shot: Snapshot) -> NDArray[Any]:
+def looked(meter: ChainMeter, shot: Snapshot) -> NDArray[Any]:
+    """The set of one snapshot; figures of open interest or volume that is not all known are NaN.
+
+    Args:
+        meter: of its strikes.
+
+    Shape:
+        CHAIN_DTYPE[1].
+    """
     columns = {name: getattr(shot, name) for name in _COLUMNS}
     unknown = {name: bool(np.isnan(columns[name]).any()) for name in _COLUMNS[2:]}
     return meter.look(
@@ -276,8 +284,12 @@ def _looked(meter: ChainMeter, shot: Snapshot) -> NDArray[Any]:
     )
 
 
-def _aligned(end: Snapshot, strike: Floats) -> Mapping[str, Floats]:
-    """Columns of an earlier snapshot at the strikes of a later one, NaN where it had none."""
+def aligned(end: Snapshot, strike: Floats) -> Mapping[str, Floats]:
+    """Columns of an earlier snapshot at the strikes of a later one, NaN where it had none.
+
+    Args:
+        end: the earlier. strike: of the later, ascending.
+    """
     place = np.minimum(np.searchsorted(end.strike, strike), len(end.strike) - 1)
     there = end.strike[place] == strike
     return {name: np.where(there, getattr(end, name)[place], np.nan) for name in _COLUMNS[:4]}

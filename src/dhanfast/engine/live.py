@@ -7,12 +7,14 @@ a simulation may as well. What differs between paper and live is the broker that
 import datetime as dt
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainfeed import FIGURES, ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.inputs import Command
@@ -22,6 +24,7 @@ from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast.clock import Clock
+from dhanfast.engine.chain_input import ChainSeen, figures_asked
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.served import Held, InputLoop, OrdersThere, Recovered, ServedRun
 from dhanfast.engine.settings import Settings
@@ -55,6 +58,7 @@ class LiveRun(TickRun):
         BadData: the journal is of another day.
     Attributes:
         loop: takes the inputs. remote: the broker's side; None on paper. instrument: as given.
+        chain: what tells the strategy of the option chain; None: it does not ask.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class LiveRun(TickRun):
                 f"{day}: a day has a journal of its own"
             )
         self.remote: Remote | None = None
+        self.chain: ChainFeed | None = None
         self.journal, self.instrument = journal, instrument
         self._remote_of = remote_of
         self._live_engine = self._begin(first_ns)
@@ -109,6 +114,7 @@ class LiveRun(TickRun):
             sync_each=sync_each,
             guards=self._live_engine.guards,
             vix=vix,
+            chain=self.chain,
         )
         if courier is not None:
             courier.on_answer = self.loop.use_answer
@@ -121,6 +127,20 @@ class LiveRun(TickRun):
     def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
         """India VIX comes by the feed, and its history with guards that are handed in."""
         return guards_of(self._settings.guards), ()
+
+    def _own_chain(self) -> ChainSeen | None:
+        """Its sets come one by one, as inputs."""
+        return None
+
+    def _chain_feed(self) -> ChainFeed | None:
+        if self.figures:
+            self.chain = ChainFeed(figures=FIGURES, age_ns=self._settings.chain.age_ns)
+        return self.chain
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the option chain's figures that the strategy reads."""
+        return figures_asked(self._runner)
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:
@@ -243,7 +263,11 @@ class LiveRun(TickRun):
         if self._bar_count == 0:
             return None
         self._live_engine.kernel_ns = self.loop.used_ns
-        return self._result(self._live_engine, written)
+        result = self._result(self._live_engine, written)
+        if self.chain is None:
+            return result
+        seen = {"grade": "live", "expiry": self._settings.chain.expiry, "sets": self.chain.count}
+        return replace(result, data={**result.data, "chain": seen})
 
     def feed(self, ticks: NDArray[Any]) -> None:
         """A live run is fed through `loop`.

@@ -24,6 +24,7 @@ from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
+from dhanfast.engine.chain_watch import ChainWatch
 from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
@@ -88,6 +89,7 @@ class LiveEngine:
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
+        chain: asks for the option chain; None: the strategy does not.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class LiveEngine:
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.history: HistoryKeeper | None = None
+        self.chain: ChainWatch | None = None
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -162,6 +165,8 @@ class LiveEngine:
                 tasks.append(group.create_task(self._until_failed(self.keeper.keep(self))))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
+            if self.chain is not None:
+                tasks.append(group.create_task(self._until_failed(self.chain.keep())))
             await self._stop.wait()
             if self.plan.flatten_on_stop:
                 await self._until_failed(self._flatten())
