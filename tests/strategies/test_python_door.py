@@ -92,9 +92,11 @@ def test_wishes_outside_on_bar_and_on_tick_are_refused() -> None:
             ctx.exit()
 
     strategy = Late()
-    with pytest.raises(StrategyError, match="buy, sell and exit are for on_bar, on_tick and on_chain only"):
+    with pytest.raises(
+        StrategyError, match="buy, sell and exit are for on_bar, on_tick and on_chain only"
+    ):
         run(make(strategy, sessions(1, MINUTES)), rising(3))
-    with pytest.raises(StrategyError, match="on_bar and on_tick only"):
+    with pytest.raises(StrategyError, match="on_tick and on_chain only"):
         strategy.kept.sell()
 
 

@@ -23,6 +23,7 @@ from dhanfast.market.optiontime import expiry_ns, segment_of
 from dhanfast.storage.chains import Snapshot
 
 PAUSE_MAX_S: Final = 60.0
+Aside = Callable[..., Awaitable[Any]]
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -56,6 +57,7 @@ class ChainWatch:
         figures: names of those that the strategy reads. near: see `ChainSettings`.
         past: volatilities of the sessions before, oldest first.
         every_s: seconds from one beginning to the next.
+        aside: makes the figures without holding the engine up.
     Attributes:
         sets: told so far. failures: rounds in a row without one, and why the last: `trouble`.
     """
@@ -63,10 +65,12 @@ class ChainWatch:
     def __init__(
         self, told: Told, clock: Clock, fetch: Callable[[], Awaitable[Asked]], *,
         figures: Sequence[str], near: int, past: Sequence[float], every_s: float,
+        aside: Aside = asyncio.to_thread,
     ) -> None:  # fmt: skip
         self._told, self._clock, self._fetch = told, clock, fetch
         self._figures, self._near, self._every_s = tuple(figures), near, every_s
         self._past = [one for one in past if 0.0 < one < VOLATILITY_MOST]
+        self._aside = aside
         self.sets = self.failures = 0
         self.trouble = ""
 
@@ -84,7 +88,7 @@ class ChainWatch:
             found = await self._fetch()
             if not found.is_open:
                 return self._every_s
-            row = await asyncio.to_thread(self.figures_of, found)
+            row = await self._aside(self.figures_of, found)
         except DhanfastError as error:
             return self._failed(error)
         if self.trouble:
