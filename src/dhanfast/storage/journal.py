@@ -222,4 +222,5 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, bytes):
         return value.decode("ascii", "replace")
-    return value.item()
+    plain = value.item()
+    return None if plain != plain else plain  # JSON has no number that is none

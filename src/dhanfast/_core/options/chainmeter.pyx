@@ -15,7 +15,7 @@ from dhanfast.errors import UsageError
 
 cdef double PRICE_BAND = 0.001       # changes up to these shares say nothing: as options.build_up
 cdef double INTEREST_BAND = 0.005
-cdef int[3] _windows
+cdef int[WINDOWS] _windows
 _windows[:] = [30, 90, 252]
 
 # What each figure needs of a LiveChain, beside the forward and the straddle.
@@ -75,13 +75,15 @@ cdef class ChainMeter:
         wanted = sorted({_WANTED[name] for name in figures if name in _WANTED})
         self.chain = LiveChain(strike, expiry_ns, rate, wanted=wanted, near=near, window=window)
         n = self.chain._n
-        self._data = <double *>calloc(4 * n + PAST_MAX, sizeof(double))
+        self._data = <double *>calloc(4 * n + WINDOWS * PAST_MAX, sizeof(double))
         if self._data == NULL:
             raise MemoryError(f"no memory for {n} strikes")
         self._call_before, self._put_before = self._data, self._data + n
         self._call_oi_before, self._put_oi_before = self._data + 2 * n, self._data + 3 * n
-        self._past = self._data + 4 * n
+        for i in range(WINDOWS):
+            self._past[i] = self._data + 4 * n + i * PAST_MAX
         self._oi_known = self._volume_known = True
+        self._interest_of = -1
         for i in range(4 * n):
             self._data[i] = NAN
         self._take_past(past)
@@ -95,11 +97,13 @@ cdef class ChainMeter:
         values = np.ascontiguousarray(past, dtype=np.float64)
         if values.ndim != 1 or not (values > 0.0).all():
             raise UsageError("past has a volatility that is not above 0: give one a session")
-        cdef const double[::1] kept = values[-PAST_MAX:]
-        cdef Py_ssize_t i
-        self._past_count = kept.shape[0]
-        for i in range(self._past_count):
-            self._past[i] = kept[i]
+        cdef const double[::1] kept
+        cdef Py_ssize_t i, which
+        self._past_count = len(values)
+        for which in range(WINDOWS):
+            kept = np.sort(values[-_windows[which]:])
+            for i in range(kept.shape[0]):
+                self._past[which][i] = kept[i]
 
     def refer(self, **columns):
         """What changes and build-up are since: the chain at the end of the session before.
@@ -124,6 +128,7 @@ cdef class ChainMeter:
             values, to = array, self._data + which * self.chain._n
             for i in range(self.chain._n):
                 to[i] = values[i]
+        self._interest_of = -1                       # what is known of it compares with another
 
     # ---- figures --------------------------------------------------------------------------------
 
@@ -172,8 +177,20 @@ cdef class ChainMeter:
             row.figures[<int>ChainFigure.MAX_PAIN] = self.chain.now.max_pain
         if _is(asked, ChainFigure.GAMMA_EXPOSURE):
             row.figures[<int>ChainFigure.GAMMA_EXPOSURE] = self.chain.now.gamma_exposure
+        if self._interest_of != self.chain._interest_changes:
+            self._weigh()
         self._side(row, False)
         self._side(row, True)
+
+    cdef void _weigh(self) noexcept nogil:
+        """What only a change of open interest moves."""
+        cdef Py_ssize_t calls = _most(self.chain._n, self.chain._call_oi)
+        cdef Py_ssize_t puts = _most(self.chain._n, self.chain._put_oi)
+        self._interest_of = self.chain._interest_changes
+        self._changed[0] = self._change(self.chain._call_oi, self._call_oi_before)
+        self._changed[1] = self._change(self.chain._put_oi, self._put_oi_before)
+        self._levels[0] = self.chain._strike[calls] if calls >= 0 else NAN
+        self._levels[1] = self.chain._strike[puts] if puts >= 0 else NAN
 
     cdef void _side(self, ChainRow *row, bint put) noexcept nogil:
         """Calls or puts: change, build-up, and where most is open."""
@@ -183,17 +200,14 @@ cdef class ChainMeter:
         cdef int change = ChainFigure.PUT_OI_CHANGE if put else ChainFigure.CALL_OI_CHANGE
         cdef int build_up = ChainFigure.PUT_BUILD_UP if put else ChainFigure.CALL_BUILD_UP
         cdef int level = ChainFigure.SUPPORT if put else ChainFigure.RESISTANCE
-        cdef Py_ssize_t at
         if asked >> change & 1:
-            row.figures[change] = self._change(held, held_before)
+            row.figures[change] = self._changed[put]
         if asked >> build_up & 1:
             row.figures[build_up] = self._build_up(
                 self.chain._put if put else self.chain._call,
                 self._put_before if put else self._call_before, held, held_before)
         if asked >> level & 1:
-            at = _most(self.chain._n, held)
-            if at >= 0:
-                row.figures[level] = self.chain._strike[at]
+            row.figures[level] = self._levels[put]
 
     cdef double _change(self, const double *held, const double *before) noexcept nogil:
         """Over the strikes that were known then; NaN when none was."""
@@ -238,20 +252,22 @@ cdef class ChainMeter:
         cdef double value = self.chain.now.at_money
         cdef double least, most
         cdef const double *past
-        cdef Py_ssize_t i, days, below
+        cdef Py_ssize_t days, below, above, middle
         cdef int which
         if not value > 0.0:
             return
-        for which in range(3):
-            days = _windows[which]
+        for which in range(WINDOWS):
+            days, past = _windows[which], self._past[which]
             if self._past_count < days:
                 return
-            past = self._past + self._past_count - days
-            least = most = value
-            below = 0
-            for i in range(days):
-                least, most = min(least, past[i]), max(most, past[i])
-                below += past[i] < value
+            least, most = min(value, past[0]), max(value, past[days - 1])
+            below, above = 0, days                   # past[:below] lie below, past[above:] do not
+            while below < above:
+                middle = (below + above) >> 1
+                if past[middle] < value:
+                    below = middle + 1
+                else:
+                    above = middle
             if self._asked >> (<int>ChainFigure.IV_RANK_30 + which) & 1 and most > least:
                 row.figures[<int>ChainFigure.IV_RANK_30 + which] = (
                     100.0 * ((value - least) / (most - least)))

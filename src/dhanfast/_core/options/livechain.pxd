@@ -67,7 +67,8 @@ cdef class LiveChain:
     cdef Py_ssize_t _low                # rows with a volatility: _low to _high
     cdef Py_ssize_t _high
     cdef int _wanted
-    cdef bint _interest_moved           # open interest differs from that of the last max pain
+    cdef int64_t _interest_changes      # how often open interest has changed
+    cdef int64_t _pain_of               # of them, those that max pain knows
     cdef double _open_calls             # sums of the columns: whole numbers, so they are exact
     cdef double _open_puts
     cdef double _traded_calls

@@ -133,7 +133,8 @@ cdef class LiveChain:
             self._put[place] = _quote(price)
             if oi >= 0 and <double>oi != self._put_oi[place]:
                 self._open_puts += <double>oi - self._put_oi[place]
-                self._put_oi[place], self._interest_moved = <double>oi, True
+                self._put_oi[place] = <double>oi
+                self._interest_changes += 1
             if volume >= 0:
                 self._traded_puts += <double>volume - self._put_volume[place]
                 self._put_volume[place] = <double>volume
@@ -141,7 +142,8 @@ cdef class LiveChain:
             self._call[place] = _quote(price)
             if oi >= 0 and <double>oi != self._call_oi[place]:
                 self._open_calls += <double>oi - self._call_oi[place]
-                self._call_oi[place], self._interest_moved = <double>oi, True
+                self._call_oi[place] = <double>oi
+                self._interest_changes += 1
             if volume >= 0:
                 self._traded_calls += <double>volume - self._call_volume[place]
                 self._call_volume[place] = <double>volume
@@ -159,9 +161,9 @@ cdef class LiveChain:
                                            self.now.forward)
         if self._wanted & (WANT_VOLATILITY | WANT_MONEY):
             self._volatilities()
-        if self._wanted & WANT_PAIN and self._interest_moved:
+        if self._wanted & WANT_PAIN and self._pain_of != self._interest_changes:
+            self._pain_of = self._interest_changes
             self.now.max_pain = pain_least(n, self._strike, self._call_oi, self._put_oi)
-        self._interest_moved = False
         if self._wanted & WANT_RATIOS:
             self._sums()
 
@@ -193,7 +195,7 @@ cdef class LiveChain:
             self._open_puts += self._put_oi[i]
             self._traded_calls += self._call_volume[i]
             self._traded_puts += self._put_volume[i]
-        self._interest_moved = True
+        self._interest_changes += 1
 
     cdef void _volatilities(self) noexcept nogil:
         cdef bint all_strikes = (self._wanted & WANT_VOLATILITY) != 0
