@@ -30,7 +30,10 @@ class Chain(Section, frozen=True):
     ] = Duration("15m")
     every: A[
         Duration,
-        Meta(description="How often a paper or live run asks the broker for it; at least 3s."),
+        Meta(
+            description="How often a paper or live run asks the broker for it, in the market's time; "
+            "at least 3s, of the machine's time too."
+        ),
     ] = Duration("15s")
     data: A[
         str,

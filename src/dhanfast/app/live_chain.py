@@ -59,7 +59,7 @@ def chain_of(
         figures=run.figures,
         near=told.near,
         past=_past(config, name, market),
-        every_s=told.every.seconds,
+        every_s=max(told.every.seconds / market.speed, EVERY_MIN_S),
     )
 
 
