@@ -3,8 +3,8 @@
 Owner thread:  the engine thread only.   Memory: none after construction.
 
 A set is what one look at the chain gave. It is known from its `at_ns` on and never before: a bar
-sees the last set at or before its end, `on_chain` each set when its time has come. A figure that was
-not asked for, or that has no answer, is NaN.
+sees the last set at or before its end, `on_chain` each set when its time has come. A figure that
+was not asked for, or that has no answer, is NaN.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -28,7 +28,8 @@ cpdef enum ChainFigure:
     IV_PERCENTILE_30 = 10    # 0..100
     IV_PERCENTILE_90 = 11
     IV_PERCENTILE_252 = 12
-    PCR = 13                 # puts a call by open interest, all strikes; from here on no model has it
+    # From here on open interest or volume is needed, which no model has.
+    PCR = 13                 # puts a call by open interest, all strikes
     PCR_NEAR = 14            # the same near the money
     CALL_OI = 15             # units open, all strikes
     PUT_OI = 16

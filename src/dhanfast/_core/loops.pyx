@@ -309,6 +309,13 @@ cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     kernel.settle()
 
 
+cdef inline void _sets_before(TickLoop loop, Kernel kernel, ns_t now_ns) noexcept nogil:
+    """Sets of the option chain that came before a tick: what they ask for may meet it."""
+    if kernel.chain_next() < now_ns:
+        _tell(loop, kernel)
+        kernel.chain_sets(now_ns - 1, kernel.last_ns)
+
+
 cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
                   const Tick *tick) noexcept nogil:
     cdef Bar closed[BARS_A_TICK]
@@ -340,9 +347,7 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
         kernel.enter_session(kernel.main.scan, now_ns)
         kernel.fresh = 1
         loop.unsaid = False              # yesterday's market
-    if kernel.chain is not None and kernel.chain_next() < now_ns:
-        _tell(loop, kernel)              # a set that came before the tick: its order may meet it
-        kernel.chain_sets(now_ns - 1, kernel.last_ns)
+    _sets_before(loop, kernel, now_ns)
     _match(loop, kernel, tick)           # 2 match
     kernel.last_ns = now_ns
     if tick.price > 0:                   # 3 mark

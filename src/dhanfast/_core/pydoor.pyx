@@ -4,7 +4,6 @@ cimport cython
 from libc.math cimport NAN
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from dhanfast._core.chainfeed cimport ChainFigure
 from dhanfast._core.rules.program cimport Field
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport Action

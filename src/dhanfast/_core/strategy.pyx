@@ -4,8 +4,9 @@
 cdef class NativeStrategy:
     """Base of every strategy the kernel can run.
 
-    Subclass it in Cython and override `prepare`, `on_bar`, `on_tick`, `on_chain` or `on_fill` (see the
-    .pxd for their contracts). From Python, derive from `dhanfast.strategies.Strategy` or `RuleStrategy`.
+    Subclass it in Cython and override `prepare`, `on_bar`, `on_tick`, `on_chain` or `on_fill` (see
+    the .pxd for their contracts). From Python, derive from `dhanfast.strategies.Strategy` or
+    `RuleStrategy`.
 
     Attributes:
         wants_ticks: False: `on_tick` is never called and costs nothing.

@@ -31,8 +31,8 @@ class Chain(Section, frozen=True):
     every: A[
         Duration,
         Meta(
-            description="How often a paper or live run asks the broker for it, in the market's time; "
-            "at least 3s, of the machine's time too."
+            description="How often a paper or live run asks the broker for it, in the market's "
+            "time; at least 3s, of the machine's time too."
         ),
     ] = Duration("15s")
     data: A[

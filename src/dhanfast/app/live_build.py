@@ -107,8 +107,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         journal = _journal(config, mode, market, traded.words, path)
         stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
-        if not _has_begun(old):
-            start |= traded.started()
+        start |= {} if _has_begun(old) else traded.started()
         settings = traded.settings(start, mode)
         traded.check(settings)
         courier: Any = None
@@ -122,7 +121,6 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
-        chain = chain_of(config, run, master, rest, market)
         ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
         notes = _notes(old)
@@ -132,7 +130,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             hosts=hosts, traded=traded, market=market, courier=courier,
             holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
         )  # fmt: skip
-        engine.chain = chain
+        engine.chain = chain_of(config, run, master, rest, market)
         view = _view(config, engine, mode, traded, settings)
         yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
 

@@ -81,15 +81,10 @@ def backtest(
     runner = _runner_of(found, signals, interval_ns, messages)
     chain = chain_seen(runner, settings.chain, signals)
     engine = Engine(
-        runner,
-        sessions,
-        settings,
-        interval_ns=interval_ns,
-        match_interval_ns=meets.interval_ns if meets else 0,
-        bars=len((meets or signals).bars),
-        guards=guards,
-        chain=None if chain is None else chain.feed(),
-    )
+        runner, sessions, settings, interval_ns=interval_ns,
+        match_interval_ns=meets.interval_ns if meets else 0, bars=len((meets or signals).bars),
+        guards=guards, chain=None if chain is None else chain.feed(),
+    )  # fmt: skip
     written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(

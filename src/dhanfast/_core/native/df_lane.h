@@ -271,8 +271,9 @@ static DF_TARGET void DF_F(df_implied)(size_t n, const double *price, const doub
     }
 }
 
-/* Premium (out[0]) and, with all, delta, gamma, vega, theta, rho, vanna, volga, charm of n options,
- * n a multiple of DF_W; with all = 2 those up to vega. ok = 0 where the branching code has to do it. */
+/* Premium (out[0]) and, with all, delta, gamma, vega, theta, rho, vanna, volga, charm of n
+ * options, n a multiple of DF_W; with all = 2 those up to vega. ok = 0 where the branching code has
+ * to do it. */
 static DF_TARGET void DF_F(df_greeks)(size_t n, const double *volatility, const double *forward,
                                       const double *strike, const double *years,
                                       const double *rate, const double *sign, int all,
