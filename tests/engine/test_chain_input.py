@@ -16,14 +16,17 @@ from dhanfast.engine.chain_source import RecordedChains
 from dhanfast.engine.checks.lookahead import check_lookahead
 from dhanfast.engine.explain import explain_bar
 from dhanfast.engine.leg_signals import spot_bars
+from dhanfast.engine.research.prepare import prepared
+from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.tickruns import backtest_ticks
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.generate import generate_ticks
+from dhanfast.reports import metrics
 from dhanfast.storage.bars import BarSet, write_parquet
 from dhanfast.storage.volatility import DayVolatility, VolatilityStore
-from dhanfast.strategies import Market, Rules, RuleStrategy, Strategy
+from dhanfast.strategies import Market, Rules, RuleStrategy, Strategy, param
 from tests.options.made import DAY, EXPIRY, FORWARD, NEXT, at, chain, table, write
 
 MINUTE = 60 * 10**9
@@ -305,6 +308,25 @@ def test_ticks_see_the_recorded_chain(file: Path) -> None:
     last = seer.bars[at("15:04")]
     shot = [one for one in snapshots() if one.at_ns < at("15:30")][-1]
     np.testing.assert_allclose(last[0], options.solve_chain(shot).put_call_ratio())
+
+
+class Searched(RuleStrategy):
+    """Long when puts are many."""
+
+    most = param(1.0, low=0.5, high=2.0, search=(0.9, 1.1, 0.1))
+
+    def rules(self, m: Market) -> Rules:
+        return Rules(long=m.chain.pcr > self.most, exit_long=m.chain.pcr < 0.95, stop=30.0)
+
+
+def test_a_search_sees_the_chain_as_a_backtest_does(file: Path) -> None:
+    sweep = optimize(prepared(Searched, bars(), settings=seen_by(file)), engines=Engines(jobs=2))
+    runs = [backtest(Searched, bars(), settings=seen_by(file), params=row.params)
+            for row in sweep.rows]  # fmt: skip
+    assert len(runs) == 3 and len({row.net for row in sweep.rows}) > 1
+    assert [row.net for row in sweep.rows] == [metrics.measure(run).net for run in runs]
+    with pytest.raises(UsageError, match="looks at the option chain"):
+        optimize(prepared(Searched, bars()), engines=Engines(jobs=1))
 
 
 @pytest.mark.data

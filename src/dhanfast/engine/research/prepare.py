@@ -139,7 +139,7 @@ def _head(job: Job, read: dict[str, Any]) -> dict[str, Any]:
         "objective": objective.name,
         "objective_sha256": objective.code.sha256 if objective.code is not None else None,
         "data": {
-            name: None if one is None else {key: one[key] for key in keys}
+            name: one if one is None or name == "chain" else {key: one[key] for key in keys}
             for name, one in read.items()
         },
         "settings": job.settings.as_dict(),
