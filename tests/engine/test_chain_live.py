@@ -115,6 +115,7 @@ def test_a_restart_sees_the_same_sets_and_decides_the_same(tmp_path: Path) -> No
     result = second.so_far()
     assert result is not None
     assert result.data["chain"] == {"grade": "live", "expiry": "nearest", "sets": len(sets)}
+    assert any("Chain figures are live" in note for note in result.notes)
 
 
 def test_requests_of_a_live_day_are_made_again_byte_for_byte(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The broker's option chain for the strategy of a paper or live run."""
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast.app.chain_broker import BrokerChains, MarketTime
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from dhanfast.brokers.dhan.rest import DhanRest
     from dhanfast.market.master import Master
 
+SWITCH_S: Final = 0.0005
 EVERY_MIN_S: Final = 3.0  # the broker gives a chain once in 3 s
 
 
@@ -46,7 +49,10 @@ def chain_of(
         found.segment,
         found.security_id,
         _wanted(told.expiry, name, market),
+        aside=asyncio.to_thread,
     )
+    # What the broker sent is read in a thread of its own; ticks wait for it no longer than this.
+    sys.setswitchinterval(SWITCH_S)
 
     async def fetch() -> Asked:
         answer = await chains.fetch()

@@ -267,7 +267,12 @@ class LiveRun(TickRun):
         if self.chain is None:
             return result
         seen = {"grade": "live", "expiry": self._settings.chain.expiry, "sets": self.chain.count}
-        return replace(result, data={**result.data, "chain": seen})
+        note = (
+            "Chain figures are live: the broker's chain as it was asked for now and then, "
+            f"{seen['expiry']} expiry, {seen['sets']} sets so far."
+        )
+        data, notes = {**result.data, "chain": seen}, (*result.notes, note)
+        return replace(result, data=data, notes=notes)
 
     def feed(self, ticks: NDArray[Any]) -> None:
         """A live run is fed through `loop`.
