@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dhanfast.engine.chain_settings import ChainSettings
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import (
@@ -176,9 +177,10 @@ def test_every_setting_stands_in_the_result() -> None:
         guards=GuardSettings(trades_max=1),
         execution=ExecutionSettings(algo="slice"),
         protection_slab=True,
+        chain=ChainSettings(near=3),
     )
     names = set(in_use.as_dict())
-    more = {"sizing", "stops", "guards", "execution", "protection_slab"}
+    more = {"sizing", "stops", "guards", "execution", "protection_slab", "chain"}
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names
