@@ -344,9 +344,7 @@ def _modelled_day(
     meter, end_ns, call, put = _modelled_meter(
         source, hours, rows, expiry, figures=figures, near=settings.near, past=past
     )
-    return np.concatenate([
-        meter.look(at_ns, call=call[i], put=put[i]) for i, at_ns in enumerate(end_ns.tolist())
-    ])  # fmt: skip
+    return meter.looks(end_ns, call, put)
 
 
 def _modelled_close(source: ModelledChains, hours: TradingDay, rows: NDArray[Any]) -> float:

@@ -150,6 +150,26 @@ def test_ticks_leave_what_a_whole_look_gives() -> None:
         np.testing.assert_allclose(got[name], whole[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+def test_many_looks_are_the_looks_one_by_one() -> None:
+    shots = [chain(at("10:00") + n * 10**9, seed=n, forward=25_180.0 + 20 * n) for n in range(6)]
+    when = [shot.at_ns for shot in shots]
+    call, put = (np.array([getattr(shot, side) for shot in shots]) for side in ("call", "put"))
+    call[2, :] = 0.0
+    put[3, 5:9] = np.nan
+    many = meter_of(shots[0], past=[0.1] * 40).looks(when, call, put)
+    single = meter_of(shots[0], past=[0.1] * 40)
+    each = [single.look(now, oi_known=False, volume_known=False, call=call[i], put=put[i])
+            for i, now in enumerate(when)]  # fmt: skip
+    for got, wanted in zip(many, np.concatenate(each), strict=True):
+        np.testing.assert_equal(got.tolist(), wanted.tolist())
+    assert many["iv_rank_30"][0] > 0 and np.isnan(many["atm_iv"][2]) and np.isnan(many["pcr"][0])
+    assert len(single.looks([], call[:0], put[:0])) == 0
+    with pytest.raises(UsageError, match="a row a moment"):
+        single.looks(when, call[:, 1:], put)
+    with pytest.raises(UsageError, match="goes back"):
+        single.looks(when, call, put)
+
+
 def test_what_is_not_known_has_no_figures() -> None:
     shot = chain(seed=4)
     got = meter_of(shot).look(shot.at_ns, oi_known=False, volume_known=True, **columns_of(shot))

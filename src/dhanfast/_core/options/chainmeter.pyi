@@ -29,6 +29,7 @@ class ChainMeter:
         volume_known: bool = True,
         **columns: ArrayLike,
     ) -> NDArray[Any]: ...
+    def looks(self, at_ns: ArrayLike, call: ArrayLike, put: ArrayLike) -> NDArray[Any]: ...
     def follow(
         self,
         place: ArrayLike,

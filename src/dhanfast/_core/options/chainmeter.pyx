@@ -32,6 +32,10 @@ cdef inline bint _is(uint32_t asked, ChainFigure figure) noexcept nogil:
     return (asked >> <int>figure) & 1
 
 
+cdef inline double _quoted(double price) noexcept nogil:
+    return price if 0.0 < price <= 1e12 else NAN
+
+
 cdef inline Py_ssize_t _most(Py_ssize_t n, const double *held) noexcept nogil:
     """Where most is open, of equals the first; -1 where nothing is."""
     cdef Py_ssize_t best = -1
@@ -295,6 +299,46 @@ cdef class ChainMeter:
         found = np.empty(1, CHAIN_DTYPE)
         raw = found.view(np.uint8)
         self.read(<ChainRow *>&raw[0])
+        return found
+
+    def looks(self, at_ns, call, put):
+        """Take snapshots of premiums one after the other and say the figures of each.
+
+        Args:
+            at_ns: int64[m], when, ns UTC, none before the last. call, put: float64[m, strikes],
+                rupees; 0 or NaN is no quote.
+
+        Shape:
+            CHAIN_DTYPE[m].
+
+        Raises:
+            UsageError: shapes that do not fit; a moment before the last.
+        """
+        cdef const int64_t[::1] when = np.ascontiguousarray(at_ns, dtype=np.int64)
+        cdef const double[:, ::1] calls = np.ascontiguousarray(call, dtype=np.float64)
+        cdef const double[:, ::1] puts = np.ascontiguousarray(put, dtype=np.float64)
+        cdef Py_ssize_t i, k
+        cdef unsigned char[::1] raw
+        cdef ChainRow *rows
+        wanted = (when.shape[0], self.chain._n)
+        if (calls.shape[0], calls.shape[1]) != wanted or (puts.shape[0], puts.shape[1]) != wanted:
+            raise UsageError(f"call and put must be {wanted[0]} x {wanted[1]}: a row a moment, a "
+                             "number a strike")
+        found = np.empty(when.shape[0], CHAIN_DTYPE)
+        if when.shape[0] == 0:
+            return found
+        if when[0] < self.chain.now.at_ns or (np.diff(np.asarray(when)) < 0).any():
+            raise UsageError(f"at_ns goes back: the chain is at {self.chain.now.at_ns}")
+        self._oi_known = self._volume_known = False
+        raw = found.view(np.uint8)
+        rows = <ChainRow *>&raw[0]
+        with nogil:
+            for i in range(when.shape[0]):
+                for k in range(self.chain._n):
+                    self.chain._call[k] = _quoted(calls[i, k])
+                    self.chain._put[k] = _quoted(puts[i, k])
+                self.chain.settle(when[i])
+                self.read(&rows[i])
         return found
 
     def follow(self, place, put, price, oi, volume, at_ns):
