@@ -36,14 +36,14 @@ def serve(line: "Connection[Any, Any]") -> None:
             bench = bench or Bench(job)
             answer = work(bench, chunk)
         except Exception as error:
-            answer = _sendable(error), 0.0
+            answer = sendable(error), 0.0
         try:
             line.send(answer)
         except OSError:
             return
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The error without its cause and trace: those may hold what cannot be sent."""
     try:
         made = type(error)(*error.args)
