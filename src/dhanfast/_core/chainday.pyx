@@ -98,6 +98,24 @@ cdef class ChainDay:
         self.open, self.high = &opens[0, 0], &highs[0, 0]
         self.low, self.close = &lows[0, 0], &closes[0, 0]
 
+    def parts(self):
+        """What the day was made of: `ChainDay(**day.parts())` is the same day over the same arrays.
+
+        Shape:
+            as the constructor takes them; tables that are one array are one object.
+        """
+        start_ns, end_ns, tables, spot, strike, listed, sessions = self._owner
+        places = range(self.expiries)
+        return {
+            "start_ns": start_ns, "end_ns": end_ns, "prices": tuple(tables), "spot": spot,
+            "strike": strike, "listed": listed, "sessions": sessions,
+            "first": [self.first[slot] for slot in places],
+            "count": [self.count[slot] for slot in places],
+            "final_price": [self.final_price[slot] for slot in places],
+            "exercise_e9": [self.exercise_e9[slot] for slot in places],
+            "exercise_full": [self.exercise_full[slot] for slot in places],
+        }
+
     def _expiry(self, size_t slot, first, count, strike):
         if not 1 <= count <= STRIKES_MAX or first < 0 or first + 2 * count > len(strike):
             raise UsageError(f"expiry {slot}: {count} strikes from column {first} do not fit into "

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from dhanfast.engine.research.pool import work
-from dhanfast.engine.research.trial import Bench
+from dhanfast.engine.research.trial import Trials
 from dhanfast.errors import DhanfastError
 
 
@@ -25,7 +25,7 @@ def serve(line: "Connection[Any, Any]") -> None:
     except (EOFError, OSError):
         return
     sys.path[:] = path
-    bench: Bench | None = None
+    bench: Trials | None = None
     while True:
         try:
             chunk = line.recv()
@@ -33,7 +33,7 @@ def serve(line: "Connection[Any, Any]") -> None:
             return
         answer: tuple[Any, float]
         try:
-            bench = bench or Bench(job)
+            bench = bench or job.bench()
             answer = work(bench, chunk)
         except Exception as error:
             answer = sendable(error), 0.0
