@@ -1,4 +1,4 @@
-"""`backtest` over days of ticks as a user meets it: a folder, --generate, --jobs, refusals, Ctrl-C."""
+"""`backtest` over days of ticks as a user meets it: folders, --generate, --jobs, refusals."""
 
 import contextlib
 import io

@@ -124,7 +124,7 @@ class Cluster:
     def __init__(self, job: Work, arrays: Sequence[NDArray[Any]], address: str) -> None:
         self._job, self._address = job, address
         self._held = list(job.held)
-        self._raw = [np.ascontiguousarray(bars).tobytes() for bars in arrays]
+        self._arrays = tuple(arrays)
         # A worker keeps its bench from message to message: any other job is another key.
         self._key = hashlib.sha256(pickle.dumps(job)).hexdigest()
         self._client: Any = None
@@ -198,7 +198,8 @@ class Cluster:
         for address in sorted(lacking):
             by_host.setdefault(_host(address), address)
         if by_host:
-            self._client.run(hold, self._held, self._raw, workers=list(by_host.values()))
+            raw = [np.ascontiguousarray(rows).tobytes() for rows in self._arrays]
+            self._client.run(hold, self._held, raw, workers=list(by_host.values()))
             self._made |= set(by_host)
 
     def rows(self, asks: Sequence[Ask]) -> Done:
