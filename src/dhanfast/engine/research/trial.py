@@ -253,6 +253,7 @@ class Bench:
             self._meets_from, self._meets_to = _places(self._meets, days)
         self._log: RunLog | None = None
         self._spans: dict[Span, NDArray[Any]] = {}
+        self._said = job.settings.as_dict()
 
     def trial(self, number: int, params: dict[str, Value], spans: Sequence[Span]) -> Row:
         """Run one trial.
@@ -335,7 +336,7 @@ class Bench:
             passages=written.passages,
             bars=None,
             counters={"bars": engine.kernel.bars_seen},
-            config={"strategy": job.name, "params": found.settings(), **job.settings.as_dict()},
+            config={"strategy": job.name, "params": found.settings(), **self._said},
             data={},
             notes=(),
             digest="",
