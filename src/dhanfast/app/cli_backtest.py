@@ -126,6 +126,12 @@ def backtest(context: click.Context, /, **given: Any) -> None:
     if given["source"] is None and given["generate"] is None:
         (option,) = (one for one in context.command.params if one.name == "source")
         raise click.MissingParameter(ctx=context, param=option)
+    if not _on_others(given):
+        _on_bars(given)
+
+
+def _on_others(given: dict[str, Any]) -> bool:
+    """Run what is not on bars: legs, days of ticks, an archive; False: it is on bars."""
     place = legs_place(given["strategy"])
     if given["legs"] is not None or place is not None:
         if given["legs"] is not None and place is not None:
@@ -134,19 +140,23 @@ def backtest(context: click.Context, /, **given: Any) -> None:
             if given[name] is not None:
                 raise UsageError(f"--{name}: does not go with --legs; leave it out")
         backtest_file(given, place)
-        return
+        return True
     refuse_without_legs(given)
     days = tick_days_of(given, given["symbols"])
     if days is not None:
         backtest_tick_days(given, days)
-        return
+        return True
     if given["jobs"] is not None:
         raise UsageError("--jobs: is of a folder of tick archives or of --generate; leave it out")
     if is_archive(given["source"]):
         _on_ticks(given)
-        return
+        return True
     if given["symbols"] is not None:
         raise UsageError("--symbols chooses from a tick archive; a file of bars has one")
+    return False
+
+
+def _on_bars(given: dict[str, Any]) -> None:
     asked = run_asked(given)
     from dhanfast.engine import runs
 

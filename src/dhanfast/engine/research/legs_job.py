@@ -137,21 +137,7 @@ def prepared_legs(
     fixed = {name: declared[name].accept(name, value) if name in declared else value
              for name, value in (params or {}).items()}  # fmt: skip
     first = plan(fixed)
-    if first.underlying != source.underlying:
-        raise ConfigError(
-            f"underlying: the legs are of {first.underlying}, the data of {source.underlying}"
-        )
-    if first.signals:
-        raise UsageError(
-            f"signals: a search does not run a structure that follows {first.signals}; search the "
-            "strategy itself, or give the legs an entry time"
-        )
-    if isinstance(source, ModelledChains) and first.hold != "day":
-        raise UsageError(
-            "hold: modelled premiums of what is held over night depend on what is held, and a "
-            "search shares one set of prices among all trials; give recorded prices, or hold "
-            'with hold = "day"'
-        )
+    _refuse_unsearched(first, source)
     shelf = Shelf(source)
     held = ShelvedChains(shelf.rows)
     refuse_unheld(first, held.expiries)
@@ -173,6 +159,30 @@ def prepared_legs(
         data=held.data(),
         owner=shelf,
     )
+
+
+def _refuse_unsearched(first: StructurePlan, source: ChainSource) -> None:
+    """Refuse what a search does not run.
+
+    Raises:
+        ConfigError: prices of another underlying.
+        UsageError: signals, or modelled prices over night.
+    """
+    if first.underlying != source.underlying:
+        raise ConfigError(
+            f"underlying: the legs are of {first.underlying}, the data of {source.underlying}"
+        )
+    if first.signals:
+        raise UsageError(
+            f"signals: a search does not run a structure that follows {first.signals}; search the "
+            "strategy itself, or give the legs an entry time"
+        )
+    if isinstance(source, ModelledChains) and first.hold != "day":
+        raise UsageError(
+            "hold: modelled premiums of what is held over night depend on what is held, and a "
+            "search shares one set of prices among all trials; give recorded prices, or hold "
+            'with hold = "day"'
+        )
 
 
 def _head(

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.research.objective import objective_of
@@ -52,10 +54,7 @@ def prepared_ticks(
     goal = objective_of(objective)
     interval_ns = settings.timeframe_ns or duration_ns(interval, "interval")
     gathered = Gathered(days.here(), "ticks")
-    first, last = (exchange_date(int(gathered.rows["exch_ns"][at])) for at in (0, -1))
-    sessions = sessions_between(days.symbol, first, last, settings, min(interval_ns, MINUTE_NS))
-    if len(sessions) == 0:
-        raise BadData(f"{days.symbol}: no trading day from {first} to {last}")
+    first, last, sessions = _sessions(days, gathered, settings, interval_ns)
     vix = recorded_vix(settings.guards)
     job = Job(
         name=found.name,
@@ -82,6 +81,17 @@ def prepared_ticks(
         data=_read(days, gathered, interval_ns),
         owner=gathered,
     )
+
+
+def _sessions(
+    days: TickDays, gathered: Gathered, settings: Settings, interval_ns: int
+) -> tuple[dt.date, dt.date, NDArray[Any]]:
+    """The first and the last date of the ticks, and the sessions between."""
+    first, last = (exchange_date(int(gathered.rows["exch_ns"][at])) for at in (0, -1))
+    sessions = sessions_between(days.symbol, first, last, settings, min(interval_ns, MINUTE_NS))
+    if len(sessions) == 0:
+        raise BadData(f"{days.symbol}: no trading day from {first} to {last}")
+    return first, last, sessions
 
 
 def _read(days: TickDays, gathered: Gathered, interval_ns: int) -> dict[str, Any]:
