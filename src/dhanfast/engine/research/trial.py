@@ -18,6 +18,7 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import Vix, guards_of
 from dhanfast.engine.research.code import Code
+from dhanfast.engine.research.memo import Memo
 from dhanfast.engine.research.objective import Objective
 from dhanfast.engine.research.shared import Held, mapped
 from dhanfast.engine.runs import refuse_without_volume
@@ -26,7 +27,7 @@ from dhanfast.errors import ConfigError, DhanfastError, StrategyError, UsageErro
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
 from dhanfast.strategies.params import Value
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 IST_NS: Final = 19_800 * 10**9
 DAY_NS: Final = 86_400 * 10**9
@@ -254,6 +255,7 @@ class Bench:
         self._log: RunLog | None = None
         self._spans: dict[Span, NDArray[Any]] = {}
         self._said = job.settings.as_dict()
+        self._memo = Memo()
 
     def trial(self, number: int, params: dict[str, Value], spans: Sequence[Span]) -> Row:
         """Run one trial.
@@ -309,6 +311,9 @@ class Bench:
             orders=whole,
         )
         rows = slice(self._from[span.first - span.warmup], self._to[span.last - 1])
+        if not job.ticks:  # there the bars are few against the ticks
+            shown = (span.first - span.warmup, span.last)
+            self._memo.begin(graph_of(runner), shown, int(rows.stop - rows.start))
         if job.ticks:
             engine.feed_ticks(self._bars[rows])
         elif self._meets is None:
@@ -317,6 +322,7 @@ class Bench:
             low, high = self._meets_from[span.first - span.warmup], self._meets_to[span.last - 1]
             engine.feed(self._meets[low:high], self._bars[rows])
         written = engine.finish()
+        self._memo.end()
         found.stopped(runner)
         days, equity = written.days, written.equity
         if span.warmup:
