@@ -116,7 +116,7 @@ def test_keys_tell_apart_what_differs() -> None:
         m = Market(graph := Graph())
         m.rsi(period, of=getattr(m, of) * 2.0)
         graph.compile()
-        return graph.keys()
+        return graph.meanings()
 
     assert keys(14) == keys(14)
     assert keys(14) != keys(15)
@@ -125,7 +125,7 @@ def test_keys_tell_apart_what_differs() -> None:
     m.ema(3, of=m.vix)
     m.sma(3, of=m.bars_held)
     m.ema(3, of=m.ema(9, of=m.vix + 1.0))
-    assert graph.keys() == [None] * len(graph.keys())
+    assert graph.meanings() == [None] * graph.size[0]
 
 
 def test_an_operation_is_kept_and_read_in_blocks_of_any_size() -> None:
@@ -140,7 +140,7 @@ def test_an_operation_is_kept_and_read_in_blocks_of_any_size() -> None:
             if recall is not None:
                 graph = series[0].graph
                 program = graph.compile()
-                op = [key[0] for key in graph.keys()].index("rsi")
+                op = [key[0] for key in graph.meanings()].index("rsi")
                 program.keep(op, table, recall)
                 programs.append((program, op))
             return series
@@ -162,7 +162,7 @@ def test_what_cannot_be_kept_is_refused() -> None:
     m = Market(graph := Graph())
     series = [m.rsi(14), m.close > 3.0, m.ema(3, of=m.bars_held)]
     program = graph.compile()
-    names = [None if key is None else key[0] for key in graph.keys()]
+    names = [None if key is None else key[0] for key in graph.meanings()]
     rsi, lt, held = names.index("rsi"), names.index("lt"), names.index(None)
     assert [program.outputs(op) for op in (rsi, lt, held)] == [1, 0, 0]
     for op, rows in ((rsi, np.zeros((2, 9))), (rsi, np.zeros((1, 0))), (lt, np.zeros((1, 9))),
@@ -187,5 +187,5 @@ def test_other_bars_under_the_same_name_are_noticed() -> None:
         shared.result({}, SPANS[0])
     shared._to = shared._to.copy()
     shared._to[18] -= 10
-    with pytest.raises(DhanfastError, match="showed .* bars to an indicator"):
+    with pytest.raises(DhanfastError, match=r"showed .* bars to an indicator"):
         shared.result({}, SPANS[0])

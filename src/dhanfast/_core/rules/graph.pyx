@@ -92,7 +92,7 @@ cdef class Graph:
     def _ordered(self):
         return sorted(self._ops, key=lambda op: op[4])            # stable: block operations first
 
-    def keys(self):
+    def meanings(self):
         """What each operation of the program computes, in its order.
 
         Returns:

@@ -55,7 +55,7 @@ class Memo:
         self._program, self._stretch, self._rows = graph.compile(), stretch, rows
         tables = self._tables.setdefault(stretch, {})
         self._tables.move_to_end(stretch)
-        for op, key in enumerate(graph.keys()):
+        for op, key in enumerate(graph.meanings()):
             outputs = 0 if key is None else self._program.outputs(op)
             if not outputs:
                 continue
