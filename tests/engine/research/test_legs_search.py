@@ -6,6 +6,7 @@ import pickle
 import signal
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from dhanfast.engine.settings import Settings
 from dhanfast.errors import ConfigError, UsageError
 from dhanfast.reports import metrics
 from dhanfast.strategies.structures import structure_of
+from tests.engine import test_legs_stocks as stocks
 
 FIRST, LAST = dt.date(2022, 4, 4), dt.date(2022, 4, 22)
 RICH = Settings(capital=10**11)
@@ -152,6 +154,25 @@ def test_a_walk_forward_of_legs() -> None:
     assert len(found[0].stitched.days) == 6
     used = set(found[0].stitched.trades["instrument"].tolist())
     assert used <= set(found[0].stitched.contracts)
+
+
+def test_recorded_snapshots_of_a_stock_keep_their_lot_and_grade(tmp_path: Path) -> None:
+    path = stocks.chains(tmp_path, stocks.DAY_ROWS)
+    file = LegsFile(structure_of({
+        "underlying": "HDFCBANK", "lot": stocks.LOT, "entry": "09:30", "exit": "15:00",
+        "parameter": {"stop": {"default": 50.0, "low": 5, "high": 90}},
+        "leg": [{"side": "sell", "right": "CE", "strike": "atm", "stop": "{stop}%"}],
+    }), "stock")  # fmt: skip
+    search = prepared_legs(file, file.structure.params, stocks.source(path), sha256="a")
+    assert (search.head["grade"], search.data["grade"]) == ("recorded", "recorded")
+    once = search.job.bench().result({"stop": 50.0}, search.whole)
+    plain_run = backtest_legs(file({"stop": 50.0}), stocks.source(path))
+    assert once.trades.tobytes() == plain_run.trades.tobytes()
+    assert int(once.trades["qty"][0]) == stocks.LOT
+    size = search.arrays[0].nbytes
+    assert size < 200_000  # four prices of a snapshot are one table
+    with pytest.raises(ConfigError, match="lot: the legs have 550 units"):
+        prepared_legs(file, file.structure.params, stocks.source(path, 1100), sha256="a")
 
 
 def test_what_a_search_of_legs_does_not_run_is_refused() -> None:

@@ -70,7 +70,8 @@ class Shelf(Gathered):
         if not index:
             raise BadData(f"{source.underlying}: the data has no trading day")
         told = {
-            "days": index, "keys": source.contracts.keys, "grade": source.grade,
+            "days": index, "keys": source.contracts.keys, "lot": source.contracts.lot,
+            "grade": source.grade,
             "underlying": source.underlying, "interval": source.interval, "told": source.told(),
             "data": source.data(), "digest": hashlib.sha256(b"".join(source.digest())).hexdigest(),
         }  # fmt: skip
@@ -98,7 +99,7 @@ class ShelvedChains:
         self.grade: str = told["grade"]
         self.underlying: str = told["underlying"]
         self.interval: str = told["interval"]
-        self.contracts = Contracts(self.underlying)
+        self.contracts = Contracts(self.underlying, told["lot"])
         for key in told["keys"]:
             self.contracts.number(*key)
         self._told: tuple[str, ...] = told["told"]
@@ -137,7 +138,7 @@ class ShelvedChains:
             **entry["facts"],
         )
         on: date = entry["on"]
-        hours = Calendar.load().day(on, option_segment(self.underlying)[0])
+        hours = Calendar.load().day(on, option_segment(self.underlying, self.contracts.lot)[0])
         if hours is None:
             raise UsageError(f"{on} is not a trading day in this machine's calendar")
         return Day(on, hours, chain, entry["expiries"], entry["slots"], end_ns, spot)

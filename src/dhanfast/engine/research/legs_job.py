@@ -172,6 +172,10 @@ def _refuse_unsearched(first: StructurePlan, source: ChainSource) -> None:
         raise ConfigError(
             f"underlying: the legs are of {first.underlying}, the data of {source.underlying}"
         )
+    if first.lot != source.contracts.lot:
+        raise ConfigError(
+            f"lot: the legs have {first.lot} units, the data was read for {source.contracts.lot}"
+        )
     if first.signals:
         raise UsageError(
             f"signals: a search does not run a structure that follows {first.signals}; search the "
