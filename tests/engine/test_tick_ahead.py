@@ -23,7 +23,8 @@ import pytest
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.clock import ManualClock
 from dhanfast.engine.generated_ticks import archive_writer
-from dhanfast.engine.tick_ahead import SLOT_BYTES, Ahead, backtest_days
+from dhanfast.engine.research.pool import jobs_of
+from dhanfast.engine.tick_ahead import SLOT_BYTES, Ahead, backtest_days, processes_of
 from dhanfast.engine.tick_days import (
     ROWS,
     GeneratedDay,
@@ -146,6 +147,16 @@ def test_memory_is_bounded_and_told() -> None:
     assert size == 8 * ROWS
     with pytest.raises(UsageError, match="memory must be at least"):
         Ahead(many, 1, SLOT_BYTES)
+
+
+def test_processes_are_started_where_they_pay() -> None:
+    many = generated_days("BANKNIFTY", FIRST, LAST, seed=5, ticks=10_000_000)
+    cores = jobs_of(None)
+    assert processes_of(many, None) == (0 if cores == 1 else min(cores, len(many.parts)))
+    assert [processes_of(many, jobs) for jobs in (1, 2, 100)] == [0, 2, len(many.parts)]
+    assert [processes_of(days(), jobs) for jobs in (None, 1, 2)] == [0, 0, 2]
+    with pytest.raises(UsageError, match="jobs must be in"):
+        processes_of(many, 0)
 
 
 def test_it_goes_on_at_any_tick() -> None:

@@ -95,7 +95,7 @@ from dhanfast.errors import UsageError
     type=int,
     metavar="N",
     help="Processes that decode or generate the days of a folder or of --generate while the engine "
-    "runs; 1 for none [default: one a core]. The result is the same.",
+    "runs; 1 for none [default: one a core, of 30 million ticks and more]. The result is the same.",
 )
 @symbols_option
 @run_options

@@ -41,6 +41,7 @@ SLOT_BYTES: Final = ROWS * TICK_DTYPE.itemsize
 # Of each process: it holds a day of two and a half million ticks, so that it need not wait for the
 # days before its own.
 MEMORY: Final = 40 * SLOT_BYTES
+WORTH: Final = 30_000_000  # ticks: fewer are over before other processes have begun
 
 
 class _Maker:
@@ -232,6 +233,8 @@ def processes_of(days: TickDays, jobs: int | None) -> int:
         UsageError: out of range.
     """
     count = jobs_of(jobs)
+    if jobs is None and (days.rows or sum(source.rows for source in days.sources)) < WORTH:
+        return 0
     return 0 if count == 1 else min(count, len(days.parts))
 
 
@@ -252,7 +255,7 @@ def backtest_days(
     Args:
         strategy, params, settings, interval, slippages: as for `backtest_ticks`.
         jobs: processes that make the ticks while this one runs over them; 1: this one makes them
-            too; None: one a core. The result is the same.
+            too; None: one a core when there are so many ticks that it pays. The result is the same.
         memory: of each process, bytes.
         told: called with how many ticks are done, and the receive time of the last.
     Raises:
