@@ -61,9 +61,7 @@ def job(strategy: Any = Zoo) -> Job:
 
 def bench(room: int, strategy: Any = Zoo) -> Bench:
     with holding(made(strategy).arrays):
-        found = Bench(job(strategy))
-    found._memo = Memo(room)
-    return found
+        return Bench(job(strategy), Memo(room))
 
 
 def same(one: RunResult, other: RunResult) -> None:

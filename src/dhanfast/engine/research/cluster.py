@@ -44,7 +44,8 @@ DECIDES: Final = (
     "dhanfast._core.legs", "dhanfast._core.legrun", "dhanfast._core.legorder",
     "dhanfast._core.chainday", "dhanfast.engine.engine", "dhanfast.engine.legs",
     "dhanfast.engine.research.legs_job", "dhanfast.engine.research.trial",
-    "dhanfast.engine.research.objective", "dhanfast.reports.metrics",
+    "dhanfast.engine.research.memo", "dhanfast.engine.research.objective",
+    "dhanfast.reports.metrics",
 )  # fmt: skip
 _MINE = threading.local()
 _LOCKS: dict[Held, int] = {}  # of a worker: on what it needs

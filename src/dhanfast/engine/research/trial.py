@@ -231,13 +231,13 @@ class Bench:
     """Runs trials of one job.
 
     Args:
-        job: what they have in common.
+        job: what they have in common. memo: of the indicators that they share.
     Raises:
         Missing: this machine does not hold the bars.
         StrategyError, UsageError: the strategy or the objective cannot be imported.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, memo: Memo | None = None) -> None:
         self.job = job
         self._kind = job.strategy()
         self._score = job.objective.load()
@@ -255,7 +255,7 @@ class Bench:
         self._log: RunLog | None = None
         self._spans: dict[Span, NDArray[Any]] = {}
         self._said = job.settings.as_dict()
-        self._memo = Memo()
+        self._memo = Memo() if memo is None else memo
 
     def trial(self, number: int, params: dict[str, Value], spans: Sequence[Span]) -> Row:
         """Run one trial.
