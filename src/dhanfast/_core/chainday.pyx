@@ -205,6 +205,11 @@ cdef class ChainDay:
             found.column = <Py_ssize_t>self.first[slot] + at
         return found
 
+    @property
+    def width(self):
+        """Columns."""
+        return self.columns
+
     def choose(self, int64_t row, int64_t slot, int right, int rule, double amount,
                int premium_rule=0):
         """The contract that a rule asks for by the closes of one row.

@@ -82,6 +82,8 @@ cdef class Hedge:
     cdef Py_ssize_t slot             # of its options; NOWHERE = a future
     cdef Py_ssize_t column           # of the future
     cdef Session future              # its day
+    cdef int64_t slippage            # of a simulated exchange: paise
+    cdef int64_t slippage_ticks      # and ticks of the contract in hand
     cdef double forwards[EXPIRIES_MAX]
     cdef uint8_t forwards_known[EXPIRIES_MAX]
     cdef double volatility[LEGS_MAX + 1]     # last of each leg, the hedge's at the end; 0 = none
@@ -113,4 +115,5 @@ cdef class Hedge:
                      ns_t now_ns) noexcept nogil
     cdef void note(self, const HedgeMove *move, double unit, paise_t price, int64_t held,
                    int done, ns_t now_ns) noexcept nogil
+    cdef void cost_of_fills(self) noexcept nogil
     cdef int64_t held_units(self) noexcept nogil

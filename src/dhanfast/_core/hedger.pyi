@@ -39,7 +39,14 @@ class Hedge:
     blind_rows: Final[int]
     units_max: Final[int]
     rows_lost: Final[int]
-    def __new__(cls, leg: HedgeLeg, rules: Mapping[str, Any]) -> Self: ...
+    def __new__(
+        cls,
+        leg: HedgeLeg,
+        rules: Mapping[str, Any],
+        *,
+        slippage: int = 0,
+        slippage_ticks: int = 0,
+    ) -> Self: ...
     def set_day(
         self,
         *,

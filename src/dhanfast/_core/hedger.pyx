@@ -154,6 +154,8 @@ cdef class Hedge:
 
     Args:
         leg: the contract that hedges. rules: a mapping of every field of HedgeRules.
+        slippage, slippage_ticks: paise and ticks of its contract that fills lose at a simulated
+            exchange.
     Attributes:
         hedges: decisions that were sent, or in a dry run taken. held_back: stopped by a limit.
         blind_rows: rows in which a price was missing. units_max: most units held.
@@ -162,8 +164,13 @@ cdef class Hedge:
         ConfigError: a number out of range, or no rule at all.
     """
 
-    def __cinit__(self, HedgeLeg leg not None, rules):
+    def __cinit__(self, HedgeLeg leg not None, rules, *, int64_t slippage=0,
+                  int64_t slippage_ticks=0):
         self.leg, self.rules = leg, checked_rules(rules)
+        if slippage < 0 or slippage_ticks < 0:
+            raise UsageError(f"slippage of a hedge must not be negative, was {slippage} paise, "
+                             f"{slippage_ticks} ticks")
+        self.slippage, self.slippage_ticks = slippage, slippage_ticks
         self.slot = self.column = NOWHERE
 
     # ---- a day --------------------------------------------------------------------------------
@@ -196,6 +203,10 @@ cdef class Hedge:
             self.leg.carry(chain, chain.slot_of(self.leg.day.contract)
                            if self.leg.position != 0 else self.slot, now_ns)
         self.leg.out = self.leg.aiming = 0
+        self.cost_of_fills()
+
+    cdef void cost_of_fills(self) noexcept nogil:
+        self.leg.broker.rules.slippage = self.slippage + self.slippage_ticks * self.leg.day.tick
 
     cdef void end(self, PyObject **at, size_t count, bint carries, int date) noexcept nogil:
         cdef bint alone = True
@@ -323,6 +334,7 @@ cdef class Hedge:
             return True
         self.leg.rules.right = right
         self.leg.take_contract(chain, self.slot, rung.column, row)
+        self.cost_of_fills()
         if live is not None:
             live.known(rung.column, now_ns, &known)
             self.leg.take_tick(&known)

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.types import OrderFlag
 from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.hedge_prices import FUT
 from dhanfast.market.calendar import exchange_date
 from dhanfast.market.optionsessions import option_segment
 from dhanfast.market.optiontime import expiry_ns, years_to_expiry
@@ -53,13 +55,18 @@ class Margins:
 
 
 def margins_of(
-    trades: NDArray[Any], contracts: Contracts, end_ns: NDArray[np.int64], spot: NDArray[np.int64]
+    trades: NDArray[Any],
+    contracts: Contracts,
+    end_ns: NDArray[np.int64],
+    spot: NDArray[np.int64],
+    sizes: NDArray[Any] | None = None,
 ) -> Margins:
     """Estimate what was blocked whenever something was entered.
 
     Args:
         trades: TRADE_DTYPE, `instrument` the contract's number.
         end_ns, spot: the index in paise by time; 0 = unknown.
+        sizes: ORDER_ROW_DTYPE of contracts that are made larger and smaller while they are held.
 
     Raises:
         OutOfCalendar: no margin rates are known on a date.
@@ -68,14 +75,18 @@ def margins_of(
     required: list[float] = []
     errors: list[tuple[int, int]] = []
     unknown = 0
-    for at_ns in np.unique(trades["entry_ns"]).tolist():
+    entries = trades["entry_ns"]
+    if sizes is not None:
+        grown = sizes[(sizes["filled"] > 0) & (sizes["flags"] & int(OrderFlag.EXIT) == 0)]
+        entries = np.concatenate([entries, grown["done_ns"]])
+    for at_ns in np.unique(entries).tolist():
         place = int(np.searchsorted(end_ns, at_ns, side="right")) - 1
         if place < 0 or spot[place] <= 0:
             unknown += 1
             continue
         level = spot[place] / 100.0
         held = trades[(trades["entry_ns"] <= at_ns) & (trades["exit_ns"] > at_ns)]
-        legs = [_leg(trade, contracts, int(at_ns), level) for trade in held]
+        legs = [leg for trade in held for leg in _legs(trade, contracts, int(at_ns), level, sizes)]
         if not legs:
             continue
         found = margin_estimate(legs, contracts.underlying, int(at_ns), level)
@@ -110,14 +121,31 @@ def margin_notes(margins: Margins, capital: int) -> list[str]:
     return lines
 
 
-def _leg(trade: Any, contracts: Contracts, at_ns: int, level: float) -> Leg:
+def _legs(
+    trade: Any, contracts: Contracts, at_ns: int, level: float, sizes: NDArray[Any] | None
+) -> list[Leg]:
+    """What a trade held at a moment. A future is a bought call and a sold put of one strike: it
+    moves as they do, and its exposure is that of the sold one; no premium was paid."""
     expiry, strike, right = contracts.keys[int(trade["instrument"])]
     premium = round(int(trade["entry_value"]) / int(trade["qty"])) / 100.0
+    quantity = int(trade["side"]) * int(trade["qty"])
+    mine = np.zeros(0, bool)
+    if sizes is not None:
+        mine = sizes["instrument"] == trade["instrument"]
+    if sizes is not None and mine.any():
+        mine &= (sizes["done_ns"] >= trade["entry_ns"]) & (sizes["done_ns"] <= at_ns)
+        quantity = int((sizes["side"] * sizes["filled"])[mine].sum())
+    if quantity == 0:
+        return []
+    if right == FUT:
+        return [
+            Leg(one, premium, units, 0.0, expiry, VOLATILITY_USUAL)
+            for one, units in (("CE", quantity), ("PE", -quantity))
+        ]
     volatility = _volatility(
         premium, level, strike / 100.0, expiry, right, at_ns, contracts.underlying
     )
-    quantity = int(trade["side"]) * int(trade["qty"])
-    return Leg(right, strike / 100.0, quantity, premium, expiry, volatility)
+    return [Leg(right, strike / 100.0, quantity, premium, expiry, volatility)]
 
 
 def _volatility(

@@ -23,6 +23,15 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.hedge_settings import FUTURE
+from dhanfast.engine.hedging import (
+    begin_hedge,
+    hedge_exchange,
+    hedge_hours,
+    hedge_notes,
+    hedge_of,
+    hedge_rows,
+)
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
@@ -90,6 +99,7 @@ class Seen:
     spot: list[NDArray[np.int64]] = field(default_factory=list)
     skipped: int = 0  # not a weekday or DTE of the plan
     unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
+    hedges: list[NDArray[Any]] = field(default_factory=list)  # HEDGE_DTYPE, as they came
 
 
 def backtest_legs(
@@ -121,17 +131,25 @@ def backtest_legs(
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     run = _built(plan, settings)
+    source.future = plan.hedge is not None and plan.hedge.instrument == FUTURE
     seen, parts, log = Seen(), [], []
     spent = 0
     for day in source.days(run.held):
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
         check_freeze(plan, day.hours, expiries)
+        if run.hedge is not None:
+            start, end = hedge_hours(plan)
+            begin_hedge(
+                run.hedge, plan, day.on, (moment(day.on, start), moment(day.on, end)),
+                day.slots, day.future, day.columns,
+            )  # fmt: skip
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
         spent += time.perf_counter_ns() - begun
         _check_fault(run, plan, day)
         log += texts_of(run, plan)
+        seen.hedges += [run.hedge.take_rows()] if run.hedge is not None else []
         seen.days.append(day.on)
         seen.end_ns.append(day.end_ns)
         seen.spot.append(day.spot)
@@ -145,7 +163,7 @@ def backtest_legs(
 
 def _built(plan: StructurePlan, settings: Settings) -> LegRun:
     """Gate, books and log, and a leg with an exchange of its own for each of the plan."""
-    count = len(plan.legs)
+    count = len(plan.legs) + (plan.hedge is not None)
     risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
     gate = Gate(instruments=count, **risk)
     portfolio = Portfolio(settings.capital, count)
@@ -164,7 +182,11 @@ def _built(plan: StructurePlan, settings: Settings) -> LegRun:
             stop_market_ok=True,
         )
         legs.append(Leg(leg.native(), place, broker, portfolio, gate, log))
-    return LegRun(legs, plan.native(), portfolio, gate, log)
+    if plan.hedge is None:
+        return LegRun(legs, plan.native(), portfolio, gate, log)
+    broker = hedge_exchange(plan.hedge, settings, gate, count)
+    hedge = hedge_of(plan, broker, portfolio, gate, log, settings.slippage)
+    return LegRun(legs, plan.native(), portfolio, gate, log, hedge=hedge)
 
 
 def checked_legs(settings: Settings) -> Settings:
@@ -268,7 +290,7 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
     """Why the run cannot go on, as an exception."""
     if run.fault == Fault.WHOLE:
         return
-    leg = plan.legs[run.fault_leg].text
+    leg = "the hedge" if run.fault_leg == len(plan.legs) else plan.legs[run.fault_leg].text
     if run.fault == Fault.NO_FINAL_PRICE:
         raise BadData(
             f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
@@ -316,6 +338,7 @@ def result_of(
         np.concatenate(columns) for columns in zip(*parts, strict=True)
     )
     days = run.portfolio.bills()
+    hedges = hedge_rows(seen.hedges)
     digest = hashlib.sha256()
     for raw in (
         *source.digest(),
@@ -325,9 +348,18 @@ def result_of(
         days.tobytes(),
     ):
         digest.update(raw)
-    used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
+    if plan.hedge is not None:
+        digest.update(hedges.tobytes())
+    used = sorted(
+        {number for rows in (trades, orders) for number in rows["instrument"].tolist()}
+        | set(hedges["listed"].tolist())
+    )
     margins = margins_of(
-        trades, source.contracts, np.concatenate(seen.end_ns), np.concatenate(seen.spot)
+        trades,
+        source.contracts,
+        np.concatenate(seen.end_ns),
+        np.concatenate(seen.spot),
+        orders[np.isin(orders["instrument"], hedges["listed"])] if len(hedges) else None,
     )
     return RunResult(
         strategy=plan.name,
@@ -345,6 +377,7 @@ def result_of(
         data=source.data(),
         notes=(
             *_notes(plan, source, settings, signals, seen, margins, log),
+            *hedge_notes(plan, hedges),
             *source.fills_told(orders, passages),
         ),
         digest=digest.hexdigest(),
@@ -359,6 +392,7 @@ def result_of(
         grade=source.grade,
         contracts={number: source.contracts.name(number) for number in used},
         margin=margins.summary(),
+        hedges=None if plan.hedge is None else hedges,
     )
 
 
