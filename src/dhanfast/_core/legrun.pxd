@@ -121,7 +121,7 @@ cdef class LegRun(LegOrder):
     cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
     cdef object set_day(self, ChainDay chain, slots, Hours hours)
     # The legs have moved: so does the hedge, when it has to.
-    cdef void follow(self, ns_t now_ns) noexcept nogil
+    cdef void hedge_on(self, ns_t now_ns) noexcept nogil
     cdef void meet_side(self, size_t row, int side) noexcept nogil
     # A tick of a contract (its column) meets the orders of the legs that trade it.
     cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil

@@ -226,7 +226,7 @@ cdef class LegRun(LegOrder):
             self.step(self.now_ns)           # as of the decision: the row's own time is longer
             self.meet_side(row, -first)
             if self.hedge is not None:
-                self.follow(self.now_ns)     # with the bought legs, in the row of the sold ones
+                self.hedge_on(self.now_ns)     # with the bought legs, in the row of the sold ones
                 self.hedge.meet(self.chain, row)
         self.now_ns = now_ns
         if self.hedge is not None:
@@ -244,7 +244,7 @@ cdef class LegRun(LegOrder):
                 and not self.shut:
             self.waits(row, now_ns)
         if self.hedge is not None:
-            self.follow(now_ns)
+            self.hedge_on(now_ns)
             if self.running and self.stage == Stage.REST:
                 self.hedge.decide(self.at, self.count, self.chain, self.now, row, self.paused
                                   or self.shut or self.gate.state != RiskState.ACTIVE)
@@ -256,7 +256,7 @@ cdef class LegRun(LegOrder):
         if self.hedge is not None and self.hedge.leg.status != Status.OK:
             self.status = self.hedge.leg.status
 
-    cdef void follow(self, ns_t now_ns) noexcept nogil:
+    cdef void hedge_on(self, ns_t now_ns) noexcept nogil:
         if self.hedge is not None:
             self.hedge.follow(self.at, self.count, self.running, now_ns)
 

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self
 
 from dhanfast._core.broker import Broker
 from dhanfast._core.dealer import Dealer
@@ -25,7 +25,6 @@ class Part(IntEnum):
     ALL_IN = 3
     TO_LEAVE = 4
 
-@final
 class Leg(Dealer):
     unquoted: Final[int]
     def __new__(

@@ -149,9 +149,7 @@ def checked_hedge(hedge: HedgePlan, plan: "StructurePlan") -> HedgePlan:
         if value not in known:
             raise ConfigError(f"hedge: {unknown(name, value, list(known))}")
     if (hedge.instrument == OPTION) != (hedge.strike is not None):
-        raise ConfigError(
-            'hedge.strike: an option needs one, as strike = "atm"; a future has none'
-        )
+        raise ConfigError('hedge.strike: an option needs one, as strike = "atm"; a future has none')
     if hedge.strike is not None:
         _check_strike(hedge.strike)
     if hedge.lots_max < 0:

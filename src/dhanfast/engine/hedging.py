@@ -1,7 +1,7 @@
 """The hedge of a run of legs: built from its plan, told its days, and what a result says of it."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -123,6 +123,34 @@ def hedge_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         HEDGE_DTYPE[n].
     """
     return np.concatenate([np.zeros(0, HEDGE_DTYPE), *parts])
+
+
+def hedge_texts(
+    rows: NDArray[Any], name_of: Callable[[int], str]
+) -> list[tuple[int, str]]:  # fmt: skip
+    """Decisions as a person reads them: (UTC ns, text).
+
+    Args:
+        rows: HEDGE_DTYPE. name_of: a contract by its number.
+    """
+    return [(int(row["time_ns"]), _text(row, name_of)) for row in rows]
+
+
+def _text(row: Any, name_of: Callable[[int], str]) -> str:
+    why = WHY[HedgeWhy(int(row["why"]))]
+    if row["done"] == HedgeDone.HELD_BACK:
+        gap = "" if np.isnan(row["before"]) else f", delta {row['before']:+.1f} off its target"
+        return f"hedge: held back: {why}{gap}"
+    verb = "buy" if row["units"] > 0 else "sell"
+    would = "would " if row["done"] == HedgeDone.WOULD else ""
+    text = f"hedge: {would}{verb} {abs(int(row['units'])):,} of {name_of(int(row['listed']))}"
+    text += f" at {row['price'] / 100:,.2f}: {why}"
+    if np.isnan(row["before"]):
+        return text
+    return text + (
+        f", delta {row['before']:+.1f} to {row['after']:+.1f} off its target, band "
+        f"{row['band']:.1f}, charges {row['cost'] / 100:,.2f}"
+    )
 
 
 def hedge_notes(plan: "StructurePlan", rows: NDArray[Any]) -> list[str]:

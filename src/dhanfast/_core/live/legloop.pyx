@@ -166,6 +166,7 @@ cdef class LegLoop(InputLoop):
         self.run.shut = True
         self.busy = True
         self.run.leave_all(Reason.RISK_EXIT, now_ns)
+        self.run.hedge_on(now_ns)
         self.end_input(Status.OK, now_ns)
 
     cdef ns_t run_due(self) noexcept:
@@ -184,7 +185,7 @@ cdef class LegLoop(InputLoop):
         if self.run.hedge is not None:
             self.run.hedge.leg.settle()
         self.run.step(self.input_ns)
-        self.run.follow(self.input_ns)
+        self.run.hedge_on(self.input_ns)
         if self.run.hedge is not None and self.run.hedge.leg.status != Status.OK:
             status = self.run.hedge.leg.status
         for i in range(self.run.count):
@@ -227,7 +228,7 @@ cdef class LegLoop(InputLoop):
         if command == Command.FLATTEN or command == Command.HALT:
             self.uncovered = False
             self.run.leave_all(Reason.OPERATOR, now_ns)
-            self.run.follow(now_ns)
+            self.run.hedge_on(now_ns)
 
     cdef bint covers(self, uint32_t contract) noexcept:
         """Whether a bought leg trades it."""
