@@ -44,8 +44,10 @@ class PlainHedge:
     last: int = 0
     count: int = 0
 
-    def look(self, now: int, net: float, gamma: float, price: float, held: int, *, unit: float,
-             lot: int, freeze: int, hours: tuple[int, int], shut: bool) -> tuple[int, str]:  # fmt: skip
+    def look(
+        self, now: int, net: float, gamma: float, price: float, held: int, *, unit: float,
+        lot: int, freeze: int, hours: tuple[int, int], shut: bool,
+    ) -> tuple[int, str]:  # fmt: skip
         """(units to hold, why)."""
         rules = self.rules
         step = abs(unit) * lot
