@@ -23,6 +23,7 @@ class HedgeWhy(IntEnum):
     BLIND = 10
 
 def checked_rules(rules: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
 @final
 class HedgeRule:
     def __new__(cls, rules: Mapping[str, Any]) -> Self: ...

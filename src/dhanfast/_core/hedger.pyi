@@ -27,6 +27,7 @@ def hedge_leg(
     *,
     ticking: bool = False,
 ) -> HedgeLeg: ...
+
 @final
 class HedgeLeg(Leg):
     given_up: Final[int]
