@@ -270,5 +270,7 @@ def test_a_file_with_parameters_hedges_as_its_table_does(tmp_path: Path) -> None
     data, legs = straddle_file(tmp_path)
     chains = RecordedChains(read_chains(data), "BANKNIFTY")
     found = backtest_legs(read_plan(legs), chains, Settings(slippage=Slippage(ticks=0)))
+    same = hedged_result(tmp_path)
     assert found.hedges is not None
-    assert found.hedges.tobytes() == hedged_result(tmp_path).hedges.tobytes()  # type: ignore[union-attr]
+    assert same.hedges is not None
+    assert found.hedges.tobytes() == same.hedges.tobytes()

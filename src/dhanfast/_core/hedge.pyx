@@ -72,7 +72,7 @@ cdef class HedgeRule:
         Units:
             price in rupees.
         Returns:
-            (units to hold, HedgeWhy, whether it is done, gap, band). What is returned as done counts.
+            (units to hold, HedgeWhy, whether it is done, gap, band). What is done counts.
         """
         cdef HedgeView view = HedgeView(now_ns, from_ns, until_ns, net, gamma, unit, price,
                                         position, lot, freeze, shut)

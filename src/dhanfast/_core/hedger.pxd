@@ -29,6 +29,7 @@ from dhanfast._core.chainnow cimport ChainNow
 from dhanfast._core.hedge cimport HedgeMove, HedgeRules, HedgeState
 from dhanfast._core.legorder cimport LEGS_MAX
 from dhanfast._core.legs cimport Leg
+from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.types cimport Session, Tick, ns_t, paise_t
 
 cdef enum:
@@ -98,7 +99,10 @@ cdef class Hedge:
     cdef readonly uint64_t blind_rows
     cdef readonly int64_t units_max          # most held
 
-    cdef void begin(self, ChainDay chain, int date, ns_t now_ns) noexcept nogil
+    # It is the hedge of so many legs, with their books and their source of order numbers.
+    cdef object join(self, size_t count, Portfolio portfolio, uint64_t *ids)
+    # False: it was held past its expiry.
+    cdef bint begin(self, ChainDay chain, int date, ns_t now_ns) noexcept nogil
     cdef void meet(self, ChainDay chain, size_t row) noexcept nogil
     cdef void mark(self, ChainDay chain, size_t row, ns_t now_ns) noexcept nogil
     # The legs have moved: the hedge leaves when it has to, and its order goes on.

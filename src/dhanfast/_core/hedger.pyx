@@ -3,7 +3,7 @@
 cimport cython
 from cpython.ref cimport PyObject
 from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -194,7 +194,15 @@ cdef class Hedge:
             raw = np.ascontiguousarray(session, SESSION_DTYPE).reshape(1).view(np.uint8)
             self.future = (<const Session *>&raw[0])[0]
 
-    cdef void begin(self, ChainDay chain, int date, ns_t now_ns) noexcept nogil:
+    cdef object join(self, size_t count, Portfolio portfolio, uint64_t *ids):
+        if self.leg.instrument != <uint32_t>count or self.leg.portfolio is not portfolio:
+            raise UsageError(f"the hedge trades instrument {self.leg.instrument}, not {count}, or "
+                             "has other books")
+        self.leg.ids = ids
+
+    cdef bint begin(self, ChainDay chain, int date, ns_t now_ns) noexcept nogil:
+        if self.leg.position != 0 and self.leg.day.contract < date:
+            return False
         hedge_day(&self.state)
         if self.column != NOWHERE:
             self.leg.forget_wishes()
@@ -204,6 +212,7 @@ cdef class Hedge:
                            if self.leg.position != 0 else self.slot, now_ns)
         self.leg.out = self.leg.aiming = 0
         self.cost_of_fills()
+        return True
 
     cdef void cost_of_fills(self) noexcept nogil:
         self.leg.broker.rules.slippage = self.slippage + self.slippage_ticks * self.leg.day.tick

@@ -132,11 +132,7 @@ cdef class LegRun(LegOrder):
             self.at[i] = <PyObject *>leg
         self.hedge = hedge
         if hedge is not None:
-            leg = hedge.leg
-            if leg.instrument != <uint32_t>self.count or leg.portfolio is not portfolio:
-                raise UsageError(f"the hedge trades instrument {leg.instrument}, not {self.count}, "
-                                 "or has other books")
-            leg.ids = &self.next_id
+            hedge.join(self.count, portfolio, &self.next_id)
 
     # ---- a day --------------------------------------------------------------------------------
 
@@ -164,10 +160,9 @@ cdef class LegRun(LegOrder):
             (<Leg>self.at[i]).carry(self.chain, self.chain.slot_of((<Leg>self.at[i]).day.contract)
                                     if _held(<Leg>self.at[i]) else self.slot[i], now_ns)
         if self.hedge is not None:
-            if self.hedge.leg.position != 0 and self.hedge.leg.day.contract < self.hours.date:
+            if not self.hedge.begin(self.chain, self.hours.date, now_ns):
                 self.fault, self.fault_leg = Fault.EXPIRY_MISSED, self.count
                 return
-            self.hedge.begin(self.chain, self.hours.date, now_ns)
         self.gate.new_day()
 
     cdef void end_day(self) noexcept nogil:
@@ -566,9 +561,9 @@ cdef class LegRun(LegOrder):
         """Every leg as it is now.
 
         Returns:
-            list of dicts, one a leg, the hedge last: listed (the contract's number, 0 = none yet), strike, contract
-            (expiry YYYYMMDD), side, right, position, entering (signed units), part (Part), phase,
-            stop, target, mark (paise, 0 = none), works (orders that are not done).
+            list of dicts, one a leg, the hedge last: listed (the contract's number, 0 = none yet),
+            strike, contract (expiry YYYYMMDD), side, right, position, entering (signed units), part
+            (Part), phase, stop, target, mark (paise, 0 = none), works (orders that are not done).
         """
         cdef Leg leg
         legs = [*self._legs, self.hedge.leg] if self.hedge is not None else self._legs

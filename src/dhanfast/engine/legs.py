@@ -339,21 +339,6 @@ def result_of(
     )
     days = run.portfolio.bills()
     hedges = hedge_rows(seen.hedges)
-    digest = hashlib.sha256()
-    for raw in (
-        *source.digest(),
-        orders.tobytes(),
-        trades.tobytes(),
-        equity.tobytes(),
-        days.tobytes(),
-    ):
-        digest.update(raw)
-    if plan.hedge is not None:
-        digest.update(hedges.tobytes())
-    used = sorted(
-        {number for rows in (trades, orders) for number in rows["instrument"].tolist()}
-        | set(hedges["listed"].tolist())
-    )
     margins = margins_of(
         trades,
         source.contracts,
@@ -380,7 +365,7 @@ def result_of(
             *hedge_notes(plan, hedges),
             *source.fills_told(orders, passages),
         ),
-        digest=digest.hexdigest(),
+        digest=_digest(source, orders, trades, equity, days, hedges),
         kernel_ns=spent,
         versions={
             "dhanfast": __version__,
@@ -390,10 +375,24 @@ def result_of(
         log=tuple(log),
         passages=passages,
         grade=source.grade,
-        contracts={number: source.contracts.name(number) for number in used},
+        contracts=_names(source, trades["instrument"], orders["instrument"], hedges["listed"]),
         margin=margins.summary(),
         hedges=None if plan.hedge is None else hedges,
     )
+
+
+def _digest(source: PricesTold, *rows: NDArray[Any]) -> str:
+    """SHA-256 of what a run rests on and what it decided; empty rows add nothing."""
+    digest = hashlib.sha256()
+    for raw in (*source.digest(), *(each.tobytes() for each in rows)):
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def _names(source: PricesTold, *numbers: NDArray[Any]) -> dict[int, str]:
+    """Contracts that were traded or looked at, by their numbers."""
+    used = sorted({number for column in numbers for number in column.tolist()})
+    return {number: source.contracts.name(number) for number in used}
 
 
 def _notes(
