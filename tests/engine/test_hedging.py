@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,16 +13,19 @@ import pytest
 from dhanfast._core.hedge import HedgeWhy
 from dhanfast._core.hedger import HedgeDone
 from dhanfast.app.legs_file import plan_of, read_plan
-from dhanfast.engine.chain_source import RecordedChains
+from dhanfast.engine.chain_source import ModelledChains, RecordedChains
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.legs import backtest_legs
+from dhanfast.engine.premium_model import read_volatilities
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData
 from dhanfast.market import charges
 from dhanfast.options import greeks, implied_volatility
 from dhanfast.options.margin import margin_estimate
 from dhanfast.options.payoff import Leg
+from dhanfast.reports.metrics import contradictions
 from dhanfast.reports.result import RunResult
+from dhanfast.storage.bars import read_bars
 from dhanfast.storage.chains import read_chains
 from tests.core.hedge_world import black
 
@@ -274,3 +278,62 @@ def test_a_file_with_parameters_hedges_as_its_table_does(tmp_path: Path) -> None
     assert found.hedges is not None
     assert same.hedges is not None
     assert found.hedges.tobytes() == same.hedges.tobytes()
+
+
+# ---- recorded data ------------------------------------------------------------------------------
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("exit_at", "table"),
+    [
+        ("settlement", {"band": "1 lot"}),
+        ("settlement", {"band": "1 lot", "instrument": "option", "strike": "atm"}),
+        ("15:15", {"interval": "30m", "target": "-2 lots"}),
+    ],
+)
+def test_a_structure_carried_to_its_expiry_takes_its_hedge_along(
+    data_dir: Path, exit_at: str, table: dict[str, Any]
+) -> None:
+    """Over nights and expiries of the future, six weeks: never without a leg, flat at the end."""
+    index = read_bars(data_dir / "index_1m/BANKNIFTY_1m_2022.parquet", end="2022-02-15")
+    told = read_volatilities(data_dir / "index_daily/index_daily_2015_2023.parquet", "BANKNIFTY")
+    legs = [
+        {"side": "sell", "right": right, "strike": "atm", "lots": 5, "expiry": "next"}
+        for right in ("CE", "PE")
+    ]
+    plan = plan_of({"underlying": "BANKNIFTY", "entry": "09:20", "hold": "expiry", "exit": exit_at,
+                    "leg": legs, "hedge": table})  # fmt: skip
+    result = backtest_legs(plan, ModelledChains(index, told, plan.expiries))
+    assert contradictions(result) == ()
+    assert result.hedges is not None
+    assert result.counters["hedges"] > 20
+    mine = np.isin(result.trades["instrument"], result.hedges["listed"])
+    held = result.trades[~mine]
+    for trade in result.trades[mine]:
+        beside = held[(held["entry_ns"] <= trade["entry_ns"])
+                      & (held["exit_ns"] >= trade["entry_ns"])]  # fmt: skip
+        assert len(beside)
+        assert trade["exit_ns"] <= beside["exit_ns"].max() + 60 * 10**9
+    assert result.equity["position"][-1] == 0
+    nights = {int(row["contract"]) for row in result.trades[mine]}
+    assert len(nights) > 1  # more than one expiry
+
+
+@pytest.mark.data
+def test_the_recorded_chain_days_are_hedged_at_their_own_forward(data_dir: Path) -> None:
+    path = data_dir / "options/index_option_chain_2026-01-22_2026-02-01.parquet"
+    plan = plan_of(PLAN | {"late": "60m", "exit": "15:15", "hedge": {"band": "1 lot"}, "leg": [
+        {"side": "sell", "right": right, "strike": "atm", "lots": 10} for right in ("CE", "PE")
+    ]})  # fmt: skip
+    chains = read_chains(path)
+    result = backtest_legs(plan, RecordedChains(chains, "BANKNIFTY"))
+    assert contradictions(result) == ()
+    assert result.hedges is not None
+    sent = result.hedges[result.hedges["done"] == HedgeDone.SENT]
+    assert len(sent) > 20
+    spot = {int(at): float(level) for at, level in zip(chains.at_ns, chains.spot, strict=True)}
+    apart = [row["price"] / 100 - spot[int(row["time_ns"]) - 1]
+             for row in sent if int(row["time_ns"]) - 1 in spot]  # fmt: skip
+    # A month's future stands a little above its index: carry of a week to a month.
+    assert 0 < np.median(apart) < 600
