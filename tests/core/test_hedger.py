@@ -174,6 +174,21 @@ def test_through_nothing_it_leaves_first_and_then_goes_in_on_the_other_side() ->
     assert any(row["held"] > 0 > row["held"] + row["units"] for row in run.hedge.take_rows())
 
 
+def test_a_turn_is_not_gone_on_with_once_the_structure_leaves() -> None:
+    """Decided in row 8, through nothing in row 9, at whose end all is left: no other side."""
+    path = np.array([1_000.0] * 4 + [1_060.0] * 5 + [930.0] * 8)
+    day = Market(path, 0.6, MINUTE * 20, 2 * DAY, STRIKES, lot=10)
+    run = hedged([SELL_CALL | {"lots": 5}, SELL_PUT | {"lots": 5}], {"band": 5.0})
+    run_day(run, day, exit_row=9)
+    orders = orders_of(run, 2 * len(STRIKES))
+    assert run.hedge is not None
+    rows = run.hedge.take_rows()
+    assert rows[-1]["held"] > 0 > rows[-1]["held"] + rows[-1]["units"]
+    entries = orders[orders["flags"] & int(OrderFlag.EXIT) == 0]
+    assert entries["created_ns"].max() < OPEN + 10 * day.step
+    assert int((orders["side"] * orders["filled"]).sum()) == 0
+
+
 # ---- never alone --------------------------------------------------------------------------------
 
 

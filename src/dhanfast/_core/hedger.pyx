@@ -253,8 +253,11 @@ cdef class Hedge:
             if _open(<Leg>at[i]):
                 open_ones = True
                 sold_ones |= _sold(<Leg>at[i])
-        if open_ones and (running or sold_ones):
+        if open_ones and running:
             self.leg.chase(now_ns)
+            return
+        self.leg.aiming = 0                  # what was begun is not gone on with while legs leave
+        if open_ones and sold_ones:
             return
         move.why, move.want, move.gap, move.band = HedgeWhy.EMPTY, 0, NAN, 0.0
         if self.rules.dry:
