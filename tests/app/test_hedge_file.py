@@ -125,6 +125,14 @@ def test_a_mistake_names_key_value_and_remedy(table: dict[str, Any], told: str) 
         hedge_of(**table)
 
 
+def test_a_stock_is_hedged_with_its_options_only() -> None:
+    stock = LEGS | {"underlying": "RELIANCE", "lot": 500}
+    with pytest.raises(ConfigError, match=r"hedge\.instrument: RELIANCE is a stock"):
+        plan_of(stock | {"hedge": {"band": 5}})
+    table = {"band": 5, "instrument": "option", "strike": "atm"}
+    assert plan_of(stock | {"hedge": table}).hedge is not None
+
+
 def run(*words: str) -> Any:
     return CliRunner().invoke(cli, [*words], catch_exceptions=False)
 

@@ -2,6 +2,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final, Self
 
+from typing_extensions import disjoint_base
+
 from dhanfast._core.broker import Broker
 from dhanfast._core.dealer import Dealer
 from dhanfast._core.portfolio import Portfolio
@@ -25,6 +27,7 @@ class Part(IntEnum):
     ALL_IN = 3
     TO_LEAVE = 4
 
+@disjoint_base
 class Leg(Dealer):
     unquoted: Final[int]
     def __new__(

@@ -148,6 +148,11 @@ def checked_hedge(hedge: HedgePlan, plan: "StructurePlan") -> HedgePlan:
     ):
         if value not in known:
             raise ConfigError(f"hedge: {unknown(name, value, list(known))}")
+    if plan.lot and hedge.instrument == FUTURE:
+        raise ConfigError(
+            f"hedge.instrument: {plan.underlying} is a stock, and futures of indexes are known "
+            'only: write instrument = "option" and a strike'
+        )
     if (hedge.instrument == OPTION) != (hedge.strike is not None):
         raise ConfigError('hedge.strike: an option needs one, as strike = "atm"; a future has none')
     if hedge.strike is not None:
