@@ -141,12 +141,7 @@ def backtest_legs(
     for day in source.days(run.held):
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
         check_freeze(plan, day.hours, expiries)
-        if run.hedge is not None:
-            start, end = hedge_hours(plan)
-            begin_hedge(
-                run.hedge, plan, day.on, (moment(day.on, start), moment(day.on, end)),
-                day.slots, day.future, day.columns,
-            )  # fmt: skip
+        _begin_hedge(run, plan, day)
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
@@ -234,6 +229,14 @@ def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
             in plan.dte
         )
     return bool(fits)
+
+
+def _begin_hedge(run: LegRun, plan: StructurePlan, day: Day) -> None:
+    """Tell the hedge, if there is one, what it may trade on a day."""
+    if run.hedge is None:
+        return
+    start, end = (moment(day.on, at) for at in hedge_hours(plan))
+    begin_hedge(run.hedge, plan, day.on, (start, end), day.slots, day.future, day.columns)
 
 
 def _run_day(
