@@ -85,7 +85,12 @@ def margins_of(
             continue
         level = spot[place] / 100.0
         held = trades[(trades["entry_ns"] <= at_ns) & (trades["exit_ns"] > at_ns)]
-        legs = [leg for trade in held for leg in _legs(trade, contracts, int(at_ns), level, sizes)]
+        counted = _counted(held, sizes, int(at_ns))
+        legs = [
+            leg
+            for trade, units in counted
+            for leg in _legs(trade, units, contracts, int(at_ns), level)
+        ]
         if not legs:
             continue
         found = margin_estimate(legs, contracts.underlying, int(at_ns), level)
@@ -120,22 +125,31 @@ def margin_notes(margins: Margins, capital: int) -> list[str]:
     return lines
 
 
-def _legs(
-    trade: Any, contracts: Contracts, at_ns: int, level: float, sizes: NDArray[Any] | None
-) -> list[Leg]:
-    """What a trade held at a moment. A future is a bought call and a sold put of one strike: it
-    moves as they do, and its exposure is that of the sold one; no premium was paid."""
+def _counted(
+    held: NDArray[Any], sizes: NDArray[Any] | None, at_ns: int
+) -> list[tuple[Any, int]]:  # fmt: skip
+    """Trades and the signed units that they held at a moment. A contract whose size changes while
+    it is held is counted once, by what its orders have brought until then."""
+    found, once = [], set()
+    changing = set() if sizes is None else set(sizes["instrument"].tolist())
+    for trade in held:
+        number, units = int(trade["instrument"]), int(trade["side"]) * int(trade["qty"])
+        if sizes is not None and number in changing:
+            if number in once:
+                continue
+            once.add(number)
+            mine = (sizes["instrument"] == number) & (sizes["done_ns"] <= at_ns)
+            units = int((sizes["side"] * sizes["filled"])[mine].sum())
+        if units:
+            found.append((trade, units))
+    return found
+
+
+def _legs(trade: Any, quantity: int, contracts: Contracts, at_ns: int, level: float) -> list[Leg]:
+    """What was held of a trade's contract. A future is a bought call and a sold put of one strike:
+    it moves as they do, and its exposure is that of the sold one; no premium was paid."""
     expiry, strike, right = contracts.keys[int(trade["instrument"])]
     premium = round(int(trade["entry_value"]) / int(trade["qty"])) / 100.0
-    quantity = int(trade["side"]) * int(trade["qty"])
-    mine = np.zeros(0, bool)
-    if sizes is not None:
-        mine = sizes["instrument"] == trade["instrument"]
-    if sizes is not None and mine.any():
-        mine &= (sizes["done_ns"] >= trade["entry_ns"]) & (sizes["done_ns"] <= at_ns)
-        quantity = int((sizes["side"] * sizes["filled"])[mine].sum())
-    if quantity == 0:
-        return []
     if right == FUT:
         return [
             Leg(one, premium, units, 0.0, expiry, VOLATILITY_USUAL)
