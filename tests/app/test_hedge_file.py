@@ -107,6 +107,10 @@ def test_an_option_is_chosen_by_a_rule_that_both_rights_have() -> None:
         ({"instrument": "option", "band": 5, "strike": "25000"}, "calls and puts take turns"),
         ({"instrument": "option", "band": 5, "strike": "atm+1"}, "calls and puts take turns"),
         ({"instrument": "option", "band": 5, "strike": "+1%"}, "calls and puts take turns"),
+        (
+            {"instrument": "option", "band": 5, "strike": "atm", "target": "1 lot"},
+            r"hedge\.target: .* write units",
+        ),
         ({"band": 5, "to": "middle"}, "to.*middle.*centre"),
         ({"risk_aversion": 1e-6}, r"hedge\.cost: a cost-aware band needs"),
         ({"band": 5, "cost": "1pts"}, "only the cost-aware band uses it"),

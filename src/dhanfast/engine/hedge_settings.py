@@ -157,6 +157,11 @@ def checked_hedge(hedge: HedgePlan, plan: "StructurePlan") -> HedgePlan:
         raise ConfigError('hedge.strike: an option needs one, as strike = "atm"; a future has none')
     if hedge.strike is not None:
         _check_strike(hedge.strike)
+        if hedge.target.lots and hedge.target.value:
+            raise ConfigError(
+                "hedge.target: which option hedges, and so what a lot of it changes, follows from "
+                'the target: write units, as target = "30 units"'
+            )
     if hedge.lots_max < 0:
         raise ConfigError(f"hedge.lots_max must be 1 or more, was {hedge.lots_max}")
     start, end = hours_of(hedge, plan)
