@@ -12,8 +12,11 @@ import pytest
 
 from dhanfast._core.hedge import HedgeWhy
 from dhanfast._core.hedger import HedgeDone
+from dhanfast._core.runlog import ORDER_ROW_DTYPE, TRADE_DTYPE
+from dhanfast._core.types import OrderFlag
 from dhanfast.app.legs_file import plan_of, read_plan
-from dhanfast.engine.chain_source import ModelledChains, RecordedChains
+from dhanfast.engine.chain_source import Contracts, ModelledChains, RecordedChains
+from dhanfast.engine.leg_margin import margins_of
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.legs import backtest_legs
 from dhanfast.engine.premium_model import read_volatilities
@@ -224,6 +227,29 @@ def test_its_margin_is_estimated_with_that_of_the_legs(tmp_path: Path) -> None:
     both = margin_estimate([*legs, *synthetic], "BANKNIFTY", at, level).required
     assert result.margin["entries"] == 2
     assert result.margin["mean"] == pytest.approx((alone + both) / 2, rel=0.02)
+
+
+def test_a_contract_of_leg_and_hedge_counts_once_in_the_margin() -> None:
+    """120 sold by a leg, 30 bought by the hedge: 90 are written. What leaves later is no entry."""
+    contracts = Contracts("BANKNIFTY")
+    number, at, level = contracts.number(EXPIRY, 59_200 * 100, "CE"), ns("10:00"), 59_200.0
+    trades, orders = np.zeros(2, TRADE_DTYPE), np.zeros(3, ORDER_ROW_DTYPE)
+    trades["instrument"] = orders["instrument"] = number
+    trades["entry_ns"], trades["exit_ns"] = (at, at + 60), at + 10**12
+    trades["side"], trades["qty"] = (-1, 1), (120, 30)
+    trades["entry_value"] = trades["qty"] * 450_00
+    orders["side"], orders["filled"] = (-1, 1, -1), (120, 30, 10)
+    orders["done_ns"], orders["flags"] = (at, at + 60, at + 120), (0, 0, int(OrderFlag.EXIT))
+    found = margins_of(trades, contracts, np.array([at]), np.array([5_920_000]), orders)
+    volatility = implied_volatility(
+        450.0, level, 59_200.0, (ns("15:30", EXPIRY) - at) / YEAR_NS, "CE"
+    )
+    wanted = [
+        margin_estimate([Leg("CE", 59_200.0, units, 450.0, EXPIRY, volatility)], "BANKNIFTY", at,
+                        level).required
+        for units in (-120, -90)
+    ]  # fmt: skip
+    assert found.required == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_modelled_price_of_the_future_is_said(tmp_path: Path) -> None:
