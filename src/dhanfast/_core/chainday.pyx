@@ -150,11 +150,19 @@ cdef class ChainDay:
             self._calls[i] = 0.01 * calls[i]
             self._puts[i] = 0.01 * puts[i]
 
+    cdef double years(self, size_t row, size_t slot) noexcept nogil:
+        return (self.sessions[slot].expiry_ns - self.end_ns[row]) / YEAR_NS
+
+    cdef double forward(self, size_t row, size_t slot) noexcept nogil:
+        self._load(row, slot)
+        return parity_forward(self.count[slot], self._strikes, self._calls, self._puts, NULL, 1.0,
+                              PARITY_STRIKES)
+
     cdef Py_ssize_t _by_delta(self, size_t row, size_t slot, int right,
                               double target) noexcept nogil:
         cdef Py_ssize_t n = <Py_ssize_t>self.count[slot]
         cdef const double *premium = self._calls if right > 0 else self._puts
-        cdef double years = (self.sessions[slot].expiry_ns - self.end_ns[row]) / YEAR_NS
+        cdef double years = self.years(row, slot)
         cdef double forward = parity_forward(n, self._strikes, self._calls, self._puts, NULL, 1.0,
                                              PARITY_STRIKES)
         cdef double volatility
@@ -214,6 +222,11 @@ cdef class ChainDay:
             found.missing = Missing.FOUND
             found.column = <Py_ssize_t>self.first[slot] + at
         return found
+
+    @property
+    def width(self):
+        """Columns."""
+        return self.columns
 
     def choose(self, int64_t row, int64_t slot, int right, int rule, double amount,
                int premium_rule=0):
