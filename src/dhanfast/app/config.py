@@ -25,6 +25,7 @@ from dhanfast.app.config_fields import (
     Strategy,
     Tree,
 )
+from dhanfast.app.config_filters import filter_settings
 from dhanfast.app.config_folders import Folders, user_folders
 from dhanfast.app.config_guards import guard_settings
 from dhanfast.app.config_layers import (
@@ -224,6 +225,7 @@ class Config:
             execution=self._execution(),
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
+            filters=filter_settings(self.tree.filters, self.folders.root),
         )
         return checked(made)
 

@@ -26,6 +26,7 @@ from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError
@@ -179,6 +180,7 @@ def checked_legs(settings: Settings) -> Settings:
         ("guards", GuardSettings(), "stop and target of the structure"),
         ("sizing", SizingSettings(), "lots of each leg"),
         ("stops", StopSettings(), "stop, target and trail of each leg"),
+        ("filters", FilterSettings(), "its own times and days of entry"),
         ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
         ("timeframe_ns", 0, "the data's own rows"),
     ):

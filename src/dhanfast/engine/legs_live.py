@@ -339,6 +339,11 @@ class LegsRun:
         return None
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """A structure has no filters: they are of a strategy's entries."""
+        return {}
+
+    @property
     def barred(self) -> str:
         """Why it must make no entry now."""
         return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""

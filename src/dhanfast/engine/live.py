@@ -139,6 +139,12 @@ class LiveRun(TickRun):
         return self._live_engine.guards
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        filters = self._live_engine.filters
+        return {} if filters is None else filters.vetoed
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.execution_settings import WORKED_FREEZES
+from dhanfast.engine.filter_build import mark_expiries, refuse_unseen
 from dhanfast.engine.guard_build import Line, in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
@@ -21,7 +22,7 @@ from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars, require_days
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import Found, find_strategy, graph_of
+from dhanfast.strategies.plugins import Found, find_strategy, graphs_of
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 MODELLED = (
@@ -76,6 +77,7 @@ def backtest(
     shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
+    refuse_unseen_bars(settings, signals)
     runner = _runner_of(found, signals, interval_ns, messages)
     engine = Engine(
         runner,
@@ -95,6 +97,24 @@ def backtest(
         config=config_of(found, settings, start, end),
         notes=notes_of(signals, meets, settings, trade_data is not None) + seen,
         log=in_order(messages, engine.guard_log()),
+        vetoes=engine.vetoes(),
+        factors=engine.factors(len(written.trades)),
+        members=engine.members(),
+    )
+
+
+def refuse_unseen_bars(settings: Settings, signals: BarSet) -> None:
+    """Refuse filters that look at what these bars do not have.
+
+    Raises:
+        BadData, ConfigError: see `refuse_unseen`.
+    """
+    refuse_unseen(
+        settings.filters,
+        f"{signals.symbol} {signals.timeframe}",
+        volume=bool(signals.bars["volume"].any()),
+        oi=bool(signals.bars["oi"].any()),
+        quotes=False,
     )
 
 
@@ -120,8 +140,7 @@ def refuse_without_volume(runner: NativeStrategy, bars: str) -> None:
     Raises:
         BadData: it declares series of volume: they can never be known.
     """
-    graph = graph_of(runner)
-    if graph is not None and "volume" in graph.needs:
+    if any("volume" in graph.needs for graph in graphs_of(runner)):
         raise BadData(NO_VOLUME.format(bars))
 
 
@@ -311,6 +330,7 @@ def sessions_between(
             f"lots must be at most {most[over[0]]} on {_iso(row['date'])}: {settings.lots} lots of "
             f"{row['lot']} exceed {limit} {row['freeze']} of one order"
         )
+    mark_expiries(settings.filters, symbol, sessions, first, last)
     # The closing order fills at the first print of a later bar, so it must leave before the last
     # bar begins; a contract is never held past the last bar of its expiry day.
     split = sessions["open2_ns"] > 0

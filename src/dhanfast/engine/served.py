@@ -281,6 +281,11 @@ class ServedRun(Protocol):
         ...
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        ...
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         ...

@@ -104,8 +104,23 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
 
 
+def innermost(runner: NativeStrategy) -> NativeStrategy:
+    """The strategy itself, of one that others were put around."""
+    while (inner := getattr(runner, "inner", None)) is not None:
+        runner = inner
+    return runner
+
+
+def graphs_of(runner: NativeStrategy) -> list[Graph]:
+    """Where the series of a strategy are declared: of a blend, those of its members."""
+    runner = innermost(runner)
+    found = [graph for member in getattr(runner, "inners", ()) for graph in graphs_of(member)]
+    own = graph_of(runner)
+    return found if own is None else [own, *found]
+
+
 def graph_of(runner: NativeStrategy) -> Graph | None:
-    """Where a strategy's series are declared; None of a native one, which has none."""
+    """Where a strategy's series are declared; None of a native one or a blend, which have none."""
     found: Graph | None = getattr(runner, "graph", None)
     if found is None:
         found = getattr(getattr(runner, "context", None), "graph", None)
