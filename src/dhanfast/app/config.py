@@ -149,7 +149,7 @@ class Config:
         use = self.strategy.use
         path, colon, name = use.partition(":")
         beside = self.folders.root / path
-        if path.endswith(".py") and not os.path.isabs(path) and beside.is_file():
+        if path.endswith((".py", ".toml")) and not os.path.isabs(path) and beside.is_file():
             return f"{beside}{colon}{name}"
         return place_of(use, self.folders.strategies)
 

@@ -12,7 +12,7 @@ from dhanfast.engine.runs import IST, bars_of, sessions_of
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.plugins import find_strategy, graph_of, graphs_of, innermost
 
 
 def explain_bar(
@@ -27,7 +27,7 @@ def explain_bar(
         strategy, data, params: as for `backtest`.
         at: start of the bar; a time without a zone is IST.
     Returns:
-        {label: value}, NaN in warm-up; nodes that depend on the position are NaN, for this
+        {label: value}, of a blend {member: label}; NaN in warm-up; nodes that depend on the position are NaN, for this
         evaluation holds none, and so is India VIX, which is told by a run.
     Raises:
         UsageError: no bar starts at `at`, or the strategy has no rules.
@@ -43,9 +43,19 @@ def explain_bar(
             f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}"
         )
     runner: Any = found.runner(lambda at_ns, text: None, bars.interval_ns)
-    graph = graph_of(runner)
-    if graph is None:
+    graphs = graphs_of(runner)
+    if not graphs:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)
-    values: dict[str, float] = node_values(graph, bars.bars[: int(where[0]) + 1], sessions)
+    before = bars.bars[: int(where[0]) + 1]
+    members = getattr(innermost(runner), "inners", ())
+    if not members:
+        values: dict[str, float] = node_values(graphs[0], before, sessions)
+        return values
+    values = {}
+    for name, member in zip(runner.names, members, strict=True):
+        graph = graph_of(member)
+        if graph is not None:
+            told = node_values(graph, before, sessions)
+            values |= {f"{name}: {label}": value for label, value in told.items()}
     return values

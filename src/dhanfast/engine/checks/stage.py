@@ -104,6 +104,7 @@ class Stage:
         signals = bars_of(data, start, end)
         settings = checked(settings or Settings())
         settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
+        refuse_unseen_bars(settings, signals)
         self.settings, self.signals = settings, signals
         self.interval_ns = settings.timeframe_ns or signals.interval_ns
         self.sessions = sessions_of(signals, settings, self.interval_ns)
