@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 ROOM_MIN: int
 
 def factor_dtype(count: int) -> np.dtype[np.void]: ...
+
 @final
 class Factors:
     names: tuple[str, ...]

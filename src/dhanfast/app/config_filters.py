@@ -20,9 +20,9 @@ EVENTS_MAX: Final = 10_000
 class Volume(Section, frozen=True):
     """A bar's volume against the average of the bars before it."""
 
-    times: A[
-        float, Meta(description="Least multiple of the average; 0 = off.", ge=0, le=1000)
-    ] = 0.0
+    times: A[float, Meta(description="Least multiple of the average; 0 = off.", ge=0, le=1000)] = (
+        0.0
+    )
     bars: A[int, Meta(description="Bars of the average.", ge=1, le=10_000)] = 20
 
 

@@ -1,4 +1,4 @@
-"""Books of a blend's members: a kernel, a gate and an exchange each, with the settings of the run."""
+"""Books of a blend's members: a kernel, a gate and an exchange each, with a run's settings."""
 
 from typing import Any
 
@@ -25,9 +25,7 @@ def blend_in(strategy: NativeStrategy) -> Blend | None:
     return found if isinstance(found, Blend) else None
 
 
-def begin_books(
-    blend: Blend, sessions: NDArray[Any], settings: Settings, interval_ns: int
-) -> None:
+def begin_books(blend: Blend, sessions: NDArray[Any], settings: Settings, interval_ns: int) -> None:
     """Give every member its book.
 
     Args:

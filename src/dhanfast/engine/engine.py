@@ -29,7 +29,7 @@ from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
-from dhanfast.reports.signals import FactorRows, VetoRows
+from dhanfast.reports.signals import FactorRows, VetoRows, entry_text
 from dhanfast.strategies.plugins import graphs_of, innermost
 
 
@@ -108,6 +108,7 @@ class Engine:
         self._factors: Factors | None = getattr(innermost(strategy), "factors", None)
         self._vetoes: list[NDArray[Any]] = []
         self._entries: list[NDArray[Any]] = []
+        self._untold: list[NDArray[Any]] | None = None  # rows of entries, once somebody asks
         self.kernel = Kernel(
             strategy if self.filters is None else self.filters,
             self.broker,
@@ -215,6 +216,8 @@ class Engine:
         for kept, source in ((self._vetoes, self.filters), (self._entries, self._factors)):
             if source is not None and len(more := source.take()):
                 kept.append(more)
+                if kept is self._entries and self._untold is not None:
+                    self._untold.append(more)
         if self._ticks is not None:
             made = self._ticks.take_bars()
             if self._on_bars is not None:
@@ -324,6 +327,19 @@ class Engine:
         rows = np.concatenate([*self._entries, self._factors.take()])
         self._entries = [rows[trades:]]
         return FactorRows(self._factors.names, self._factors.weights, rows[:trades])
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, that filled since the last call: (UTC ns, text).
+
+        The first call begins: it gives none.
+        """
+        self.drain()
+        rows, self._untold = self._untold or [], []
+        if self._factors is None:
+            return []
+        names, weights = self._factors.names, self._factors.weights
+        return [(int(row["decided_ns"]), entry_text(names, weights, row))
+                for part in rows for row in part]  # fmt: skip
 
     def members(self) -> tuple[dict[str, Any], ...]:
         """What each member of a blend made in its own book; () of another strategy."""

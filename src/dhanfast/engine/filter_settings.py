@@ -105,7 +105,7 @@ class FilterSettings:
         lunch_from, lunch_until: IST. close_ns: so long before it closes. windows: of one's own.
         expiry: on expiry days of the underlying: none, weekly, monthly or any. expiry_from: from
         this time of it; None = all day. events: days, and times of days.
-        volume: least volume of a bar, as a multiple of the average of volume_bars before it; 0 = off.
+        volume: least volume of a bar, a multiple of the mean of volume_bars before it; 0 = off.
         momentum: none, roc (its sign must be the entry's), adx (at least adx), both.
         momentum_bars: of either. oi_bars: open interest must have risen over so many bars, with the
         price moving the entry's way; 0 = off. oi_cover: it may have fallen, too.
@@ -180,7 +180,7 @@ def checked_filters(told: FilterSettings) -> FilterSettings:
 
     for name in told.times:
         if name not in TIMES:
-            raise ConfigError(unknown("filters.times", name, TIMES))
+            raise ConfigError(unknown("filters.times", name, list(TIMES)))
     need(len(set(told.times)) == len(told.times), "times", told.times, "each name once")
     need(0 < told.open_ns <= 360 * _MINUTE_NS, "open", f"{told.open_ns} ns", "above 0, at most 6h")
     need(0 < told.close_ns <= 360 * _MINUTE_NS, "close", f"{told.close_ns} ns",
@@ -191,11 +191,11 @@ def checked_filters(told: FilterSettings) -> FilterSettings:
     need(len(spans) <= SPANS_MAX, "windows", f"{len(spans)} of them", f"at most {SPANS_MAX}")
     need(len(set(spans)) == len(spans), "windows", ", ".join(spans), "of names that differ")
     if told.expiry not in EXPIRIES:
-        raise ConfigError(unknown("filters.expiry_day", told.expiry, EXPIRIES))
+        raise ConfigError(unknown("filters.expiry_day", told.expiry, list(EXPIRIES)))
     need(told.expiry_from is None or told.expiry != "none", "expiry_from", told.expiry_from,
          "none while filters.expiry_day is none")  # fmt: skip
     if told.momentum not in MOMENTUM:
-        raise ConfigError(unknown("filters.momentum.by", told.momentum, MOMENTUM))
+        raise ConfigError(unknown("filters.momentum.by", told.momentum, list(MOMENTUM)))
     for name, value, low, high in (
         ("volume.times", told.volume, 0.0, 1000.0),
         ("volume.bars", told.volume_bars, 1, 10_000),

@@ -22,11 +22,11 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
-from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError

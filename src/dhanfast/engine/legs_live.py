@@ -343,6 +343,10 @@ class LegsRun:
         """A structure has no filters: they are of a strategy's entries."""
         return {}
 
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """A structure has no factors."""
+        return []
+
     @property
     def barred(self) -> str:
         """Why it must make no entry now."""

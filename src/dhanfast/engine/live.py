@@ -144,6 +144,10 @@ class LiveRun(TickRun):
         filters = self._live_engine.filters
         return {} if filters is None else filters.vetoed
 
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
+        return self._live_engine.entry_lines()
+
     @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""

@@ -29,8 +29,8 @@ from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
-from dhanfast.engine.worked import HOLDS
 from dhanfast.engine.veto_notes import VetoNotes
+from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due

@@ -285,6 +285,10 @@ class ServedRun(Protocol):
         """{filter: entries it took back} so far."""
         ...
 
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
+        ...
+
     @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""

@@ -1,4 +1,4 @@
-"""Entries that filters took back in a running engine: told once, in the log and in the journal."""
+"""What filters took back and what entries were decided on, told by a running engine once."""
 
 import logging
 from collections.abc import Callable
@@ -10,10 +10,10 @@ _LOG = logging.getLogger("dhanfast.filters")
 
 
 class VetoNotes:
-    """Says what filters do in a live run, as guards' vetoes are said.
+    """Says what filters do in a live run, as guards' vetoes are said, and why it has entered.
 
     Args:
-        run: whose filters. note: into the journal, for people.
+        run: whose filters and factors. note: into the journal, for people.
     """
 
     def __init__(self, run: ServedRun, note: Callable[..., None]) -> None:
@@ -21,12 +21,18 @@ class VetoNotes:
         # What a restart repeats is in the journal already.
         self._counts: dict[str, int] | None = None
         self._said: set[str] = set()  # since an order passed
-        self._passed = 0
+        self._passed = self._position = 0
 
     def look(self) -> None:
         """Tell what is new; cheap when nothing is."""
         counts = self._run.filtered
         before, self._counts = self._counts, counts
+        entered = self._run.kernel.position
+        if before is None or entered != self._position:
+            self._position = entered
+            for at_ns, text in self._run.entry_lines():
+                _LOG.info("%s", text)
+                self._note(entry=text, time_ns=at_ns)
         if before is None or counts == before:
             return
         if self._run.kernel.orders_sent != self._passed:

@@ -87,6 +87,20 @@ def means(factors: FactorRows, net: NDArray[np.float64]) -> list[FactorMean]:
     return found
 
 
+def entry_text(names: tuple[str, ...], weights: tuple[float, ...], row: NDArray[Any]) -> str:
+    """What one entry was decided on, in a line: the sum, and each factor times its weight.
+
+    Args:
+        row: one of `FactorRows.rows`.
+    """
+    side = "long" if row["side"] > 0 else "short"
+    parts = [
+        f"{name} {value:+.3f} x {weight:.3f} = {value * weight:+.3f}"
+        for name, weight, value in zip(names, weights, row["values"].tolist(), strict=True)
+    ]
+    return f"{side} at {float(row['total']):+.3f}: {', '.join(parts)}"
+
+
 def write_rows(rows: NDArray[Any], path: Path) -> None:
     """Write rows to a Parquet file, a column a field; `values` becomes value_0, value_1, ...
 

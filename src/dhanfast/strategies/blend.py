@@ -107,7 +107,7 @@ class Blend:
 
         for name, value, known in (("mode", mode, MODES), ("stops", stops, STOPS)):
             if value not in known:
-                raise ConfigError(unknown(f"blend.{name}", value, known))
+                raise ConfigError(unknown(f"blend.{name}", value, list(known)))
         if not 1 <= len(members) <= MEMBERS_MAX:
             raise ConfigError(f"blend: members must be 1..{MEMBERS_MAX}, were {len(members)}")
         self.mode, self.threshold, self.leave = mode, threshold, leave
@@ -236,13 +236,13 @@ class Blend:
 def _of_tree(tree: Mapping[str, Any], folder: Path, kind: type[Blend]) -> Blend:
     for key in tree:
         if key not in ("blend", "member"):
-            raise ConfigError(unknown("key of a blend's file", key, ("blend", "member")))
+            raise ConfigError(unknown("key of a blend's file", key, ["blend", "member"]))
     table, rows = tree.get("blend", {}), tree.get("member", [])
     if not isinstance(table, dict) or not isinstance(rows, list):
         raise ConfigError("write [blend] once, and [[member]] for each of them")
     for key in table:
         if key not in _OF_BLEND:
-            raise ConfigError(unknown("key of [blend]", key, _OF_BLEND))
+            raise ConfigError(unknown("key of [blend]", key, list(_OF_BLEND)))
     _typed("[blend]", table, {"mode": str, "stops": str, "scale": bool, "votes": int, "stay": int,
                               "threshold": float, "leave": float})  # fmt: skip
     return kind([_member(at, row, folder) for at, row in enumerate(rows, 1)], **table)
@@ -254,7 +254,7 @@ def _member(at: int, row: Any, folder: Path) -> Member:
         raise ConfigError(f'{place}: write use = "...", the strategy')
     for key in row:
         if key not in _OF_MEMBER:
-            raise ConfigError(f"{place}: {unknown('key', key, _OF_MEMBER)}")
+            raise ConfigError(f"{place}: {unknown('key', key, list(_OF_MEMBER))}")
     _typed(place, row, {"use": str, "name": str, "veto": str, "params": dict, "weight": float,
                         "day_loss": float, "loss": float})  # fmt: skip
     use = row["use"]

@@ -67,8 +67,8 @@ class Score:
                 raise StrategyError(f"score: factor {name!r} must be (series, weight)")
             if not isinstance(told[1], int | float) or not 0.0 < told[1] < 1e12:
                 raise StrategyError(
-                    f"score: the weight of {name!r} must be above 0, was {told[1]!r}; turn a factor "
-                    "round with a minus before its series"
+                    f"score: the weight of {name!r} must be above 0, was {told[1]!r}; a minus "
+                    "before its series turns a factor round"
                 )
         if self.long_at is None and self.short_at is None:
             raise StrategyError("score: give long_at, short_at or both")
@@ -78,11 +78,12 @@ class Score:
     def total(self, graph: Graph) -> tuple[Expr, list[Expr]]:
         """The score, and each factor cut to -1..1, as series of a graph."""
         whole = sum(weight for _, weight in self.factors.values())
-        factors = [
-            graph.add("min", (graph.add("max", (series, -1.0))[0], 1.0),
-                      label=f"{LABEL}.{name}")[0]
-            for name, (series, _) in self.factors.items()
-        ]  # fmt: skip
+        factors = []
+        for at, (name, (series, _)) in enumerate(self.factors.items()):
+            least = graph.add("max", (series, -1.0))[0]
+            # The number is of no use to the operation: it keeps equal factors apart, by name.
+            made = graph.add("min", (least, 1.0), (float(at),), label=f"{LABEL}.{name}")
+            factors.append(made[0])
         parts = [
             factor * (weight / whole)
             for factor, (_, weight) in zip(factors, self.factors.values(), strict=True)

@@ -2,7 +2,8 @@
 
 A name is looked for in this order, and the first that has it wins; what it hides is said. In the
 folder a file is a strategy by its stem: `trend.py`, with one class or named as `trend:Class`,
-`condor.toml`, a legs file, and `trio.toml` with a table [blend], a blend of others. A package offers its strategies as entry points:
+`condor.toml`, a legs file, and `trio.toml` with a table [blend], a blend of others. A package
+offers its strategies as entry points:
 
     [project.entry-points."dhanfast.strategies"]
     cross = "mycross.cross:Cross"

@@ -16,7 +16,7 @@ from dhanfast.engine.checks.outside import Outside
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import recorded_guards
 from dhanfast.engine.measured import with_measured
-from dhanfast.engine.runs import IST, at_timeframe, bars_of, sessions_of
+from dhanfast.engine.runs import IST, at_timeframe, bars_of, refuse_unseen_bars, sessions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.storage.bars import BarSet
