@@ -105,5 +105,6 @@ cdef class Blend(NativeStrategy):
     cdef int32_t want(self, double *total) noexcept nogil
     cdef bint carried(self, int side, double total) noexcept nogil
     cdef bint asked(self, int side) noexcept nogil
+    cdef bint wishes(self, int side) noexcept nogil
     cdef bint blocked(self, int side) noexcept nogil
     cdef void enter(self, int side, double total, ns_t now_ns, Signal *signal) noexcept nogil

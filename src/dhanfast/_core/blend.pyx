@@ -274,6 +274,8 @@ cdef class Blend(NativeStrategy):
                 self.enter(want, total, view.now_ns, signal)
             elif want == -held or not self.carried(held, total):
                 signal.action = Action.GO_FLAT
+                if self.reverses and not view.can_enter and self.wishes(-held):
+                    signal.action = -held            # no entry any more, but it leaves to reverse
             return
         if want != 0 and self.asked(want):
             if not self.blocked(want):
@@ -328,6 +330,14 @@ cdef class Blend(NativeStrategy):
         for i in range(self.count):
             if self.members[i].role == Role.DECIDES and self.members[i].asks == side \
                     and self.members[i].stance == side:
+                return True
+        return False
+
+    cdef bint wishes(self, int side) noexcept nogil:
+        """As `asked`, whatever its book made of it."""
+        cdef size_t i
+        for i in range(self.count):
+            if self.members[i].role == Role.DECIDES and self.members[i].asks == side:
                 return True
         return False
 
