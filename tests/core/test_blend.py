@@ -186,8 +186,8 @@ def test_every_decision_is_the_model_s(given_: dict[str, Any], seed: int, opposi
     for at in range(count):
         alone = run(scripted(seed + at), plain)[1]
         assert blend.seat(at).trades().tobytes() == alone.trades.tobytes()
-    rows = engine.factors(len(written.trades))
-    assert rows is not None and len(rows.rows) == len(written.trades)
+    rows = engine.decisions.told(len(written.trades))["factors"]
+    assert len(rows.rows) == len(written.trades)
     assert (rows.rows["side"] == written.trades["side"]).all()
     assert (rows.rows["decided_ns"] <= written.trades["entry_ns"]).all()
 

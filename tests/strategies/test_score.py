@@ -97,8 +97,8 @@ def test_every_wish_is_what_plain_arithmetic_says(
         else:
             expected = 0 if on[1] == on[-1] else (1 if on[1] else -1)
         assert int(row["action"]) == expected, (at, total[at], held)
-    rows = engine.factors(len(written.trades))
-    assert rows is not None and len(rows.rows) == len(written.trades)
+    rows = engine.decisions.told(len(written.trades))["factors"]
+    assert len(rows.rows) == len(written.trades)
 
 
 def test_each_trade_has_the_factors_its_entry_was_decided_on() -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
 from dhanfast._core.execution.worker import Worker
-from dhanfast._core.factors import Factors
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.loops import TickLoop, run_split
@@ -21,16 +20,15 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
-from dhanfast.engine.blend_books import begin_books, blend_in, members_of
+from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.execution_settings import worker_of
-from dhanfast.engine.filter_build import filters_of, refuse_unseen, windows_of
+from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
-from dhanfast.reports.signals import FactorRows, VetoRows, entry_text
-from dhanfast.strategies.plugins import graphs_of, innermost
+from dhanfast.strategies.plugins import graphs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +97,9 @@ class Engine:
             equity_max=max(131072, bars + 4096),
         )  # fmt: skip
         self.strategy = strategy
-        self.blend = blend_in(strategy)
-        if self.blend is not None:
-            begin_books(self.blend, sessions, settings, interval_ns)
-        self.filters = filters_of(
-            settings.filters, strategy, sessions, interval_ns, max(8192, bars + 1024)
-        )
-        self._factors: Factors | None = getattr(innermost(strategy), "factors", None)
-        self._vetoes: list[NDArray[Any]] = []
-        self._entries: list[NDArray[Any]] = []
-        self._untold: list[NDArray[Any]] | None = None  # rows of entries, once somebody asks
+        self.decisions = Decisions(strategy, sessions, settings, interval_ns, bars)
         self.kernel = Kernel(
-            strategy if self.filters is None else self.filters,
+            self.decisions.runs,
             self.broker,
             self.portfolio,
             self.gate,
@@ -126,8 +115,7 @@ class Engine:
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
-        if self.filters is not None:
-            self.filters.attach(self.kernel)
+        self.decisions.attach(self.kernel)
         self.kernel_ns = 0
         self._take = self.log.take if orders else self.log.take_trades
         self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
@@ -195,10 +183,7 @@ class Engine:
                 raise
         sessions, until_ns = self._more(loop.beyond_ns)
         loop.extend(sessions, until_ns)
-        if self.filters is not None:
-            self.filters.see(windows_of(self._settings.filters, sessions))
-        if self.blend is not None:
-            self.blend.extend(sessions)
+        self.decisions.extend(sessions)
         return False
 
     def _drive(self, run: Callable[[], bool]) -> None:
@@ -213,11 +198,7 @@ class Engine:
         rows = self._take()
         if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
             self._parts.append(rows)
-        for kept, source in ((self._vetoes, self.filters), (self._entries, self._factors)):
-            if source is not None and len(more := source.take()):
-                kept.append(more)
-                if kept is self._entries and self._untold is not None:
-                    self._untold.append(more)
+        self.decisions.drain()
         if self._ticks is not None:
             made = self._ticks.take_bars()
             if self._on_bars is not None:
@@ -228,8 +209,7 @@ class Engine:
         if self._ticks is not None:
             self._ticks.close_bars()
         self.kernel.finish()
-        if self.blend is not None:
-            self.blend.finish()
+        self.decisions.finish()
         return self.written()
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -270,7 +250,7 @@ class Engine:
             found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
         if self._settings.stops != StopSettings():
             found["stops_moved"] = kernel.stops_moved
-        found |= self._signal_counters()
+        found |= self.decisions.counters(kernel.signals_unsized)
         if self._ticks is not None:
             found |= {
                 "ticks": self._ticks.ticks_seen,
@@ -291,59 +271,6 @@ class Engine:
                 "exits_hurried": self.broker.hurried,
             }
         return found
-
-    def _signal_counters(self) -> dict[str, int]:
-        """Of filters and of a blend, when there are any."""
-        found: dict[str, int] = {}
-        if self.filters is not None:
-            vetoed = self.filters.vetoed
-            found["entries_vetoed"] = sum(vetoed.values())
-            found |= {f"vetoed_{name}": count for name, count in vetoed.items()}
-            if self.filters.lost:
-                found["vetoes_without_a_row"] = self.filters.lost
-        if self.blend is not None:
-            found["blend_conflicts"] = self.blend.conflicts
-            found["blend_blocked"] = self.blend.kept_out
-            if self._settings.sizing == SizingSettings():
-                found["signals_without_size"] = self.kernel.signals_unsized
-        return found
-
-    def vetoes(self) -> VetoRows | None:
-        """What the filters took back since the last call; None without any."""
-        if self.filters is None:
-            return None
-        rows = np.concatenate([*self._vetoes, self.filters.take()])
-        self._vetoes = []
-        return VetoRows(self.filters.names, rows, dict(self.filters.vetoed))
-
-    def factors(self, trades: int) -> FactorRows | None:
-        """What entries were decided on; None of a strategy that is no score and no blend.
-
-        Args:
-            trades: how many `written` has just handed over: so many rows are, and no other.
-        """
-        if self._factors is None:
-            return None
-        rows = np.concatenate([*self._entries, self._factors.take()])
-        self._entries = [rows[trades:]]
-        return FactorRows(self._factors.names, self._factors.weights, rows[:trades])
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """What entries were decided on, that filled since the last call: (UTC ns, text).
-
-        The first call begins: it gives none.
-        """
-        self.drain()
-        rows, self._untold = self._untold or [], []
-        if self._factors is None:
-            return []
-        names, weights = self._factors.names, self._factors.weights
-        return [(int(row["decided_ns"]), entry_text(names, weights, row))
-                for part in rows for row in part]  # fmt: skip
-
-    def members(self) -> tuple[dict[str, Any], ...]:
-        """What each member of a blend made in its own book; () of another strategy."""
-        return () if self.blend is None else members_of(self.blend)
 
     def guard_log(self) -> list[tuple[int, str]]:
         """Locks, alerts and unlocks of the guards since the last call: (UTC ns, text)."""

@@ -141,12 +141,12 @@ class LiveRun(TickRun):
     @property
     def filtered(self) -> dict[str, int]:
         """{filter: entries it took back} so far."""
-        filters = self._live_engine.filters
+        filters = self._live_engine.decisions.filters
         return {} if filters is None else filters.vetoed
 
     def entry_lines(self) -> list[tuple[int, str]]:
         """What entries were decided on, since the last call: (UTC ns of the market, text)."""
-        return self._live_engine.entry_lines()
+        return self._live_engine.decisions.entry_lines()
 
     @property
     def flat(self) -> bool:

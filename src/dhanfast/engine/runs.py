@@ -63,9 +63,8 @@ def backtest(
     Returns:
         The complete result; money in paise.
     Raises:
-        UsageError, ConfigError: unknown strategy or parameter, impossible settings.
+        UsageError, ConfigError, StrategyError: unknown names, impossible settings, it raised.
         BadData, OutOfCalendar: bars that break a rule, dates outside the tables.
-        StrategyError: the strategy raised.
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
@@ -77,8 +76,7 @@ def backtest(
     shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
-    refuse_unseen_bars(settings, signals)
-    runner = _runner_of(found, signals, interval_ns, messages)
+    runner = _runner_of(found, signals, settings, interval_ns, messages)
     engine = Engine(
         runner,
         sessions,
@@ -97,9 +95,7 @@ def backtest(
         config=config_of(found, settings, start, end),
         notes=notes_of(signals, meets, settings, trade_data is not None) + seen,
         log=in_order(messages, engine.guard_log()),
-        vetoes=engine.vetoes(),
-        factors=engine.factors(len(written.trades)),
-        members=engine.members(),
+        **engine.decisions.told(len(written.trades)),
     )
 
 
@@ -119,13 +115,15 @@ def refuse_unseen_bars(settings: Settings, signals: BarSet) -> None:
 
 
 def _runner_of(
-    found: Found, signals: BarSet, interval_ns: int, messages: list[Line]
+    found: Found, signals: BarSet, settings: Settings, interval_ns: int, messages: list[Line]
 ) -> NativeStrategy:
     """The strategy as the kernel runs it, its log in `messages`.
 
     Raises:
-        BadData: it declares series of volume, and no bar has any: they can never be known.
+        BadData: it, or a filter, looks at volume or open interest, and no bar has any.
+        ConfigError: a filter looks at quotes.
     """
+    refuse_unseen_bars(settings, signals)
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     if not signals.bars["volume"].any():
         refuse_without_volume(runner, f"{signals.symbol} {signals.timeframe}")

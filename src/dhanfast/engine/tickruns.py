@@ -268,9 +268,7 @@ class TickRun:
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
             log=in_order(self._messages, engine.guard_log()),
-            vetoes=engine.vetoes(),
-            factors=engine.factors(len(written.trades)),
-            members=engine.members(),
+            **engine.decisions.told(len(written.trades)),
         )
 
     def _data(self, count: int) -> dict[str, Any]:
