@@ -92,7 +92,7 @@ cdef class RuleRunner(NativeStrategy):
             return
         signal.action = Action.GO_LONG if long_ else Action.GO_SHORT
         signal.stop, signal.target = self.stop[row], self.target[row]
-        if self.factors is not None and view.position * signal.action <= 0:
+        if self.factors is not None and view.can_enter and view.position * signal.action <= 0:
             self.note(row, signal.action, view)
 
     cdef void note(self, size_t row, int side, const View *view) noexcept nogil:
