@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from dhanfast.engine.explain import explain_bar
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.research.prepare import prepared
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import ConfigError, UsageError
+from dhanfast.reports.compare import compare_runs, comparison_dict
+from dhanfast.reports.compare_text import comparison_text
 from dhanfast.reports.metrics import trade_net
 from dhanfast.reports.rundir import read_run, write_run
 from dhanfast.reports.summary import summary
@@ -127,6 +130,23 @@ def replace_hash(path: Path, result: Any) -> str:
     """The hash when the file says something else."""
     path.write_text(TRIO.replace("votes = 2", "votes = 1"))
     return str(backtest(str(path), bars(), settings=RICH).versions["strategy_sha256"])
+
+
+def test_a_comparison_shows_members_and_filters_of_both(tmp_path: Path) -> None:
+    told = FilterSettings(times=("lunch",))
+    one = backtest(Blend(["momentum"]), bars(), settings=RICH)
+    two = backtest(Blend(["momentum", "v1"]), bars(), settings=replace(RICH, filters=told))
+    got = compare_runs(one, two)
+    text = comparison_text(got)
+    assert "PARTS OF MEMBERS" in text and "ENTRIES TAKEN BACK" in text
+    assert max(map(len, text.splitlines())) <= 80
+    plain = comparison_dict(got)
+    assert [one["name"] for one in plain["b"]["members"]] == ["momentum", "v1"]
+    assert plain["b"]["vetoes"] == {"lunch": two.counters["vetoed_lunch"]}
+    lunch = compare_runs(
+        one, backtest(Blend(["momentum"]), bars(), settings=replace(RICH, filters=told))
+    )
+    assert lunch.reasons["only in A: taken back in B by filter lunch"][0] > 0
 
 
 def test_explain_shows_the_nodes_of_every_member() -> None:
