@@ -123,6 +123,9 @@ def test_the_result_tells_what_each_member_made(tmp_path: Path) -> None:
     assert summary(result)["members"][1]["name"] == "slow"
     again = read_run(write_run(result, tmp_path / "run"))
     assert again.members == result.members
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "<h2>Members</h2>" in page and "<h2>Factors of the entries</h2>" in page
+    assert "<h2>Entries taken back</h2>" not in page
     assert result.versions["strategy_sha256"] != replace_hash(path, result)
 
 

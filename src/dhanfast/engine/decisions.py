@@ -120,6 +120,17 @@ class Decisions:
         self._entries = [rows[trades:]]
         return FactorRows(self._factors.names, self._factors.weights, rows[:trades])
 
+    def notes(self) -> list[str]:
+        """What somebody should know of members now: those that have spent their budget."""
+        if self.blend is None:
+            return []
+        words = {"day": "until the next session", "good": "for good"}
+        return [
+            f"member {name} is off {words[now['off']]}: its book has lost its budget"
+            for name, now in zip(self.blend.names, self.blend.members_now(), strict=True)
+            if now["off"] in words
+        ]
+
     def entry_lines(self) -> list[tuple[int, str]]:
         """What entries were decided on, that filled since the last call: (UTC ns, text).
 

@@ -204,8 +204,8 @@ class LiveRun(TickRun):
         return hold_worked(self, name, now_ns)
 
     def notes_now(self) -> list[str]:
-        """What somebody should know of its orders now."""
-        return worked_note(self)
+        """What somebody should know of its orders, and of members of a blend, now."""
+        return [*worked_note(self), *self._live_engine.decisions.notes()]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
         """Nothing: its orders, and the log of its guards, say it all."""
