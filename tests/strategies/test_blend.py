@@ -14,7 +14,9 @@ from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.research.prepare import prepared
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.tickruns import backtest_ticks
 from dhanfast.errors import ConfigError, UsageError
+from dhanfast.market.generate import generate_ticks
 from dhanfast.reports.compare import compare_runs, comparison_dict
 from dhanfast.reports.compare_text import comparison_text
 from dhanfast.reports.metrics import trade_net
@@ -71,6 +73,19 @@ def test_one_member_alone_makes_the_same_trades(mode: str, name: str) -> None:
     told = blended.members[0]
     assert told["trades"] == len(alone.trades) and told["weight"] == 1.0
     assert told["net_paise"] == round(int(trade_net(alone.trades).sum()) / 1e6)
+
+
+def test_on_ticks_over_a_month_s_end_books_have_the_sessions_of_the_run() -> None:
+    import datetime as dt
+
+    ticks = list(generate_ticks("BANKNIFTY", dt.date(2022, 2, 25), dt.date(2022, 3, 3), seed=5,
+                                interval="5s", instrument="FUT"))  # fmt: skip
+    alone = backtest_ticks("momentum", ticks, symbol="BANKNIFTY", settings=RICH)
+    result = backtest_ticks(Blend(["momentum"]), ticks, symbol="BANKNIFTY", settings=RICH)
+    assert {int(row["date"]) // 100 for row in result.days} == {202202, 202203}
+    # A book meets bars and the run meets ticks: near, and not the same.
+    for count in (len(result.trades), result.members[0]["trades"]):
+        assert abs(count - len(alone.trades)) < 0.2 * len(alone.trades)
 
 
 def test_a_file_is_a_strategy_of_the_shelf(tmp_path: Path) -> None:

@@ -89,6 +89,18 @@ cdef class Factors:
         self.count += 1
         self.asked = False
 
+    def reserve(self, size_t room):
+        """Room for at least so many rows between two `take`; before the first of them.
+
+        Raises:
+            ValueError: rows were written.
+        """
+        if self.count:
+            raise ValueError(f"{self.count} rows were written: reserve before the run begins")
+        if room > self.room:
+            self.room = room
+            self._make_rows()
+
     def take(self):
         """The rows written since the last call; there is room for others then."""
         rows = self._kept[:self.count]

@@ -24,6 +24,7 @@ class Decisions:
         strategy: as the kernel would run it alone.
         sessions: SESSION_DTYPE of the run.
         settings: of the run. interval_ns: of the bars it sees. bars: how many will come, 0 = any.
+        trades_max: rows of trades the run's log has room for: entries have as many.
     Attributes:
         runs: what the kernel runs: the strategy, or its filters around it.
         filters: None when all are off. blend: None when the strategy is none.
@@ -36,6 +37,7 @@ class Decisions:
         settings: Settings,
         interval_ns: int,
         bars: int,
+        trades_max: int,
     ) -> None:
         self._settings = settings
         self.blend = blend_in(strategy)
@@ -46,6 +48,8 @@ class Decisions:
         )
         self.runs: NativeStrategy = strategy if self.filters is None else self.filters
         self._factors: Factors | None = getattr(innermost(strategy), "factors", None)
+        if self._factors is not None:
+            self._factors.reserve(trades_max + 1)
         self._vetoes: list[NDArray[Any]] = []
         self._entries: list[NDArray[Any]] = []
         self._untold: list[NDArray[Any]] | None = None  # rows of entries, once somebody asks

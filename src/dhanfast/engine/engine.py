@@ -97,7 +97,9 @@ class Engine:
             equity_max=max(131072, bars + 4096),
         )  # fmt: skip
         self.strategy = strategy
-        self.decisions = Decisions(strategy, sessions, settings, interval_ns, bars)
+        self.decisions = Decisions(
+            strategy, sessions, settings, interval_ns, bars, self.log.trades_max
+        )
         self.kernel = Kernel(
             self.decisions.runs,
             self.broker,
