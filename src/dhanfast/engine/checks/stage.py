@@ -21,7 +21,7 @@ from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.plugins import BLEND, find_strategy, graph_of
 
 PROBLEM: Final = "problem"
 WARNING: Final = "warning"
@@ -111,6 +111,13 @@ class Stage:
         bars, _ = at_timeframe(signals, self.interval_ns, self.sessions)
         self.bars: NDArray[Any] = with_room_behind(bars)
         self._refuse_ticks_only()
+
+    @property
+    def kinds(self) -> list[type]:
+        """Classes whose code decides: the strategy's, and of a blend those of its members."""
+        if self.found.door == BLEND:
+            return list(dict.fromkeys(one.kind for one in self.found.made.found))
+        return [self.found.kind]
 
     @property
     def title(self) -> str:
