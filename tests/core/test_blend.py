@@ -9,12 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhanfast._core.blend import Blend, Mode, Role
+from dhanfast._core.kernel import Kernel
+from dhanfast._core.match import Match
+from dhanfast._core.portfolio import Portfolio
+from dhanfast._core.risk import Gate
+from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import Action
 from dhanfast._core.watch import Watch
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.runs import sessions_of
 from dhanfast.engine.settings import Settings
+from dhanfast.errors import StrategyError
 from tests.core.scripted import Scripted, unheard, wishes
 
 MINUTE = 60_000_000_000
@@ -292,8 +298,6 @@ def test_an_unknown_stop_is_no_entry() -> None:
 
 
 def test_a_member_that_raises_stops_the_run() -> None:
-    from dhanfast.errors import StrategyError
-
     class Broken(Scripted):
         def on_bar(self, ctx: Any, bar: Any) -> None:
             raise KeyError("gone")
@@ -301,6 +305,17 @@ def test_a_member_that_raises_stops_the_run() -> None:
     blend = Blend([scripted(1), Broken([]).runner(unheard, MINUTE)], ["a", "b"], [1.0, 1.0], [0, 0])
     with pytest.raises(StrategyError, match="KeyError"):
         run(blend, Settings(capital=10**10))
+
+
+def test_without_its_books_it_stops_the_run() -> None:
+    sessions = sessions_of(BARS, Settings(), MINUTE)
+    gate = Gate(instruments=1)
+    blend = Blend([scripted(1)], ["a"], [1.0], [0])
+    kernel = Kernel(
+        blend, Match(gate, instruments=1), Portfolio(10**10, 1), gate, RunLog(), sessions
+    )
+    with pytest.raises(StrategyError, match="gives it its books"):
+        kernel.run(BARS.bars.view(np.uint8))
 
 
 @pytest.mark.parametrize(

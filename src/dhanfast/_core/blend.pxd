@@ -91,6 +91,7 @@ cdef class Blend(NativeStrategy):
     cdef Seat first
     cdef list _seats
     cdef bint any_failed
+    cdef bint begun                  # it has its books
     cdef int32_t mode                # Mode
     cdef double threshold
     cdef double leave                # a side is kept while the sum is above it

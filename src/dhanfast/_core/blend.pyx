@@ -231,7 +231,7 @@ cdef class Blend(NativeStrategy):
             if book.strategy is not seat:
                 raise ValueError("a book must be made with the seat of its member")
             seat.book = book
-        self.reverses = reverses
+        self.reverses, self.begun = reverses, True
 
     def extend(self, sessions):
         """More sessions after those there are; see `Kernel.extend`."""
@@ -240,6 +240,8 @@ cdef class Blend(NativeStrategy):
 
     def finish(self):
         """End of data: every book closes what it holds and bills its last day."""
+        if not self.begun:
+            return
         for book in self.books:
             book.finish()
 
@@ -257,12 +259,18 @@ cdef class Blend(NativeStrategy):
 
     cdef void prepare(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                       size_t n) noexcept nogil:
-        self.first.prepare(bars, index, first, n)
+        if self.begun:
+            self.first.prepare(bars, index, first, n)
 
     cdef void on_bar(self, const Bar *bar, const View *view, Signal *signal) noexcept nogil:
         cdef double total = 0.0
         cdef int32_t want
         cdef int32_t held = (view.position > 0) - (view.position < 0)
+        if not self.begun:
+            with gil:
+                self.failed = Status.PYTHON_ERROR
+                self.error = ValueError("a blend runs in an Engine, which gives it its books")
+            return
         self.first.step(bar, view.session_start)
         self.collect()
         if self.failed:
