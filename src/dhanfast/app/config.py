@@ -25,6 +25,7 @@ from dhanfast.app.config_fields import (
     Strategy,
     Tree,
 )
+from dhanfast.app.config_filters import filter_settings
 from dhanfast.app.config_folders import Folders, user_folders
 from dhanfast.app.config_guards import guard_settings
 from dhanfast.app.config_layers import (
@@ -148,7 +149,7 @@ class Config:
         use = self.strategy.use
         path, colon, name = use.partition(":")
         beside = self.folders.root / path
-        if path.endswith(".py") and not os.path.isabs(path) and beside.is_file():
+        if path.endswith((".py", ".toml")) and not os.path.isabs(path) and beside.is_file():
             return f"{beside}{colon}{name}"
         return place_of(use, self.folders.strategies)
 
@@ -224,6 +225,7 @@ class Config:
             execution=self._execution(),
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
+            filters=filter_settings(self.tree.filters, self.folders.root),
         )
         return checked(made)
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_filters import Filters
 from dhanfast.app.config_guards import GuardTables
 from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
@@ -479,6 +480,7 @@ class Tree(Section, frozen=True):
     clock: A[ClockSource, Meta(description="Whose time it is.")] = ClockSource()
     engine: A[Engine, Meta(description="How the engine runs.")] = Engine()
     risk: A[Risk, Meta(description="Limits.")] = Risk()
+    filters: A[Filters, Meta(description="What takes back entries.")] = Filters()
     execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
     log: A[Log, Meta(description="Messages.")] = Log()

@@ -25,7 +25,7 @@ def status_text(said: EngineStatus) -> str:
     lines.append("")
     lines += [f"  {name:<10}{text}" for name, text in _links(said) if text]
     if said.vetoes:
-        told = (f"{name.removeprefix('GUARD_').lower()} {count:,}"
+        told = (f"{name.removeprefix('GUARD_').removeprefix('FILTER_').lower()} {count:,}"
                 for name, count in said.vetoes.items())  # fmt: skip
         lines.append(wrapped(f"vetoes    {', '.join(told)}", "  ", " " * 12))
     if said.locks or said.alerts:

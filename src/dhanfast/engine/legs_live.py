@@ -379,6 +379,15 @@ class LegsRun:
         return None
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """A structure has no filters: they are of a strategy's entries."""
+        return {}
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """A structure has no factors."""
+        return []
+
+    @property
     def barred(self) -> str:
         """Why it must make no entry now."""
         return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""

@@ -139,6 +139,16 @@ class LiveRun(TickRun):
         return self._live_engine.guards
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        filters = self._live_engine.decisions.filters
+        return {} if filters is None else filters.vetoed
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
+        return self._live_engine.decisions.entry_lines()
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)
@@ -194,8 +204,8 @@ class LiveRun(TickRun):
         return hold_worked(self, name, now_ns)
 
     def notes_now(self) -> list[str]:
-        """What somebody should know of its orders now."""
-        return worked_note(self)
+        """What somebody should know of its orders, and of members of a blend, now."""
+        return [*worked_note(self), *self._live_engine.decisions.notes()]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
         """Nothing: its orders, and the log of its guards, say it all."""

@@ -29,6 +29,7 @@ from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
+from dhanfast.engine.veto_notes import VetoNotes
 from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
@@ -109,6 +110,7 @@ class LiveEngine:
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.history: HistoryKeeper | None = None
+        self._vetoes = VetoNotes(run, self.note_if_room)
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -264,6 +266,7 @@ class LiveEngine:
             self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
         if self.history is not None:
             self.history.look(self.run.kernel.position)
+        self._vetoes.look()
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""

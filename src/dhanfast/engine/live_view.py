@@ -116,7 +116,8 @@ class LiveView:
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
-            vetoes=live.guards.vetoed if live.guards is not None else {},
+            vetoes=(live.guards.vetoed if live.guards is not None else {})
+            | {f"FILTER_{name.upper()}": count for name, count in live.filtered.items()},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *live.notes_now(), *engine.notes),
         )

@@ -15,7 +15,7 @@ from dhanfast import __version__
 from dhanfast.engine.engine import Written
 from dhanfast.engine.settings import timeframe_text
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies.plugins import Found
+from dhanfast.strategies.plugins import BLEND, Found
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 
@@ -73,7 +73,10 @@ def versions_of(found: Found) -> dict[str, str]:
         if spec is not None and spec.origin and Path(spec.origin).is_file():
             code.update(name.encode() + b"\0" + Path(spec.origin).read_bytes())
     try:
-        source = Path(inspect.getfile(found.kind)).read_bytes()
+        if found.door == BLEND:
+            source = found.made.code()
+        else:
+            source = Path(inspect.getfile(found.kind)).read_bytes()
     except (TypeError, OSError):
         source = b""
     return {

@@ -281,6 +281,15 @@ class ServedRun(Protocol):
         ...
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        ...
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
+        ...
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         ...

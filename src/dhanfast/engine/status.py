@@ -67,7 +67,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal_bytes: int = 0
     latency_us: dict[str, float] = {}  # name of a percentile -> tick to order
     locks: tuple[LockLine, ...] = ()
-    vetoes: dict[str, int] = {}  # of the guards: entries refused so far, by reason
+    vetoes: dict[str, int] = {}  # of guards and filters: entries refused so far, by reason
     alerts: tuple[str, ...] = ()  # of the guards, near a limit
     notes: tuple[str, ...] = ()  # what somebody should look at
 

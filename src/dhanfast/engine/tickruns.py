@@ -13,6 +13,7 @@ from dhanfast._core.guards import Guards
 from dhanfast._core.risk import Gate
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
@@ -23,7 +24,7 @@ from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import Source
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.plugins import find_strategy, graphs_of
 
 MINUTE_NS = 60_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -132,8 +133,10 @@ class TickRun:
         self._runner = self._found.runner(
             lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
         )
-        graph = graph_of(self._runner)
-        if kind == "IDX" and graph is not None and "volume" in graph.needs:
+        if kind == "IDX":
+            refuse_unseen(self._settings.filters, f"{symbol}, ticks of the index", volume=False,
+                          oi=False, quotes=False)  # fmt: skip
+        if kind == "IDX" and any("volume" in graph.needs for graph in graphs_of(self._runner)):
             raise BadData(NO_VOLUME.format(f"{symbol}, ticks of the index"))
         self._engine: Engine | None = None
         self._sessions = np.empty(0)
@@ -265,6 +268,7 @@ class TickRun:
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
             log=in_order(self._messages, engine.guard_log()),
+            **engine.decisions.told(len(written.trades)),
         )
 
     def _data(self, count: int) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
+from dhanfast.strategies.blend import Blend
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
-from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, named
+from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, is_blend, named
 from dhanfast.strategies.structures import read_structure
 
 LEGS = "legs"  # the data door, which is no strategy: `engine.legs`
+BLEND = "blend"  # the door of several strategies together
 BUILT_IN = CLASSES
 
 
@@ -32,7 +34,7 @@ class Found:
     Attributes:
         name: as asked for; of one that a package offers, its module:Class.
         kind: its class. made: the instance, parameters checked.
-        door: rules, python or cython.
+        door: rules, python, cython or blend.
     """
 
     name: str
@@ -64,6 +66,9 @@ class Found:
         Raises:
             StrategyError: its on_stop raised; the cause is chained.
         """
+        if isinstance(self.made, Blend):
+            self.made.stopped(runner)
+            return
         on_stop = getattr(self.made, "on_stop", None)
         if on_stop is not None and isinstance(runner, PythonRunner):
             with _blamed(f"{self.name} failed in on_stop"):
@@ -75,7 +80,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
 
     Args:
         strategy: a built-in's name or one that an installed package offers, `path.py` or
-            `path.py:Class`, `package.module:Class`, a class, or an instance.
+            `path.py:Class`, the `path.toml` of a blend, `package.module:Class`, a class, or an
+            instance.
         params: parameter values by name; text is converted to the declared type.
     Raises:
         UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
@@ -92,6 +98,8 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
             f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., or dhanfast "
             f"trade --legs {strategy}; a run on one instrument does not take it"
         )
+    if isinstance(strategy, str) and is_blend(strategy):
+        return Found(strategy, Blend, Blend.read(strategy, params), BLEND)
     if isinstance(strategy, str):
         # A result tells what has run: the class of a package, whatever the package calls it.
         strategy = installed_places().get(strategy, strategy)
@@ -104,8 +112,23 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
 
 
+def innermost(runner: NativeStrategy) -> NativeStrategy:
+    """The strategy itself, of one that others were put around."""
+    while (inner := getattr(runner, "inner", None)) is not None:
+        runner = inner
+    return runner
+
+
+def graphs_of(runner: NativeStrategy) -> list[Graph]:
+    """Where the series of a strategy are declared: of a blend, those of its members."""
+    runner = innermost(runner)
+    found = [graph for member in getattr(runner, "inners", ()) for graph in graphs_of(member)]
+    own = graph_of(runner)
+    return found if own is None else [own, *found]
+
+
 def graph_of(runner: NativeStrategy) -> Graph | None:
-    """Where a strategy's series are declared; None of a native one, which has none."""
+    """Where a strategy's series are declared; None of a native one or a blend, which have none."""
     found: Graph | None = getattr(runner, "graph", None)
     if found is None:
         found = getattr(getattr(runner, "context", None), "graph", None)
@@ -115,7 +138,7 @@ def graph_of(runner: NativeStrategy) -> Graph | None:
 def is_legs(strategy: str) -> bool:
     """Whether a strategy's name is that of a legs file."""
     built_in = strategy in STRUCTURES and strategy not in installed_places()
-    return built_in or strategy.endswith(".toml")
+    return built_in or (strategy.endswith(".toml") and not is_blend(strategy))
 
 
 def strategy_params(strategy: str) -> dict[str, Param]:
@@ -124,6 +147,8 @@ def strategy_params(strategy: str) -> dict[str, Param]:
     Raises:
         UsageError, StrategyError, ConfigError: see `find_strategy` and `read_structure`.
     """
+    if is_blend(strategy):
+        return read_structure(strategy).params
     if is_legs(strategy):
         return read_structure(named(strategy).place).params
     return _declared(_named(strategy))
@@ -143,6 +168,8 @@ def _door(kind: type) -> str:
         return "python"
     if issubclass(kind, NativeStrategy):
         return "cython"
+    if issubclass(kind, Blend):
+        return BLEND
     raise UsageError(
         f"{kind.__name__} is not a strategy: derive it from RuleStrategy, Strategy or "
         "NativeStrategy"
@@ -150,7 +177,8 @@ def _door(kind: type) -> str:
 
 
 def _built(kind: type, params: Mapping[str, object]) -> Any:
-    _door(kind)
+    if _door(kind) == BLEND:
+        raise UsageError("a blend is made of members: give a Blend([...]), or the file of one")
     if params and not _declared(kind):
         raise UsageError(unknown(f"parameter of {kind.__name__}", next(iter(params)), []))
     with _blamed(f"{kind.__name__} cannot be made"):
