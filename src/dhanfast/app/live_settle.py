@@ -82,10 +82,11 @@ def repeated(config: Config, path: Path) -> dict[str, Any] | None:
         raise BadData("it does not tell its contract: it was written by an older version")
     then = config_of(config, told["config"])
     mode = str(told["mode"])
-    if deciding_digest(then, mode, told["contract"]) != header.config_digest:
-        raise BadData("the program or the strategy's file has changed since")
     start = begun_with(records)
     assert start is not None
+    file = str((start.get("strategy") or {}).get("sha256", ""))
+    if deciding_digest(then, mode, told["contract"], file) != header.config_digest:
+        raise BadData("the program or the strategy's file has changed since")
     settings = settings_of_day(then, start, mode)
     if not settings.guards.any_on:
         return None

@@ -28,9 +28,10 @@ from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
+from dhanfast.engine.seat import Beside
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
 from dhanfast.engine.worked import HOLDS
-from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
+from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated, UsageError
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 FEED_LOOK_S: Final = 1.0
@@ -88,6 +89,7 @@ class LiveEngine:
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
+        beside: where another strategy is made; None: a thread.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class LiveEngine:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
+        self.beside: Beside | None = None
         self.history: HistoryKeeper | None = None
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
@@ -269,6 +272,8 @@ class LiveEngine:
         """Whether what is traded is heard of."""
         while True:
             await self.clock.sleep(FEED_LOOK_S)
+            if self.run.seat is not None:
+                self.run.seat.look()
             quiet_ns = self.clock.now_ns() - self.feed.seen_ns(self.run.instrument)
             stale = self.feed.status().stale > 0  # of any instrument, in its market's hours
             self._mute = stale and quiet_ns > self.plan.stale_s * 1e9
@@ -502,7 +507,40 @@ class LiveEngine:
             return self.run.hold_orders(name, self.clock.now_ns())
         if name in ("lock", "unlock"):
             return self._locked(name, arguments)
+        if name == "swap":
+            return await self._swapped(**arguments)
         raise DhanfastError(f"{name}: no such command")
+
+    async def _swapped(
+        self, strategy: str, params: str = "{}", expect: str = "", fresh: bool = False
+    ) -> dict[str, Any]:
+        """Have another strategy decide; see `Seat.swap`.
+
+        Args:
+            params: JSON of {name: value}.
+        Raises:
+            DhanfastError: it does not; nothing has changed then.
+        """
+        seat = self.run.seat
+        if seat is None:
+            raise UsageError(
+                "swap: the legs of a structure decide by their file, for the whole day: end this "
+                "engine, then start it with another file and another engine.run"
+            )
+        try:
+            given = json.loads(params)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise UsageError(f"swap: params must be a JSON object, was {params[:80]!r}")
+        now_ns, beside = self.clock.now_ns, self.beside
+        done = await seat.swap(
+            strategy, given, wall_ns=now_ns, expect=expect, fresh=fresh, beside=beside
+        )
+        self._look_at_bar()
+        if self.holds:
+            done["text"] += f"; entries are still held: {', '.join(sorted(self.holds))}"
+        return done
 
     def _locked(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Lock entries, or end locks; the journal repeats it.

@@ -9,6 +9,7 @@ from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.loops import TickLoop
+from dhanfast._core.strategy import NativeStrategy
 
 @disjoint_base
 class LiveLoop(InputLoop):
@@ -30,6 +31,8 @@ class LiveLoop(InputLoop):
         guards: Guards | None = None,
         vix: int | None = None,
     ) -> LiveLoop: ...
+    def put_strategy(self, strategy: NativeStrategy) -> None: ...
+    def drop_strategy(self, way: str) -> None: ...
     @property
     def late(self) -> int: ...
     @property
