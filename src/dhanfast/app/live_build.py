@@ -262,8 +262,10 @@ def deciding_digest(config: Config, mode: str, contract: list[Any], file: str = 
     if config.tree.execution.route.stop_room.e4:  # of stops, with or without an algorithm
         parts["stop_room"] = config.tree.execution.route.stop_room.e4
     path = strategy_file(config)
-    if path is not None or file:
-        parts["strategy_file"] = file or file_sha256(path)
+    if file:
+        parts["strategy_file"] = file
+    elif path is not None:
+        parts["strategy_file"] = file_sha256(path)
     parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 

@@ -28,6 +28,7 @@ from dhanfast._core.pydoor import PythonRunner
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast._core.warmup import warm_up
+from dhanfast.engine.aside import aside
 from dhanfast.engine.provenance import strategy_sha256
 from dhanfast.engine.swap_words import (
     SOURCE_MAX,
@@ -103,6 +104,11 @@ class Decider:
     bars: int = 0
     left: int = 0
 
+    @property
+    def names(self) -> set[str]:
+        """What it may be called."""
+        return {self.name, self.found.name, short_name(self.found.name)}
+
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
@@ -169,8 +175,8 @@ class Seat:
     ) -> None:  # fmt: skip
         self._run, self._watch, self._folder = run, watch, folder
         self.misuse = misuse or Misuse()
-        self.now = Decider(name or found.name, found, runner, _Log(run.tell, heard=True))
-        self._asked = {self.now.name, found.name, found.place} - {""}
+        self.now = Decider(name or short_name(found.name), found, runner,
+                           _Log(run.tell, heard=True))  # fmt: skip
         self._before: Decider | None = None
         self._pending: Newcomer | None = None
         self._armed: tuple[int, int, str] | None = None
@@ -206,8 +212,8 @@ class Seat:
             DhanfastError: why not; nothing has changed then.
         """
         if beside is None:
-            from dhanfast.engine.aside import aside as beside
-        if expect and expect not in self._asked:
+            beside = aside
+        if expect and expect not in self.now.names:
             raise UsageError(f"{self.now.name} decides now, and not {expect}: nothing was changed")
         if self._making:
             raise DhanfastError("another strategy is being made ready: wait for it")
@@ -266,7 +272,9 @@ class Seat:
             part.quiet = handed
         warm_up(runner, bars.view("u1"), self._run.interval_ns)
         sha256, took_s = strategy_sha256(found), time.perf_counter() - begun
-        return Newcomer(name, found, runner, log, sha256, len(bars), handed, turn, took_s)
+        return Newcomer(
+            short_name(name), found, runner, log, sha256, len(bars), handed, turn, took_s
+        )
 
     def _hands(self, found: Found, fresh: bool) -> bool:
         """Whether the one that decides hands over what it knows."""
@@ -389,7 +397,6 @@ class Seat:
             self._before = old
         self._sources.setdefault(ready.sha256, ready.found.source)
         self._take(Decider(ready.name, ready.found, ready.runner, ready.log))
-        self._asked = {ready.name, ready.found.name, ready.found.place}
         self.swaps += 1
         self._tell(f"{self.now.name} decides in the place of {old.name}")
 
@@ -412,7 +419,6 @@ class Seat:
         self._before = None
         failed.log.heard = False
         self._take(back)
-        self._asked = {back.name, back.found.name, back.found.place} - {""}
         self.rollbacks += 1
         self._tell(f"{failed.name} {_WHAT[told['why']]} before its first bar was done "
                    f"({told['text']}): {back.name} decides again")  # fmt: skip
@@ -454,10 +460,10 @@ class Seat:
         self._repeating = True
         if self._watch is not None:
             self._watch.idle = not last
-        told = read_words(words) if words is not None else {"op": ""}
+        told: dict[str, Any] = read_words(words) if words is not None else {"op": ""}
         self._armed = None
         if told["op"] == "stop" and told["call"]:
-            self._armed = (told["part"], told["call"], told["text"])
+            self._armed = (int(told["part"]), int(told["call"]), str(told["text"]))
         self._arm()
 
     def _arm(self) -> None:
@@ -509,6 +515,12 @@ class Seat:
 
     def _bars(self) -> Any:
         return self._run.bars_so_far()
+
+
+def short_name(name: str) -> str:
+    """What a strategy is called: of a file its class, or else the file without its folder."""
+    path, _, wanted = name.partition(":")
+    return (wanted or Path(path).stem) if path.endswith(".py") else name
 
 
 def python_parts(runner: Any) -> list[PythonRunner]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from dhanfast.errors import BadData, StrategyError
 
 STATE_MAX: Final = 1 << 20  # bytes of a saved state, as JSON
-SOURCE_MAX: Final = 4 << 20  # bytes of a strategy's file
+SOURCE_MAX: Final = 1 << 20  # bytes of a strategy's file
 DEPTH_MAX: Final = 50
 WHYS: Final = ("raised", "hung", "memory")
 WAYS: Final = ("rollback", "keep", "flatten", "stop")

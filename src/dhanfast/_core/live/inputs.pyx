@@ -453,7 +453,7 @@ cdef class InputLoop(TickSink):
             self.on_ahead(None, False)
         for kind, payload, stop, last in _ahead(records):
             raw = payload
-            if self.on_ahead is not None and (stop is not None or last):
+            if self.on_ahead is not None and (stop is not None or last or kind == Kind.STRATEGY):
                 self.on_ahead(stop, last)
             if self.failing and kind in INPUTS and kind != Kind.STRATEGY:
                 raise BadData("the strategy fails where the journal does not say that it did: it "
