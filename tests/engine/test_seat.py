@@ -614,6 +614,21 @@ def test_a_strategy_of_the_journal_that_has_changed_is_told(tmp_path: Path) -> N
     other.loop.close()
 
 
+def test_a_swap_right_behind_a_stop_allows_entries_again(tmp_path: Path) -> None:
+    """The service looks every 20 ms whether somebody decides: a swap may be quicker."""
+    stage = Stage(tmp_path, strategy(tmp_path, "One"), seat={"misuse": Misuse("keep")})
+    second = strategy(tmp_path, "Two")
+
+    async def act() -> None:
+        await stage.wait(6)
+        stage.run.seat._stop("memory", "a test says so")
+        assert stage.run.loop.gate_state == 1 and stage.engine.holds == set()
+        await stage.engine.command("swap", strategy=second)
+        assert stage.run.loop.gate_state == 0
+
+    stage.play(act)
+
+
 def test_an_operators_pause_outlives_a_swap(tmp_path: Path) -> None:
     stage = Stage(tmp_path, strategy(tmp_path, "One"))
     second = strategy(tmp_path, "Two")

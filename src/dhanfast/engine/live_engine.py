@@ -538,6 +538,8 @@ class LiveEngine:
             strategy, given, wall_ns=now_ns, expect=expect, fresh=fresh, beside=beside
         )
         self._look_at_bar()
+        if self.run.loop.gate_state and not self.holds:
+            self._apply_holds()  # it was stopped a moment ago, and nobody had looked yet
         if self.holds:
             done["text"] += f"; entries are still held: {', '.join(sorted(self.holds))}"
         return done
