@@ -40,6 +40,7 @@ TEXTS: dict[str, dict[str, str]] = {
 }
 HANDING = ("Turner", "Keeper")
 NAMES = [*HANDING, *HANDING, "Buyer", *TEXTS, "always", "momentum", "momentum-cython", "v1"]
+COMMANDS = (Command.RESUME, Command.RESUME, Command.FLATTEN, Command.STOP_ENTRIES)
 TICKER = '''
 from dhanfast.strategies import Strategy
 
@@ -132,13 +133,14 @@ class SeatMachine(RuleBasedStateMachine):
         for field in ("position", "stop", "target", "orders", "trades", "sent"):
             assert after[field] == before[field], f"a swap has changed {field}"
         assert after["swaps"] == before["swaps"] + 1
+        self.run.loop.command(Command.RESUME, self.now)  # as the service does
 
     @rule()
     def eat(self) -> None:
         if not self.run.seat.stopped:
             self.run.seat._stop("memory", "the process grew")
 
-    @rule(what=st.sampled_from([Command.STOP_ENTRIES, Command.RESUME, Command.FLATTEN]))
+    @rule(what=st.sampled_from(COMMANDS))
     def command(self, what: Command) -> None:
         self.run.loop.command(what, self.now)
 
