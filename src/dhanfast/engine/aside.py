@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from dhanfast.errors import CallbackOverdue, StrategyError
 
 Result = TypeVar("Result")
-SWITCH_S: Final = 0.0005  # the GIL changes hands so often meanwhile: the engine's thread waits less
+SWITCH_S: Final = 0.0002  # the GIL changes hands so often meanwhile: the engine's thread waits less
 _ALL: Final = threading.Lock()
 _GOING: Final[list[float]] = []  # one for each work; the first is the interval that was there
 
@@ -40,23 +40,23 @@ async def aside(work: Callable[[], Result], limit_s: float) -> Result:
     def run() -> None:
         result, error = None, None
         try:
-            with _quick_hands():
-                result = work()
+            result = work()
         except BaseException as raised:  # also exit(): it is told to who waits
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(tell, result, error)
 
     thread = threading.Thread(target=run, name="dhanfast-aside", daemon=True)
-    thread.start()
-    try:
-        async with asyncio.timeout(limit_s):
-            return await done
-    except TimeoutError:
-        _interrupt(thread)
-        raise StrategyError(
-            f"it was not ready within {limit_s:g} s (importing, on_start and the bars of the day)"
-        ) from None
+    with _quick_hands():  # before it begins: who waits already waits by the interval there was
+        thread.start()
+        try:
+            async with asyncio.timeout(limit_s):
+                return await done
+        except TimeoutError:
+            _interrupt(thread)
+            raise StrategyError(
+                f"it was not ready within {limit_s:g} s (importing, on_start, the bars of the day)"
+            ) from None
 
 
 def _interrupt(thread: threading.Thread) -> None:

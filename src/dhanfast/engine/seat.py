@@ -316,7 +316,6 @@ class Seat:
             self._pending = None
         took_ns = time.perf_counter_ns() - begun_ns
         self.installed.record(took_ns)
-        _LOG.warning("%s decides from here on; %s kept", self.now.name, self._run.held_text())
         return took_ns
 
     def _load(self, found: Found, name: str, state: dict[str, Any]) -> None:
@@ -398,7 +397,8 @@ class Seat:
         self._sources.setdefault(ready.sha256, ready.found.source)
         self._take(Decider(ready.name, ready.found, ready.runner, ready.log))
         self.swaps += 1
-        self._tell(f"{self.now.name} decides in the place of {old.name}")
+        self._tell(f"{self.now.name} decides in the place of {old.name}; "
+                   f"{self._run.held_text()} kept")  # fmt: skip
 
     def _take(self, decider: Decider) -> None:
         """The seat is its from here on."""
