@@ -2,7 +2,7 @@
 
 cimport cython
 from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from dhanfast._core.rules.program cimport Field
 from dhanfast._core.status cimport Status
