@@ -106,6 +106,9 @@ cdef class LegRun(LegOrder):
     cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_time(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil
+    # A signal of a side (0 = flat) that was known at `at_ns`: what runs is left, an entry waits for
+    # the next row on which all is flat.
+    cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil
     cdef void give_up(self, ns_t now_ns) noexcept nogil

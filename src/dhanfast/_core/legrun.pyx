@@ -324,15 +324,9 @@ cdef class LegRun(LegOrder):
 
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil:
         """The last signal of those that have come; an entry waits until all is flat."""
-        cdef int side = 0
         while self.signal_at < self.signals_count and self.signal_ns[self.signal_at] <= now_ns:
-            side = self.signal_side[self.signal_at]
-            self.turn = side
-            self.turn_until = self.signal_ns[self.signal_at] + (
-                self.hours.until_ns - self.hours.entry_ns)
+            self.follow(self.signal_side[self.signal_at], self.signal_ns[self.signal_at], now_ns)
             self.signal_at += 1
-            if self.running:
-                self.leave_all(Reason.EXIT_SIGNAL, now_ns)
         if self.turn == 0 or not self.all_idle():
             return
         if (not self.hours.trade or now_ns < self.hours.entry_ns or now_ns > self.turn_until):
@@ -340,6 +334,12 @@ cdef class LegRun(LegOrder):
             self.turn = 0
         elif self.begin(row, now_ns, self.turn):
             self.turn = 0
+
+    cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil:
+        self.turn = side
+        self.turn_until = at_ns + self.hours.until_ns - self.hours.entry_ns
+        if self.running:
+            self.leave_all(Reason.EXIT_SIGNAL, now_ns)
 
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil:
         """Premiums that have come to where a leg waits for them, and legs that go in again."""

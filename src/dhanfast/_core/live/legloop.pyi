@@ -7,6 +7,7 @@ from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.desk import Desk
 from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
+from dhanfast._core.loops import TickLoop
 
 @final
 class LegLoop(InputLoop):
@@ -14,6 +15,7 @@ class LegLoop(InputLoop):
     chain: Final[ChainNow]
     desk: Final[Desk | None]
     uncovered: Final[bool]
+    led: Final[int]
     def __new__(
         cls,
         run: LegRun,
@@ -23,6 +25,8 @@ class LegLoop(InputLoop):
         desk: Desk | None = None,
         courier: Courier | None = None,
         sync_each: bool = False,
+        lead: TickLoop | None = None,
+        grace_ns: int = 300_000_000,
     ) -> LegLoop: ...
     def begin_day(
         self,
