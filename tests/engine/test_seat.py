@@ -1,97 +1,24 @@
 """Who decides in a live run: swaps, what fails, what a restart makes of it. In virtual time."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dhanfast._core.live.journal import Kind
 from dhanfast.engine.live_engine import OPERATOR
 from dhanfast.engine.seat import STOPPED, Misuse
-from dhanfast.errors import BadData, DhanfastError, JournalFailed, StrategyError, UsageError
-from tests.engine.live_stage import PRICE, Stage, at, records_of
-
-LOT = 30
-
-KEEPER = '''
-from dhanfast.strategies import Strategy, param
-
-
-class {name}(Strategy):
-    """Notes every bar, and what it was told; buys on the bar `enter`."""
-
-    enter = param(0, low=0)
-    stop = param(50.0, low=0.0)
-
-    def on_start(self, m):
-        self.average = m.sma(2)
-        self.bars, self.fills, self.loaded = [], 0, None
-
-    def on_bar(self, ctx, bar):
-        self.bars.append((bar.close, ctx.position))
-        {on_bar}
-        if len(self.bars) == self.enter:
-            ctx.buy(stop=self.stop, target=100.0)
-
-    def on_fill(self, ctx, fill):
-        self.fills += 1
-        {on_fill}
-'''
-HANDS = """
-    def save(self):
-        return {save}
-
-    def load(self, state):
-        self.loaded = state
-        {load}
-"""
-
-
-def strategy(
-    folder: Path, name: str, *, on_bar: str = "", on_fill: str = "", save: str = "",
-    load: str = "",
-) -> str:  # fmt: skip
-    """A file of one strategy; with `save` it hands over, and takes."""
-    text = KEEPER.format(name=name, on_bar=on_bar, on_fill=on_fill)
-    if save:
-        text += HANDS.format(save=save, load=load)
-    path = folder / f"{name.lower()}.py"
-    path.write_text(text)
-    return str(path)
-
-
-def inputs_of(path: Path) -> list[dict[str, Any]]:
-    """What the journal says of strategies, in order."""
-    return [json.loads(payload[16:]) for kind, payload in records_of(path) if kind == Kind.STRATEGY]
-
-
-def made(stage: Stage) -> Any:
-    """The object that decides."""
-    return stage.run.seat.now.found.made
-
-
-def figures(stage: Stage) -> tuple[Any, ...]:
-    """What must be the same after a restart."""
-    run = stage.run
-    orders, trades = run.rows_so_far()[1], run.rows_so_far()[0]
-    kernel = run.kernel
-    return (
-        kernel.position, kernel.bars_seen, kernel.orders_sent, kernel.stop_price,
-        kernel.target_price, orders.tobytes(), trades.tobytes(), run.seat.now.name,
-        run.seat.stopped, run.seat.swaps, run.seat.rollbacks, run.seat.stops,
-        run.seat.now.since_ns, run.seat.changes, run.loop.gate_state,
-        made(stage).settings(), getattr(made(stage), "bars", None),
-        getattr(made(stage), "fills", None), getattr(made(stage), "loaded", None),
-    )  # fmt: skip
-
-
-def again(stage: Stage, folder: Path, first: str, **given: Any) -> Stage:
-    """The engine after a kill: what stands in the journal, and nothing else."""
-    stage.journal.close()
-    return Stage(folder, first, start="09:50", **given)
-
+from dhanfast.errors import DhanfastError, JournalFailed, StrategyError, UsageError
+from tests.engine.live_stage import PRICE, Stage, at
+from tests.engine.seat_stand import (
+    FAILS,
+    LOT,
+    RULES,
+    figures,
+    inputs_of,
+    made,
+    strategy,
+)  # fmt: skip
 
 # ---- swaps ---------------------------------------------------------------------------------------
 
@@ -149,18 +76,6 @@ def test_what_is_saved_is_loaded_and_only_series_are_warm(tmp_path: Path) -> Non
         assert not said["handed"] and made(stage).loaded is None and len(made(stage).bars) == 4
 
     stage.play(act)
-
-
-RULES = '''
-from dhanfast.strategies import RuleStrategy, Rules
-
-
-class Always(RuleStrategy):
-    """Long whenever it may be."""
-
-    def rules(self, m):
-        return Rules(long=m.close > m.sma(3), stop=50.0, target=500.0)
-'''
 
 
 def test_rules_are_warmed_up_as_if_they_had_always_been_there(tmp_path: Path) -> None:
@@ -333,8 +248,6 @@ def test_a_full_journal_refuses_a_swap(tmp_path: Path) -> None:
 
 # ---- one that fails ------------------------------------------------------------------------------
 
-FAILS = "if len(self.bars) == 3: raise RuntimeError('third')"
-
 
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("way", ["flatten", "keep"])
@@ -490,128 +403,6 @@ def test_memory_that_grows_stops_the_strategy(
     (told,) = inputs_of(stage.path)
     assert told["why"] == "memory" and told["call"] == 0
     assert told["text"] == "the process grew by 51 MiB, 50 are allowed"
-
-
-# ---- restarts ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_a_restart_repeats_swaps_saved_states_stops_and_rollbacks(
-    tmp_path: Path, live: bool
-) -> None:
-    first = strategy(tmp_path, "One", save="{'n': len(self.bars)}")
-    two = strategy(tmp_path, "Two", save="{'n': len(self.bars), 'had': self.loaded}",
-                   on_bar="if len(self.bars) == 4: raise ValueError('four')")  # fmt: skip
-    bad = strategy(tmp_path, "Bad", on_bar="if ctx.can_enter: raise ValueError('first')")
-    seat = {"misuse": Misuse("keep")}
-    stage = Stage(tmp_path, first, live=live, params={"enter": 1}, seat=seat)
-    seen: list[tuple[Any, ...]] = []
-
-    async def act() -> None:
-        await stage.until(lambda: stage.position == LOT, 90)
-        await stage.engine.command("swap", strategy=two, params='{"enter": 2}')
-        await stage.wait(65)
-        await stage.engine.command("swap", strategy=bad)
-        await stage.until(lambda: stage.run.seat.rollbacks == 1, 90)
-        await stage.until(lambda: stage.run.seat.stops == 1, 300)
-        await stage.wait(2)
-        await stage.engine.command("swap", strategy=first)
-        Path(first).write_text("# it says something else now")
-        await stage.wait(70)
-        seen.append(figures(stage))
-        stage.engine.stop(at_once=True)
-
-    stage.engine.plan = type(stage.engine.plan)(flatten_on_stop=False)
-    stage.play(act)
-    assert [told["op"] for told in inputs_of(stage.path)] == [
-        "swap", "swap", "stop", "stop", "swap"]  # fmt: skip
-    source = stage.run.seat._sources
-    stage.journal.close()
-    text = next(text for text in source.values() if b"class One" in text)
-    after = Stage(tmp_path, first, live=live, params={"enter": 1}, start="09:50",
-                  broker=stage.broker, seat={**seat, "source": text})  # fmt: skip
-    after.loop.close()
-    assert figures(after) == seen[0]
-
-
-def test_a_callback_that_hung_is_not_called_again_by_a_restart(tmp_path: Path) -> None:
-    """What was stopped from outside would not stop by itself: the journal's word ends it."""
-    first = strategy(tmp_path, "One", on_bar="import os; os.environ.get('X') or self.hang()")
-    Path(first).write_text(
-        Path(first).read_text() + "\n    def hang(self):\n        if len(self.bars) == 2:\n"
-        "            raise CallbackOverdue('it ran longer than 1 s')\n"
-    )
-    Path(first).write_text(
-        "from dhanfast.errors import CallbackOverdue\n" + Path(first).read_text()
-    )
-    stage = Stage(tmp_path, first, params={"enter": 1}, seat={"misuse": Misuse("flatten")})
-
-    async def act() -> None:
-        await stage.until(lambda: stage.run.seat.stops == 1, 200)
-
-    stage.play(act)
-    (told,) = inputs_of(stage.path)
-    assert told["why"] == "hung" and told["call"] == 3, "bar, fill, bar"
-    Path(first).write_text(
-        Path(first).read_text().replace("raise Callback", "while True: Callback")
-    )
-    after = again(stage, tmp_path, first, params={"enter": 1}, seat={"misuse": Misuse("flatten")})
-    after.loop.close()
-    assert after.run.seat.stopped == "one ran too long: CallbackOverdue: it ran longer than 1 s"
-
-
-def test_a_kill_between_a_failure_and_its_record(tmp_path: Path) -> None:
-    """The journal ends with the input on which it raised: the restart finds it, and says so."""
-    first = strategy(tmp_path, "One", on_bar=FAILS)
-    stage = Stage(tmp_path, first, live=True, params={"enter": 1},
-                  seat={"misuse": Misuse("flatten")})  # fmt: skip
-
-    async def act() -> None:
-        await stage.until(lambda: stage.run.seat.stops == 1, 300)
-        await stage.until(lambda: stage.position == 0, 30)
-
-    stage.play(act)
-    records = records_of(stage.path)
-    cut = next(at for at, (kind, _) in enumerate(records) if kind == Kind.STRATEGY)
-    stage.journal.close()
-    for name in ("short", "whole"):
-        (tmp_path / name).mkdir()
-    outcomes = []
-    for name, until in (("short", cut), ("whole", cut + 1)):
-        folder = tmp_path / name
-        fresh = Stage(folder, first, live=True, params={"enter": 1},
-                      seat={"misuse": Misuse("flatten")})  # fmt: skip
-        fresh.run.recover(records[:until], fresh.clock.now_ns())
-        fresh.loop.close()
-        outcomes.append((fresh.run.seat.stopped, [told["way"] for told in inputs_of(fresh.path)],
-                         fresh.run.kernel.orders_sent))  # fmt: skip
-    assert outcomes[0][1] == ["flatten"] and outcomes[1][1] == []
-    assert outcomes[0][0] == outcomes[1][0] == "one raised: RuntimeError: third"
-    assert outcomes[0][2] == outcomes[1][2] == 4, "entry, stop, target, exit"
-
-
-def test_a_strategy_of_the_journal_that_has_changed_is_told(tmp_path: Path) -> None:
-    first = strategy(tmp_path, "One")
-    stage = Stage(tmp_path, first)
-
-    async def act() -> None:
-        await stage.wait(6)
-        await stage.engine.command("swap", strategy="momentum")
-
-    stage.play(act)
-    records = [
-        (
-            kind,
-            payload.replace(b'"sha256": "', b'"sha256": "0') if kind == Kind.STRATEGY else payload,
-        )
-        for kind, payload in records_of(stage.path)
-    ]
-    stage.journal.close()
-    (tmp_path / "b").mkdir()
-    other = Stage(tmp_path / "b", first)
-    with pytest.raises(BadData, match="momentum cannot be brought back: its code, or the program"):
-        other.run.recover(records, other.clock.now_ns())
-    other.loop.close()
 
 
 def test_a_swap_right_behind_a_stop_allows_entries_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dhanfast.engine.live import LiveRun
 from dhanfast.engine.seat import Misuse
 from dhanfast.errors import DhanfastError
 from tests.engine.live_stage import FUTURE, PRICE, SECOND, at, journal_of, records_of, tick_at
-from tests.engine.test_seat import RULES, strategy
+from tests.engine.seat_stand import RULES, strategy
 
 TEXTS: dict[str, dict[str, str]] = {
     "Quiet": {},

@@ -112,13 +112,11 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             start |= traded.started()
         settings = traded.settings(start, mode)
         traded.check(settings)
-        courier: Any = None
-        if mode == "live":
-            courier = _courier(config, hosts, tokens, clock, journal, traded)
+        real = mode == "live"
+        courier = _courier(config, hosts, tokens, clock, journal, traded) if real else None
         carried = subscribed(config, master, traded.contract, (*traded.watched[1:], *vix))
         run = traded.run(settings, journal, courier, start, carried.index(vix[0]) if vix else None)
-        if traded.watch is not None:
-            stack.enter_context(traded.watch)
+        stack.enter_context(traded.watch or contextlib.nullcontext())
         if courier is not None:
             courier.on_update = run.loop.use_update
             rest.limits.share(RunOrders(run, clock))  # one account, one budget

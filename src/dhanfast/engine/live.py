@@ -106,12 +106,7 @@ class LiveRun(TickRun):
         )
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
-        day = int(f"{trading_day(first_ns):%Y%m%d}")
-        if journal.header.date != day:
-            raise BadData(
-                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
-                f"{day}: a day has a journal of its own"
-            )
+        _of_this_day(journal, first_ns)
         self.remote: Remote | None = None
         self.journal, self.instrument = journal, instrument
         self._remote_of = remote_of
@@ -348,6 +343,20 @@ class RunOrders:
     def spend(self, count: int) -> None:
         """So many have left, now."""
         self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)
+
+
+def _of_this_day(journal: Journal, first_ns: int) -> None:
+    """Whether a journal is of the market's day.
+
+    Raises:
+        BadData: it is of another.
+    """
+    day = int(f"{trading_day(first_ns):%Y%m%d}")
+    if journal.header.date != day:
+        raise BadData(
+            f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+            f"{day}: a day has a journal of its own"
+        )
 
 
 def recovered(

@@ -30,8 +30,9 @@ from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
 from dhanfast.engine.seat import Beside
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
+from dhanfast.engine.swap_command import swapped
 from dhanfast.engine.worked import HOLDS
-from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated, UsageError
+from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
 TICK_S: Final = 0.02  # time is looked at so often, and sooner when something is due
 FEED_LOOK_S: Final = 1.0
@@ -508,35 +509,12 @@ class LiveEngine:
         if name in ("lock", "unlock"):
             return self._locked(name, arguments)
         if name == "swap":
-            return await self._swapped(**arguments)
+            return await self._swapped(arguments)
         raise DhanfastError(f"{name}: no such command")
 
-    async def _swapped(
-        self, strategy: str, params: str = "{}", expect: str = "", fresh: bool = False
-    ) -> dict[str, Any]:
-        """Have another strategy decide; see `Seat.swap`.
-
-        Args:
-            params: JSON of {name: value}.
-        Raises:
-            DhanfastError: it does not; nothing has changed then.
-        """
-        seat = self.run.seat
-        if seat is None:
-            raise UsageError(
-                "swap: the legs of a structure decide by their file, for the whole day: end this "
-                "engine, then start it with another file and another engine.run"
-            )
-        try:
-            given = json.loads(params)
-        except ValueError:
-            given = None
-        if not isinstance(given, dict):
-            raise UsageError(f"swap: params must be a JSON object, was {params[:80]!r}")
-        now_ns, beside = self.clock.now_ns, self.beside
-        done = await seat.swap(
-            strategy, given, wall_ns=now_ns, expect=expect, fresh=fresh, beside=beside
-        )
+    async def _swapped(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Have another strategy decide; see `swap_command.swapped`."""
+        done = await swapped(self.run.seat, self.clock.now_ns, self.beside, **arguments)
         self._look_at_bar()
         if self.run.loop.gate_state and not self.holds:
             self._apply_holds()  # it was stopped a moment ago, and nobody had looked yet

@@ -60,6 +60,8 @@ cdef class InputLoop(TickSink):
         only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
         inputs that found no room in the journal. used_ns: time spent on inputs. on_drain: called
         when the run log should be taken away.
+        failing: the strategy failed, and no input has told of it yet. wall_ns: the machine's time
+        of the last input. now_ns: the market's of the last STRATEGY input.
         on_strategy, on_failed, on_ahead: who exchanges strategies, see `engine.swapping`; None: a
         run that has none.
     """
