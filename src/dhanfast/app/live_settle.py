@@ -3,7 +3,7 @@
 A kill -9 may fall between an input and the NOTE of what it did to a lock. The input is in the
 journal all the same: the day is repeated from it, as a restart would have done, and what the guards
 know then is what the next day begins with. A day that cannot be repeated (another program, another
-strategy file) leaves what its last NOTE says, and the log tells so.
+strategy that is in no file and has changed) leaves what its last NOTE says, and the log tells so.
 """
 
 import json
@@ -86,7 +86,7 @@ def repeated(config: Config, path: Path) -> dict[str, Any] | None:
     assert start is not None
     file = str((start.get("strategy") or {}).get("sha256", ""))
     if deciding_digest(then, mode, told["contract"], file) != header.config_digest:
-        raise BadData("the program or the strategy's file has changed since")
+        raise BadData("the program has changed since")
     settings = settings_of_day(then, start, mode)
     if not settings.guards.any_on:
         return None
