@@ -340,7 +340,7 @@ def test_a_newcomer_that_fails_on_its_first_bar_gives_the_seat_back(
         kept.append(stage.run.seat.changes[-1][1])
 
     stage.play(act)
-    assert kept == ["bad raised before its first bar was done (ValueError: first): "
+    assert kept == ["bad raised before its second bar (ValueError: first): "
                     "one decides again"]  # fmt: skip
     assert [told.get("way") for told in inputs_of(stage.path)] == [None, "rollback"]
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar, final
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 @final
 class CallWatch:
@@ -16,7 +16,7 @@ class CallWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def call(self, function: Callable[[], Result]) -> Result: ...
+    def call(self, function: Callable[[], _Result]) -> _Result: ...
     @property
     def signals(self) -> int: ...
     @property

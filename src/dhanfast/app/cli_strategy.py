@@ -41,7 +41,7 @@ def swap(
     NEW is what -s takes: a name, path.py[:Class] or package.module:Class. It is loaded, checked and
     shown the bars of the day beside the engine's thread, then takes over between two events. The
     position, its stop and target, locks and guards stay. When anything goes wrong before that,
-    nothing changes; a newcomer that fails by its first bar gives back to the one before.
+    nothing changes; a newcomer that fails on its first bar gives back to the one before.
 
     --set NAME=VALUE is one of its parameters; SECTION.KEY=VALUE a setting, that says where the
     engine is.

@@ -79,9 +79,7 @@ class OneFuture:
         vix: int | None,
     ) -> LiveRun:  # fmt: skip
         """The day's run."""
-        limit_ns = self._config.strategy.callback_limit.ns
-        if limit_ns:
-            self.watch = CallWatch(limit_ns, f"engine {self._config.engine.run}")
+        self.watch = watch_of(self._config)
         return run_of(
             self._config, settings, self._market, journal, courier, start, vix=vix,
             watch=self.watch,
@@ -114,6 +112,12 @@ def limits_of(config: Config) -> dict[str, int]:
         "per_hour": config.risk.orders_per_hour,
         "per_day": config.risk.orders_per_day,
     }
+
+
+def watch_of(config: Config) -> CallWatch | None:
+    """What ends calls of a strategy that take too long, not started; None: they may."""
+    limit_ns = config.strategy.callback_limit.ns
+    return CallWatch(limit_ns, f"engine {config.engine.run}") if limit_ns else None
 
 
 def run_of(

@@ -6,6 +6,7 @@ know then is what the next day begins with. A day that cannot be repeated (anoth
 strategy that is in no file and has changed) leaves what its last NOTE says, and the log tells so.
 """
 
+import contextlib
 import json
 import logging
 import tempfile
@@ -20,7 +21,7 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast.app.config import Config, load_config
 from dhanfast.app.live_build import begun_with, deciding_digest, settings_of_day
 from dhanfast.app.live_market import Market
-from dhanfast.app.live_one import run_of
+from dhanfast.app.live_one import run_of, watch_of
 from dhanfast.clock import SystemClock
 from dhanfast.engine.locks import Carried, carried_over, last_journal
 from dhanfast.errors import BadData, DhanfastError
@@ -93,11 +94,13 @@ def repeated(config: Config, path: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as place:
         journal = Journal(str(Path(place) / "again.dfj"), header)
         try:
+            watch = watch_of(then)  # the day may have ended in a call that hung
             run = run_of(
                 then, settings, _day_of(header.date), journal, Mute() if mode == "live" else None,
-                start, vix=None,
+                start, vix=None, watch=watch,
             )  # fmt: skip
-            run.loop.replay(records)
+            with watch or contextlib.nullcontext():
+                run.loop.replay(records)
             assert run.guards is not None
             return run.guards.carry()
         finally:

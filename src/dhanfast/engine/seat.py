@@ -1,8 +1,8 @@
 """The seat of the strategy in a live run: who decides, who takes its place, what ends it.
 
     swap    a newcomer is made and shown the bars of the day beside the engine's thread (`make`),
-            then takes the seat between two events (`install`). Until its first bar is done the one
-            before waits: a newcomer that fails by then gives the seat back.
+            then takes the seat between two events (`install`). Until its second bar the one before
+            waits: a newcomer that fails earlier gives the seat back.
     stop    a strategy that raised, hung or ate memory decides nothing any more; what becomes of the
             position is `on_error`. The engine lives on, but with "stop".
 
@@ -353,7 +353,7 @@ class Seat:
 
     def look(self) -> None:
         """Whether the process has grown too much, and what is not needed any more; now and then."""
-        if self._before is not None and not self._unproven(0):
+        if self._before is not None and not self._unproven(1):
             self._before = None
         if not self.misuse.memory_max or self.stopped or self._making:
             self._memory = 0
@@ -420,7 +420,7 @@ class Seat:
         failed.log.heard = False
         self._take(back)
         self.rollbacks += 1
-        self._tell(f"{failed.name} {_WHAT[told['why']]} before its first bar was done "
+        self._tell(f"{failed.name} {_WHAT[told['why']]} before its second bar "
                    f"({told['text']}): {back.name} decides again")  # fmt: skip
         try:  # the bars that it has missed; what it wishes on them is not heard
             warm_up(

@@ -40,7 +40,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     strategy_since_ns: int = 0  # the market's; 0 = from the start of the day
     strategy_stopped: str = ""  # why nobody decides; empty = somebody does
     swaps: int = 0  # of strategies, today
-    rollbacks: int = 0  # newcomers that failed by their first bar
+    rollbacks: int = 0  # newcomers that failed before their second bar
     instrument: str = ""
     timeframe: str = ""
     capital: int = 0
