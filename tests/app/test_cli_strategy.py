@@ -62,5 +62,5 @@ def test_memory_that_is_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["500us", "61s"])
 def test_a_limit_out_of_range_is_refused_when_the_file_is_read(tmp_path: Path, text: str) -> None:
     words = ["strategy.use=momentum", "strategy.name=x", f"strategy.callback_limit={text}"]
-    with pytest.raises(ConfigError, match=r"strategy\.callback_limit must be in 1ms\.\.60s"):
+    with pytest.raises(ConfigError, match=r"strategy\.callback_limit: must be in 1ms\.\.60s"):
         load_config([], tmp_path, words, {}, named_only=True)
