@@ -140,6 +140,21 @@ def test_what_cannot_be_interrupted_is_told_of() -> None:
     assert said.count("\n") == 1
 
 
+def test_a_native_call_is_told_of_and_nothing_is_raised_in_it() -> None:
+    inward, outward = os.pipe()
+    try:
+        with CallWatch(10 * MS, "engine main", outward) as watch:
+            watch.call(lambda: time.sleep(1.3), native=True)
+            assert (watch.stuck, watch.signals) == (1, 0)
+            os.kill(os.getpid(), signal.SIGURG)  # somebody else's
+            watch.call(lambda: time.sleep(0.05), native=True)
+            assert watch.stuck == 1, "not for long"
+        assert os.read(inward, 4096).count(b"\n") == 1
+    finally:
+        os.close(inward)
+        os.close(outward)
+
+
 def test_the_handler_that_was_there_is_back() -> None:
     before = signal.getsignal(signal.SIGURG)
     with CallWatch(100 * MS, "test"):

@@ -17,13 +17,14 @@ cdef extern from "df_callwatch.h" nogil:
     ctypedef struct df_callwatch:
         int64_t begun_ns
         int64_t limit_ns
+        int32_t only_told
         uint64_t signals
         uint64_t stuck
         int32_t fd
         int32_t serving
         char who[96]
 
-    void df_callwatch_begin(df_callwatch *watch, int64_t now_ns)
+    void df_callwatch_begin(df_callwatch *watch, int64_t now_ns, int32_t only_told)
     int64_t df_callwatch_begun(df_callwatch *watch)
     int64_t df_callwatch_now()
     int df_callwatch_start(df_callwatch *watch)
@@ -38,7 +39,11 @@ cdef class CallWatch:
 
     cdef inline void enter(self) noexcept nogil:
         if not self.idle:
-            df_callwatch_begin(&self._state, mono_ns())
+            df_callwatch_begin(&self._state, mono_ns(), 0)
+
+    # Of native code, in which nothing can be raised: it is told of, when it does not return.
+    cdef inline void enter_native(self) noexcept nogil:
+        df_callwatch_begin(&self._state, mono_ns(), 1)
 
     cdef inline void leave(self) noexcept nogil:
-        df_callwatch_begin(&self._state, 0)
+        df_callwatch_begin(&self._state, 0, 0)

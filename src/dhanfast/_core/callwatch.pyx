@@ -64,16 +64,22 @@ cdef class CallWatch:
     def _interrupt(self, signum, frame):
         # A signal that comes when its call has ended ends no other one.
         cdef int64_t begun_ns = df_callwatch_begun(&self._state)
-        if begun_ns and df_callwatch_now() - begun_ns > self._state.limit_ns:
+        cdef bint over = df_callwatch_now() - begun_ns > self._state.limit_ns
+        if begun_ns and not self._state.only_told and over:
             raise CallbackOverdue(f"it ran longer than {self.limit_text}")
 
-    def call(self, function):
+    def call(self, function, *, bint native=False):
         """What `function()` returns, as a call that is watched; for what is no bar, tick or fill.
 
+        Args:
+            native: nothing is raised in it: it is told of, when it does not return.
         Raises:
             CallbackOverdue: it took too long. Whatever the function raises.
         """
-        self.enter()
+        if native:
+            self.enter_native()
+        else:
+            self.enter()
         try:
             return function()
         finally:

@@ -190,6 +190,7 @@ class Seat:
         for part in python_parts(runner):
             part.watch = watch
         loop = run.loop
+        loop.watch = watch
         loop.on_strategy, loop.on_failed, loop.on_ahead = self._use, self._failed, self._ahead
 
     # ---- another strategy ------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from typing import Final
 
 from typing_extensions import disjoint_base
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
@@ -18,6 +19,7 @@ class LiveLoop(InputLoop):
     remote: Final[Remote | None]
     guards: Final[Guards | None]
     vix: Final[int]
+    watch: CallWatch | None
     def __new__(
         cls,
         ticks: TickLoop,

@@ -33,6 +33,8 @@ cdef class LiveLoop(InputLoop):
         sync_each: True: a request leaves only when the disk has it.
         guards: of the gate; None: there are none. vix: the feed's number of India VIX, whose ticks
         the guards see; None: none of it is used.
+    Attributes:
+        watch: tells of a native strategy that does not return; None: nobody does.
     """
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
@@ -83,14 +85,28 @@ cdef class LiveLoop(InputLoop):
         if tick.instrument == VIX_TICK:
             self.guards.see_vix(tick.recv_ns, tick.price)    # paise of an index are 1/100 points
             return Status.OK
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.kernel.strategy.python
         self.ticks.done = 0
-        return loop_ticks(self.ticks, self.kernel, tick, 1)
+        if watched:
+            self.watch.enter_native()
+        status = loop_ticks(self.ticks, self.kernel, tick, 1)
+        if watched:
+            self.watch.leave()
+        return status
 
     cdef bint knows(self, const Tick *tick) noexcept:
         return tick.instrument == 0 or (tick.instrument == VIX_TICK and self.guards is not None)
 
     cdef Status run_timer(self, ns_t now_ns) noexcept:
-        return loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns)
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.kernel.strategy.python
+        if watched:
+            self.watch.enter_native()
+        status = loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns)
+        if watched:
+            self.watch.leave()
+        return status
 
     cdef ns_t run_due(self) noexcept:
         return loop_due(self.ticks, self.kernel, self.grace_ns)

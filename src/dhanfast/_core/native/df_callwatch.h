@@ -22,7 +22,8 @@
 
 typedef struct {
     int64_t begun_ns;            /* CLOCK_MONOTONIC; 0 = no call is going on */
-    char pad[56];                /* what this thread writes is on another cache line */
+    int32_t only_told;           /* that call is native: nothing can be raised in it */
+    char pad[52];                /* what this thread writes is on another cache line */
     int64_t limit_ns;
     uint64_t signals;            /* sent */
     uint64_t stuck;              /* calls that could not be interrupted */
@@ -42,7 +43,8 @@ static inline int64_t df_callwatch_now(void) {
     return (int64_t)at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 
-static inline void df_callwatch_begin(df_callwatch *w, int64_t now_ns) {
+static inline void df_callwatch_begin(df_callwatch *w, int64_t now_ns, int32_t only_told) {
+    __atomic_store_n(&w->only_told, only_told, __ATOMIC_RELAXED);
     __atomic_store_n(&w->begun_ns, now_ns, __ATOMIC_RELEASE);
 }
 
@@ -80,7 +82,8 @@ static void *df_callwatch_serve(void *given) {
         int64_t begun_ns = df_callwatch_begun(w), now_ns = df_callwatch_now();
         if (begun_ns != seen_ns) { seen_ns = begun_ns; sent_ns = told_ns = 0; }
         if (begun_ns == 0 || now_ns - begun_ns <= w->limit_ns) continue;
-        if (sent_ns == 0 || now_ns - sent_ns >= w->limit_ns) {   /* again: it may be swallowed */
+        int32_t only_told = __atomic_load_n(&w->only_told, __ATOMIC_RELAXED);
+        if (!only_told && (sent_ns == 0 || now_ns - sent_ns >= w->limit_ns)) { /* again: swallowed */
             sent_ns = now_ns;
             __atomic_fetch_add(&w->signals, 1, __ATOMIC_RELAXED);
             pthread_kill(w->target, SIGURG);
