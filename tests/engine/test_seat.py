@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dhanfast._core.watch import Watch
 from dhanfast.engine.live_engine import OPERATOR
-from dhanfast.engine.seat import STOPPED, Misuse
+from dhanfast.engine.seat import STOPPED, Misuse, python_parts
 from dhanfast.errors import DhanfastError, JournalFailed, StrategyError, UsageError
 from tests.engine.live_stage import PRICE, Stage, at
 from tests.engine.seat_stand import (
@@ -453,6 +454,23 @@ def test_only_one_is_made_at_a_time_and_a_change_in_between_is_seen(tmp_path: Pa
         with pytest.raises(DhanfastError, match="another change came in between"):
             await first
         assert stage.run.seat.swaps == 0
+
+    stage.play(act)
+
+
+def test_a_strategy_that_something_stands_around_is_not_exchanged(tmp_path: Path) -> None:
+    """Whatever was put around it would be gone, and nobody would have said so."""
+    stage = Stage(tmp_path, strategy(tmp_path, "One"))
+    second = strategy(tmp_path, "Two")
+
+    async def act() -> None:
+        await stage.wait(6)
+        inside = stage.run.kernel.strategy
+        around = Watch(inside, 8)
+        stage.run.loop.put_strategy(around)
+        with pytest.raises(UsageError, match="a strategy behind filters, or a blend of several"):
+            await stage.engine.command("swap", strategy=second)
+        assert stage.run.kernel.strategy is around and python_parts(around) == [inside]
 
     stage.play(act)
 

@@ -52,6 +52,7 @@ from dhanfast.strategies.shelf import place_of
 if TYPE_CHECKING:
     from dhanfast.engine.live import LiveRun
 
+DOORS: Final = ("rules", "python", "cython")
 ON_ERROR: Final = ("flatten", "keep", "stop")
 STOPPED: Final = "the strategy was stopped"  # why entries wait
 MAKE_S: Final = 20.0
@@ -216,6 +217,7 @@ class Seat:
             beside = aside
         if expect and expect not in self.now.names:
             raise UsageError(f"{self.now.name} decides now, and not {expect}: nothing was changed")
+        self._check_alone(self.now.found)
         if self._making:
             raise DhanfastError("another strategy is being made ready: wait for it")
         if self._run.loop.stopped or self._run.loop.error is not None:
@@ -242,6 +244,19 @@ class Seat:
             "swaps": self.swaps,
         }  # fmt: skip
 
+    def _check_alone(self, found: Found) -> None:
+        """A strategy that others stand around or are made of would take their part with it.
+
+        Raises:
+            UsageError: it is not alone.
+        """
+        wrapped = not self.stopped and self._run.kernel.strategy is not self.now.runner
+        if wrapped or found.door not in DOORS:
+            raise UsageError(
+                "a strategy behind filters, or a blend of several, is not exchanged in a running "
+                "engine: end it, then start another with another engine.run"
+            )
+
     def make(
         self, name: str, params: Mapping[str, object], bars: Any, turn: int, *,
         fresh: bool = False, place: str = "", source: bytes = b"",
@@ -257,6 +272,7 @@ class Seat:
         """
         begun = time.perf_counter()
         found = find_strategy(place or place_of(name, self._folder), dict(params), source)
+        self._check_alone(found)
         if len(found.source) > SOURCE_MAX:
             raise UsageError(f"{name} has {len(found.source):,} bytes, {SOURCE_MAX:,} are allowed")
         log = _Log(self._run.tell, heard=False)
@@ -529,7 +545,7 @@ def python_parts(runner: Any) -> list[PythonRunner]:
     if isinstance(runner, PythonRunner):
         return [runner]
     inner = getattr(runner, "inner", None)
-    parts = [inner] if inner is not None else list(getattr(runner, "parts", ()))
+    parts = [inner] if inner is not None else list(getattr(runner, "inners", ()))
     return [found for part in parts for found in python_parts(part)]
 
 
