@@ -83,7 +83,8 @@ static void *df_callwatch_serve(void *given) {
         if (begun_ns != seen_ns) { seen_ns = begun_ns; sent_ns = told_ns = 0; }
         if (begun_ns == 0 || now_ns - begun_ns <= w->limit_ns) continue;
         int32_t only_told = __atomic_load_n(&w->only_told, __ATOMIC_RELAXED);
-        if (!only_told && (sent_ns == 0 || now_ns - sent_ns >= w->limit_ns)) { /* again: swallowed */
+        /* Again after each further limit: it may have been swallowed. */
+        if (!only_told && (sent_ns == 0 || now_ns - sent_ns >= w->limit_ns)) {
             sent_ns = now_ns;
             __atomic_fetch_add(&w->signals, 1, __ATOMIC_RELAXED);
             pthread_kill(w->target, SIGURG);
