@@ -326,7 +326,7 @@ cdef class Kernel(Dealer):
             if self.status != Status.OK:
                 return
         self.look(end_ns)
-        signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
         if self.strategy.failed:
             self.status = Status.PYTHON_ERROR
@@ -350,7 +350,7 @@ cdef class Kernel(Dealer):
             if row.at_ns < self.session.open_ns:
                 continue
             at_ns = max(row.at_ns, now_ns)
-            signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+            signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
             self.chain_seen += 1
             self.look(at_ns)
             self.strategy.on_chain(row, &self.view, &signal)

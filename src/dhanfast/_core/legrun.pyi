@@ -5,6 +5,7 @@ from typing import Any, Final, Self, final
 from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
+from dhanfast._core.hedger import Hedge
 from dhanfast._core.legorder import LegOrder
 from dhanfast._core.legs import Leg
 from dhanfast._core.portfolio import Portfolio
@@ -26,6 +27,7 @@ class LegRun(LegOrder):
     portfolio: Final[Portfolio]
     gate: Final[Gate]
     log: Final[RunLog]
+    hedge: Final[Hedge | None]
     fault: Final[int]
     fault_leg: Final[int]
     ticking: Final[bool]
@@ -44,6 +46,7 @@ class LegRun(LegOrder):
         gate: Gate,
         log: RunLog,
         *,
+        hedge: Hedge | None = None,
         ticking: bool = False,
     ) -> Self: ...
     def run_day(

@@ -1,6 +1,5 @@
 """Leg: see legs.pxd."""
 
-cimport cython
 from libc.math cimport floor, llrint
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
@@ -18,7 +17,6 @@ from dhanfast._core.tradebook cimport price_on_tick, units
 from dhanfast._core.types cimport OrderFlag, Reason
 
 
-@cython.final
 cdef class Leg(Dealer):
     """One leg: a dealer of one option contract at a time, with the rules of its entry and exits.
 
@@ -147,7 +145,7 @@ cdef class Leg(Dealer):
         """Send its entry; its distances are set when it fills."""
         self.phase = Phase.ASKED
         self.want = self.lots * self.session.lot
-        self.enter(self.rules.side, 0.0, 0.0, now_ns, Reason.SIGNAL)
+        self.enter(self.rules.side, 0.0, 0.0, 0, now_ns, Reason.SIGNAL)
         self.settle()
 
     cdef void open_trade(self, const Report *report) noexcept nogil:

@@ -2,6 +2,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any, Final, Self, final
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 
@@ -104,6 +105,11 @@ class Context:
 class PythonRunner(NativeStrategy):
     target: Any
     context: Context
+    watch: CallWatch | None
+    quiet: bool
+    calls: Final[int]
+    def begin_count(self) -> None: ...
+    def fail_call(self, call: int, text: str) -> None: ...
     def __new__(
         cls,
         target: Any,

@@ -29,7 +29,7 @@ from dhanfast.storage.bars import BarSet
 from dhanfast.storage.chains import Snapshot, chain_bytes, read_chains
 from dhanfast.storage.stamps import ist_text
 from dhanfast.storage.volatility import VolatilityStore
-from dhanfast.strategies.plugins import graph_of
+from dhanfast.strategies.plugins import graphs_of
 
 SUFFIX: Final = ".parquet"
 VOLATILITY_MOST: Final = 10.0
@@ -61,10 +61,11 @@ class ChainSeen:
 
 def figures_asked(strategy: NativeStrategy) -> tuple[str, ...]:
     """Names of the chain's figures that a strategy reads; all of one that cannot say which."""
-    graph = graph_of(strategy)
-    if graph is None:
+    graphs = graphs_of(strategy)
+    if not graphs:
         return FIGURES if strategy.wants_chain else ()
-    return graph.chain_figures
+    read = {name for graph in graphs for name in graph.chain_figures}
+    return tuple(name for name in FIGURES if name in read)
 
 
 def chain_seen(strategy: NativeStrategy, settings: ChainSettings, bars: BarSet) -> ChainSeen | None:
@@ -78,7 +79,7 @@ def chain_seen(strategy: NativeStrategy, settings: ChainSettings, bars: BarSet) 
     if not figures or not (settings.data or settings.volatility):
         return None
     if settings.volatility:
-        if graph_of(strategy) is None:
+        if not graphs_of(strategy):
             figures = tuple(name for name in figures if name not in OF_INTEREST)
         return modelled_chain(bars, settings, figures)
     return recorded_chain(bars.symbol, settings, figures)
@@ -432,5 +433,5 @@ def refuse_without_chain(strategy: NativeStrategy, feed: ChainFeed | None) -> No
             "for modelled premiums"
         )
     missing = [name for name in asked if name not in feed.figures]
-    if missing and graph_of(strategy) is not None:
+    if missing and graphs_of(strategy):
         raise UsageError(f"the run's chain does not have {missing[0]}, which the strategy reads")

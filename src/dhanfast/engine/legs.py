@@ -22,7 +22,17 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.hedge_settings import FUTURE
+from dhanfast.engine.hedging import (
+    begin_hedge,
+    hedge_exchange,
+    hedge_hours,
+    hedge_notes,
+    hedge_of,
+    hedge_rows,
+)
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
@@ -90,6 +100,7 @@ class Seen:
     spot: list[NDArray[np.int64]] = field(default_factory=list)
     skipped: int = 0  # not a weekday or DTE of the plan
     unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
+    hedges: list[NDArray[Any]] = field(default_factory=list)  # HEDGE_DTYPE, as they came
 
 
 def backtest_legs(
@@ -125,17 +136,20 @@ def backtest_legs(
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     run = _built(plan, settings)
+    source.future = plan.hedge is not None and plan.hedge.instrument == FUTURE
     seen, parts, log = Seen(), [], []
     spent = 0
     for day in source.days(run.held):
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
         check_freeze(plan, day.hours, expiries)
+        _begin_hedge(run, plan, day)
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
         spent += time.perf_counter_ns() - begun
         _check_fault(run, plan, day)
         log += texts_of(run, plan)
+        seen.hedges += [run.hedge.take_rows()] if run.hedge is not None else []
         seen.days.append(day.on)
         seen.end_ns.append(day.end_ns)
         seen.spot.append(day.spot)
@@ -149,7 +163,7 @@ def backtest_legs(
 
 def _built(plan: StructurePlan, settings: Settings) -> LegRun:
     """Gate, books and log, and a leg with an exchange of its own for each of the plan."""
-    count = len(plan.legs)
+    count = len(plan.legs) + (plan.hedge is not None)
     risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
     gate = Gate(instruments=count, **risk)
     portfolio = Portfolio(settings.capital, count)
@@ -168,7 +182,11 @@ def _built(plan: StructurePlan, settings: Settings) -> LegRun:
             stop_market_ok=True,
         )
         legs.append(Leg(leg.native(), place, broker, portfolio, gate, log))
-    return LegRun(legs, plan.native(), portfolio, gate, log)
+    if plan.hedge is None:
+        return LegRun(legs, plan.native(), portfolio, gate, log)
+    broker = hedge_exchange(plan.hedge, settings, gate, count)
+    hedge = hedge_of(plan, broker, portfolio, gate, log, settings.slippage)
+    return LegRun(legs, plan.native(), portfolio, gate, log, hedge=hedge)
 
 
 def checked_legs(settings: Settings) -> Settings:
@@ -183,6 +201,7 @@ def checked_legs(settings: Settings) -> Settings:
         ("guards", GuardSettings(), "stop and target of the structure"),
         ("sizing", SizingSettings(), "lots of each leg"),
         ("stops", StopSettings(), "stop, target and trail of each leg"),
+        ("filters", FilterSettings(), "its own times and days of entry"),
         ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
         ("timeframe_ns", 0, "the data's own rows"),
     ):
@@ -212,6 +231,14 @@ def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
             in plan.dte
         )
     return bool(fits)
+
+
+def _begin_hedge(run: LegRun, plan: StructurePlan, day: Day) -> None:
+    """Tell the hedge, if there is one, what it may trade on a day."""
+    if run.hedge is None:
+        return
+    start, end = (moment(day.on, at) for at in hedge_hours(plan))
+    begin_hedge(run.hedge, plan, day.on, (start, end), day.slots, day.future, day.columns)
 
 
 def _run_day(
@@ -275,7 +302,7 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
     """Why the run cannot go on, as an exception."""
     if run.fault == Fault.WHOLE:
         return
-    leg = plan.legs[run.fault_leg].text
+    leg = "the hedge" if run.fault_leg == len(plan.legs) else plan.legs[run.fault_leg].text
     if run.fault == Fault.NO_FINAL_PRICE:
         raise BadData(
             f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
@@ -323,18 +350,13 @@ def result_of(
         np.concatenate(columns) for columns in zip(*parts, strict=True)
     )
     days = run.portfolio.bills()
-    digest = hashlib.sha256()
-    for raw in (
-        *source.digest(),
-        orders.tobytes(),
-        trades.tobytes(),
-        equity.tobytes(),
-        days.tobytes(),
-    ):
-        digest.update(raw)
-    used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
+    hedges = hedge_rows(seen.hedges)
     margins = margins_of(
-        trades, source.contracts, np.concatenate(seen.end_ns), np.concatenate(seen.spot)
+        trades,
+        source.contracts,
+        np.concatenate(seen.end_ns),
+        np.concatenate(seen.spot),
+        orders[np.isin(orders["instrument"], hedges["listed"])] if len(hedges) else None,
     )
     return RunResult(
         strategy=plan.name,
@@ -352,9 +374,10 @@ def result_of(
         data=source.data(),
         notes=(
             *_notes(plan, source, settings, signals, seen, margins, log),
+            *hedge_notes(plan, hedges),
             *source.fills_told(orders, passages),
         ),
-        digest=digest.hexdigest(),
+        digest=_digest(source, orders, trades, equity, days, hedges),
         kernel_ns=spent,
         versions={
             "dhanfast": __version__,
@@ -364,9 +387,24 @@ def result_of(
         log=tuple(log),
         passages=passages,
         grade=source.grade,
-        contracts={number: source.contracts.name(number) for number in used},
+        contracts=_names(source, trades["instrument"], orders["instrument"], hedges["listed"]),
         margin=margins.summary(),
+        hedges=None if plan.hedge is None else hedges,
     )
+
+
+def _digest(source: PricesTold, *rows: NDArray[Any]) -> str:
+    """SHA-256 of what a run rests on and what it decided; empty rows add nothing."""
+    digest = hashlib.sha256()
+    for raw in (*source.digest(), *(each.tobytes() for each in rows)):
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def _names(source: PricesTold, *numbers: NDArray[Any]) -> dict[int, str]:
+    """Contracts that were traded or looked at, by their numbers."""
+    used = sorted({number for column in numbers for number in column.tolist()})
+    return {number: source.contracts.name(number) for number in used}
 
 
 def _notes(

@@ -33,6 +33,14 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
+from dhanfast.engine.hedge_prices import future_session
+from dhanfast.engine.hedging import (
+    begin_hedge,
+    hedge_exchange,
+    hedge_hours,
+    hedge_of,
+    hedge_texts,
+)
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.engine.leg_signals import Lead
 from dhanfast.engine.leg_universe import Universe
@@ -269,6 +277,9 @@ class LegsRun:
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._messages: list[tuple[int, str]] = []
         self._beside: list[tuple[int, str]] = []  # what others have to say
+        self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
+        self._hedges: list[NDArray[Any]] = []
+        self._begin_hedge(hours)
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
@@ -282,9 +293,23 @@ class LegsRun:
             close_ns=hours.windows[-1][1],
         )
 
+    def _begin_hedge(self, hours: TradingDay) -> None:
+        """Tell the hedge what it may trade today."""
+        if self._run.hedge is None:
+            return
+        start, end = hedge_hours(self.plan)
+        on, future = hours.date, self.universe.future
+        begin_hedge(
+            self._run.hedge, self.plan, on, (moment(on, start), moment(on, end)),
+            self.universe.named(on),
+            None if future is None else future_session(self.plan.underlying, hours),
+            self.chain.day.width,
+        )  # fmt: skip
+
     def _built(self, limits: Mapping[str, int] | None) -> tuple[LegRun, LegFigures]:
         """Gate, books and log, and a leg with a broker of its own for each of the plan."""
-        settings, count = self._settings, len(self.plan.legs)
+        settings, legs_count = self._settings, len(self.plan.legs)
+        count = legs_count + (self.plan.hedge is not None)
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         gate = Gate(instruments=count, **risk)
         portfolio = Portfolio(settings.capital, count)
@@ -293,19 +318,27 @@ class LegsRun:
         brokers = [made(place) for place in range(count)]
         legs = [
             Leg(leg.native(), place, broker, portfolio, gate, log, ticking=True)
-            for place, (leg, broker) in enumerate(zip(self.plan.legs, brokers, strict=True))
+            for place, (leg, broker) in enumerate(
+                zip(self.plan.legs, brokers[:legs_count], strict=True)
+            )
         ]
-        run = LegRun(legs, self.plan.native(), portfolio, gate, log, ticking=True)
+        hedge = hedge_of(
+            self.plan, brokers[-1], portfolio, gate, log, settings.slippage, ticking=True
+        )  # fmt: skip
+        run = LegRun(legs, self.plan.native(), portfolio, gate, log, hedge=hedge, ticking=True)
         return run, LegFigures(run, brokers)
 
     def _simulated(self, gate: Gate) -> Callable[[int], Broker]:
-        """An exchange for each leg."""
-        settings = self._settings
+        """An exchange for each leg, and for the hedge."""
+        settings, hedge = self._settings, self.plan.hedge
+        count = len(self.plan.legs) + (hedge is not None)
 
         def made(place: int) -> Broker:
+            if hedge is not None and place == len(self.plan.legs):
+                return hedge_exchange(hedge, settings, gate, count)
             return Match(
                 gate,
-                instruments=len(self.plan.legs),
+                instruments=count,
                 latency_ns=settings.latency_ns,
                 slippage=settings.slippage.paise + settings.slippage.ticks * OPTION_TICK,
                 slippage_e6=settings.slippage.rate_e6,
@@ -318,7 +351,7 @@ class LegsRun:
         return made
 
     def _at_desk(self, gate: Gate, limits: Mapping[str, int]) -> Callable[[int], Broker]:
-        """A place at one desk for each leg."""
+        """A place at one desk for each leg, and for the hedge."""
         self.remote = Desk(**limits)
         desk = self.remote
 
@@ -343,6 +376,20 @@ class LegsRun:
     @property
     def guards(self) -> Guards | None:
         """A structure has none: they are of one instrument."""
+        return None
+
+    @property
+    def filtered(self) -> dict[str, int]:
+        """A structure has no filters: they are of a strategy's entries."""
+        return {}
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """A structure has no factors."""
+        return []
+
+    @property
+    def seat(self) -> None:
+        """A structure decides by its file, for the whole day: nobody takes its place."""
         return None
 
     @property
@@ -444,7 +491,15 @@ class LegsRun:
         rows = self._run.log.take()
         if not self._parts or any(len(each) for each in rows):
             self._parts.append(rows)
-        self._messages += texts_of(self._run, self.plan)
+        told = texts_of(self._run, self.plan)
+        self._messages += told
+        if self._run.hedge is not None:
+            decided = self._run.hedge.take_rows()
+            self._hedges.append(decided)
+            lines = hedge_texts(decided, self.name_of)
+            self._beside += lines
+            told = sorted([*told, *lines], key=lambda line: line[0])
+        self._told += told
         if self._lead is not None:
             self._beside += self._lead.drain()
 
@@ -457,9 +512,9 @@ class LegsRun:
         return self._parts[0][0], self._parts[0][1]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
-        """What the structure has told of itself today: (UTC ns, text)."""
+        """What structure and hedge have told of themselves today: (UTC ns, text)."""
         self._drain()
-        return self._messages
+        return self._told
 
     def tell(self, at_ns: int, text: str) -> None:
         """A line of the result's log.
@@ -485,6 +540,7 @@ class LegsRun:
             return None
         self.rows_so_far()
         seen = Seen([self._hours.date], *_index_of(self.journal))
+        seen.hedges = self._hedges
         seen.skipped = int(not fits_day(self.plan, self._hours))
         self._prices.counts = {"ticks": self.loop.inputs}
         result = result_of(
@@ -525,6 +581,7 @@ def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
         [np.array(slot.strikes, np.int64) for slot in universe.slots],
         sessions,
         begin_ns=hours.windows[0][0],
+        more=int(universe.future is not None),
     )
 
 

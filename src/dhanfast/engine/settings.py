@@ -8,6 +8,7 @@ from typing import Any
 
 from dhanfast.engine.chain_settings import ChainSettings, checked_chain
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
+from dhanfast.engine.filter_settings import FilterSettings, checked_filters
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
@@ -203,6 +204,7 @@ class Settings:
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
         chain: the option chain that the strategy sees.
+        filters: what takes back entries of the strategy.
     """
 
     capital: int = 100_000_000
@@ -224,6 +226,7 @@ class Settings:
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
+    filters: FilterSettings = field(default_factory=FilterSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
@@ -255,7 +258,12 @@ class Settings:
         return plain
 
 
-_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()), ("chain", ChainSettings()))
+_UNUSED = (
+    ("sizing", SizingSettings()),
+    ("stops", StopSettings()),
+    ("chain", ChainSettings()),
+    ("filters", FilterSettings()),
+)
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -313,6 +321,7 @@ def checked(settings: Settings) -> Settings:
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
+    checked_filters(settings.filters)
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.research import pool as pools
 from dhanfast.engine.research.objective import SCORES, objective_of
@@ -18,7 +19,7 @@ from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.shared import Missing, held_of, holding, mapped
 from dhanfast.engine.research.trial import Bench, Row, Span
-from dhanfast.engine.research.worker import _sendable
+from dhanfast.engine.research.worker import sendable
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -82,8 +83,12 @@ def test_the_winner_is_the_backtest_with_its_parameters(bars: Any, objective: st
             stops=StopSettings(bars_max=15),
             sizing=SizingSettings(method="risk", risk=800_000),
         ),
+        Settings(
+            capital=10**9,
+            filters=FilterSettings(times=("open", "lunch"), momentum="both", expiry="any"),
+        ),
     ],
-    ids=["fills", "rules"],
+    ids=["fills", "rules", "filters"],
 )
 def test_settings_that_change_a_backtest_change_a_trial_alike(
     bars: Any, settings: Settings
@@ -409,6 +414,6 @@ def test_an_objective_of_a_module_and_an_error_that_cannot_travel(bars: Any) -> 
                      engines=Engines(jobs=2))  # fmt: skip
     assert sweep.best is not None and sweep.best.score is not None
     assert sweep.best.score == sweep.best.net + sweep.best.charges
-    assert str(_sendable(Odd(3, 4))) == "Odd: 3 and 4"
-    told = _sendable(StrategyError("said"))
+    assert str(sendable(Odd(3, 4))) == "Odd: 3 and 4"
+    told = sendable(StrategyError("said"))
     assert type(told) is StrategyError and str(told) == "said"

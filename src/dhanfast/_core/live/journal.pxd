@@ -42,7 +42,8 @@ cpdef enum Kind:
     NOTE = 11                # JSON for whoever reads
     FEED = 12                # FeedEvent: u32, or JSON
     RESUME = 13              # the engine goes on with a journal: JSON
-    CHAIN = 14               # ChainRow: figures of the option chain
+    STRATEGY = 14            # another strategy from here on, or none: i64 times, JSON
+    CHAIN = 15               # ChainRow: figures of the option chain
 
 
 cdef extern from "df_journal.h" nogil:

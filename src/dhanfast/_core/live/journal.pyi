@@ -21,7 +21,8 @@ class Kind(IntEnum):
     NOTE = 11
     FEED = 12
     RESUME = 13
-    CHAIN = 14
+    STRATEGY = 14
+    CHAIN = 15
 
 @dataclass(frozen=True)
 class Recovery:

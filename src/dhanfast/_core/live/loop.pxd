@@ -7,6 +7,7 @@ A TICK of instrument 0 is of what is traded, one of instrument 1 is India VIX: o
 
 from libc.stdint cimport int64_t, uint32_t
 
+from dhanfast._core.callwatch cimport CallWatch
 from dhanfast._core.chainfeed cimport ChainFeed
 from dhanfast._core.guards cimport Guards
 from dhanfast._core.kernel cimport Kernel
@@ -29,6 +30,7 @@ cdef class LiveLoop(InputLoop):
     cdef readonly uint32_t vix           # of the feed, India VIX; NO_VIX: not wanted
     cdef readonly ChainFeed chain        # what it tells of the option chain; None: nobody asks
     cdef ns_t grace_ns                   # a bar closes so long after its end
+    cdef public CallWatch watch          # tells of a native strategy that does not return; None
 
     cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
                              ns_t now_ns) noexcept

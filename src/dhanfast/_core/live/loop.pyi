@@ -2,6 +2,7 @@ from typing import Final
 
 from typing_extensions import disjoint_base
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
@@ -10,6 +11,7 @@ from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.loops import TickLoop
+from dhanfast._core.strategy import NativeStrategy
 
 @disjoint_base
 class LiveLoop(InputLoop):
@@ -19,6 +21,7 @@ class LiveLoop(InputLoop):
     guards: Final[Guards | None]
     vix: Final[int]
     chain: Final[ChainFeed | None]
+    watch: CallWatch | None
     def __new__(
         cls,
         ticks: TickLoop,
@@ -33,6 +36,8 @@ class LiveLoop(InputLoop):
         vix: int | None = None,
         chain: ChainFeed | None = None,
     ) -> LiveLoop: ...
+    def put_strategy(self, strategy: NativeStrategy) -> None: ...
+    def drop_strategy(self, way: str) -> None: ...
     @property
     def late(self) -> int: ...
     @property
