@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dhanfast.engine.chain_settings import ChainSettings
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.settings import (
     RiskSettings,
@@ -178,9 +179,10 @@ def test_every_setting_stands_in_the_result() -> None:
         execution=ExecutionSettings(algo="slice"),
         protection_slab=True,
         chain=ChainSettings(near=3),
+        filters=FilterSettings(times=("open",)),
     )
     names = set(in_use.as_dict())
-    more = {"sizing", "stops", "guards", "execution", "protection_slab", "chain"}
+    more = {"sizing", "stops", "guards", "execution", "protection_slab", "chain", "filters"}
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

@@ -436,18 +436,9 @@ class ModelledChains:
         finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
         spot = np.ascontiguousarray(rows["close"])
         chain = chain_day(
-            self.contracts,
-            hours,
-            expiries,
-            strikes,
-            finals,
-            start_ns,
-            end_ns,
-            tuple(tables),
-            spot,
-            sessions,
-            future=future,
-        )
+            self.contracts, hours, expiries, strikes, finals, start_ns, end_ns, tuple(tables), spot,
+            sessions, future=future,
+        )  # fmt: skip
         slots = {name: expiries.index(expiry) for name, expiry in names.items()}
         return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
 

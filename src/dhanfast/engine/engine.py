@@ -91,7 +91,6 @@ class Engine:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
         _told(strategy, self.guards, settings, interval_ns)
-        _told_chain(strategy, chain, interval_ns)
         self.gate = Gate(instruments=1, guards=self.guards, **risk)
         inner = broker_of(self.gate) if broker_of is not None else _simulated(self.gate, settings)
         self.broker = worker_of(settings.execution, inner, self.gate)
@@ -122,8 +121,7 @@ class Engine:
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
-        if chain is not None:
-            self.kernel.see_chain(chain)
+        _told_chain(self.kernel, strategy, chain, interval_ns)
         self.decisions.attach(self.kernel)
         self.kernel_ns = 0
         self._take = self.log.take if orders else self.log.take_trades
@@ -317,15 +315,20 @@ def _told(
         graph.compile().see(guards, interval_ns)
 
 
-def _told_chain(strategy: NativeStrategy, chain: ChainFeed | None, interval_ns: int) -> None:
+def _told_chain(
+    kernel: Kernel, strategy: NativeStrategy, chain: ChainFeed | None, interval_ns: int
+) -> None:
     """Have a strategy that looks at the option chain see it.
 
     Raises:
         ConfigError, UsageError: nothing tells it, or not all that it reads.
     """
     refuse_without_chain(strategy, chain)
+    if chain is None:
+        return
+    kernel.see_chain(chain)
     for graph in graphs_of(strategy):
-        if chain is not None and "chain" in graph.needs:
+        if "chain" in graph.needs:
             graph.compile().see_chain(chain, interval_ns)
 
 

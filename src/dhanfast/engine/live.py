@@ -98,16 +98,9 @@ class LiveRun(TickRun):
         folder: Path | None = None,
     ) -> None:
         super().__init__(
-            strategy,
-            symbol=symbol,
-            params=params,
-            settings=settings,
-            interval=interval,
-            generated=generated,
-            notes=notes,
-            guards=guards,
-            source=source,
-        )
+            strategy, symbol=symbol, params=params, settings=settings, interval=interval,
+            generated=generated, notes=notes, guards=guards, source=source,
+        )  # fmt: skip
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
         _of_this_day(journal, first_ns)

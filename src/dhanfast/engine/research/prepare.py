@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dhanfast.engine.chain_input import whole_chain
-from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
+from dhanfast.engine.guard_build import recorded_vix, vix_values
 from dhanfast.engine.measured import with_measured
 from dhanfast.engine.provenance import data_of
 from dhanfast.engine.research.code import code_of
@@ -114,9 +114,7 @@ def prepared(
         declared=declared(found.kind),
         arrays=(shown,) if meets is None else (shown, meets.bars),
         head=head_of(job, read),
-        notes=notes
-        + (() if vix is None else (vix_note(vix),))
-        + (() if chain is None else chain.notes),
+        notes=notes + _seen(vix, chain),
         data=read,
     )
 
@@ -140,6 +138,12 @@ def code_place(kind: type) -> dict[str, Any]:
             f"{kind.__name__}: its code is in no file that workers could read; put it into one"
         ) from error
     return {"module": module, "kind": kind.__qualname__, "code": code_of(path)}
+
+
+def _seen(vix: BarSet | None, chain: ChainSeen | None) -> tuple[str, ...]:
+    """What a reader must know of what comes from outside the bars."""
+    told = () if vix is None else (vix_note(vix),)
+    return told if chain is None else (*told, *chain.notes)
 
 
 def head_of(job: Job, read: dict[str, Any]) -> dict[str, Any]:

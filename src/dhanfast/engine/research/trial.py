@@ -303,17 +303,11 @@ class Bench:
             refuse_without_volume(runner, f"{job.symbol} {timeframe_text(job.interval_ns)}")
         sessions = self._sessions(span)
         engine = Engine(
-            runner,
-            sessions,
-            job.settings,
-            interval_ns=job.interval_ns,
-            match_interval_ns=job.match_interval_ns,
-            equity_each_bar=each_bar,
-            guards=guards_of(job.settings.guards, vix=job.vix),
-            log=self._buffers(each_bar),
-            orders=whole,
-            chain=None if job.chain is None else job.chain.feed(),
-        )
+            runner, sessions, job.settings, interval_ns=job.interval_ns,
+            match_interval_ns=job.match_interval_ns, equity_each_bar=each_bar,
+            guards=guards_of(job.settings.guards, vix=job.vix), log=self._buffers(each_bar),
+            orders=whole, chain=None if job.chain is None else job.chain.feed(),
+        )  # fmt: skip
         rows = slice(self._from[span.first - span.warmup], self._to[span.last - 1])
         if not job.ticks:  # there the bars are few against the ticks
             shown = (span.first - span.warmup, span.last)
