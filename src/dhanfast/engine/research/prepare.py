@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dhanfast.engine.chain_input import whole_chain
-from dhanfast.engine.guard_build import recorded_vix, vix_values
+from dhanfast.engine.chain_input import ChainSeen, whole_chain
+from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import with_measured
 from dhanfast.engine.provenance import data_of
 from dhanfast.engine.research.code import code_of
