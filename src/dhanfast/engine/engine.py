@@ -101,9 +101,8 @@ class Engine:
             equity_max=max(131072, bars + 4096),
         )  # fmt: skip
         self.strategy = strategy
-        self.decisions = Decisions(
-            strategy, sessions, settings, interval_ns, bars, self.log.trades_max
-        )
+        room = self.log.trades_max
+        self.decisions = Decisions(strategy, sessions, settings, interval_ns, bars, room)
         self.kernel = Kernel(
             self.decisions.runs,
             self.broker,
@@ -114,9 +113,7 @@ class Engine:
             lots=settings.lots,
             interval_ns=interval_ns,
             match_interval_ns=match_interval_ns,
-            slippage=settings.slippage.paise,
-            slippage_ticks=settings.slippage.ticks,
-            stop_more=settings.slippage.stop_more,
+            **self._slips(settings),
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
@@ -130,6 +127,14 @@ class Engine:
         self._singly = singly
         self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    @staticmethod
+    def _slips(settings: Settings) -> dict[str, Any]:
+        """What market fills and triggered stops lose."""
+        slip = settings.slippage
+        return {
+            "slippage": slip.paise, "slippage_ticks": slip.ticks, "stop_more": slip.stop_more,
+        }  # fmt: skip
 
     @staticmethod
     def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
