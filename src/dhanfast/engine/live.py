@@ -258,7 +258,7 @@ class LiveRun(TickRun):
     def notes_now(self) -> list[str]:
         """What somebody should know: that nobody decides, of its orders, of a blend's members."""
         stopped = self.seat.stopped
-        gone = [f"{stopped}; mend it, then: dhanfast strategy swap NEW"] if stopped else []
+        gone = [f"{stopped}; {self.seat.mending}"] if stopped else []
         return [*gone, *worked_note(self), *self._live_engine.decisions.notes()]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
