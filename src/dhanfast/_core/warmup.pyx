@@ -27,7 +27,7 @@ cdef void _show(NativeStrategy strategy, const Bar *bars, size_t n, bint fresh,
     strategy.prepare(bars, &index[0], &first[0], n)
     for i in range(n):
         view.now_ns, view.session_start = bars[i].start_ns + interval_ns, first[i]
-        signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         strategy.on_bar(&bars[i], &view, &signal)
         if strategy.failed:
             return

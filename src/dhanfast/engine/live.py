@@ -256,7 +256,7 @@ class LiveRun(TickRun):
         return hold_worked(self, name, now_ns)
 
     def notes_now(self) -> list[str]:
-        """What somebody should know now: that nobody decides, of its orders, of a blend's members."""
+        """What somebody should know: that nobody decides, of its orders, of a blend's members."""
         stopped = self.seat.stopped
         gone = [f"{stopped}; mend it, then: dhanfast strategy swap NEW"] if stopped else []
         return [*gone, *worked_note(self), *self._live_engine.decisions.notes()]
