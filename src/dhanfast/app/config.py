@@ -424,6 +424,10 @@ def _consistent(config: Config) -> Config:
             use = config.strategy.use
             refuse("strategy.legs", f"names a legs file, and strategy.use is {use}: write "
                    'use = "legs", or leave the file out')  # fmt: skip
+        limit_ns = config.strategy.callback_limit.ns
+        if limit_ns and not 1_000_000 <= limit_ns <= 60_000_000_000:
+            refuse("strategy.callback_limit", f"must be in 1ms..60s, or 0s for none, was "
+                   f"{config.strategy.callback_limit}")  # fmt: skip
         config.settings()
     return config
 

@@ -16,6 +16,7 @@ from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
+    Bytes,
     Duration,
     Far,
     MaybeNamed,
@@ -449,6 +450,28 @@ class Strategy(Section, frozen=True):
         Literal["keep", "close", "reverse"],
         Meta(description="What an entry signal against the open position does."),
     ] = "keep"
+    on_error: A[
+        Literal["flatten", "keep", "stop"],
+        Meta(
+            description="When it raises, hangs or eats memory: flatten closes what is open and "
+            "makes no entries; keep leaves it to its stop, its target and the square-off; stop "
+            "closes it and ends the engine."
+        ),
+    ] = "flatten"
+    callback_limit: A[
+        Duration,
+        Meta(
+            description="How long a call of a Python strategy may take, up to 60s; 0s: as long "
+            "as it likes."
+        ),
+    ] = Duration("1s")
+    memory_limit: A[
+        Bytes,
+        Meta(
+            description="By how much the engine's memory may grow while a strategy decides; 0MB: "
+            "by any amount."
+        ),
+    ] = Bytes("0MB")
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),

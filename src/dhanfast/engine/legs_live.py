@@ -388,6 +388,11 @@ class LegsRun:
         return []
 
     @property
+    def seat(self) -> None:
+        """A structure decides by its file, for the whole day: nobody takes its place."""
+        return None
+
+    @property
     def barred(self) -> str:
         """Why it must make no entry now."""
         return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
