@@ -232,6 +232,10 @@ class LegsRun:
         loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
     """
 
+    guards: Guards | None = None  # they are of one instrument
+    seat: None = None  # a structure decides by its file, for the whole day
+    late: int = 0  # rows are not closed behind anybody's back
+
     def __init__(
         self,
         plan: StructurePlan,
@@ -374,11 +378,6 @@ class LegsRun:
         return self._run.portfolio
 
     @property
-    def guards(self) -> Guards | None:
-        """A structure has none: they are of one instrument."""
-        return None
-
-    @property
     def filtered(self) -> dict[str, int]:
         """A structure has no filters: they are of a strategy's entries."""
         return {}
@@ -386,11 +385,6 @@ class LegsRun:
     def entry_lines(self) -> list[tuple[int, str]]:
         """A structure has no factors."""
         return []
-
-    @property
-    def seat(self) -> None:
-        """A structure decides by its file, for the whole day: nobody takes its place."""
-        return None
 
     @property
     def barred(self) -> str:
@@ -401,11 +395,6 @@ class LegsRun:
     def flat(self) -> bool:
         """Nothing is held, nothing works, and no leg is on its way in or out."""
         return self.loop.flat
-
-    @property
-    def late(self) -> int:
-        """No tick is late: rows are not closed behind anybody's back."""
-        return 0
 
     def hold_orders(self, name: str, now_ns: int) -> dict[str, Any]:
         """Pause, resume or cancel the order that enters the legs; the journal repeats it.
