@@ -34,13 +34,7 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
-from dhanfast.engine.hedging import (
-    begin_hedge,
-    hedge_exchange,
-    hedge_hours,
-    hedge_of,
-    hedge_texts,
-)
+from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.engine.leg_signals import Lead
 from dhanfast.engine.leg_universe import Universe
@@ -232,6 +226,8 @@ class LegsRun:
         loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
     """
 
+    decisions = None  # filters and factors are of a strategy's entries
+
     def __init__(
         self,
         plan: StructurePlan,
@@ -377,15 +373,6 @@ class LegsRun:
     def guards(self) -> Guards | None:
         """A structure has none: they are of one instrument."""
         return None
-
-    @property
-    def filtered(self) -> dict[str, int]:
-        """A structure has no filters: they are of a strategy's entries."""
-        return {}
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """A structure has no factors."""
-        return []
 
     @property
     def seat(self) -> None:
