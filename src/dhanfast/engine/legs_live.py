@@ -34,13 +34,7 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
-from dhanfast.engine.hedging import (
-    begin_hedge,
-    hedge_exchange,
-    hedge_hours,
-    hedge_of,
-    hedge_texts,
-)
+from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.engine.leg_signals import Lead
 from dhanfast.engine.leg_universe import Universe
@@ -233,6 +227,7 @@ class LegsRun:
     """
 
     guards: Guards | None = None  # they are of one instrument
+    decisions = None  # filters and factors are of a strategy's entries
     seat: None = None  # a structure decides by its file, for the whole day
     late: int = 0  # rows are not closed behind anybody's back
 
@@ -378,13 +373,6 @@ class LegsRun:
         return self._run.portfolio
 
     @property
-    def filtered(self) -> dict[str, int]:
-        """A structure has no filters: they are of a strategy's entries."""
-        return {}
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """A structure has no factors."""
-        return []
 
     @property
     def barred(self) -> str:

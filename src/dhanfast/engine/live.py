@@ -26,6 +26,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE
 from dhanfast.clock import Clock
+from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.seat import STOPPED, Misuse, Seat
 from dhanfast.engine.served import Held, InputLoop, OrdersThere, Recovered, ServedRun
@@ -191,14 +192,9 @@ class LiveRun(TickRun):
         return self._live_engine.guards
 
     @property
-    def filtered(self) -> dict[str, int]:
-        """{filter: entries it took back} so far."""
-        filters = self._live_engine.decisions.filters
-        return {} if filters is None else filters.vetoed
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
-        return self._live_engine.decisions.entry_lines()
+    def decisions(self) -> Decisions:
+        """Filters, books and factors around the strategy."""
+        return self._live_engine.decisions
 
     @property
     def flat(self) -> bool:
