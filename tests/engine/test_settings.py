@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.margin_settings import MarginSettings
 from dhanfast.engine.settings import (
     RiskSettings,
     Settings,
@@ -175,10 +176,11 @@ def test_every_setting_stands_in_the_result() -> None:
         stops=StopSettings(bars_max=1),
         guards=GuardSettings(trades_max=1),
         execution=ExecutionSettings(algo="slice"),
+        margin=MarginSettings(short="refuse"),
         protection_slab=True,
     )
     names = set(in_use.as_dict())
-    more = {"sizing", "stops", "guards", "execution", "protection_slab"}
+    more = {"sizing", "stops", "margin", "guards", "execution", "protection_slab"}
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.legorder import LegOrder
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legs import Leg
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -26,6 +27,7 @@ class LegRun(LegOrder):
     portfolio: Final[Portfolio]
     gate: Final[Gate]
     log: Final[RunLog]
+    risk: Final[LegRisk | None]
     fault: Final[int]
     fault_leg: Final[int]
     ticking: Final[bool]
@@ -45,6 +47,7 @@ class LegRun(LegOrder):
         log: RunLog,
         *,
         ticking: bool = False,
+        risk: LegRisk | None = None,
     ) -> Self: ...
     def run_day(
         self,

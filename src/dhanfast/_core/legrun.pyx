@@ -7,6 +7,7 @@ import numpy as np
 
 from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
+from dhanfast._core.legrisk cimport Moment, is_final
 from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
@@ -105,6 +106,7 @@ cdef class LegRun(LegOrder):
         plan: a mapping of every field of PlanRules (see legrun.pxd).
         portfolio, gate, log: those of the legs.
         ticking: driven by ticks and seconds (see `live.LegLoop`), not by the rows of a day.
+        risk: what an entry has to pass beside the gate; None: nothing.
     Attributes:
         fault: Fault that ended the run. fault_leg: whose. ticking: as given.
         rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
@@ -115,7 +117,7 @@ cdef class LegRun(LegOrder):
     """
 
     def __cinit__(self, list legs not None, plan, Portfolio portfolio not None, Gate gate not None,
-                  RunLog log not None, *, bint ticking=False):
+                  RunLog log not None, *, bint ticking=False, LegRisk risk=None):
         cdef Leg leg
         if not 1 <= len(legs) <= LEGS_MAX:
             raise UsageError(f"legs must be 1..{LEGS_MAX}, were {len(legs)}")
@@ -128,6 +130,9 @@ cdef class LegRun(LegOrder):
                 raise UsageError(f"leg {i} trades instrument {leg.instrument}, or has other books")
             leg.ids = &self.next_id
             self.at[i] = <PyObject *>leg
+        self.risk = risk
+        if risk is not None:
+            risk.attach(legs, portfolio)
 
     # ---- a day --------------------------------------------------------------------------------
 
@@ -139,6 +144,7 @@ cdef class LegRun(LegOrder):
                 return self.status
             self.row(row)
         self.end_day()
+        self.follow(self.now_ns, True)
         return self.status
 
     cdef void begin_day(self) noexcept nogil:
@@ -155,6 +161,8 @@ cdef class LegRun(LegOrder):
             (<Leg>self.at[i]).carry(self.chain, self.chain.slot_of((<Leg>self.at[i]).day.contract)
                                     if _held(<Leg>self.at[i]) else self.slot[i], now_ns)
         self.gate.new_day()
+        if self.risk is not None:
+            self.risk.new_day(self.hours.date, now_ns)
 
     cdef void end_day(self) noexcept nogil:
         """What expired is settled; what should have left, and had no more prices, is closed."""
@@ -217,6 +225,7 @@ cdef class LegRun(LegOrder):
         self.closings(now_ns)
         if self.running:
             self.combined(now_ns)
+        self.follow(now_ns, False)
         self.clock(row, now_ns)
         if self.running and self.stage == Stage.REST and not self.paused \
                 and not self.shut:
@@ -226,6 +235,11 @@ cdef class LegRun(LegOrder):
         for i in range(self.count):
             if (<Leg>self.at[i]).status != Status.OK:
                 self.status = (<Leg>self.at[i]).status
+
+    cdef void follow(self, ns_t now_ns, bint last) noexcept nogil:
+        if self.risk is not None and self.risk.follow(
+                self.at, self.count, self.running, last, now_ns) and self.busy():
+            self.leave_all(Reason.RISK_EXIT, now_ns)
 
     cdef void meet_side(self, size_t row, int side) noexcept nogil:
         cdef size_t i
@@ -270,7 +284,8 @@ cdef class LegRun(LegOrder):
         _next_phase(<Leg>self.at[i], now_ns)
 
     cdef void combined(self, ns_t now_ns) noexcept nogil:
-        """Stop and target of the whole, by the marks."""
+        """Stop and target of the whole, by the marks. Rupees are of the file's own lots."""
+        cdef double scale = 1.0 if self.risk is None else self.risk.scale
         cdef paise_t result = 0
         cdef paise_t premium = 0
         cdef double base
@@ -284,7 +299,7 @@ cdef class LegRun(LegOrder):
         if self.plan.stop_unit == PlanUnit.RUPEES or (
                 self.plan.stop_unit == PlanUnit.PREMIUM and premium != 0):
             if -result >= self.plan.stop * (
-                    100.0 if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
+                    100.0 * scale if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
                 self.combined_stops += 1
                 self.note(now_ns, Told.COMBINED_STOP, 0, NOBODY, result)
                 self.leave_all(Reason.STOP_LOSS, now_ns)
@@ -292,7 +307,7 @@ cdef class LegRun(LegOrder):
         if self.plan.target_unit == PlanUnit.RUPEES or (
                 self.plan.target_unit == PlanUnit.PREMIUM and premium != 0):
             if result >= self.plan.target * (
-                    100.0 if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
+                    100.0 * scale if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
                 self.combined_targets += 1
                 self.note(now_ns, Told.COMBINED_TARGET, 0, NOBODY, result)
                 self.leave_all(Reason.TAKE_PROFIT, now_ns)
@@ -350,23 +365,40 @@ cdef class LegRun(LegOrder):
                 continue
             if (<Leg>self.at[i]).phase == Phase.CHOOSE:
                 rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
-                if rung.missing == Missing.FOUND:
+                if rung.missing == Missing.FOUND and self.passes(i, row, rung.column, now_ns):
                     self.reentries += 1
                     self.take(i, row, rung.column, now_ns)
                     (<Leg>self.at[i]).ask(now_ns)
-            elif _waited(<Leg>self.at[i], self.chain, row):
+            elif _waited(<Leg>self.at[i], self.chain, row) \
+                    and self.passes(i, row, (<Leg>self.at[i]).column, now_ns):
                 self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
                 (<Leg>self.at[i]).ask(now_ns)
+
+    cdef bint passes(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        """Whether a leg may go in by itself; refused for good it does not ask again."""
+        cdef Moment at = Moment(row, now_ns, self.hours.exit_ns, self.hours.date, 0)
+        cdef Missing found
+        if self.risk is None:
+            return True
+        found = self.risk.add(self.at, self.count, i, self.chain, self.now, self.slot[i], column,
+                              (<Leg>self.at[i]).phase != Phase.WAIT, &at)
+        if is_final(found):
+            (<Leg>self.at[i]).phase = Phase.DONE
+            self.note(now_ns, Told.NOT_ENTERED, found, i, self.chain.strike[column])
+        return found == Missing.FOUND
 
     # ---- in and out ---------------------------------------------------------------------------
 
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil:
         """Every leg's contract first, then their order. All or none: without a contract for one leg
         nothing is sent."""
+        cdef Moment at = Moment(row, now_ns, self.hours.exit_ns, self.hours.date, when)
         cdef Rung rungs[LEGS_MAX]
         cdef size_t i
         if self.gate.state != RiskState.ACTIVE:
             self.last_missing, self.last_leg, self.last_strike = Missing.HELD, NOBODY, 0
+            if self.risk is not None:
+                self.risk.drop()
             return False
         for i in range(self.count):
             rungs[i].column = NOWHERE
@@ -376,6 +408,15 @@ cdef class LegRun(LegOrder):
             if rungs[i].missing != Missing.FOUND:
                 self.last_missing, self.last_leg = rungs[i].missing, i
                 self.last_strike = rungs[i].strike
+                return False
+        if self.risk is not None:
+            self.last_missing = self.risk.enter(self.at, self.count, self.chain, self.now,
+                                                self.slot, rungs, &at)
+            self.last_leg, self.last_strike = NOBODY, 0
+            if is_final(self.last_missing):
+                self.note(now_ns, Told.NOT_ENTERED, self.last_missing, NOBODY, 0)
+                return True
+            if self.last_missing != Missing.FOUND:
                 return False
         self.running = 1
         self.last_missing = Missing.FOUND
@@ -504,6 +545,7 @@ cdef class LegRun(LegOrder):
                     (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
             self.portfolio.close_day()
             self.sample(self.now_ns, False)
+            self.follow(self.now_ns, True)
 
     def held(self):
         """What the legs hold now.
@@ -552,4 +594,6 @@ cdef class LegRun(LegOrder):
             found["rows_without_quote_while_held"] += leg.unquoted
             found["orders_sent"] += leg.orders_sent
             found["orders_refused"] += leg.orders_refused
+        if self.risk is not None:
+            found |= self.risk.counters()
         return found

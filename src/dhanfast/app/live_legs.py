@@ -17,10 +17,12 @@ from dhanfast.app.live_market import Market
 from dhanfast.app.live_one import limits_of
 from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
+from dhanfast.engine.leg_risk import guards_of_legs, with_history
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import Slot, Universe, universe_of
 from dhanfast.engine.legs import checked_legs
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar
@@ -275,7 +277,9 @@ class Structure:
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes: capital as it was at the day's start."""
-        found = settings(self._config, start["capital"])
+        history = start["history"]
+        known = None if history is None else history["known"]
+        found = with_history(settings(self._config, start["capital"]), known)
         # Live fills are real: there is nothing to simulate.
         return replace(found, slippage=Slippage()) if mode == "live" else found
 
@@ -315,6 +319,8 @@ class Structure:
             sync_each=self._config.engine.journal_sync.ns == 0,
             generated=self._market.generated,
             notes=self._market.notes,
+            guards=guards_of_legs(settings.guards, self._plan, carried=start.get("carried")),
+            vix=vix is not None,
         )  # fmt: skip
 
     def ordered(self) -> dict[tuple[str, str], int]:
@@ -323,6 +329,17 @@ class Structure:
             (one.segment, str(one.security_id)): number
             for number, one in enumerate(self._contracts, 1)
         }
+
+    def asker(self, run: LegsRun, rest: Any, clock: Clock) -> MarginAsker | None:
+        """Asks the broker's margin calculator and the account's funds; None: nothing asks."""
+        from dhanfast.brokers.dhan.basket import DhanBasket
+
+        margin = self._config.settings().margin
+        if run.judge is None or not margin.on:
+            return None
+        numbers = {number: key for key, number in self.ordered().items()}
+        basket = DhanBasket(rest, numbers, self._config.broker.product)
+        return MarginAsker(run.loop, run.judge, basket, clock, margin.answer_ns / 1e9)
 
     def compared(self, run: Any, rest: Any, clock: Clock, tag: str) -> Compared:
         """The broker's side of the account, contract by contract."""

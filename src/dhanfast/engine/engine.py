@@ -82,6 +82,11 @@ class Engine:
         log: RunLog | None = None,
         orders: bool = True,
     ) -> None:
+        if settings.margin.on:
+            raise ConfigError(
+                "risk.margin.short: is of structures of legs; of one instrument the gate asks for "
+                'free margin (risk.margin_check): leave it out, or write "off"'
+            )
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
         _told(strategy, self.guards, settings, interval_ns)

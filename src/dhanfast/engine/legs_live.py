@@ -32,6 +32,8 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.leg_judge import Judge
+from dhanfast.engine.leg_risk import leg_risk_of
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.engine.leg_universe import Universe
 from dhanfast.engine.legs import (
@@ -212,6 +214,8 @@ class LegsRun:
         sync_each: a request leaves only when the disk has it.
         generated: the market is generated. notes: what a reader of the result must know.
         grade: of a run whose orders are simulated: paper or replay.
+        guards: rules that entries wait for, see `guards_of_legs`. vix: the feed has India VIX, its
+        number behind that of the last contract.
     Raises:
         ConfigError: a plan or settings that cannot be traded.
         UsageError: limits without courier, or the other way round.
@@ -234,6 +238,8 @@ class LegsRun:
         generated: bool = False,
         notes: tuple[str, ...] = (),
         grade: str = "paper",
+        guards: Guards | None = None,
+        vix: bool = False,
     ) -> None:
         if (limits is None) != (courier is None):
             raise UsageError("limits and courier come together")
@@ -252,16 +258,21 @@ class LegsRun:
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None
+        self._passes = leg_risk_of(
+            plan, settings, self._contracts, guards, far=limits is not None
+        )  # fmt: skip
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
         self.loop = LegLoop(
-            self._run, self.chain, journal, desk=self.remote, courier=courier, sync_each=sync_each
-        )
+            self._run, self.chain, journal, desk=self.remote, courier=courier, sync_each=sync_each,
+            vix=vix,
+        )  # fmt: skip
         if courier is not None:
             courier.on_answer = self.loop.use_answer
         self.loop.on_drain = self._drain
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._messages: list[tuple[int, str]] = []
+        self._failed: Exception | None = None  # of the judge, told of once
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
@@ -288,7 +299,9 @@ class LegsRun:
             Leg(leg.native(), place, broker, portfolio, gate, log, ticking=True)
             for place, (leg, broker) in enumerate(zip(self.plan.legs, brokers, strict=True))
         ]
-        run = LegRun(legs, self.plan.native(), portfolio, gate, log, ticking=True)
+        run = LegRun(
+            legs, self.plan.native(), portfolio, gate, log, ticking=True, risk=self._passes
+        )
         return run, LegFigures(run, brokers)
 
     def _simulated(self, gate: Gate) -> Callable[[int], Broker]:
@@ -335,8 +348,23 @@ class LegsRun:
 
     @property
     def guards(self) -> Guards | None:
-        """A structure has none: they are of one instrument."""
-        return None
+        """The rules that keep entries out for a while; None: there are none."""
+        return None if self._passes is None else self._passes.guards
+
+    @property
+    def judge(self) -> Judge | None:
+        """What decides how many structures are sent; None: the file does."""
+        return None if self._passes is None else self._passes.judge
+
+    @property
+    def trades_mark(self) -> int:
+        """Units held, beside structures that guards and sizes know as closed."""
+        closed = 0 if self._passes is None else self._passes.told_closed
+        return self.kernel.position + closed * 10**9
+
+    def size_explained(self) -> dict[str, Any]:
+        """What is known of structures that have closed, as Kelly sizing needs it."""
+        return {} if self.judge is None else self.judge.explained
 
     @property
     def barred(self) -> str:
@@ -435,7 +463,13 @@ class LegsRun:
         rows = self._run.log.take()
         if not self._parts or any(len(each) for each in rows):
             self._parts.append(rows)
-        self._messages += texts_of(self._run, self.plan)
+        # Of a run that is served a LockKeeper tells what guards do.
+        alone = self._prices.grade == REPLAY
+        self._messages += texts_of(self._run, self.plan, guards=alone)
+        error = None if self._passes is None else self._passes.error
+        if error is not None and error is not self._failed:
+            self._failed = error
+            self._messages.append((self.loop.input_ns, f"margin: not known: {error}"))
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""

@@ -26,6 +26,7 @@ from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
 from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
@@ -88,6 +89,7 @@ class LiveEngine:
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
+        asker: asks the broker what a structure needs; None: it is not asked.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class LiveEngine:
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.history: HistoryKeeper | None = None
+        self.asker: MarginAsker | None = None
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -160,6 +163,8 @@ class LiveEngine:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
             if self.keeper is not None:
                 tasks.append(group.create_task(self._until_failed(self.keeper.keep(self))))
+            if self.asker is not None:
+                tasks.append(group.create_task(self._until_failed(self.asker.keep())))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
@@ -261,9 +266,9 @@ class LiveEngine:
 
     def _look_at_guards(self) -> None:
         if self.keeper is not None:
-            self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
+            self.keeper.look(self.run.kernel.orders_sent, self.run.trades_mark)
         if self.history is not None:
-            self.history.look(self.run.kernel.position)
+            self.history.look(self.run.trades_mark)
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""

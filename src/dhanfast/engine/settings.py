@@ -8,6 +8,7 @@ from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
+from dhanfast.engine.margin_settings import MarginSettings, checked_margin
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
@@ -201,6 +202,7 @@ class Settings:
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
+        margin: what is asked before a structure of legs is sent.
     """
 
     capital: int = 100_000_000
@@ -221,6 +223,7 @@ class Settings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
+    margin: MarginSettings = field(default_factory=MarginSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
@@ -252,7 +255,11 @@ class Settings:
         return plain
 
 
-_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()))
+_UNUSED = (
+    ("sizing", SizingSettings()),
+    ("stops", StopSettings()),
+    ("margin", MarginSettings()),
+)
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -310,6 +317,7 @@ def checked(settings: Settings) -> Settings:
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
+    checked_margin(settings.margin)
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()
