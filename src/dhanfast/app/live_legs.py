@@ -19,6 +19,7 @@ from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
 from dhanfast.engine.leg_risk import guards_of_legs, with_history
 from dhanfast.engine.leg_settings import StructurePlan
+from dhanfast.engine.leg_size import checked_leg_sizing
 from dhanfast.engine.leg_universe import Slot, Universe, universe_of
 from dhanfast.engine.legs import checked_legs
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
@@ -115,8 +116,9 @@ def plan_of(config: Config) -> StructurePlan:
             f"{config.source('feed.mode')}: feed.mode: {config.feed.mode} has no bid and no ask, "
             "and options are traded at them: write full"
         )
-    settings(config, None)
+    sizing = settings(config, None).sizing
     try:
+        checked_leg_sizing(sizing, plan)
         return check_live_plan(plan)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

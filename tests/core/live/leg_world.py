@@ -6,12 +6,14 @@ LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
 
 import errno
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dhanfast._core.chainnow import ChainNow
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Leg, LegUnit
 from dhanfast._core.live.courier import Courier
@@ -78,11 +80,14 @@ class LegWorld:
 
     Args:
         path: of the journal. legs: rules. live: at a plain broker. plan: of PlanRules.
+        passes: makes what an entry has to pass, anew in each life; None: the gate alone.
         limits: of the desk.
     """
 
     def __init__(self, path: Path, legs: list[dict[str, Any]], *, live: bool = True,
-                 plan: dict[str, Any] | None = None, **limits: int) -> None:  # fmt: skip
+                 plan: dict[str, Any] | None = None,
+                 passes: Callable[[], LegRisk] | None = None, **limits: int) -> None:  # fmt: skip
+        self.passes = passes
         self.path, self.rules, self.live, self.limits = path, legs, live, limits
         self.plan = PLAN | {"repairs": 2, "deadline_ns": 10 * SECOND} | (plan or {})
         self.deaths = self.collected = 0
@@ -122,7 +127,8 @@ class LegWorld:
             else:
                 broker = Match(gate, instruments=count, protection_e4=500, stop_market_ok=True)
             made.append(Leg(rules, place, broker, self.portfolio, gate, self.log, ticking=True))
-        self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, ticking=True)
+        risk = None if self.passes is None else self.passes()
+        self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, ticking=True, risk=risk)
         self.chain = ChainNow([self.strikes], self.session, begin_ns=self.begins)
         if self.path.exists():
             self.journal = Journal(str(self.path), sync_ns=0)
