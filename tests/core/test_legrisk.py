@@ -74,7 +74,7 @@ def rows_of(prices: list[tuple[int, ...]]) -> Any:
     return chain([[flat(price) for price in row] for row in prices])
 
 
-# ---- sizes -----------------------------------------------------------------------------------
+# ---- sizes --------------------------------------------------------------------------------
 
 
 def day_of(plain: PlainRun, run: LegRun) -> None:
@@ -145,7 +145,7 @@ def test_lots_keep_their_proportion() -> None:
     assert run.risk is not None and (run.risk.file_times, run.risk.times) == (2, 3)
 
 
-# ---- the judge ------------------------------------------------------------------------------------
+# ---- the judge ---------------------------------------------------------------------------------
 
 
 def test_a_refused_structure_is_not_asked_for_again_that_day() -> None:
@@ -208,7 +208,7 @@ def test_a_leg_that_is_entered_again_is_asked_about_beside_the_others(readmit: i
     assert run.counters()["reentries_refused"] == 1 - readmit
 
 
-# ---- guards against a plain model -----------------------------------------------------------------
+# ---- guards against a plain model --------------------------------------------------------------
 
 
 @dataclass
@@ -305,7 +305,7 @@ def test_guards_count_structures_as_the_plain_model_does(plain: PlainGuards) -> 
     assert guards.carry()["trades"] == len(wanted) and run.held() == []
 
 
-# ---- guards by hand -------------------------------------------------------------------------------
+# ---- guards by hand ----------------------------------------------------------------------------
 
 
 def test_a_loss_of_the_day_closes_the_structure_when_that_is_asked_for() -> None:

@@ -155,7 +155,7 @@ cdef class LegRisk:
         if self.guards is not None:
             self.guards.attach(portfolio)
 
-    # ---- the day and its equity -------------------------------------------------------------------
+    # ---- the day and its equity ---------------------------------------------------------------
 
     cdef void new_day(self, int64_t date, ns_t now_ns) noexcept nogil:
         self.drop()
@@ -201,7 +201,7 @@ cdef class LegRisk:
             except Exception as error:
                 self.error = error
 
-    # ---- an entry -----------------------------------------------------------------------------------
+    # ---- an entry -------------------------------------------------------------------------------
 
     cdef Missing enter(self, PyObject **legs, size_t count, ChainDay chain, ChainNow now,
                        const Py_ssize_t *slots, Rung *rungs, const Moment *at) noexcept nogil:
@@ -324,7 +324,7 @@ cdef class LegRisk:
         self.smaller += 0 < said < self.judge.wanted
         return said
 
-    # ---- the Python door ------------------------------------------------------------------------------
+    # ---- the Python door ----------------------------------------------------------------------
 
     def told(self, number: int, required: int, funds: int, now_ns: int):
         """The broker has answered a question of the judge.

@@ -279,7 +279,7 @@ class Structure:
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes: capital as it was at the day's start."""
-        history = start["history"]
+        history = start.get("history")
         known = None if history is None else history["known"]
         found = with_history(settings(self._config, start["capital"]), known)
         # Live fills are real: there is nothing to simulate.

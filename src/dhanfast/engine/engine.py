@@ -82,11 +82,6 @@ class Engine:
         log: RunLog | None = None,
         orders: bool = True,
     ) -> None:
-        if settings.margin.on:
-            raise ConfigError(
-                "risk.margin.short: is of structures of legs; of one instrument the gate asks for "
-                'free margin (risk.margin_check): leave it out, or write "off"'
-            )
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
         _told(strategy, self.guards, settings, interval_ns)
@@ -127,7 +122,16 @@ class Engine:
 
     @staticmethod
     def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
-        """What sizes entries and moves stops."""
+        """What sizes entries and moves stops.
+
+        Raises:
+            ConfigError: something is set that is of structures.
+        """
+        if settings.margin.on:
+            raise ConfigError(
+                "risk.margin.short: is of structures of legs; of one instrument the gate asks for "
+                'free margin (risk.margin_check): leave it out, or write "off"'
+            )
         return {
             "sizing": settings.sizing.native(settings.lots, interval_ns),
             "stops": settings.stops.native(),

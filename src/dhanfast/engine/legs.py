@@ -341,13 +341,7 @@ def result_of(
     )
     days = run.portfolio.bills()
     digest = hashlib.sha256()
-    for raw in (
-        *source.digest(),
-        orders.tobytes(),
-        trades.tobytes(),
-        equity.tobytes(),
-        days.tobytes(),
-    ):
+    for raw in (*source.digest(), *(rows.tobytes() for rows in (orders, trades, equity, days))):
         digest.update(raw)
     used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
     margins = margins_of(

@@ -258,9 +258,8 @@ class LegsRun:
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None
-        self._passes = leg_risk_of(
-            plan, settings, self._contracts, guards, far=limits is not None
-        )  # fmt: skip
+        far = limits is not None
+        self._passes = leg_risk_of(plan, settings, self._contracts, guards, far=far)
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
         self.loop = LegLoop(
