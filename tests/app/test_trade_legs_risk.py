@@ -10,7 +10,7 @@ from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_scan import JournalReader
 from tests.app.live_process import DAY, exchange
-from tests.app.test_trade_legs import MARKET, asking, held, live, orders, trader_of, whole
+from tests.app.test_trade_legs import MARKET, asking, faults, held, live, orders, trader_of, whole
 
 pytest.importorskip("picows")
 pytest.importorskip("uvloop")
@@ -63,18 +63,16 @@ def test_nothing_is_sent_without_funds_or_without_an_answer(
 ) -> None:
     with exchange(*MARKET, "--funds", funds) as told:
         if menu:
-            from tests.app.test_trade_legs import faults
-
-            faults(told, *menu)
+            faults(told, *menu)  # until the test ends
         trader, path = trader_of(tmp_path, told, **ASKED)
         with trader.running(*live(told, path), "--json") as engine:
             journal = trader.folder
-            engine.until(lambda status: _answered(journal))
-            engine.until(lambda status: status["bars"] > 0)
+            rows = engine.until(lambda status: _answered(journal))["bars"]
+            engine.until(lambda status: status["bars"] > rows + 2)
             assert engine.interrupt() == 0
             text = engine.said
         found = json.loads(text[text.index("\n{") + 1 : text.rindex("\n}") + 2])
-        assert any(words in line[1] for line in found["log"]) if "log" in found else words in text
+        assert words in text
         assert found["counters"]["structures_refused"] == 1 and orders(told) == []
 
 
@@ -95,7 +93,6 @@ def test_a_lock_of_a_structure_outlives_a_kill_and_is_ended_by_hand(
             first.until(whole)
             first.until(lambda status: status["locks"])
             first.kill()
-        assert locked() == ["max_trades"], "nobody runs: by what was kept"
         with trader.running("--legs", path) as second:
             second.until(lambda status: status["state"] == "trading")
             assert locked() == ["max_trades"]

@@ -201,8 +201,9 @@ def checked_legs(settings: Settings) -> Settings:
             raise ConfigError(f"{name}: a legs run does not follow it; it has {instead}")
     if settings.slippage.sessions:
         raise ConfigError(
-            "slippage: measured: fills of options have not been measured apart from "
-            "others; give ticks, points or percent"
+            "slippage: measured: what premiums' fills cost depends on strike and premium, and "
+            "one median of all says little of any: give ticks, points or percent; `dhanfast "
+            "report slippage` has what was measured"
         )
     return settings
 
