@@ -5,6 +5,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from dhanfast._core.chainday import Missing
 from dhanfast._core.live.inputs import Command
+from dhanfast.app.config import load_config
 from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.leg_judge import Judge
@@ -378,6 +380,34 @@ def test_kelly_counts_structures_that_have_closed() -> None:
     assert judge.explained["trades"] == 260
     assert judge.explained["loss"] == pytest.approx((20 * 2_000 + 200 * 4_000) / 220)
     assert judge.begin(SPREAD, 1, NOW, SPOT, 5_000_000_00) == -int(Missing.NO_SIZE)
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "structure-risk.md"
+
+
+def test_the_worked_example_of_the_page() -> None:
+    """Its own numbers, asked of the program."""
+    text = PAGE.read_text("utf-8")
+    block = text.split("<!-- structure -->\n")[1].split("\n\n")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()]
+    told = {one[0]: float(one[2].replace(",", "")) for one in cells[2:]}
+    plan = spread_plan(sold={"stop": "25%"})
+    config = load_config([], None, [
+        "risk.margin.short=fewer", "risk.margin.spare=40%", "risk.sizing.method=risk",
+        "risk.sizing.risk=8%"], {}, beneath={"strategy": [{"name": "x", "use": "legs"}]},
+        named_only=True)  # fmt: skip
+    made = config.settings(40_000_000)
+    judge = judge_of(made.margin, made.sizing, plan=plan)
+    sent = judge.begin(SPREAD, 1, NOW, SPOT, 40_000_000)
+    assert risk_rupees(spread_plan()) == (told["payoff"], "the most its payoff can lose")
+    assert risk_rupees(plan) == (told["stops"], "the stops of the legs")
+    assert told["risk"] == 0.08 * 400_000 and judge.wanted == told["wanted"]
+    one = ceil(100 * needed(SPREAD) - 1e-6)
+    assert one == round(100 * told["margin of one"])
+    assert round(100 * told["needed"]) == one * judge.wanted
+    assert sent == told["sent"] == int(told["may be used"] * judge.wanted / told["needed"])
+    log = text.split("<!-- structure log -->\n")[1].split("\n\n")[0]
+    assert [line.strip() for line in log.splitlines()] == [line for _, line in judge.lines()]
 
 
 # ---- refusals ---------------------------------------------------------------------------------

@@ -384,7 +384,7 @@ cdef class LegRun(LegOrder):
                               (<Leg>self.at[i]).phase != Phase.WAIT, &at)
         if is_final(found):
             (<Leg>self.at[i]).phase = Phase.DONE
-            self.note(now_ns, Told.NOT_ENTERED, found, i, self.chain.strike[column])
+            self.note(now_ns, Told.STAYS_OUT, found, i, self.chain.strike[column])
         return found == Missing.FOUND
 
     # ---- in and out ---------------------------------------------------------------------------

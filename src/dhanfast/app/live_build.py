@@ -347,7 +347,9 @@ def _history(
     """The trades that Kelly sizing begins the day with; None: it is not asked."""
     if settings.sizing.method != "kelly":
         return None
-    of, base = (config.strategy.use, config.strategy.underlying), settings.sizing.history
+    strategy, base = config.strategy, settings.sizing.history
+    # Every structure is "legs": its name tells it from others.
+    of = (f"{LEGS} {strategy.name}" if strategy.use == LEGS else strategy.use, strategy.underlying)
     folder, name = config.folders.journal, config.engine.run
     return told(history_of_day(folder, name, mode, market.day, base, of), base, of)
 

@@ -312,6 +312,8 @@ def texts_of(
         leg = "structure" if number == NOBODY else f"leg {number + 1} ({plan.legs[number].text})"
         if row["told"] == Told.NOT_ENTERED:
             text = f"not entered: {MISSING[Missing(row['why'])]}"
+        elif row["told"] == Told.STAYS_OUT:
+            text = f"stays out: {MISSING[Missing(row['why'])]}"
         elif row["told"] == Told.UNWOUND:
             text = f"taken back: {UNWOUND[Unwind(row['why'])]}"
         else:

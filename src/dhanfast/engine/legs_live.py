@@ -243,6 +243,8 @@ class LegsRun:
     ) -> None:
         if (limits is None) != (courier is None):
             raise UsageError("limits and courier come together")
+        if guards is None and settings.guards.any_on:
+            raise UsageError("guards are on in the settings, and none were handed in")
         if journal.header.date != ymd(hours.date):
             raise BadData(
                 f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
@@ -399,6 +401,8 @@ class LegsRun:
         notes = []
         if self._run.paused:
             notes.append("orders of legs are paused: `dhanfast orders resume`")
+        if self.judge is not None and self.judge.question is not None:
+            notes.append("the broker is asked for margin and funds")
         if self._run.stage != Stage.REST:
             notes.append(STAGES[Stage(self._run.stage)])
         return notes
