@@ -131,7 +131,7 @@ def test_what_the_file_says_decides_and_not_where_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [('hold = "expiry"', r"straddle\.toml: hold: paper and live carry nothing over night"),
-     ('signals = "momentum"', r"straddle\.toml: signals: paper and live enter legs by the clock"),
+     ('timeframe = "5m"', r"straddle\.toml: timeframe: needs signals"),
      ('colour = "red"', "colour")],
 )  # fmt: skip
 def test_files_that_only_a_backtest_can_run(tmp_path: Path, more: str, words: str) -> None:

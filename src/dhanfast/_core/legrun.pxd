@@ -108,6 +108,9 @@ cdef class LegRun(LegOrder):
     cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_time(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil
+    # A signal of a side (0 = flat) that was known at `at_ns`: what runs is left, an entry waits for
+    # the next row on which all is flat.
+    cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil
     cdef void give_up(self, ns_t now_ns) noexcept nogil
@@ -122,5 +125,5 @@ cdef class LegRun(LegOrder):
     # Whether anything works or is held.
     cdef bint busy(self) noexcept nogil
     # Guards and judge hear of what has happened; a guard may want everything closed.
-    cdef void follow(self, ns_t now_ns, bint last) noexcept nogil
+    cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil
     cdef bint passes(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil

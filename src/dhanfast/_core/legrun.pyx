@@ -6,9 +6,14 @@ from cpython.ref cimport PyObject
 import numpy as np
 
 from dhanfast._core.chainday cimport NOWHERE, Rung
+from dhanfast._core.legasks cimport (
+    leg_held as _held, leg_reset as _reset, leg_result as _result, leg_premium as _premium,
+    leg_wait as _wait, leg_why as _why, leg_close as _close, leg_next as _next_phase,
+    leg_waited as _waited, leg_picked as _picked,
+)
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legrisk cimport Moment, is_final
-from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
+from dhanfast._core.legs cimport Leg, Part, Phase
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.risk cimport RiskState
@@ -17,84 +22,6 @@ from dhanfast._core.tradebook cimport units
 from dhanfast._core.types cimport Reason
 
 from dhanfast.errors import UsageError
-
-
-# ---- small questions, asked of a leg at a place ---------------------------------------------
-
-cdef inline bint _held(Leg leg) noexcept nogil:
-    return leg.position != 0
-
-
-cdef inline void _reset(Leg leg) noexcept nogil:
-    leg.phase = Phase.IDLE
-    leg.realised = leg.premium = 0
-    leg.entered = leg.closed = 0
-    leg.part = Part.APART
-    leg.stops_left, leg.targets_left = leg.rules.again_stop, leg.rules.again_target
-
-
-cdef inline paise_t _result(Leg leg) noexcept nogil:
-    return leg.realised + leg.open_result()
-
-
-cdef inline paise_t _premium(Leg leg) noexcept nogil:
-    return leg.premium
-
-
-# Whether the row's prices reach the level that it waits for; False without a price.
-cdef inline bint _reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef size_t at
-    if leg.column == NOWHERE:
-        return False
-    at = row * chain.columns + leg.column
-    if chain.close[at] <= 0:
-        return False
-    return (chain.high[at] >= leg.level) if leg.direction > 0 else (chain.low[at] <= leg.level)
-
-
-cdef inline void _wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef paise_t price = chain.close[row * chain.columns + leg.column]
-    cdef double way = distance_of(leg.rules.wait, leg.rules.wait_unit, price)
-    leg.phase, leg.since_ns = Phase.WAIT, chain.end_ns[row]
-    leg.direction = 1 if way > 0 else -1
-    leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
-
-
-cdef inline int _why(Leg leg) noexcept nogil:
-    return leg.closed_why
-
-
-cdef inline void _close(Leg leg) noexcept nogil:
-    leg.closed, leg.phase = 0, Phase.DONE
-
-
-# Its trade has ended by its own stop or target: whether it is entered again, and when.
-cdef inline void _next_phase(Leg leg, ns_t now_ns) noexcept nogil:
-    cdef int how = Again.NEVER
-    if leg.closed_why == Reason.STOP_LOSS and leg.stops_left > 0:
-        leg.stops_left -= 1
-        how = leg.rules.again_stop_how
-    elif leg.closed_why == Reason.TAKE_PROFIT and leg.targets_left > 0:
-        leg.targets_left -= 1
-        how = leg.rules.again_target_how
-    leg.since_ns = now_ns
-    if how == Again.ASAP:
-        leg.phase = Phase.CHOOSE
-    elif how == Again.COST:
-        leg.phase = Phase.COST_AGAIN
-        leg.level, leg.direction = leg.paid, (1 if leg.closed_at < leg.paid else -1)
-
-
-# Whether it waits for a premium, and this row has come to it.
-cdef inline bint _waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    return (leg.since_ns < chain.end_ns[row]
-            and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
-            and _reached(leg, chain, row))
-
-
-cdef inline Rung _picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
-    return chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule, leg.rules.strike,
-                      leg.rules.premium_rule)
 
 
 @cython.final
@@ -144,7 +71,7 @@ cdef class LegRun(LegOrder):
                 return self.status
             self.row(row)
         self.end_day()
-        self.follow(self.now_ns, True)
+        self.tell_risk(self.now_ns, True)
         return self.status
 
     cdef void begin_day(self) noexcept nogil:
@@ -225,7 +152,7 @@ cdef class LegRun(LegOrder):
         self.closings(now_ns)
         if self.running:
             self.combined(now_ns)
-        self.follow(now_ns, False)
+        self.tell_risk(now_ns, False)
         self.clock(row, now_ns)
         if self.running and self.stage == Stage.REST and not self.paused \
                 and not self.shut:
@@ -236,7 +163,7 @@ cdef class LegRun(LegOrder):
             if (<Leg>self.at[i]).status != Status.OK:
                 self.status = (<Leg>self.at[i]).status
 
-    cdef void follow(self, ns_t now_ns, bint last) noexcept nogil:
+    cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil:
         if self.risk is not None and self.risk.follow(
                 self.at, self.count, self.running, last, now_ns) and self.busy():
             self.leave_all(Reason.RISK_EXIT, now_ns)
@@ -339,15 +266,9 @@ cdef class LegRun(LegOrder):
 
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil:
         """The last signal of those that have come; an entry waits until all is flat."""
-        cdef int side = 0
         while self.signal_at < self.signals_count and self.signal_ns[self.signal_at] <= now_ns:
-            side = self.signal_side[self.signal_at]
-            self.turn = side
-            self.turn_until = self.signal_ns[self.signal_at] + (
-                self.hours.until_ns - self.hours.entry_ns)
+            self.follow(self.signal_side[self.signal_at], self.signal_ns[self.signal_at], now_ns)
             self.signal_at += 1
-            if self.running:
-                self.leave_all(Reason.EXIT_SIGNAL, now_ns)
         if self.turn == 0 or not self.all_idle():
             return
         if (not self.hours.trade or now_ns < self.hours.entry_ns or now_ns > self.turn_until):
@@ -355,6 +276,14 @@ cdef class LegRun(LegOrder):
             self.turn = 0
         elif self.begin(row, now_ns, self.turn):
             self.turn = 0
+
+    cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil:
+        self.turn = side
+        self.turn_until = at_ns + self.hours.until_ns - self.hours.entry_ns
+        if self.risk is not None:
+            self.risk.drop()                 # what was asked for another signal
+        if self.running:
+            self.leave_all(Reason.EXIT_SIGNAL, now_ns)
 
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil:
         """Premiums that have come to where a leg waits for them, and legs that go in again."""
@@ -545,7 +474,7 @@ cdef class LegRun(LegOrder):
                     (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
             self.portfolio.close_day()
             self.sample(self.now_ns, False)
-            self.follow(self.now_ns, True)
+            self.tell_risk(self.now_ns, True)
 
     def held(self):
         """What the legs hold now.

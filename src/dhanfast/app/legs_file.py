@@ -47,6 +47,7 @@ TOP: Final = (
     "target",
     "move_to_cost",
     "signals",
+    "timeframe",
     "params",
     "order",
     "leg",
@@ -124,12 +125,19 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         target=Whole.parse(_optional(tree, "target"), "target"),
         move_to_cost=_flag(tree, "move_to_cost"),
         signals=_text(tree, "signals", ""),
+        timeframe_ns=_timeframe(tree),
         deadline_ns=0 if deadline == "none" else duration_ns(deadline, "order.deadline"),
         repairs=_whole(order.get("repairs", 2), "order.repairs"),
         params=_table(tree, "params"),
         source=json.loads(json.dumps(tree, default=str)),
     )
     return checked_plan(plan)
+
+
+def _timeframe(tree: Mapping[str, Any]) -> int:
+    """Length of the bars of the strategy that is followed, ns; 0 = not said."""
+    text = _text(tree, "timeframe", "")
+    return duration_ns(text, "timeframe") if text else 0
 
 
 def _leg(tree: Any, name: str) -> LegPlan:

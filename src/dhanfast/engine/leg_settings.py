@@ -206,7 +206,8 @@ class StructurePlan:
         hold: day or expiry. weekdays, dte: days that may begin one; () = any. dte counts trading
             days to the nearest expiry.
         stop, target: of all together. move_to_cost: a leg's stop moves the others' to cost.
-        signals: a strategy whose entries and exits are followed; "" = by the clock.
+        signals: a strategy whose entries and exits are followed; "" = by the clock. timeframe_ns:
+        length of its bars; 0 = those of the data, live a minute.
         deadline_ns: after which what is not entered whole is unwound, 0 = none. repairs: how often
         a leg that was refused or lost is asked again before.
         source: the file as it was read, for the result.
@@ -225,6 +226,7 @@ class StructurePlan:
     target: Whole = Whole()
     move_to_cost: bool = False
     signals: str = ""
+    timeframe_ns: int = 0
     deadline_ns: int = 10_000_000_000
     repairs: int = 2
     params: dict[str, Any] = field(default_factory=dict)
@@ -275,6 +277,8 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
     for days in plan.dte:
         if not 0 <= days <= DTE_MAX:
             raise ConfigError(f"dte: {days} is not in 0..{DTE_MAX} trading days")
+    if plan.timeframe_ns and not plan.signals:
+        raise ConfigError("timeframe: needs signals, it is the length of the bars they come from")
     if plan.deadline_ns and not DEADLINE_NS[0] <= plan.deadline_ns <= DEADLINE_NS[1]:
         raise ConfigError(
             f'order.deadline: {plan.deadline_ns / 1e9:g} s is not in 1s..10m; "none" is without'

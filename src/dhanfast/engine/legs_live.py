@@ -8,7 +8,7 @@ requests and limits of the account.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,13 +32,16 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_risk import leg_risk_of
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
+from dhanfast.engine.leg_signals import Lead
 from dhanfast.engine.leg_universe import Universe
 from dhanfast.engine.legs import (
     OPTION_TICK,
     Seen,
+    Signals,
     check_freeze,
     checked_legs,
     fits_day,
@@ -82,6 +85,7 @@ STAGES: Final = {
     Stage.SALES: "entering: bought legs are in, sold legs are sent",
     Stage.LEAVE: "leaving: sold legs first, bought ones when those are flat",
 }
+SIDES: Final = {1: "long", -1: "short", 0: "flat"}
 _SPOT: Final = bytes(4)  # of a TICK record: the index's number
 
 
@@ -89,17 +93,12 @@ def check_live_plan(plan: StructurePlan) -> StructurePlan:
     """`plan`, or a refusal of what only a backtest of it can do.
 
     Raises:
-        ConfigError: it is carried over night, settled, or follows signals.
+        ConfigError: it is carried over night, or settled.
     """
     if plan.hold != "day" or plan.exit is None:
         raise ConfigError(
             'hold: paper and live carry nothing over night: write hold = "day" and an exit time; '
             "a structure that is held to its expiry is backtested"
-        )
-    if plan.signals:
-        raise ConfigError(
-            "signals: paper and live enter legs by the clock: leave signals and when out; a "
-            "structure that follows signals is backtested"
         )
     return checked_plan(plan)
 
@@ -264,8 +263,10 @@ class LegsRun:
         self._passes = leg_risk_of(plan, settings, self._contracts, guards, far=far)
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
+        self._lead = Lead(plan, hours.windows[0][0], generated=generated) if plan.signals else None
         self.loop = LegLoop(
-            self._run, self.chain, journal, desk=self.remote, courier=courier, sync_each=sync_each,
+            self._run, self.chain, journal, desk=self.remote, courier=courier,
+            sync_each=sync_each, lead=self._lead.loop if self._lead is not None else None,
             vix=vix,
         )  # fmt: skip
         if courier is not None:
@@ -274,6 +275,7 @@ class LegsRun:
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._messages: list[tuple[int, str]] = []
         self._failed: Exception | None = None  # of the judge, told of once
+        self._beside: list[tuple[int, str]] = []  # what others have to say
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
@@ -399,6 +401,8 @@ class LegsRun:
     def notes_now(self) -> list[str]:
         """Where the order of the legs stands, while it is not done."""
         notes = []
+        if self._lead is not None:
+            notes.append(f"{self.plan.signals} is {SIDES[self.loop.led]} on {self.plan.underlying}")
         if self._run.paused:
             notes.append("orders of legs are paused: `dhanfast orders resume`")
         if self.judge is not None and self.judge.question is not None:
@@ -473,6 +477,8 @@ class LegsRun:
         if error is not None and error is not self._failed:
             self._failed = error
             self._messages.append((self.loop.input_ns, f"margin: not known: {error}"))
+        if self._lead is not None:
+            self._beside += self._lead.drain()
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
@@ -493,7 +499,7 @@ class LegsRun:
         Args:
             at_ns: the market's time, UTC ns.
         """
-        self._messages.append((at_ns, text))
+        self._beside.append((at_ns, text))
 
     def recover(self, records: Iterable[tuple[int, bytes]], wall_ns: int) -> Recovered:
         """Bring the run to where the journal ends; see `live.LiveRun.recover`.
@@ -513,10 +519,17 @@ class LegsRun:
         seen = Seen([self._hours.date], *_index_of(self.journal))
         seen.skipped = int(not fits_day(self.plan, self._hours))
         self._prices.counts = {"ticks": self.loop.inputs}
-        return result_of(
-            self.plan, self._prices, self._settings, None, self._run, seen, self._parts,
+        result = result_of(
+            self.plan, self._prices, self._settings, self._signals(), self._run, seen, self._parts,
             list(self._messages), self.loop.used_ns,
         )  # fmt: skip
+        return replace(result, log=in_order(result.log, self._beside))
+
+    def _signals(self) -> Signals | None:
+        """Whom the legs followed; when each signal came is in the journal."""
+        if self._lead is None:
+            return None
+        return Signals(np.empty(0, np.int64), np.empty(0, np.int8), self._lead.told())
 
     def finish(self) -> RunResult:
         """The end of the day: bill it and hand over the result; nothing is closed for it.

@@ -8,6 +8,7 @@ from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.desk import Desk
 from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
+from dhanfast._core.loops import TickLoop
 
 @final
 class LegLoop(InputLoop):
@@ -17,6 +18,7 @@ class LegLoop(InputLoop):
     guards: Final[Guards | None]
     vix: Final[bool]
     uncovered: Final[bool]
+    led: Final[int]
     def __new__(
         cls,
         run: LegRun,
@@ -27,6 +29,8 @@ class LegLoop(InputLoop):
         courier: Courier | None = None,
         sync_each: bool = False,
         vix: bool = False,
+        lead: TickLoop | None = None,
+        grace_ns: int = 300_000_000,
     ) -> LegLoop: ...
     def begin_day(
         self,

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Hold
+from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.legrun cimport Hours
 from dhanfast._core.legs cimport Leg
 from dhanfast._core.live.courier cimport Courier
@@ -12,17 +13,20 @@ from dhanfast._core.live.inputs cimport Command
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
 from dhanfast._core.live.remote cimport Remote
+from dhanfast._core.loops cimport TickLoop, loop_due, loop_ticks, loop_timer
 from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport Status
+from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
 from dhanfast._core.tradebook cimport units as count_of
 from dhanfast._core.types cimport Reason, Tick
 from dhanfast._core.wire.records cimport TickFlag
 
-from dhanfast.errors import UsageError
+from dhanfast.errors import StrategyError, UsageError
 
 cdef enum:
     ROOM = 512               # rows that one input may write into the run log
+    BARS_KEPT = 4096         # of the strategy that is followed, until they are taken away
     SECOND_NS = 1_000_000_000
 
 
@@ -37,19 +41,27 @@ cdef class LegLoop(InputLoop):
         courier: carries requests; needed with `desk`.
         sync_each: True: a request leaves only when the disk has it.
         vix: India VIX comes by the feed, its number behind that of the chain's last column.
+        lead: ticks of the index through the strategy that the legs follow; needed by a plan that
+            follows signals. grace_ns: how long its bars wait after their end for late ticks.
     Attributes:
         guards: of the run; None: there are none.
+        led: which side the legs were told last by the strategy that they follow: 1, -1, 0 = flat.
         uncovered: a bought leg was closed by another hand, and nothing has been left for it yet.
     Raises:
-        UsageError: a run whose legs meet rows, or a desk without a courier.
+        UsageError: a run whose legs meet rows, a desk without a courier, or a plan that follows
+            signals without anybody who gives them.
     """
 
     def __cinit__(self, LegRun run not None, ChainNow chain not None, Journal journal not None, *,
-                  Desk desk=None, Courier courier=None, bint sync_each=False, bint vix=False):
+                  Desk desk=None, Courier courier=None, bint sync_each=False,
+                  TickLoop lead=None, int64_t grace_ns=300_000_000, bint vix=False):
         if (desk is None) != (courier is None):
             raise UsageError("desk and courier come together: requests need who carries them")
         if not run.ticking:
             raise UsageError("a legs run that is driven by ticks is made with ticking=True")
+        if bool(run.plan.signals) != (lead is not None):
+            raise UsageError("lead: a plan that follows signals needs one, and no other takes any")
+        self.lead, self.grace_ns = lead, grace_ns
         self.run, self.chain, self.journal = run, chain, journal
         self.desk, self.courier, self.sync_each = desk, courier, sync_each
         self.numbers = <uint32_t>chain.columns + 1
@@ -106,6 +118,8 @@ cdef class LegLoop(InputLoop):
     cdef Status run_tick(self, const Tick *tick) noexcept:
         if tick.instrument == 0:
             self.chain.see_spot(tick.price, tick.recv_ns)
+            if self.lead is not None:
+                return self.lead_tick(tick)
         elif tick.instrument == self.numbers:
             self.guards.see_vix(tick.recv_ns, tick.price)    # paise of an index are 1/100 points
         else:
@@ -117,15 +131,61 @@ cdef class LegLoop(InputLoop):
         return tick.instrument < self.numbers + self.vix
 
     cdef Status run_timer(self, ns_t now_ns) noexcept:
+        cdef Status led = Status.OK
+        if self.lead is not None:
+            led = self.lead_timer(now_ns)
         if self.row_ns and now_ns >= self.row_ns and self.row_ns <= self.close_ns:
             self.chain.end_row(now_ns)
             self.run.row(0)
             self.chain.begin_row()
             self.row_ns = now_ns + SECOND_NS - now_ns % SECOND_NS
-        return self.run.status
+        return led if led != Status.OK else self.run.status
+
+    # ---- the strategy that is followed --------------------------------------------------------
+
+    cdef Status lead_tick(self, const Tick *tick) noexcept:
+        self.lead.done = 0
+        return self.heed(loop_ticks(self.lead, self.lead.kernel, tick, 1), tick.recv_ns)
+
+    cdef Status lead_timer(self, ns_t now_ns) noexcept:
+        return self.heed(
+            loop_timer(self.lead, self.lead.kernel, now_ns, now_ns - self.grace_ns), now_ns)
+
+    cdef Status heed(self, Status status, ns_t now_ns) noexcept:
+        """Tell the legs what it has become: out first, then in."""
+        cdef Kernel kernel = self.lead.kernel
+        cdef int side
+        if status == Status.OK:
+            kernel.broker.hear()
+            kernel.settle()
+            status = kernel.status
+        if status != Status.OK:
+            return status
+        side = (kernel.position > 0) - (kernel.position < 0)
+        if side != self.led:
+            if self.led:
+                self.run.follow(0, now_ns, now_ns)
+            if side:
+                self.run.follow(side, now_ns, now_ns)
+            self.led = side
+        return Status.OK
+
+    cdef void strategy_failed(self, ns_t now_ns) noexcept:
+        """A strategy that raised is followed no more; what the legs hold is closed."""
+        raised = self.lead.kernel.strategy.error
+        self.error = StrategyError(f"strategy stopped: {type(raised).__name__}: {raised}")
+        self.lead.kernel.strategy = NativeStrategy()
+        self.lead = None
+        self.run.gate.state = RiskState.HALTED
+        self.run.shut = True
+        self.busy = True
+        self.run.leave_all(Reason.RISK_EXIT, now_ns)
+        self.end_input(Status.OK, now_ns)
 
     cdef ns_t run_due(self) noexcept:
         cdef ns_t due_ns = self.run.order_due()
+        if self.lead is not None:
+            due_ns = min(due_ns, loop_due(self.lead, self.lead.kernel, self.grace_ns))
         if self.row_ns and self.row_ns <= self.close_ns:
             due_ns = min(due_ns, self.row_ns)
         return due_ns
@@ -145,7 +205,8 @@ cdef class LegLoop(InputLoop):
         return self.run.busy()
 
     cdef bint log_full(self) noexcept:
-        return self.run.log.nearly_full(ROOM)
+        return self.run.log.nearly_full(ROOM) or (self.lead is not None and (
+            self.lead.kernel.log.nearly_full(ROOM) or self.lead.bar_count + ROOM > BARS_KEPT))
 
     cdef void run_command(self, int command, int contract, int64_t units, int64_t price,
                           ns_t now_ns) noexcept:
