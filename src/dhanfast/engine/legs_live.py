@@ -276,10 +276,14 @@ class LegsRun:
         self._messages: list[tuple[int, str]] = []
         self._failed: Exception | None = None  # of the judge, told of once
         self._beside: list[tuple[int, str]] = []  # what others have to say
+        self._begin_day(plan, hours)
+
+    def _begin_day(self, plan: StructurePlan, hours: TradingDay) -> None:
+        """Tell the loop the day's times, before its first input."""
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
-            slots=universe.places(plan, on),
+            slots=self.universe.places(plan, on),
             entry_ns=moment(on, plan.entry),
             until_ns=moment(on, plan.until),
             exit_ns=moment(on, plan.exit),

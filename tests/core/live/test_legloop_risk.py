@@ -53,7 +53,7 @@ def vix(made: LegWorld, value: int) -> None:
 
 
 def test_a_structure_waits_while_a_price_of_its_legs_is_old(tmp_path: Path) -> None:
-    """Quoted when the day begins, the entry is due 2 s later and asked about in each: 1 s is old."""
+    """Quoted when the day begins; the entry is due 2 s later, and a price of 1 s is old."""
     made = guarded(tmp_path, stale_ns=SECOND)
     made.pass_time(3 * SECOND)
     assert made.wires.left == [] and made.run.risk is not None
