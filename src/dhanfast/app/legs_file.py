@@ -37,6 +37,7 @@ from dhanfast.strategies.structures import read_structure
 TOP: Final = (
     "name",
     "underlying",
+    "lot",
     "entry",
     "late",
     "exit",
@@ -126,12 +127,23 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         move_to_cost=_flag(tree, "move_to_cost"),
         signals=_text(tree, "signals", ""),
         timeframe_ns=_timeframe(tree),
+        lot=_lot(tree),
         deadline_ns=0 if deadline == "none" else duration_ns(deadline, "order.deadline"),
         repairs=_whole(order.get("repairs", 2), "order.repairs"),
         params=_table(tree, "params"),
         source=json.loads(json.dumps(tree, default=str)),
     )
     return checked_plan(plan)
+
+
+def _lot(tree: Mapping[str, Any]) -> int:
+    """Units of a stock's contract; 0 = not said: an index."""
+    if "lot" not in tree:
+        return 0
+    lot = _whole(tree["lot"], "lot")
+    if lot < 1:
+        raise ConfigError(f"lot: {lot} units; write those of the stock's contract, as lot = 500")
+    return lot
 
 
 def _timeframe(tree: Mapping[str, Any]) -> int:

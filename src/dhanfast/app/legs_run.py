@@ -149,7 +149,7 @@ def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
         finals = _finals(given["final_prices"])
         if is_option_bars(data):
             bars = read_option_bars(data, plan.underlying)
-            return RecordedBars(bars, plan.underlying, start, end, finals)
+            return RecordedBars(bars, plan.underlying, start, end, finals, lot=plan.lot)
         return RecordedChains(
             read_chains(data),
             plan.underlying,
@@ -157,6 +157,12 @@ def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
             end,
             finals,
             hashlib.sha256(chain_bytes(data)).hexdigest(),
+            lot=plan.lot,
+        )
+    if plan.lot:
+        raise UsageError(
+            f"--data {data} has no option prices, and premiums are modelled for indexes only: give "
+            f"recorded chain snapshots or bars of options of {plan.underlying}"
         )
     if given["volatility"] is None:
         raise UsageError(

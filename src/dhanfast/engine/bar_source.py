@@ -16,7 +16,7 @@ from dhanfast.engine.chain_source import EXPIRIES_A_DAY, RECORDED, Contracts, Da
 from dhanfast.errors import BadData
 from dhanfast.market.calendar import Calendar, TradingDay
 from dhanfast.market.optionsessions import option_expiries, option_segment
-from dhanfast.market.optiontime import expiry_ns, years_to_expiry
+from dhanfast.market.optiontime import expiry_ns, segment_of, years_to_expiry
 from dhanfast.storage.bars import interval_name
 from dhanfast.storage.option_bars import OptionBars
 from dhanfast.storage.stamps import DAY_NS, IST_OFFSET_NS
@@ -33,6 +33,7 @@ class RecordedBars:
         bars: `storage.option_bars`. underlying: theirs.
         first, last: exchange dates, inclusive; None = all.
         finals: closing values of the index by expiry, paise: bars do not have them.
+        lot: of a stock, units; 0: an index.
     """
 
     bars: OptionBars
@@ -41,9 +42,10 @@ class RecordedBars:
     last: date | None = None
     finals: Mapping[date, int] = field(default_factory=dict)
     grade: str = RECORDED
+    lot: int = 0
 
     def __post_init__(self) -> None:
-        self.contracts = Contracts(self.underlying)
+        self.contracts = Contracts(self.underlying, self.lot)
         self.interval = interval_name(self.bars.interval_ns)
         self._days = (self.bars.ts + IST_OFFSET_NS) // DAY_NS
         low = (self.first - EPOCH).days if self.first else -1
@@ -58,7 +60,7 @@ class RecordedBars:
 
     def days(self, held: Held) -> Iterator[Day]:
         """The days that have bars within trading hours."""
-        segment = option_segment(self.underlying)[0]
+        segment = option_segment(self.underlying, self.lot)[0]
         for number in self._kept:
             on = EPOCH + timedelta(days=number)
             hours = Calendar.load().day(on, segment)
@@ -93,7 +95,7 @@ class RecordedBars:
         chain = chain_day(
             self.contracts, hours, expiries, grids, finals, start_ns, end_ns, tuple(tables), spot
         )
-        names = option_expiries(self.underlying, on)
+        names = option_expiries(self.underlying, on, self.lot)
         slots = {
             name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
         }
@@ -132,7 +134,7 @@ class RecordedBars:
             return spot
         n = len(grids[0])
         strike = grids[0] / 100.0
-        end = expiry_ns(expiries[0], option_segment(self.underlying)[0])
+        end = expiry_ns(expiries[0], segment_of(self.underlying))
         for row in range(len(start_ns)):
             call, put = closes[row, :n] / 100.0, closes[row, n : 2 * n] / 100.0
             years = years_to_expiry(int(end_ns[row]), end)

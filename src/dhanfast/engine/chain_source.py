@@ -58,10 +58,14 @@ def is_chain_file(path: str | Path) -> bool:
 
 
 class Contracts:
-    """Every contract that a run has seen, numbered as it came."""
+    """Every contract that a run has seen, numbered as it came.
 
-    def __init__(self, underlying: str) -> None:
-        self.underlying = underlying
+    Args:
+        underlying: an index; or, with `lot`, a stock: units of its contract.
+    """
+
+    def __init__(self, underlying: str, lot: int = 0) -> None:
+        self.underlying, self.lot = underlying, lot
         self.keys: list[tuple[date, int, str]] = []
         self._numbers: dict[tuple[date, int, str], int] = {}
 
@@ -135,6 +139,7 @@ class RecordedChains:
         file: `storage.read_chains`. underlying: of it.
         first, last: exchange dates, inclusive; None = all.
         finals: closing values of the index by expiry, paise, where the file has none.
+        lot: of a stock, units; 0: an index.
     """
 
     file: ChainFile
@@ -145,9 +150,10 @@ class RecordedChains:
     sha256: str = ""
     grade: str = RECORDED
     interval: str = "snapshots"
+    lot: int = 0
 
     def __post_init__(self) -> None:
-        self.contracts = Contracts(self.underlying)
+        self.contracts = Contracts(self.underlying, self.lot)
         places = self.file.places(self.underlying)
         dates = self.file.days(places).astype(object)
         keep = [
@@ -166,7 +172,7 @@ class RecordedChains:
     def days(self, held: Held) -> Iterator[Day]:
         """The days that have snapshots within trading hours."""
         calendar = Calendar.load()
-        segment = option_segment(self.underlying)[0]
+        segment = option_segment(self.underlying, self.lot)[0]
         for on in sorted(set(self._dates.tolist())):
             hours = calendar.day(on, segment)
             if hours is None or not hours.windows:
@@ -196,7 +202,9 @@ class RecordedChains:
             level = self.file.spot[place]
             spot[at] = 0 if np.isnan(level) else round(100.0 * level)
         finals = [self._final(on, expiry, hours, places) for expiry in expiries]
-        names = option_expiries(self.underlying, on)
+        if self.lot:
+            self._check_lot(on, places)
+        names = option_expiries(self.underlying, on, self.lot)
         slots = {
             name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
         }
@@ -205,6 +213,25 @@ class RecordedChains:
             self.contracts, hours, expiries, strikes, finals, times, times + 1, (prices,) * 4, spot
         )
         return Day(on, hours, chain, tuple(expiries), slots, times + 1, spot)
+
+    def _check_lot(self, on: date, places: Ints) -> None:
+        """Open interest is whole lots: another lot than the contracts' is found out.
+
+        Raises:
+            BadData: it is not a multiple of the lot.
+        """
+        step = 0
+        for place in places:
+            shot = self.file[int(place)]
+            for held in (shot.call_oi, shot.put_oi):
+                units = np.nan_to_num(held).astype(np.int64)
+                step = int(np.gcd(step, np.gcd.reduce(units)))
+        if step % self.lot:
+            raise BadData(
+                f"{self.file.name}: open interest of {self.underlying} on {on} comes in steps of "
+                f"{step}, and the lot was said to be {self.lot}: give the contracts' lot of "
+                "these days, or --from and --to of days that have this one"
+            )
 
     def _table(self, expiry: date, times: Ints, places: Ints) -> tuple[Ints, Ints]:
         """Strikes of an expiry, and its last prices: calls, then puts; 0 = no quote."""
@@ -499,8 +526,12 @@ def chain_day(
 ) -> ChainDay:
     """The native form of a day."""
     if sessions is None:
-        sessions = option_sessions(contracts.underlying, hours, list(expiries))
-    rate, full = exercise_stt(contracts.underlying, hours.date)
+        known = spot[spot > 0]
+        sessions = option_sessions(
+            contracts.underlying, hours, list(expiries), lot=contracts.lot,
+            level=int(known[0]) if len(known) else 0,
+        )  # fmt: skip
+    rate, full = exercise_stt(contracts.underlying, hours.date, contracts.lot)
     listed = [
         contracts.number(expiry, strike, right)
         for expiry, grid in zip(expiries, strikes, strict=True)

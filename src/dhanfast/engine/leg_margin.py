@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.market.calendar import exchange_date
-from dhanfast.market.optionsessions import option_segment
-from dhanfast.market.optiontime import expiry_ns, years_to_expiry
+from dhanfast.market.optiontime import expiry_ns, segment_of, years_to_expiry
 from dhanfast.options import implied_volatility
 from dhanfast.options.margin import margin_estimate
 from dhanfast.options.payoff import Leg
@@ -132,6 +131,6 @@ def volatility_at(
     Args:
         premium, level, strike: rupees. at_ns: UTC ns. name: of the underlying.
     """
-    years = years_to_expiry(at_ns, expiry_ns(expiry, option_segment(name)[0]))
+    years = years_to_expiry(at_ns, expiry_ns(expiry, segment_of(name)))
     found = implied_volatility(premium, level, strike, years, right)
     return found if 0.01 < found < 5.0 else VOLATILITY_USUAL

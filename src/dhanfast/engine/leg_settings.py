@@ -19,6 +19,7 @@ LEGS_MAX: Final = 10
 AGAIN_MAX: Final = 20
 DTE_MAX: Final = 60
 DEADLINE_NS: Final = (1_000_000_000, 600_000_000_000)
+LOT_MAX: Final = 1_000_000  # units
 REPAIRS_MAX: Final = 10
 WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 AGAIN: Final = {"asap": Again.ASAP, "cost": Again.COST}
@@ -201,6 +202,7 @@ class StructurePlan:
     """A structure of legs and its times, as a legs file says it.
 
     Attributes:
+        lot: units of a stock's contract; 0: an index, whose lots the tables know.
         entry: legs are entered at this time, IST; until: not later than this.
         exit: all leave at this time; None with hold = expiry: held to the final settlement.
         hold: day or expiry. weekdays, dte: days that may begin one; () = any. dte counts trading
@@ -229,6 +231,7 @@ class StructurePlan:
     timeframe_ns: int = 0
     deadline_ns: int = 10_000_000_000
     repairs: int = 2
+    lot: int = 0
     params: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
 
@@ -267,6 +270,7 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
         raise ConfigError(
             'exit: "settlement" needs hold = "expiry": what leaves every day is not settled'
         )
+    _check_stock(plan)
     if not plan.entry <= plan.until:
         raise ConfigError(f"late: the entry {plan.entry} must not come after {plan.until}")
     if plan.exit is not None and plan.hold == "day" and plan.until >= plan.exit:
@@ -288,6 +292,22 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
     for number, leg in enumerate(plan.legs, 1):
         _check_leg(leg, f"leg {number}", plan)
     return plan
+
+
+def _check_stock(plan: StructurePlan) -> None:
+    """A stock's options are delivered, not settled: nothing may be held to the expiry."""
+    if not 0 <= plan.lot <= LOT_MAX:
+        raise ConfigError(f"lot must be in 1..{LOT_MAX} units, was {plan.lot}")
+    if plan.lot and (plan.hold != "day" or plan.exit is None):
+        raise ConfigError(
+            f"hold: options of {plan.underlying} are settled by delivery of the stock: write "
+            'hold = "day" and an exit time'
+        )
+    if plan.lot and plan.signals:
+        raise ConfigError(
+            f"signals: a strategy runs on an index, and {plan.underlying} is a stock: leave "
+            "signals out"
+        )
 
 
 def _check_leg(leg: LegPlan, name: str, plan: StructurePlan) -> None:

@@ -134,6 +134,10 @@ def backtest_legs(
         raise ConfigError(
             f"underlying: the legs are of {plan.underlying}, the data of {source.underlying}"
         )
+    if plan.lot != source.contracts.lot:
+        raise ConfigError(
+            f"lot: the legs have {plan.lot} units, the data was read for {source.contracts.lot}"
+        )
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     guards, told = recorded_guards_of_legs(settings.guards, plan)
@@ -219,7 +223,10 @@ def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
     if plan.weekdays:
         fits &= WEEKDAYS[on.weekday()] in plan.weekdays
     if plan.dte:
-        fits &= days_to_expiry(on, option_expiries(plan.underlying, on)["nearest"]) in plan.dte
+        fits &= (
+            days_to_expiry(on, option_expiries(plan.underlying, on, plan.lot)["nearest"])
+            in plan.dte
+        )
     return bool(fits)
 
 
@@ -271,7 +278,7 @@ def check_freeze(plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, 
         expiry = expiries.get(leg.expiry)
         if expiry is None or leg.lots == 1:
             continue
-        session = option_sessions(plan.underlying, hours, [expiry])[0]
+        session = option_sessions(plan.underlying, hours, [expiry], lot=plan.lot)[0]
         lot, freeze = int(session["lot"]), int(session["freeze"])
         if freeze and leg.lots * lot > freeze:
             raise ConfigError(
@@ -404,7 +411,7 @@ def _notes(
     asked = settings.margin.on or settings.sizing.method != "lots"
     notes += margin_notes(margins, settings.capital, asked=asked)
     notes += _counted_notes(log)
-    notes += option_notes(plan.underlying, seen.days)
+    notes += option_notes(plan.underlying, seen.days, plan.lot)
     notes += seen.told
     return tuple(notes)
 

@@ -93,12 +93,17 @@ def check_live_plan(plan: StructurePlan) -> StructurePlan:
     """`plan`, or a refusal of what only a backtest of it can do.
 
     Raises:
-        ConfigError: it is carried over night, or settled.
+        ConfigError: it is carried over night, settled, or of a stock.
     """
     if plan.hold != "day" or plan.exit is None:
         raise ConfigError(
             'hold: paper and live carry nothing over night: write hold = "day" and an exit time; '
             "a structure that is held to its expiry is backtested"
+        )
+    if plan.lot:
+        raise ConfigError(
+            f"lot: {plan.underlying} is a stock, and paper and live trade options of indexes: a "
+            "structure of a stock's options is backtested"
         )
     return checked_plan(plan)
 

@@ -25,7 +25,7 @@ from dhanfast.clock import Ticking
 from dhanfast.engine.leg_risk import recorded_guards_of_legs
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import Universe, universe_of
-from dhanfast.engine.legs_live import REPLAY, LegsRun
+from dhanfast.engine.legs_live import REPLAY, LegsRun, check_live_plan
 from dhanfast.engine.recorded import (
     THREADS,
     Moment,
@@ -105,8 +105,9 @@ def recorded_structure(
     Raises:
         UsageError: several files or days, no ticks of the index, an end before its start.
         BadData: a file is damaged; an expiry or strike that the plan needs is not in it.
-        OutOfCalendar: a day outside the tables.
+        OutOfCalendar: a day outside the tables. ConfigError: see `legs_live.check_live_plan`.
     """
+    check_live_plan(plan)
     if len(files) != 1:
         raise UsageError(f"--legs replays one archive of one day, and there are {len(files)}")
     with ExitStack() as stack:

@@ -17,35 +17,56 @@ from dhanfast.market import charges, expiries, instruments
 from dhanfast.market.calendar import Calendar, TradingDay
 from dhanfast.market.optiontime import expiry_ns
 from dhanfast.market.sessions import FLAG_SPECIAL, ymd
-from dhanfast.market.tables import read, require_name
+from dhanfast.market.tables import read
 
 EXPIRIES: Final = ("nearest", "next", "monthly")
+LARGE: Final = 10**9  # paise: a level of the upper tick band
+STOCK: Final = "STOCK"  # any single stock of NSE, in the expiry rules
 AHEAD: Final = timedelta(days=70)  # two monthlies lie in it, whatever the holidays
 
 
-def option_segment(underlying: str) -> tuple[str, str]:
-    """The calendar's and the charges' segment of an index's options.
+def option_segment(underlying: str, lot: int = 0) -> tuple[str, str]:
+    """The calendar's and the charges' segment of an underlying's options.
+
+    Args:
+        underlying: an index; or, with `lot`, a stock of NSE.
+        lot: units of a stock's contract, which no table has; 0: an index.
 
     Raises:
-        UsageError: not an index.
+        UsageError: not an index, or an index with a lot.
     """
-    require_name(underlying, _indexes(), "underlying")
+    if lot:
+        if underlying in _indexes():
+            raise UsageError(f"lot: {underlying} is an index, whose lots are known: leave it out")
+        return "NSE_FNO", "OPT_STK"
+    if underlying not in _indexes():
+        raise UsageError(
+            f"underlying {underlying!r} is not known. Known: {', '.join(sorted(_indexes()))}; "
+            "a stock needs its lot in units, as lot = 500 in the legs file"
+        )
     bse = _indexes()[underlying] == "BSE"
     return ("BSE_FNO", "BSE_OPT_IDX") if bse else ("NSE_FNO", "OPT_IDX")
 
 
-def option_expiries(underlying: str, on: date) -> dict[str, date]:
+def option_expiries(underlying: str, on: date, lot: int = 0) -> dict[str, date]:
     """The expiries that are traded on a date, by the names of `EXPIRIES`.
 
-    `nearest` ends on that date or later; `next` is the one after; `monthly` the first monthly.
+    `nearest` ends on that date or later; `next` is the one after; `monthly` the first monthly. A
+    stock's options are delivered: the contract that ends on the date itself is none of them.
+
+    Args:
+        lot: of a stock, see `option_segment`.
 
     Raises:
         UsageError: not an index.
         OutOfCalendar: a date outside the rules.
     """
-    option_segment(underlying)
+    option_segment(underlying, lot)
     last = max(on, min(on + AHEAD, expiries.validity()[1]))
-    table = expiries.expiry_table(underlying, "ALL", on, last)
+    rule = STOCK if lot else underlying
+    table = expiries.expiry_table(rule, "M" if lot else "ALL", on, last)
+    if lot:
+        table = [one for one in table if one.date > on]
     monthlies = [one.date for one in table if one.cycle == "M"]
     if len(table) < 2 or not monthlies:
         raise OutOfCalendar(f"{underlying}: no two expiries are known from {on} to {last}")
@@ -65,15 +86,23 @@ def days_to_expiry(on: date, expiry: date) -> int:
 
 
 def option_sessions(
-    underlying: str, day: TradingDay, dates: list[date], broker: str = "dhan"
+    underlying: str,
+    day: TradingDay,
+    dates: list[date],
+    broker: str = "dhan",
+    *,
+    lot: int = 0,
+    level: int = 0,
 ) -> NDArray[Any]:
     """What the native engine must know of each expiry's options on one day.
 
     Args:
-        underlying: an index.
+        underlying: an index, or a stock with its lot.
         day: of the calendar, with hours.
         dates: expiries, from that day on.
         broker: whose brokerage.
+        lot: of a stock, see `option_segment`.
+        level: of a stock, paise: the tick of its options depends on it; 0 = not known, the larger.
 
     Returns:
         SESSION_DTYPE: hours, lot of the contract, tick, freeze (0 = not known), charges of options.
@@ -86,7 +115,7 @@ def option_sessions(
         UsageError: not an index; an expiry that does not exist.
         OutOfCalendar: a rule is not known on that date.
     """
-    hours, segment = option_segment(underlying)
+    hours, segment = option_segment(underlying, lot)
     table = np.zeros(len(dates), SESSION_DTYPE)
     windows = day.windows
     second = windows[1] if len(windows) > 1 else (0, 0)
@@ -95,37 +124,52 @@ def option_sessions(
         row["open2_ns"], row["close2_ns"] = second
         row["entry_from_ns"], row["entry_until_ns"] = windows[0][0], windows[-1][1]
         row["expiry_ns"] = expiry_ns(expiry, hours)
-        cycle = expiries.cycle_of(underlying, expiry)
-        row["lot"] = instruments.lot(underlying, expiry, cycle, day.date)
-        row["tick"] = instruments.tick("OPT_IDX", day.date, underlying=underlying)
-        row["freeze"] = _freeze(underlying, day.date)
+        cycle = expiries.cycle_of(STOCK if lot else underlying, expiry)
+        if lot:
+            row["lot"] = lot
+            row["tick"] = instruments.tick("OPT_STK", day.date, level=level or LARGE)
+        else:
+            row["lot"] = instruments.lot(underlying, expiry, cycle, day.date)
+            row["tick"] = instruments.tick("OPT_IDX", day.date, underlying=underlying)
+            row["freeze"] = _freeze(underlying, day.date)
         row["contract"], row["date"] = ymd(expiry), ymd(day.date)
         row["flags"] = FLAG_SPECIAL if day.is_special else 0
         row["charges"] = charges.rates(segment, day.date, broker).values()
     return table
 
 
-def exercise_stt(underlying: str, on: date) -> tuple[int, int]:
+def exercise_stt(underlying: str, on: date, lot: int = 0) -> tuple[int, int]:
     """STT on exercise: its rate in 1e-9, and 1 when it is of the whole settlement value.
+
+    Args:
+        lot: of a stock, see `option_segment`.
 
     Raises:
         UsageError: not an index. OutOfCalendar: not known on that date.
     """
-    rate, base = charges.exercise_rate(option_segment(underlying)[1], on)
+    rate, base = charges.exercise_rate(option_segment(underlying, lot)[1], on)
     return rate, int(base == "settlement")
 
 
-def option_notes(underlying: str, days: list[date]) -> tuple[str, ...]:
+def option_notes(underlying: str, days: list[date], lot: int = 0) -> tuple[str, ...]:
     """What a reader must know of the tables behind these days, in a fixed order.
+
+    Args:
+        lot: of a stock, see `option_segment`.
 
     Raises:
         UsageError: not an index. OutOfCalendar: a rule is not known on a date.
     """
-    segment = option_segment(underlying)[1]
+    segment = option_segment(underlying, lot)[1]
     notes: list[str] = []
+    if lot:
+        notes.append(
+            f"a lot of {underlying} is {lot:,} units on every day, as was said; its freeze "
+            "quantity is not known and not enforced; the tick is that of the day's first level"
+        )
     for on in days:
         notes += charges.rates(segment, on).notes
-        if not _freeze(underlying, on):
+        if not lot and not _freeze(underlying, on):
             notes.append(
                 f"freeze quantity of {underlying} is not known before the published points and is "
                 "not enforced there"
