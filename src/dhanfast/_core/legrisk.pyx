@@ -342,6 +342,7 @@ cdef class LegRisk:
             found |= {"structures_refused": self.refused, "structures_made_smaller": self.smaller,
                       "reentries_refused": self.not_again}
         if self.guards is not None:
-            found["entries_guarded"] = self.guarded
+            found |= {"entries_guarded": self.guarded, "guard_locks": self.guards.locks_made,
+                      "guard_alerts": self.guards.alerts_made}
             found |= {f"risk_{name.lower()}": count for name, count in self.guards.vetoed.items()}
         return found

@@ -306,7 +306,8 @@ class LegMachine(RuleBasedStateMachine):
         assert world.desk is not None
         unsure = any(line["state"] != "working" or line["waits"]
                      for line in world.desk.orders_there())  # fmt: skip
-        busy = world.run.stage != Stage.REST and not world.run.paused
+        held = world.run.paused or world.loop.gate_state != 0  # without a deadline it waits
+        busy = world.run.stage != Stage.REST and not held
         late = [order for order in world.working() if self.wants(order)]
         return not (unsure or busy or late or world.wires.requests or world.updates)
 
