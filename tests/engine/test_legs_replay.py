@@ -12,9 +12,11 @@ from dhanfast.app.legs_file import plan_of
 from dhanfast.clock import ManualClock, SystemClock
 from dhanfast.engine.generated_ticks import archive_writer
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.kelly_history import HistoryKeeper, told
 from dhanfast.engine.legs_replay import StructureReplay, recorded_structure, replay_structure
 from dhanfast.engine.margin_settings import MarginSettings
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.sizing_settings import SizingSettings, TradeHistory
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.tickday import tick_day
 from dhanfast.storage.archive.writer import ArchiveWriter
@@ -217,3 +219,32 @@ def test_a_structure_does_not_run_without_the_guards_that_are_set(tmp_path: Path
     vix = GuardSettings(vix_high=2_000, vix_high_leave=1_900)
     with pytest.raises(ConfigError, match=r"risk\.guards\.vix\.data"):
         with_risk(path, Settings(guards=vix))
+
+
+def test_what_kelly_knows_is_told_of_when_a_structure_has_closed(tmp_path: Path) -> None:
+    """Sized by a history, closed by its exit: one trade more, and who keeps it is told to look."""
+    path = written(tmp_path / "day.dfa", day_by_hand())
+    known = TradeHistory(trades=60, win_rate=0.6, win=200_000.0, loss=100_000.0)
+    sizing = SizingSettings(method="kelly", history=known)
+    made = plan_of(PLAN)
+    ticks = recorded_structure(made, [path])
+    run = StructureReplay(made, ticks, Settings(capital=10**9, sizing=sizing))
+    served = run._run
+    noted: list[dict[str, Any]] = []
+    keeper = HistoryKeeper(
+        served.size_explained, told(known, known, ("legs", "BANKNIFTY")),
+        lambda **words: noted.append(words),
+    )  # fmt: skip
+    marks = set()
+    for batch in ticks.open(0):
+        for at in range(len(batch)):
+            run.feed(batch[at : at + 1])
+            keeper.look(served.trades_mark)
+            marks.add(served.trades_mark)
+    result = run.finish()
+    lots = {int(row["qty"]) // LOT for row in result.trades}
+    assert len(lots) == 1 and lots.pop() > 1, "every leg has the same multiple"
+    assert [one["history"]["known"]["trades"] for one in noted] == [61]
+    assert 10**9 in marks and 0 in marks
+    lost = -int(result.trades["gross"].sum())
+    assert lost > 0 and noted[0]["history"]["known"]["loss"] > 100_000.0
