@@ -48,8 +48,7 @@ cpdef enum Command:
     RESUME_ORDERS = 10       # they go on
     CANCEL_ORDERS = 11       # entries end with what has filled, or are unwound; exits leave at once
     SPENT = 12               # so many requests went another way: the broker's limits count them
-    MARGIN = 13              # of a structure: the contract's place has the question's number, units
-                             # what is required, price the funds; paise, -1 = not known
+    MARGIN = 13              # of question `contract`: units = required, price = funds; -1 unknown
 
 
 cdef class InputLoop(TickSink):
