@@ -54,3 +54,11 @@ def test_condor_over_a_day(benchmark):
     plan = plan_of(CONDOR)
     benchmark.extra_info["rows_per_round"] = ROWS
     benchmark(lambda: backtest_legs(plan, source()))
+
+
+def test_hedged_condor_over_a_day(benchmark):
+    """The same with its delta looked at in every row: what a hedge adds to a run."""
+    plan = plan_of(CONDOR | {"hedge": {"band": "5 units", "pause": "1m"}})
+    benchmark.extra_info["rows_per_round"] = ROWS
+    found = benchmark(lambda: backtest_legs(plan, source()))
+    benchmark.extra_info["native_ns_a_row"] = round(found.kernel_ns / ROWS)

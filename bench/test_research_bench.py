@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 
 from dhanfast.engine.generated import generated_bars
+from dhanfast.engine.research.memo import Memo
 from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.shared import holding
-from dhanfast.engine.research.trial import Bench
+from dhanfast.engine.research.trial import Bench, Job
 from dhanfast.engine.research.walk import walk_forward
 from dhanfast.engine.research.windows import Plan
 from dhanfast.engine.settings import Settings
@@ -56,11 +57,15 @@ def years() -> Prepared:
     return prepared("momentum", bars, settings=RICH)
 
 
-def test_one_trial(benchmark: Any, year: Prepared) -> None:
-    """A year of minutes by the rules `momentum`, from parameters to a row."""
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_trial(benchmark: Any, year: Prepared, shared: bool) -> None:
+    """A year of minutes by the rules `momentum`, from parameters to a row; its indicators are read
+    from the trials before, or computed."""
     benchmark.group = "a trial"
+    job = year.job
+    assert isinstance(job, Job)
     with holding(year.arrays):
-        bench = Bench(year.job)
+        bench = Bench(job, memo=Memo() if shared else Memo(0))
         row = benchmark(bench.trial, 0, {"ema": 12}, year.whole)
     assert row.trades > 1_000
 

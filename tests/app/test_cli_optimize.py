@@ -216,3 +216,99 @@ def test_a_search_that_was_killed_goes_on(say: Say) -> None:
     assert again["run_now"] == 500 - kept
     whole = ok(say(*(word for word in words if word not in ("--study", "k.study"))))
     assert again["digest"] == whole["digest"]
+
+
+TICKS = ("-s", "momentum", "--generate", "BANKNIFTY", "--from", "2022-02-22", "--to", "2022-03-04",
+         "--ticks", "20000", "--seed", "3", "--capital", "100000000")  # fmt: skip
+LEGS = """
+name = "straddle"
+underlying = "BANKNIFTY"
+entry = "09:30"
+[parameter.stop]
+default = 30.0
+low = 5
+high = 500
+search = [10, 50, 20]
+[[leg]]
+side = "sell"
+right = "CE"
+strike = "atm"
+stop = "{stop}%"
+[[leg]]
+side = "sell"
+right = "PE"
+strike = "atm"
+stop = "{stop}%"
+"""
+
+
+def test_a_search_over_ticks_and_its_export(say: Say) -> None:
+    words = ("optimize", *TICKS, "--param", "ema=5..15:5", "--objective", "net", "--json")
+    found = [ok(say(*words, "-j", jobs)) for jobs in ("1", "2")]
+    assert found[0]["digest"] == found[1]["digest"]
+    assert found[0]["search"]["ticks"] == "FUT"
+    assert found[0]["search"]["data"]["signals"]["rows"] == 160_000
+    said = say(*words, "-j", "1", "--export", "best")
+    assert said.code == 0, said.err
+    result = json.loads(Path("best/result.json").read_text())
+    assert result["net_pnl_paise"] == found[0]["best"]["net_paise"]
+
+
+def test_an_archive_of_ticks_is_searched_and_walked(say: Say) -> None:
+    Path("days").mkdir()
+    for day in (22, 23, 24, 25, 28):
+        on = f"2022-02-{day}"
+        said = say("generate", "BANKNIFTY", "--from", on, "--to", on, "--what", "ticks", "--kind",
+                   "FUT", "--ticks", "20000", "--seed", "3", "-o", f"days/{day}.dfa")  # fmt: skip
+        assert said.code == 0, said.err
+    words = ("-s", "momentum", "--capital", "100000000", "--param", "ema=5,9", "--method", "grid",
+             "-j", "1", "--json")  # fmt: skip
+    one = ok(say("optimize", *words, "--data", "days/22.dfa"))
+    assert one["search"]["data"]["signals"]["rows"] == 20_000
+    made = ok(say("optimize", *TICKS, *words[4:], "--to", "2022-02-28", "-s", "momentum"))
+    assert ok(say("optimize", *words, "--data", "days"))["best"] == made["best"]
+    walked = ok(say("walk-forward", *words, "--data", "days", "--train", "2d", "--test", "1d",
+                    "--warmup", "1d"))  # fmt: skip
+    assert len(walked["windows"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--data days --legs a.toml --generate NIFTY", "leave --data out"),
+        ("--generate NIFTY --legs a.toml", "--legs takes its prices from --data alone"),
+        ("--data bars.parquet --legs a.toml", "say so with --volatility"),
+        ("--data bars.parquet --legs a.toml -s momentum", "--strategy: does not go with --legs"),
+        ("--data bars.parquet --legs a.toml --lots 2", "lots"),
+        ("--data bars.parquet -s momentum --strikes 9", "--strike: is of a run of --legs"),
+        ("--data bars.parquet -s momentum --symbols NIFTY", "--symbols chooses from tick archives"),
+        ("-s momentum --generate NIFTY --from 2022-02-22 --to 2022-02-22 --detail x", "leave it"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(say: Say, words: str, error: str) -> None:
+    Path("a.toml").write_text(LEGS)
+    said = say("optimize", *words.split())
+    assert said.code != 0
+    assert error in said.err
+    assert not said.out
+
+
+@pytest.mark.data
+def test_the_parameters_of_a_legs_file_are_searched_and_graded(say: Say, data_dir: Path) -> None:
+    Path("a.toml").write_text(LEGS)
+    words = ("--legs", "a.toml", "--data", str(data_dir / "index_1m/BANKNIFTY_1m_2022.parquet"),
+             "--volatility", str(data_dir / "index_daily/index_daily_2015_2023.parquet"),
+             "--from", "2022-02-01", "--to", "2022-03-31", "--capital", "100000000")  # fmt: skip
+    found = [ok(say("optimize", *words, "-j", jobs, "--json", "--objective", "net"))
+             for jobs in ("1", "2")]  # fmt: skip
+    assert found[0]["digest"] == found[1]["digest"]
+    assert found[0]["grade"] == "modelled" and found[0]["trials"] == 3
+    said = say("optimize", *words, "-j", "1", "--objective", "net", "--export", "best")
+    assert said.code == 0, said.err
+    assert "Grade modelled" in said.out
+    result = json.loads(Path("best/result.json").read_text())
+    assert result["grade"] == "modelled"
+    assert result["net_pnl_paise"] == found[0]["best"]["net_paise"]
+    walked = ok(say("walk-forward", *words, "--method", "grid", "--train", "20d", "--test", "5d",
+                    "-j", "1", "--json"))  # fmt: skip
+    assert walked["grade"] == walked["out_of_sample"]["grade"] == "modelled"

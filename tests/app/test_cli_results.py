@@ -169,7 +169,7 @@ def test_analyse_by_vix(home: Path, tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_look_at_runs_takes_no_strategy(home: Path, market: Path, capsys: Capture) -> None:
     assert run(["backtest", "-s", "momentum", "list"]) == 2
-    assert "leave --strategy, --data and --legs out" in capsys.readouterr().err
+    assert "leave --strategy, --data, --generate and --legs out" in capsys.readouterr().err
     assert run(["backtest"]) == 2
     assert "Missing option '--data'" in capsys.readouterr().err
 

@@ -391,3 +391,22 @@ def test_a_day_that_is_gone_on_with_has_the_locks_of_before() -> None:
     other = native([{}], risk=LegRisk(tomorrow))
     assert begin(other, rows, 1, 5, date=DATE + 1)
     assert other.cycles == 1
+
+
+@pytest.mark.parametrize(("rise", "locked"), [(600, True), (-600, False)])
+def test_a_stop_of_any_leg_counts_once_when_the_structure_has_lost(rise: int, locked: bool) -> None:
+    """Two sold, one with a stop of 5 that is hit; the whole has lost, or won all the same."""
+    stops = {"stop": 5.0, "stop_unit": POINTS}
+    guards = guards_of(
+        2, stops_limit=1, stops_lookback=3_600 * 10**9, stops_pause=3_600 * 10**9
+    )  # fmt: skip
+    run = native([stops, {"strike": 1100.0}], risk=LegRisk(guards))
+    end = [(3_600, 2_000 + 2 * rise, 1_000)] * 5
+    assert begin(run, rows_of([(3_000, 2_000, 1_000)] * 3 + end), 2, 6)
+    run.finish()
+    trades = run.log.take()[0]
+    assert sorted(trades["exit_reason"].tolist()) == sorted(
+        [int(Reason.STOP_LOSS), int(Reason.TIME_EXIT)]
+    )
+    assert (trades["gross"].sum() < 0) == locked
+    assert [lock.name for lock in guards.locks()] == (["stoploss_guard"] if locked else [])

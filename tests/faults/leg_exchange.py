@@ -40,12 +40,14 @@ WINDOW_S = 900
 
 @lru_cache(maxsize=4)
 def chain_of(seed: int) -> tuple[list[Contract], NDArray[Any]]:
-    """Contracts by our numbers (0 the index, calls, puts), and the day's ticks by them."""
-    day = tick_day(SYMBOL, DAY, seed=seed, strikes=STRIKES, instruments=["IDX", "CE", "PE"])
+    """Contracts by our numbers (0 the index, calls, puts, the future), and the day's ticks by
+    them."""
+    kinds = ["IDX", "CE", "PE", "FUT"]
+    day = tick_day(SYMBOL, DAY, seed=seed, strikes=STRIKES, instruments=kinds)
     ticks = np.concatenate([batch.ticks for batch in day])
     listed = {one.symbol: one for one in GeneratedMarket(SYMBOL, DAY, seed=seed,
                                                          strikes=STRIKES).contracts}  # fmt: skip
-    order = sorted(day.instruments, key=lambda one: (one.kind != "IDX", one.kind, one.strike))
+    order = sorted(day.instruments, key=lambda one: (kinds.index(one.kind), one.strike))
     number = np.zeros(len(order), np.uint32)
     contracts = []
     for at, one in enumerate(order):
@@ -103,6 +105,14 @@ class ExchangeLegs(LegWorld):
         self.session[0] = self.exchange.sessions[1][0]
         for name, of in (("entry_from_ns", "open_ns"), ("entry_until_ns", "close_ns")):
             self.session[name] = self.session[of]
+        self.session["expiry_ns"] = self.session["close_ns"] + 3 * 86_400 * SECOND
+
+    def future_session(self) -> Any:
+        found = np.zeros(1, SESSION_DTYPE)
+        found[0] = self.exchange.sessions[self.future][0]
+        found["entry_from_ns"], found["entry_until_ns"] = found["open_ns"], found["close_ns"]
+        found["margin_rate_e9"] = 0
+        return found
 
     def log_in(self) -> None:
         """A token that is good."""
@@ -121,7 +131,8 @@ class ExchangeLegs(LegWorld):
             number = int(tick["instrument"][0])
             if number and tick["bid"][0] > 0:
                 self.bids[number] = int(tick["bid"][0])
-            self.loop.take_ticks(tick, self.now)
+            if number < self.future or self.hedge is not None:
+                self.loop.take_ticks(tick, self.now)
             self.collect()
             self.at += 1
         super().pass_time(until - self.now)

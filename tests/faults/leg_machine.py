@@ -11,7 +11,7 @@ from hypothesis.stateful import precondition, rule
 
 from dhanfast._core.legs import LegUnit
 from dhanfast.exchange.faults import Fault
-from tests.core.live.leg_machine import LegMachine, picks
+from tests.core.live.leg_machine import HedgedLegs, LegMachine, picks
 from tests.core.live.leg_world import leg
 from tests.core.live.plain_broker import Held
 
@@ -90,3 +90,29 @@ class ExchangeLegMachine(LegMachine):
         super().leave_all()
         self.tally["trades"] += len(self.exchange.books.trades)
         self.tally.update(self.exchange.mishaps.counts)
+
+
+class ExchangeHedgedMachine(HedgedLegs, ExchangeLegMachine):
+    """The same with a future that hedges: a whole number of lots of its own."""
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        strikes = [one.strike for one in chain_of(0)[0] if one.kind == "CE"]
+        low, under, money, over, high = strikes
+        return super().shapes() | {
+            "spread": [leg(-1, 1, money, lots=3)],
+            "ratio": [leg(-1, -1, money, lots=3), leg(1, -1, low)],
+            "strangle bought": [leg(1, 1, money, lots=3), leg(1, -1, under)],
+            "straddle": [leg(-1, 1, low, lots=3), leg(-1, -1, low, lots=3)],
+            "condor": [leg(-1, 1, over, lots=3), leg(1, 1, high)],
+        }
+
+    def world_of(self, plan: dict[str, int], per_second: int) -> ExchangeLegs:
+        return ExchangeLegs(self.folder / "legs.dfj", self.rules, plan=plan, hedge=self.HEDGE,
+                            per_second=per_second, seed=0, first=0.4,
+                            latency_ms=20)  # fmt: skip
+
+    @rule()
+    def a_second_goes_well(self) -> None:
+        self.go_well()
+        self.world.deliver()
+        self.world.pass_time(1_100_000_000)

@@ -341,11 +341,11 @@ def run(
     return machine.tally
 
 
-def _machine_of(algo: str, *, legs: bool) -> type[Any]:
-    if legs:
-        from .leg_machine import ExchangeLegMachine
+def _machine_of(algo: str, *, legs: bool, hedge: bool) -> type[Any]:
+    if legs or hedge:
+        from .leg_machine import ExchangeHedgedMachine, ExchangeLegMachine
 
-        return ExchangeLegMachine
+        return ExchangeHedgedMachine if hedge else ExchangeLegMachine
     if not algo:
         return OrderMachine
     from .algo_machine import MACHINES  # made of the machine above
@@ -363,10 +363,11 @@ def main() -> int:
         "--algo", default="", choices=["", "slice", "twap", "vwap", "pov", "iceberg"]
     )
     parser.add_argument("--legs", action="store_true")
+    parser.add_argument("--hedge", action="store_true")
     asked = parser.parse_args()
     if asked.runs < 1 or asked.steps < 1 or asked.seed < 0:
         parser.error("--runs and --steps must be from 1, --seed from 0")
-    machine = _machine_of(asked.algo, legs=asked.legs)
+    machine = _machine_of(asked.algo, legs=asked.legs, hedge=asked.hedge)
     began, violations = time.monotonic(), 0
     try:
         run(asked.runs, asked.steps, asked.seed, machine)

@@ -82,6 +82,10 @@ cdef class ChainDay:
     # The contract that a rule asks for by the closes of one row.
     cdef Rung pick(self, size_t row, Py_ssize_t slot, int right, int rule, double amount,
                    int premium_rule) noexcept nogil
+    # The forward of an expiry by put-call parity of one row's closes; NaN without both quotes.
+    cdef double forward(self, size_t row, size_t slot) noexcept nogil
+    # Years from the end of a row to an expiry, ACT/365; not above 0 when it is over.
+    cdef double years(self, size_t row, size_t slot) noexcept nogil
     cdef void _load(self, size_t row, size_t slot) noexcept nogil
     cdef Py_ssize_t _by_delta(self, size_t row, size_t slot, int right,
                               double target) noexcept nogil

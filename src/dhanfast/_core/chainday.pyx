@@ -98,6 +98,24 @@ cdef class ChainDay:
         self.open, self.high = &opens[0, 0], &highs[0, 0]
         self.low, self.close = &lows[0, 0], &closes[0, 0]
 
+    def parts(self):
+        """What the day was made of: `ChainDay(**day.parts())` is the same day over the same arrays.
+
+        Shape:
+            as the constructor takes them; tables that are one array are one object.
+        """
+        start_ns, end_ns, tables, spot, strike, listed, sessions = self._owner
+        places = range(self.expiries)
+        return {
+            "start_ns": start_ns, "end_ns": end_ns, "prices": tuple(tables), "spot": spot,
+            "strike": strike, "listed": listed, "sessions": sessions,
+            "first": [self.first[slot] for slot in places],
+            "count": [self.count[slot] for slot in places],
+            "final_price": [self.final_price[slot] for slot in places],
+            "exercise_e9": [self.exercise_e9[slot] for slot in places],
+            "exercise_full": [self.exercise_full[slot] for slot in places],
+        }
+
     def _expiry(self, size_t slot, first, count, strike):
         if not 1 <= count <= STRIKES_MAX or first < 0 or first + 2 * count > len(strike):
             raise UsageError(f"expiry {slot}: {count} strikes from column {first} do not fit into "
@@ -132,11 +150,19 @@ cdef class ChainDay:
             self._calls[i] = 0.01 * calls[i]
             self._puts[i] = 0.01 * puts[i]
 
+    cdef double years(self, size_t row, size_t slot) noexcept nogil:
+        return (self.sessions[slot].expiry_ns - self.end_ns[row]) / YEAR_NS
+
+    cdef double forward(self, size_t row, size_t slot) noexcept nogil:
+        self._load(row, slot)
+        return parity_forward(self.count[slot], self._strikes, self._calls, self._puts, NULL, 1.0,
+                              PARITY_STRIKES)
+
     cdef Py_ssize_t _by_delta(self, size_t row, size_t slot, int right,
                               double target) noexcept nogil:
         cdef Py_ssize_t n = <Py_ssize_t>self.count[slot]
         cdef const double *premium = self._calls if right > 0 else self._puts
-        cdef double years = (self.sessions[slot].expiry_ns - self.end_ns[row]) / YEAR_NS
+        cdef double years = self.years(row, slot)
         cdef double forward = parity_forward(n, self._strikes, self._calls, self._puts, NULL, 1.0,
                                              PARITY_STRIKES)
         cdef double volatility
@@ -196,6 +222,11 @@ cdef class ChainDay:
             found.missing = Missing.FOUND
             found.column = <Py_ssize_t>self.first[slot] + at
         return found
+
+    @property
+    def width(self):
+        """Columns."""
+        return self.columns
 
     def choose(self, int64_t row, int64_t slot, int right, int rule, double amount,
                int premium_rule=0):

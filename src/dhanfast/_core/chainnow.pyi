@@ -9,7 +9,12 @@ from dhanfast._core.chainday import ChainDay
 class ChainNow:
     day: Final[ChainDay]
     def __new__(
-        cls, strikes: Sequence[NDArray[Any]], sessions: NDArray[Any], *, begin_ns: int
+        cls,
+        strikes: Sequence[NDArray[Any]],
+        sessions: NDArray[Any],
+        *,
+        begin_ns: int,
+        more: int = 0,
     ) -> Self: ...
     def quotes(self) -> NDArray[Any]: ...
     @property

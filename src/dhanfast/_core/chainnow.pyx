@@ -18,20 +18,24 @@ cdef class ChainNow:
             next n.
         sessions: SESSION_DTYPE, one an expiry, `contract` its date.
         begin_ns: UTC ns; the first row begins then.
+        more: columns after those, of contracts that are no options: a future that hedges.
     Attributes:
         day: the row, as a `LegRun` reads it.
     Raises:
         UsageError, BadData: as `ChainDay`.
     """
 
-    def __cinit__(self, strikes, sessions, *, int64_t begin_ns):
+    def __cinit__(self, strikes, sessions, *, int64_t begin_ns, int64_t more=0):
         cdef ns_t[::1] starts, ends
         cdef paise_t[:, ::1] table
         cdef paise_t[::1] spots
         if len(strikes) != len(sessions):
             raise UsageError(f"{len(strikes)} lists of strikes for {len(sessions)} expiries")
+        if not 0 <= more <= 16:
+            raise UsageError(f"more must be in 0..16 columns, was {more}")
         counts = [len(each) for each in strikes]
-        strike = np.concatenate([np.concatenate([each, each]) for each in strikes]).astype(np.int64)
+        strike = np.concatenate([np.concatenate([each, each]) for each in strikes]
+                                + [np.zeros(more)]).astype(np.int64)
         self.columns = len(strike)
         start_ns, end_ns = np.full(1, begin_ns), np.full(1, begin_ns + 1)
         rows = np.zeros((8, self.columns), np.int64)

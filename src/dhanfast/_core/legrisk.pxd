@@ -80,8 +80,9 @@ cdef class LegRisk:
                      Py_ssize_t slot, Py_ssize_t column, bint again,
                      const Moment *at) noexcept nogil
     # What has happened since the last row: trades opened and closed, equity. True: a guard wants
-    # everything closed. `running`: more of the structure may come. `last`: of the day's data.
-    cdef bint follow(self, PyObject **legs, size_t count, bint running, bint last,
+    # everything closed. `running`: more of the structure may come. `beside`: something is held
+    # beside the legs. `last`: of the day's data.
+    cdef bint follow(self, PyObject **legs, size_t count, bint running, bint beside, bint last,
                      ns_t now_ns) noexcept nogil
     # Contracts that wait for an answer are let go.
     cdef void drop(self) noexcept nogil

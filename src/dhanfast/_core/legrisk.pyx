@@ -162,15 +162,16 @@ cdef class LegRisk:
         if self.guards is not None:
             self.guards.new_day(date, portfolio_equity(self.portfolio), now_ns)
 
-    cdef bint follow(self, PyObject **legs, size_t count, bint running, bint last,
+    cdef bint follow(self, PyObject **legs, size_t count, bint running, bint beside, bint last,
                      ns_t now_ns) noexcept nogil:
         cdef paise_t equity = portfolio_equity(self.portfolio)
         cdef ClosedTrade closed
-        cdef bint over = True
+        cdef bint over = not beside
         cdef bint flat
         cdef size_t i
         for i in range(count):
-            if (<Leg>legs[i]).closed and (<Leg>legs[i]).closed_why == Reason.STOP_LOSS:
+            # 2: a trade of it has ended in this structure, for that reason if it is the last.
+            if (<Leg>legs[i]).entered == 2 and (<Leg>legs[i]).closed_why == Reason.STOP_LOSS:
                 self.stopped = True
             over &= not (<Leg>legs[i]).open_at_all() and (last or not (
                 (<Leg>legs[i]).closed or (running and _comes_again(<Leg>legs[i]))))

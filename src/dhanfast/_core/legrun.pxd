@@ -8,7 +8,8 @@ A row (a minute bar, or a snapshot) of all contracts is one event, in this order
                  (left: sold ones first): a row is longer than that takes
     2  mark      the closes value what is held; equity is sampled after step 4
     3  follow    legs that ended: other stops to cost, entries again; stops that trail
-    4  decide    stop and target of the whole; the exit time; signals; the entry time; waits
+    4  decide    stop and target of the whole; the exit time; signals; the entry time; waits; last
+                 the hedge (hedger.pxd), whose orders meet a row after those of the legs
 What is decided in a row meets prices of the next row at the earliest.
 
 Live, rows are seconds of a chain that ticks keep (`ChainNow`): step 1 is then done tick by tick, by
@@ -19,6 +20,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.chainday cimport EXPIRIES_MAX, ChainDay, Missing
 from dhanfast._core.chainnow cimport ChainNow
+from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legorder cimport LEGS_MAX, LegOrder
 from dhanfast._core.legrisk cimport LegRisk
 from dhanfast._core.portfolio cimport Portfolio
@@ -71,6 +73,7 @@ cdef class LegRun(LegOrder):
     cdef readonly Gate gate
     cdef readonly RunLog log
     cdef readonly LegRisk risk       # what an entry has to pass; None: the gate alone
+    cdef readonly Hedge hedge        # None: the structure has none
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
     cdef ChainNow now                # of which `chain` is the row; None: rows of a day
@@ -119,6 +122,8 @@ cdef class LegRun(LegOrder):
     cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil
     cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
     cdef object set_day(self, ChainDay chain, slots, Hours hours)
+    # The legs have moved: so does the hedge, when it has to.
+    cdef void hedge_on(self, ns_t now_ns) noexcept nogil
     cdef void meet_side(self, size_t row, int side) noexcept nogil
     # A tick of a contract (its column) meets the orders of the legs that trade it.
     cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil

@@ -5,6 +5,7 @@ from typing import Any, Final, Self, final
 from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
+from dhanfast._core.hedger import Hedge
 from dhanfast._core.legorder import LegOrder
 from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legs import Leg
@@ -28,6 +29,7 @@ class LegRun(LegOrder):
     gate: Final[Gate]
     log: Final[RunLog]
     risk: Final[LegRisk | None]
+    hedge: Final[Hedge | None]
     fault: Final[int]
     fault_leg: Final[int]
     ticking: Final[bool]
@@ -46,6 +48,7 @@ class LegRun(LegOrder):
         gate: Gate,
         log: RunLog,
         *,
+        hedge: Hedge | None = None,
         ticking: bool = False,
         risk: LegRisk | None = None,
     ) -> Self: ...

@@ -6,6 +6,7 @@ from cpython.ref cimport PyObject
 import numpy as np
 
 from dhanfast._core.chainday cimport NOWHERE, Rung
+from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legasks cimport (
     leg_held as _held, leg_reset as _reset, leg_result as _result, leg_premium as _premium,
     leg_wait as _wait, leg_why as _why, leg_close as _close, leg_next as _next_phase,
@@ -33,6 +34,7 @@ cdef class LegRun(LegOrder):
         plan: a mapping of every field of PlanRules (see legrun.pxd).
         portfolio, gate, log: those of the legs.
         ticking: driven by ticks and seconds (see `live.LegLoop`), not by the rows of a day.
+        hedge: keeps its delta; its contract has the index after those of the legs.
         risk: what an entry has to pass beside the gate; None: nothing.
     Attributes:
         fault: Fault that ended the run. fault_leg: whose. ticking: as given.
@@ -44,7 +46,8 @@ cdef class LegRun(LegOrder):
     """
 
     def __cinit__(self, list legs not None, plan, Portfolio portfolio not None, Gate gate not None,
-                  RunLog log not None, *, bint ticking=False, LegRisk risk=None):
+                  RunLog log not None, *, Hedge hedge=None, bint ticking=False,
+                  LegRisk risk=None):
         cdef Leg leg
         if not 1 <= len(legs) <= LEGS_MAX:
             raise UsageError(f"legs must be 1..{LEGS_MAX}, were {len(legs)}")
@@ -57,6 +60,9 @@ cdef class LegRun(LegOrder):
                 raise UsageError(f"leg {i} trades instrument {leg.instrument}, or has other books")
             leg.ids = &self.next_id
             self.at[i] = <PyObject *>leg
+        self.hedge = hedge
+        if hedge is not None:
+            hedge.join(self.count, portfolio, &self.next_id)
         self.risk = risk
         if risk is not None:
             risk.attach(legs, portfolio)
@@ -87,6 +93,10 @@ cdef class LegRun(LegOrder):
                 return
             (<Leg>self.at[i]).carry(self.chain, self.chain.slot_of((<Leg>self.at[i]).day.contract)
                                     if _held(<Leg>self.at[i]) else self.slot[i], now_ns)
+        if self.hedge is not None:
+            if not self.hedge.begin(self.chain, self.hours.date, now_ns):
+                self.fault, self.fault_leg = Fault.EXPIRY_MISSED, self.count
+                return
         self.gate.new_day()
         if self.risk is not None:
             self.risk.new_day(self.hours.date, now_ns)
@@ -123,6 +133,9 @@ cdef class LegRun(LegOrder):
             else:
                 self.note(last_ns, Told.CUT, 0, i, (<Leg>self.at[i]).strike)
                 (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
+        if self.hedge is not None:
+            moved |= self.hedge.leg.open_at_all()
+            self.hedge.end(self.at, self.count, self.plan.hold, self.hours.date)
         if moved:
             self.sample(last_ns, last_ns > self.now_ns)
         if not self.plan.hold:
@@ -143,7 +156,12 @@ cdef class LegRun(LegOrder):
             self.meet_side(row, first)
             self.step(self.now_ns)           # as of the decision: the row's own time is longer
             self.meet_side(row, -first)
+            if self.hedge is not None:
+                self.hedge_on(self.now_ns)     # with the bought legs, in the row of the sold ones
+                self.hedge.meet(self.chain, row)
         self.now_ns = now_ns
+        if self.hedge is not None:
+            self.hedge.mark(self.chain, row, now_ns)
         for i in range(self.count):
             if (<Leg>self.at[i]).column != NOWHERE:
                 (<Leg>self.at[i]).mark_row(self.chain, row)
@@ -157,15 +175,27 @@ cdef class LegRun(LegOrder):
         if self.running and self.stage == Stage.REST and not self.paused \
                 and not self.shut:
             self.waits(row, now_ns)
+        if self.hedge is not None:
+            self.hedge_on(now_ns)
+            if self.running and self.stage == Stage.REST:
+                self.hedge.decide(self.at, self.count, self.chain, self.now, row, self.paused
+                                  or self.shut or self.gate.state != RiskState.ACTIVE)
         self.sample(now_ns, True)
         self.rows_seen += 1
         for i in range(self.count):
             if (<Leg>self.at[i]).status != Status.OK:
                 self.status = (<Leg>self.at[i]).status
+        if self.hedge is not None and self.hedge.leg.status != Status.OK:
+            self.status = self.hedge.leg.status
+
+    cdef void hedge_on(self, ns_t now_ns) noexcept nogil:
+        if self.hedge is not None:
+            self.hedge.follow(self.at, self.count, self.running, now_ns)
 
     cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil:
+        cdef bint beside = self.hedge is not None and self.hedge.leg.open_at_all()
         if self.risk is not None and self.risk.follow(
-                self.at, self.count, self.running, last, now_ns) and self.busy():
+                self.at, self.count, self.running, beside, last, now_ns) and self.busy():
             self.leave_all(Reason.RISK_EXIT, now_ns)
 
     cdef void meet_side(self, size_t row, int side) noexcept nogil:
@@ -179,12 +209,16 @@ cdef class LegRun(LegOrder):
         for i in range(self.count):
             if (<Leg>self.at[i]).column == column:
                 (<Leg>self.at[i]).take_tick(tick)
+        if self.hedge is not None and self.hedge.leg.column == column:
+            self.hedge.leg.take_tick(tick)
 
     cdef bint busy(self) noexcept nogil:
         cdef size_t i
         for i in range(self.count):
             if not (<Leg>self.at[i]).idle():
                 return True
+        if self.hedge is not None and not self.hedge.leg.idle():
+            return True
         return self.stage != Stage.REST
 
     cdef void closings(self, ns_t now_ns) noexcept nogil:
@@ -403,6 +437,8 @@ cdef class LegRun(LegOrder):
         cdef int64_t held = 0
         for i in range(self.count):
             held += units((<Leg>self.at[i]).position)
+        if self.hedge is not None:
+            held += units(self.hedge.leg.position)
         if anew or self.log.equity_count == 0:
             self.log.add_equity(now_ns, portfolio_equity(self.portfolio), held)
             return
@@ -431,7 +467,7 @@ cdef class LegRun(LegOrder):
         cdef const int64_t[::1] times
         cdef const int8_t[::1] sides
         cdef Status status
-        if self.log.nearly_full(chain.rows * self.count):
+        if self.log.nearly_full(chain.rows * (self.count + (self.hedge is not None))):
             return False
         self.set_day(chain, slots, Hours(entry_ns, until_ns, exit_ns, trade, date))
         self.signals_count = 0
@@ -472,6 +508,8 @@ cdef class LegRun(LegOrder):
                 if _held(<Leg>self.at[i]):
                     self.note(self.now_ns, Told.CUT, 0, i, (<Leg>self.at[i]).strike)
                     (<Leg>self.at[i]).close_at_last(Reason.END_OF_DATA)
+            if self.hedge is not None:
+                self.hedge.end(self.at, self.count, False, self.hours.date)
             self.portfolio.close_day()
             self.sample(self.now_ns, False)
             self.tell_risk(self.now_ns, True)
@@ -480,36 +518,42 @@ cdef class LegRun(LegOrder):
         """What the legs hold now.
 
         Returns:
-            list of (expiry YYYYMMDD, strike in paise), one a leg that holds something.
+            list of (expiry YYYYMMDD, strike in paise), one a leg that holds something; a hedge's
+            too when it is an option.
         """
         cdef Leg leg
         found = []
         for leg in self._legs:
             if leg.position != 0:
                 found.append((leg.day.contract, leg.strike))
+        if self.hedge is not None and self.hedge.leg.position != 0 and self.hedge.leg.strike:
+            found.append((self.hedge.leg.day.contract, self.hedge.leg.strike))
         return found
 
     def legs_now(self):
         """Every leg as it is now.
 
         Returns:
-            list of dicts, one a leg: listed (the contract's number, 0 = none yet), strike, contract
-            (expiry YYYYMMDD), side, right, position, entering (signed units), part (Part), phase,
-            stop, target, mark (paise, 0 = none), works (orders that are not done).
+            list of dicts, one a leg, the hedge last: listed (the contract's number, 0 = none yet),
+            strike, contract (expiry YYYYMMDD), side, right, position, entering (signed units), part
+            (Part), phase, stop, target, mark (paise, 0 = none), works (orders that are not done).
         """
         cdef Leg leg
+        legs = [*self._legs, self.hedge.leg] if self.hedge is not None else self._legs
         return [{
             "listed": leg.listed if leg.column != NOWHERE else 0, "strike": leg.strike,
             "contract": leg.day.contract, "side": leg.rules.side, "right": leg.rules.right,
             "position": leg.position, "entering": leg.entering, "part": <int>leg.part,
             "phase": <int>leg.phase, "stop": leg.stop_price, "target": leg.target_price,
             "mark": leg.portfolio.positions[leg.instrument].mark, "works": leg.working_count,
-        } for leg in self._legs]
+        } for leg in legs]
 
     def counters(self):
         """How often what happened in this run, by name."""
         cdef Leg leg
         legs = [<Leg>each for each in self._legs]
+        if self.hedge is not None:
+            legs.append(self.hedge.leg)
         found = {
             "bars": self.rows_seen, "structures": self.cycles, "reentries": self.reentries,
             "stops_to_cost": self.to_cost, "combined_stops": self.combined_stops,
@@ -525,4 +569,4 @@ cdef class LegRun(LegOrder):
             found["orders_refused"] += leg.orders_refused
         if self.risk is not None:
             found |= self.risk.counters()
-        return found
+        return found if self.hedge is None else found | self.hedge.counters()

@@ -1,6 +1,8 @@
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self
+
+from typing_extensions import disjoint_base
 
 from dhanfast._core.broker import Broker
 from dhanfast._core.dealer import Dealer
@@ -25,7 +27,7 @@ class Part(IntEnum):
     ALL_IN = 3
     TO_LEAVE = 4
 
-@final
+@disjoint_base
 class Leg(Dealer):
     unquoted: Final[int]
     def __new__(

@@ -1,6 +1,5 @@
 """Leg: see legs.pxd."""
 
-cimport cython
 from libc.math cimport floor, llrint
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
@@ -18,7 +17,6 @@ from dhanfast._core.tradebook cimport price_on_tick, units
 from dhanfast._core.types cimport OrderFlag, Reason
 
 
-@cython.final
 cdef class Leg(Dealer):
     """One leg: a dealer of one option contract at a time, with the rules of its entry and exits.
 

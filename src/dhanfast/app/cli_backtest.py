@@ -17,6 +17,12 @@ from dhanfast.app.run_options import (
     slippage_store,
     symbols_option,
 )
+from dhanfast.app.tick_days_run import (
+    backtest_tick_days,
+    generate_options,
+    refuse_without_generate,
+    tick_days_of,
+)
 from dhanfast.app.tick_files import is_archive
 from dhanfast.errors import UsageError
 
@@ -37,7 +43,7 @@ from dhanfast.errors import UsageError
     "source",
     metavar="FILE|SYMBOL",
     help="Required. Bars that give the signals: a Parquet or CSV file, or a catalog symbol; or a "
-    "tick archive (.dfa).",
+    "tick archive (.dfa), or a folder of them.",
 )
 @click.option("--from", "start", metavar="DATE", help="First exchange date, YYYY-MM-DD.")
 @click.option("--to", "end", metavar="DATE", help="Last exchange date, inclusive.")
@@ -82,6 +88,15 @@ from dhanfast.errors import UsageError
     metavar="DATE=VALUE",
     help="Of --legs held to their expiry: the index's closing value, where the data lacks it.",
 )
+@generate_options
+@click.option(
+    "-j",
+    "--jobs",
+    type=int,
+    metavar="N",
+    help="Processes that decode or generate the days of a folder or of --generate while the engine "
+    "runs; 1 for none [default: one a core, of 30 million ticks and more]. The result is the same.",
+)
 @symbols_option
 @run_options
 @click.pass_context
@@ -93,7 +108,8 @@ def backtest(context: click.Context, /, **given: Any) -> None:
     bar at the earliest. Inside a bar the stop is assumed to come before the target.
 
     With a tick archive orders meet the ticks themselves, of one instrument (--symbols): the result
-    is that of `dhanfast replay` at any speed.
+    is that of `dhanfast replay` at any speed. With a folder of archives, or --generate, it goes on
+    from day to day as one run (docs/how-to/backtest-ticks.md).
 
     With --legs an options structure is traded (docs/reference/legs-file.md), by the grade of its
     prices: recorded, or modelled. The two never mix, and every output says which it is.
@@ -102,25 +118,45 @@ def backtest(context: click.Context, /, **given: Any) -> None:
     at kept runs.
     """
     if context.invoked_subcommand is not None:
-        if any(given[name] is not None for name in ("strategy", "source", "legs")):
+        if any(given[name] is not None for name in ("strategy", "source", "legs", "generate")):
             raise UsageError(f"{context.invoked_subcommand} looks at runs that are over: leave "
-                             "--strategy, --data and --legs out")  # fmt: skip
+                             "--strategy, --data, --generate and --legs out")  # fmt: skip
         return
-    if given["source"] is None:
+    refuse_without_generate(given)
+    if given["source"] is None and given["generate"] is None:
         (option,) = (one for one in context.command.params if one.name == "source")
         raise click.MissingParameter(ctx=context, param=option)
+    if not _on_others(given):
+        _on_bars(given)
+
+
+def _on_others(given: dict[str, Any]) -> bool:
+    """Run what is not on bars: legs, days of ticks, an archive; False: it is on bars."""
     place = legs_place(given["strategy"])
     if given["legs"] is not None or place is not None:
         if given["legs"] is not None and place is not None:
             raise UsageError(f"--legs: -s {given['strategy']} is a legs file itself; give one")
+        for name in ("generate", "jobs"):
+            if given[name] is not None:
+                raise UsageError(f"--{name}: does not go with --legs; leave it out")
         backtest_file(given, place)
-        return
+        return True
     refuse_without_legs(given)
+    days = tick_days_of(given, given["symbols"])
+    if days is not None:
+        backtest_tick_days(given, days)
+        return True
+    if given["jobs"] is not None:
+        raise UsageError("--jobs: is of a folder of tick archives or of --generate; leave it out")
     if is_archive(given["source"]):
         _on_ticks(given)
-        return
+        return True
     if given["symbols"] is not None:
         raise UsageError("--symbols chooses from a tick archive; a file of bars has one")
+    return False
+
+
+def _on_bars(given: dict[str, Any]) -> None:
     asked = run_asked(given)
     from dhanfast.engine import runs
 

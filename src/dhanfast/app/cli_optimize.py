@@ -12,9 +12,10 @@ from dhanfast.app.research_options import (
     prepared_of,
     progress,
     research_options,
+    run_again,
     study_of,
 )
-from dhanfast.app.run_options import exchange_day, export_place, run_options, slippage_store
+from dhanfast.app.run_options import export_place, run_options
 from dhanfast.errors import UsageError
 
 
@@ -80,7 +81,7 @@ def optimize(**given: Any) -> None:
     else:
         click.echo(sweep_text(sweep, given["top"]))
     if export is not None and sweep.best is not None:
-        _export_best(given, made.job.name, {**made.job.params, **sweep.best.params}, export)
+        _export_best(given, {**made.job.params, **sweep.best.params}, export)
 
 
 hyperopt = copy.copy(optimize)  # the word that users of other engines look for
@@ -91,23 +92,11 @@ hyperopt.epilog = (
 )
 
 
-def _export_best(given: dict[str, Any], strategy: str, params: dict[str, Any], place: Path) -> None:
+def _export_best(given: dict[str, Any], params: dict[str, Any], place: Path) -> None:
     """The run directory of the best trial, by a backtest of its own."""
-    from dhanfast.app.run_options import run_asked
-    from dhanfast.engine.runs import backtest
     from dhanfast.reports.rundir import write_run
 
-    result = backtest(
-        strategy,
-        given["source"],
-        params=params,
-        start=exchange_day(given["start"], "from"),
-        end=exchange_day(given["end"], "to"),
-        settings=run_asked(given).settings,
-        detail=given["detail"],
-        trade_data=given["trade_data"],
-        slippages=slippage_store(),
-    )
+    result = run_again(given, params)
     click.echo(f"report: {write_run(result, place) / 'report.html'}", err=True)
 
 
@@ -134,4 +123,5 @@ def _look(given: dict[str, Any]) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     objective = head.get("objective", "score")
-    click.echo(rows_text(ordered, objective, f"Trials of {given['study']} by {objective}"))
+    graded = f", grade {head['grade']}" if head.get("grade") else ""
+    click.echo(rows_text(ordered, objective, f"Trials of {given['study']} by {objective}{graded}"))

@@ -71,6 +71,29 @@ def slippage(
     print_text("\n".join(slippage_lines(costs, WIDTH, names)).rstrip())
 
 
+@report.command(epilog="Example: dhanfast report hedge runs/straddle --json")
+@click.argument("run_dir", metavar="RUN_DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print figures and decisions as JSON.")
+@edge
+def hedge(run_dir: str, as_json: bool) -> None:
+    """Every decision of a structure's hedge: why, how much, at what price, and the delta then.
+
+    RUN_DIR is a folder that --export wrote. Delta is how far all legs and the hedge together were
+    off their target, in units of the underlying, before the decision and once it has filled.
+    """
+    from dhanfast.reports.hedges import hedge_dicts, hedge_summary
+    from dhanfast.reports.rundir import read_run
+    from dhanfast.reports.terminal import hedge_lines, print_text
+
+    result = read_run(run_dir)
+    if result.hedges is None:
+        raise BadData(f"{run_dir}: the run had no hedge: write [hedge] into its legs file")
+    if as_json:
+        print_json({"source": run_dir, **hedge_summary(result), "rows": hedge_dicts(result)})
+        return
+    print_text("\n".join(hedge_lines(result, WIDTH, shown=len(result.hedges))).rstrip())
+
+
 def _is_day(source: str) -> bool:
     """Whether a date was meant; a folder of such a name is a folder when it is there."""
     return DAY.fullmatch(source) is not None and not Path(source).is_dir()

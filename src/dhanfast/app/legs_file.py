@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from dhanfast.engine.hedge_settings import Cost, Delta, HedgePlan
 from dhanfast.engine.leg_settings import (
     Amount,
     LegPlan,
@@ -51,7 +52,26 @@ TOP: Final = (
     "timeframe",
     "params",
     "order",
+    "hedge",
     "leg",
+)
+HEDGE: Final = (
+    "instrument",
+    "band",
+    "interval",
+    "risk_aversion",
+    "cost",
+    "target",
+    "to",
+    "hysteresis",
+    "pause",
+    "hedges_max",
+    "lots_max",
+    "from",
+    "until",
+    "dry_run",
+    "strike",
+    "expiry",
 )
 ORDER: Final = ("deadline", "repairs")
 LEG: Final = (
@@ -69,6 +89,7 @@ LEG: Final = (
     "when",
 )
 SETTLEMENT: Final = "settlement"
+USUAL: Final = HedgePlan()
 
 
 def read_plan(path: str | Path, values: Mapping[str, object] | None = None) -> StructurePlan:
@@ -132,6 +153,7 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         repairs=_whole(order.get("repairs", 2), "order.repairs"),
         params=_table(tree, "params"),
         source=json.loads(json.dumps(tree, default=str)),
+        hedge=_hedge(_table(tree, "hedge")) if "hedge" in tree else None,
     )
     return checked_plan(plan)
 
@@ -181,6 +203,51 @@ def _leg(tree: Any, name: str) -> LegPlan:
         )
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
+
+
+def _hedge(tree: Mapping[str, Any]) -> HedgePlan:
+    try:
+        _known(tree, HEDGE, "key of hedge")
+        strike = tree.get("strike")
+        return HedgePlan(
+            instrument=_text(tree, "instrument", "future").lower(),
+            band=Delta.parse(tree.get("band", 0), "band"),
+            interval_ns=_pause(tree, "interval", 0),
+            risk_aversion=_number(tree, "risk_aversion", 0.0),
+            cost=Cost() if "cost" not in tree else Cost.parse(tree["cost"], "cost"),
+            target=Delta.parse(tree.get("target", 0), "target"),
+            to=_text(tree, "to", "centre").lower(),
+            hysteresis=_number(tree, "hysteresis", USUAL.hysteresis),
+            pause_ns=_pause(tree, "pause", USUAL.pause_ns),
+            hedges_max=_whole(tree.get("hedges_max", USUAL.hedges_max), "hedges_max"),
+            lots_max=_most(tree),
+            start=None if "from" not in tree else _time(tree, "from", ""),
+            end=None if "until" not in tree else _time(tree, "until", ""),
+            dry_run=_flag(tree, "dry_run"),
+            strike=None if strike is None else Strike.parse(str(strike), "CE", "strike"),
+            expiry=_text(tree, "expiry", "nearest"),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"hedge: {error}") from None
+
+
+def _pause(tree: Mapping[str, Any], name: str, usual: int) -> int:
+    return usual if name not in tree else duration_ns(_text(tree, name, None), name)
+
+
+def _number(tree: Mapping[str, Any], name: str, usual: float) -> float:
+    value = tree.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name}: {value!r} must be a number")
+    return float(value)
+
+
+def _most(tree: Mapping[str, Any]) -> int:
+    """As it says, from 1 on; 0 when it does not."""
+    value = _whole(tree.get("lots_max", 0), "lots_max")
+    if "lots_max" in tree and value < 1:
+        raise ConfigError(f"lots_max must be 1 or more, was {value}")
+    return value
 
 
 def _again(tree: Mapping[str, Any], name: str) -> Reentry:

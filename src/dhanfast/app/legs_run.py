@@ -95,7 +95,7 @@ def backtest_file(given: Mapping[str, Any], place: str | None = None) -> None:
     settings = run_settings(given)
     export = export_place(given["export"])
     plan = read_plan(place or given["legs"], legs_values(given["sets"]))
-    source = _source(given, plan)
+    source = source_of(given, plan)
     signals = signals_of(plan, source) if plan.signals else None
     result = backtest_legs(plan, source, settings, signals=signals)
     show_result(result, export, as_json=given["as_json"], keep=given["keep"])
@@ -125,8 +125,12 @@ def _said(name: str) -> bool:
     return found is ParameterSource.COMMANDLINE
 
 
-def _source(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
-    """The run's prices: recorded ones, or modelled ones when that was said in so many words."""
+def source_of(given: Mapping[str, Any], plan: "StructurePlan") -> "ChainSource":
+    """The run's prices: recorded ones, or modelled ones when that was said in so many words.
+
+    Raises:
+        UsageError, BadData: an option or a file that does not fit; the message names it.
+    """
     from dhanfast.engine.bar_source import RecordedBars
     from dhanfast.engine.chain_source import ModelledChains, RecordedChains, is_chain_file
     from dhanfast.engine.premium_model import read_volatilities

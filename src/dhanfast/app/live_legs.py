@@ -17,6 +17,8 @@ from dhanfast.app.live_market import Market
 from dhanfast.app.live_one import limits_of
 from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
+from dhanfast.engine.hedge_prices import FUT, future_session
+from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.leg_risk import guards_of_legs, with_history
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_size import checked_leg_sizing
@@ -210,6 +212,9 @@ class Structure:
         """Names by number: the index is 0."""
         found = {0: self._plan.underlying}
         for number, one in enumerate(self._contracts, 1):
+            if one.kind == FUT:
+                found[number] = f"{self._plan.underlying} {one.expiry} {FUT}"
+                continue
             rupees = f"{one.strike / 100:.2f}".removesuffix(".00")
             found[number] = f"{self._plan.underlying} {one.expiry} {rupees} {one.kind}"
         return found
@@ -221,6 +226,9 @@ class Structure:
         dates = sorted({names[name] for name in self._plan.expiries})
         rows = option_sessions(self._plan.underlying, self._hours, dates)
         rules = [[int(row["contract"]), int(row["lot"]), int(row["tick"])] for row in rows]
+        if self._plan.hedge is not None and self._plan.hedge.instrument == FUTURE:
+            row = future_session(self._plan.underlying, self._hours)[0]
+            rules.append([int(row["contract"]), int(row["lot"]), int(row["tick"])])
         return [self.contract.segment, self.contract.security_id, rules, self._plan.source]
 
     async def begin(self, found: Mapping[str, Any] | None, rest: "DhanRest") -> None:
@@ -269,6 +277,10 @@ class Structure:
         Raises:
             UsageError: it is not there, or twice.
         """
+        if right == FUT:
+            return self._master.one(
+                self._plan.underlying, segment=self._segment, expiry=expiry, kind=FUT
+            )  # fmt: skip
         return self._master.one(
             self._plan.underlying, segment=self._segment, expiry=expiry, strike=strike, right=right
         )
@@ -297,7 +309,10 @@ class Structure:
             slot.expiry: (slot, row) for slot, row in zip(self.universe.slots, rows, strict=True)
         }
         for contract in self._contracts:
-            row = rules[contract.expiry][1]
+            if contract.kind == FUT:
+                row = future_session(self._plan.underlying, self._hours)[0]
+            else:
+                row = rules[contract.expiry][1]
             for name, ours, theirs in (
                 ("lot", int(row["lot"]), contract.lot),
                 ("tick in paise", int(row["tick"]), contract.tick),

@@ -203,6 +203,7 @@ def sweep_dict(sweep: Sweep, top: int) -> dict[str, Any]:
         "overfitting": None if sweep.overfitting is None else asdict(sweep.overfitting),
         "independent_trials": _number(sweep.effective),
         "digest": sweep.digest,
+        "grade": sweep.head.get("grade", ""),
         "notes": list(sweep.notes),
     }
 
@@ -337,6 +338,7 @@ def walk_dict(found: WalkForward) -> dict[str, Any]:
         "stability": [asdict(one) for one in found.stability],
         "monte_carlo": [_resampled_dict(one) for one in found.resampled],
         "digest": found.digest,
+        "grade": found.head.get("grade", ""),
         "notes": list(found.notes),
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.options.forward import forward_from_parity
 from dhanfast.engine.chain_source import EXPIRIES_A_DAY, RECORDED, Contracts, Day, Held, chain_day
+from dhanfast.engine.hedge_prices import PARITY_TOLD, future_session, parity_prices
 from dhanfast.errors import BadData
 from dhanfast.market.calendar import Calendar, TradingDay
 from dhanfast.market.optionsessions import option_expiries, option_segment
@@ -43,6 +44,7 @@ class RecordedBars:
     finals: Mapping[date, int] = field(default_factory=dict)
     grade: str = RECORDED
     lot: int = 0
+    future: bool = False
 
     def __post_init__(self) -> None:
         self.contracts = Contracts(self.underlying, self.lot)
@@ -92,14 +94,21 @@ class RecordedBars:
             self._fill(tables, rows[bars.expiry[rows] == day], start_ns, grid, first)
         spot = self._levels(rows, start_ns, end_ns, expiries, grids, tables[3])
         finals = [self._final(on, expiry) for expiry in expiries]
+        future = future_session(self.underlying, hours) if self.future else None
+        if future is not None:
+            column = parity_prices(future, expiries, grids, tables[3])
+            tables = np.concatenate(
+                (tables, np.broadcast_to(column[:, None], (4, len(column), 1))), axis=2
+            )
         chain = chain_day(
-            self.contracts, hours, expiries, grids, finals, start_ns, end_ns, tuple(tables), spot
-        )
+            self.contracts, hours, expiries, grids, finals, start_ns, end_ns, tuple(tables), spot,
+            future=future,
+        )  # fmt: skip
         names = option_expiries(self.underlying, on, self.lot)
         slots = {
             name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
         }
-        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot)
+        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
 
     def _fill(self, tables: Ints, rows: Ints, start_ns: Ints, grid: Ints, first: int) -> None:
         """Bars of one expiry into the day's tables; those without volume are left at 0."""
@@ -154,6 +163,7 @@ class RecordedBars:
             f"Grade recorded: fills are at prices of recorded {self.interval} bars of the options. "
             "A minute in which a contract has not traded has no price, and nothing fills there."
         ]
+        lines += [PARITY_TOLD] if self.future else []
         if not self.bars.has_spot:
             lines.append(
                 "The bars have no index: strikes are chosen around the forward of put-call parity"

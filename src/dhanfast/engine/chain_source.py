@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.options.modelled import fill_expiry
+from dhanfast.engine.hedge_prices import (
+    FUT,
+    INDEX_TOLD,
+    PARITY_TOLD,
+    contract_date,
+    future_session,
+    index_prices,
+    parity_prices,
+)
 from dhanfast.engine.premium_model import Volatilities, rate_on, years_left
 from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import Calendar, TradingDay, exchange_date
@@ -81,6 +90,8 @@ class Contracts:
     def name(self, number: int) -> str:
         """As a person says it: BANKNIFTY 2026-01-27 60000 CE."""
         expiry, strike, right = self.keys[number]
+        if right == FUT:
+            return f"{self.underlying} {expiry} FUT"
         rupees = f"{strike // 100}" if strike % 100 == 0 else f"{strike / 100:.2f}"
         return f"{self.underlying} {expiry} {rupees} {right}"
 
@@ -92,6 +103,7 @@ class Day:
     Attributes:
         slots: of each expiry name the place in `expiries`; names that the data lack are absent.
         end_ns, spot: of each row; the index in paise, 0 = unknown.
+        future: SESSION_DTYPE[1] of the future whose prices are the chain's last column; None: none.
     """
 
     on: date
@@ -101,6 +113,12 @@ class Day:
     slots: dict[str, int]
     end_ns: Ints
     spot: Ints
+    future: NDArray[Any] | None = None
+
+    @property
+    def columns(self) -> int:
+        """Columns of the chain: of every contract, the future's last."""
+        return self.chain.width
 
 
 class PricesTold(Protocol):
@@ -125,7 +143,13 @@ class PricesTold(Protocol):
 
 
 class ChainSource(PricesTold, Protocol):
-    """Where a run's days come from."""
+    """Where a run's days come from.
+
+    Attributes:
+        future: days have a future as well; set before the first day is asked for.
+    """
+
+    future: bool
 
     def days(self, held: Held) -> Iterator[Day]:
         """The days, in order; `held` says what must stay in the chain."""
@@ -151,6 +175,7 @@ class RecordedChains:
     grade: str = RECORDED
     interval: str = "snapshots"
     lot: int = 0
+    future: bool = False
 
     def __post_init__(self) -> None:
         self.contracts = Contracts(self.underlying, self.lot)
@@ -209,10 +234,15 @@ class RecordedChains:
             name: expiries.index(expiry) for name, expiry in names.items() if expiry in expiries
         }
         prices = np.ascontiguousarray(np.hstack(tables))
+        future = future_session(self.underlying, hours) if self.future else None
+        if future is not None:
+            column = parity_prices(future, expiries, strikes, prices)
+            prices = np.ascontiguousarray(np.column_stack((prices, column)))
         chain = chain_day(
-            self.contracts, hours, expiries, strikes, finals, times, times + 1, (prices,) * 4, spot
-        )
-        return Day(on, hours, chain, tuple(expiries), slots, times + 1, spot)
+            self.contracts, hours, expiries, strikes, finals, times, times + 1, (prices,) * 4, spot,
+            future=future,
+        )  # fmt: skip
+        return Day(on, hours, chain, tuple(expiries), slots, times + 1, spot, future)
 
     def _check_lot(self, on: date, places: Ints) -> None:
         """Open interest is whole lots: another lot than the contracts' is found out.
@@ -290,6 +320,7 @@ class RecordedChains:
             "snapshot and filled at its price. 0 is no quote, and nothing fills there. Prices of "
             "far strikes may be old."
         ]
+        lines += [PARITY_TOLD] if self.future else []
         lines += [
             f"Final settlement of {expiry}: {text}"
             for expiry, text in sorted(self._settled.items())
@@ -345,6 +376,7 @@ class ModelledChains:
     expiries: Sequence[str]
     strikes: int = STRIKES
     grade: str = MODELLED
+    future: bool = False
 
     def __post_init__(self) -> None:
         self.underlying = self.index.symbol
@@ -396,7 +428,11 @@ class ModelledChains:
         end_ns[:-1] = np.minimum(end_ns[:-1], start_ns[1:])
         index = np.column_stack([rows[name] for name in ("open", "high", "low", "close")])
         strikes = [self._strikes(int(rows["open"][0]), expiry, held) for expiry in expiries]
-        tables = np.empty((4, len(rows), 2 * sum(map(len, strikes))), np.int64)
+        future = future_session(self.underlying, hours) if self.future else None
+        columns = 2 * sum(map(len, strikes)) + (future is not None)
+        tables = np.empty((4, len(rows), columns), np.int64)
+        if future is not None:
+            tables[:, :, -1] = index_prices(future, index)
         level, shape = self.volatilities.level(on), self.volatilities.shape
         sessions = option_sessions(self.underlying, hours, expiries)
         first = 0
@@ -419,19 +455,11 @@ class ModelledChains:
         finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
         spot = np.ascontiguousarray(rows["close"])
         chain = chain_day(
-            self.contracts,
-            hours,
-            expiries,
-            strikes,
-            finals,
-            start_ns,
-            end_ns,
-            tuple(tables),
-            spot,
-            sessions,
-        )
+            self.contracts, hours, expiries, strikes, finals, start_ns, end_ns, tuple(tables), spot,
+            sessions, future=future,
+        )  # fmt: skip
         slots = {name: expiries.index(expiry) for name, expiry in names.items()}
-        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot)
+        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
 
     def _strikes(self, level: int, expiry: date, held: list[tuple[int, int]]) -> Ints:
         """The listed strikes around a level, and those that are held."""
@@ -467,6 +495,7 @@ class ModelledChains:
             f"{shape.bend:g}). No spread, no depth, no intraday change of volatility: see "
             "docs/reference/options-backtest.md for the measured error."
         ]
+        lines += [INDEX_TOLD] if self.future else []
         if self._estimated:
             lines.append(
                 f"Final settlement of {len(self._estimated)} expiries is the index's last "
@@ -523,8 +552,10 @@ def chain_day(
     prices: Sequence[Ints],
     spot: Ints,
     sessions: NDArray[Any] | None = None,
+    *,
+    future: NDArray[Any] | None = None,
 ) -> ChainDay:
-    """The native form of a day."""
+    """The native form of a day; with a future's session its prices are the last column."""
     if sessions is None:
         known = spot[spot > 0]
         sessions = option_sessions(
@@ -538,13 +569,17 @@ def chain_day(
         for right in ("CE", "PE")
         for strike in grid.tolist()
     ]
+    if future is not None:
+        listed.append(contracts.number(contract_date(future), 0, FUT))
     counts = [len(grid) for grid in strikes]
     return ChainDay(
         start_ns=start_ns,
         end_ns=end_ns,
         prices=prices,
         spot=spot,
-        strike=np.concatenate([np.concatenate([grid, grid]) for grid in strikes]),
+        strike=np.concatenate(
+            [*(np.concatenate([grid, grid]) for grid in strikes), [0] * (future is not None)]
+        ).astype(np.int64),
         listed=np.array(listed, np.uint32),
         first=[2 * sum(counts[:place]) for place in range(len(counts))],
         count=counts,

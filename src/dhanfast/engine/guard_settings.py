@@ -1,6 +1,7 @@
 """Settings of the guards: what keeps entries out for a while. All of them are off by default."""
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Final
 
 from dhanfast._core.guard_rules import RULES, checked_rules
@@ -94,8 +95,7 @@ class GuardSettings:
     @property
     def any_on(self) -> bool:
         """Whether a rule is on, or strategies see VIX; `alert_e4` alone is no rule."""
-        ruled = any(value for name, value in self.rules().items() if name != "alert_e4")
-        return ruled or bool(self.vix_told)
+        return _any_on(self)
 
     @property
     def needs_vix(self) -> bool:
@@ -111,6 +111,12 @@ class GuardSettings:
         """JSON-able, what differs from the default, in a fixed order."""
         return {one.name: value for one in fields(self)
                 if (value := getattr(self, one.name)) != one.default}  # fmt: skip
+
+
+@lru_cache(64)  # a search asks for every trial, of the same settings
+def _any_on(settings: GuardSettings) -> bool:
+    ruled = any(value for name, value in settings.rules().items() if name != "alert_e4")
+    return ruled or bool(settings.vix_told)
 
 
 # (what switches a rule on, what it then needs)

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.types import OrderFlag
 from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.hedge_prices import FUT
 from dhanfast.market.calendar import exchange_date
 from dhanfast.market.optiontime import expiry_ns, segment_of, years_to_expiry
 from dhanfast.options import implied_volatility
@@ -52,13 +54,18 @@ class Margins:
 
 
 def margins_of(
-    trades: NDArray[Any], contracts: Contracts, end_ns: NDArray[np.int64], spot: NDArray[np.int64]
+    trades: NDArray[Any],
+    contracts: Contracts,
+    end_ns: NDArray[np.int64],
+    spot: NDArray[np.int64],
+    sizes: NDArray[Any] | None = None,
 ) -> Margins:
     """Estimate what was blocked whenever something was entered.
 
     Args:
         trades: TRADE_DTYPE, `instrument` the contract's number.
         end_ns, spot: the index in paise by time; 0 = unknown.
+        sizes: ORDER_ROW_DTYPE of contracts that are made larger and smaller while they are held.
 
     Raises:
         OutOfCalendar: no margin rates are known on a date.
@@ -67,14 +74,23 @@ def margins_of(
     required: list[float] = []
     errors: list[tuple[int, int]] = []
     unknown = 0
-    for at_ns in np.unique(trades["entry_ns"]).tolist():
+    entries = trades["entry_ns"]
+    if sizes is not None:
+        grown = sizes[(sizes["filled"] > 0) & (sizes["flags"] & int(OrderFlag.EXIT) == 0)]
+        entries = np.concatenate([entries, grown["done_ns"]])
+    for at_ns in np.unique(entries).tolist():
         place = int(np.searchsorted(end_ns, at_ns, side="right")) - 1
         if place < 0 or spot[place] <= 0:
             unknown += 1
             continue
         level = spot[place] / 100.0
         held = trades[(trades["entry_ns"] <= at_ns) & (trades["exit_ns"] > at_ns)]
-        legs = [_leg(trade, contracts, int(at_ns), level) for trade in held]
+        counted = _counted(held, sizes, int(at_ns))
+        legs = [
+            leg
+            for trade, units in counted
+            for leg in _legs(trade, units, contracts, int(at_ns), level)
+        ]
         if not legs:
             continue
         found = margin_estimate(legs, contracts.underlying, int(at_ns), level)
@@ -113,14 +129,40 @@ def margin_notes(margins: Margins, capital: int, *, asked: bool = False) -> list
     return lines
 
 
-def _leg(trade: Any, contracts: Contracts, at_ns: int, level: float) -> Leg:
+def _counted(
+    held: NDArray[Any], sizes: NDArray[Any] | None, at_ns: int
+) -> list[tuple[Any, int]]:  # fmt: skip
+    """Trades and the signed units that they held at a moment. A contract whose size changes while
+    it is held is counted once, by what its orders have brought until then."""
+    found, once = [], set()
+    changing = set() if sizes is None else set(sizes["instrument"].tolist())
+    for trade in held:
+        number, units = int(trade["instrument"]), int(trade["side"]) * int(trade["qty"])
+        if sizes is not None and number in changing:
+            if number in once:
+                continue
+            once.add(number)
+            mine = (sizes["instrument"] == number) & (sizes["done_ns"] <= at_ns)
+            units = int((sizes["side"] * sizes["filled"])[mine].sum())
+        if units:
+            found.append((trade, units))
+    return found
+
+
+def _legs(trade: Any, quantity: int, contracts: Contracts, at_ns: int, level: float) -> list[Leg]:
+    """What was held of a trade's contract. A future is a bought call and a sold put of one strike:
+    it moves as they do, and its exposure is that of the sold one; no premium was paid."""
     expiry, strike, right = contracts.keys[int(trade["instrument"])]
     premium = round(int(trade["entry_value"]) / int(trade["qty"])) / 100.0
+    if right == FUT:
+        return [
+            Leg(one, premium, units, 0.0, expiry, VOLATILITY_USUAL)
+            for one, units in (("CE", quantity), ("PE", -quantity))
+        ]
     volatility = volatility_at(
         premium, level, strike / 100.0, expiry, right, at_ns, contracts.underlying
     )
-    quantity = int(trade["side"]) * int(trade["qty"])
-    return Leg(right, strike / 100.0, quantity, premium, expiry, volatility)
+    return [Leg(right, strike / 100.0, quantity, premium, expiry, volatility)]
 
 
 def volatility_at(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from dhanfast._core.chainday import StrikeRule
 from dhanfast._core.legrun import PlanUnit
 from dhanfast._core.legs import Again, LegUnit
+from dhanfast.engine.hedge_settings import OPTION, HedgePlan, checked_hedge
 from dhanfast.errors import ConfigError
 from dhanfast.market.optionsessions import EXPIRIES
 from dhanfast.strategies.params import unknown
@@ -212,7 +213,7 @@ class StructurePlan:
         length of its bars; 0 = those of the data, live a minute.
         deadline_ns: after which what is not entered whole is unwound, 0 = none. repairs: how often
         a leg that was refused or lost is asked again before.
-        source: the file as it was read, for the result.
+        source: the file as it was read, for the result. hedge: what keeps its delta; None: nothing.
     """
 
     name: str
@@ -234,6 +235,7 @@ class StructurePlan:
     lot: int = 0
     params: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    hedge: HedgePlan | None = None
 
     def native(self) -> dict[str, Any]:
         """Every field of the native PlanRules."""
@@ -252,8 +254,11 @@ class StructurePlan:
 
     @property
     def expiries(self) -> tuple[str, ...]:
-        """The expiries that its legs take, each once."""
-        return tuple(name for name in EXPIRIES if any(leg.expiry == name for leg in self.legs))
+        """The expiries that its legs and its hedge take, each once."""
+        taken = {leg.expiry for leg in self.legs}
+        if self.hedge is not None and self.hedge.instrument == OPTION:
+            taken.add(self.hedge.expiry)
+        return tuple(name for name in EXPIRIES if name in taken)
 
 
 def checked_plan(plan: StructurePlan) -> StructurePlan:
@@ -291,6 +296,8 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
         raise ConfigError(f"order.repairs must be in 0..{REPAIRS_MAX}, was {plan.repairs}")
     for number, leg in enumerate(plan.legs, 1):
         _check_leg(leg, f"leg {number}", plan)
+    if plan.hedge is not None:
+        checked_hedge(plan.hedge, plan)
     return plan
 
 

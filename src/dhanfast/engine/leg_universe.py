@@ -8,15 +8,18 @@ places in it, and a restart must find the same ones.
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.chainday import StrikeRule
+from dhanfast.engine.hedge_prices import FUT
+from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.leg_settings import LegPlan, StructurePlan
 from dhanfast.errors import BadData, ConfigError
+from dhanfast.market.expiries import front_month
 from dhanfast.market.optionsessions import option_expiries
 
 STRIKES_MAX: Final = 100  # of an expiry: a call and a put of each
@@ -49,18 +52,23 @@ class Universe:
 
     Attributes:
         level: of the index they were chosen around, paise. slots: by expiry, rising.
+        future: when the future that hedges ends; None: there is none.
     """
 
     underlying: str
     level: int
     slots: tuple[Slot, ...]
+    future: dt.date | None = None
 
     def contracts(self) -> Iterator[tuple[dt.date, int, str]]:
-        """(expiry, strike, right) of every column: of each expiry its calls, then its puts."""
+        """(expiry, strike, right) of every column: of each expiry its calls, then its puts; last
+        the future, with a strike of 0."""
         for slot in self.slots:
             for right in ("CE", "PE"):
                 for strike in slot.strikes:
                     yield slot.expiry, strike, right
+        if self.future is not None:
+            yield self.future, 0, FUT
 
     def places(self, plan: StructurePlan, day: dt.date) -> list[int]:
         """Which slot each leg takes.
@@ -77,6 +85,12 @@ class Universe:
                     f"was begun with ({', '.join(str(one) for one in known)})"
                 )
         return [known[names[leg.expiry]] for leg in plan.legs]
+
+    def named(self, day: dt.date) -> dict[str, int]:
+        """Of each expiry name that it has the place in `slots`."""
+        known = {slot.expiry: place for place, slot in enumerate(self.slots)}
+        names = option_expiries(self.underlying, day)
+        return {name: known[expiry] for name, expiry in names.items() if expiry in known}
 
     def beyond(self, level: int) -> bool:
         """Whether the index stands where the rules may need strikes that are not watched.
@@ -100,6 +114,7 @@ class Universe:
                 }
                 for slot in self.slots
             ],
+            **({} if self.future is None else {"future": self.future.isoformat()}),
         }
 
     @classmethod
@@ -117,6 +132,7 @@ class Universe:
                 )
                 for slot in plain["slots"]
             ),
+            dt.date.fromisoformat(plain["future"]) if "future" in plain else None,
         )
 
 
@@ -134,9 +150,10 @@ def universe_of(
         OutOfCalendar: no expiries are known on the day.
     """
     names = option_expiries(plan.underlying, day)
+    wanted = [*plan.legs, *_hedges(plan)]
     slots = []
-    for expiry in sorted({names[leg.expiry] for leg in plan.legs}):
-        legs = [leg for leg in plan.legs if names[leg.expiry] == expiry]
+    for expiry in sorted({names[leg.expiry] for leg in wanted}):
+        legs = [leg for leg in wanted if names[leg.expiry] == expiry]
         grid = listed(expiry)
         if len(grid) == 0:
             raise BadData(
@@ -144,7 +161,25 @@ def universe_of(
                 f"that expire on {expiry}"
             )
         slots.append(_slot(expiry, legs, grid, level))
-    return Universe(plan.underlying, level, tuple(slots))
+    future = None
+    if plan.hedge is not None and plan.hedge.instrument == FUTURE:
+        future = front_month(plan.underlying, day)
+    return Universe(plan.underlying, level, tuple(slots), future)
+
+
+def _hedges(plan: StructurePlan) -> list[LegPlan]:
+    """The options that may hedge, as legs that reach as far: calls and puts."""
+    hedge = plan.hedge
+    if hedge is None or hedge.strike is None:
+        return []
+    strike, steps = hedge.strike, hedge.strike.rule is StrikeRule.STEPS
+    return [
+        LegPlan(
+            "buy", right, replace(strike, amount=way * strike.amount) if steps else strike,
+            hedge.expiry,
+        )
+        for right, way in (("CE", 1.0), ("PE", -1.0))
+    ]  # fmt: skip
 
 
 def _slot(expiry: dt.date, legs: Sequence[LegPlan], grid: Strikes, level: int) -> Slot:

@@ -24,6 +24,15 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.guard_build import in_order
+from dhanfast.engine.hedge_settings import FUTURE
+from dhanfast.engine.hedging import (
+    begin_hedge,
+    hedge_exchange,
+    hedge_hours,
+    hedge_notes,
+    hedge_of,
+    hedge_rows,
+)
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_risk import (
     checked_leg_risk,
@@ -106,6 +115,7 @@ class Seen:
     skipped: int = 0  # not a weekday or DTE of the plan
     unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
     told: tuple[str, ...] = ()  # what else a reader must know
+    hedges: list[NDArray[Any]] = field(default_factory=list)  # HEDGE_DTYPE, as they came
 
 
 def backtest_legs(
@@ -142,17 +152,20 @@ def backtest_legs(
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
     guards, told = recorded_guards_of_legs(settings.guards, plan)
     run = _built(plan, settings, leg_risk_of(plan, settings, source.contracts, guards))
+    source.future = plan.hedge is not None and plan.hedge.instrument == FUTURE
     seen, parts, log = Seen(told=told), [], []
     spent = 0
     for day in source.days(run.held):
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
         check_freeze(plan, day.hours, expiries)
+        _begin_hedge(run, plan, day)
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
         spent += time.perf_counter_ns() - begun
         _check_fault(run, plan, day)
         log += texts_of(run, plan)
+        seen.hedges += [run.hedge.take_rows()] if run.hedge is not None else []
         seen.days.append(day.on)
         seen.end_ns.append(day.end_ns)
         seen.spot.append(day.spot)
@@ -166,7 +179,7 @@ def backtest_legs(
 
 def _built(plan: StructurePlan, settings: Settings, passes: LegRisk | None) -> LegRun:
     """Gate, books and log, and a leg with an exchange of its own for each of the plan."""
-    count = len(plan.legs)
+    count = len(plan.legs) + (plan.hedge is not None)
     risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
     gate = Gate(instruments=count, **risk)
     portfolio = Portfolio(settings.capital, count)
@@ -185,7 +198,11 @@ def _built(plan: StructurePlan, settings: Settings, passes: LegRisk | None) -> L
             stop_market_ok=True,
         )
         legs.append(Leg(leg.native(), place, broker, portfolio, gate, log))
-    return LegRun(legs, plan.native(), portfolio, gate, log, risk=passes)
+    if plan.hedge is None:
+        return LegRun(legs, plan.native(), portfolio, gate, log, risk=passes)
+    broker = hedge_exchange(plan.hedge, settings, gate, count)
+    hedge = hedge_of(plan, broker, portfolio, gate, log, settings.slippage)
+    return LegRun(legs, plan.native(), portfolio, gate, log, hedge=hedge, risk=passes)
 
 
 def checked_legs(settings: Settings) -> Settings:
@@ -228,6 +245,14 @@ def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
             in plan.dte
         )
     return bool(fits)
+
+
+def _begin_hedge(run: LegRun, plan: StructurePlan, day: Day) -> None:
+    """Tell the hedge, if there is one, what it may trade on a day."""
+    if run.hedge is None:
+        return
+    start, end = (moment(day.on, at) for at in hedge_hours(plan))
+    begin_hedge(run.hedge, plan, day.on, (start, end), day.slots, day.future, day.columns)
 
 
 def _run_day(
@@ -293,7 +318,7 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
         raise run.risk.error
     if run.fault == Fault.WHOLE:
         return
-    leg = plan.legs[run.fault_leg].text
+    leg = "the hedge" if run.fault_leg == len(plan.legs) else plan.legs[run.fault_leg].text
     if run.fault == Fault.NO_FINAL_PRICE:
         raise BadData(
             f"{leg}: held to its expiry {day.on}, and the data does not have the index's "
@@ -350,12 +375,13 @@ def result_of(
         np.concatenate(columns) for columns in zip(*parts, strict=True)
     )
     days = run.portfolio.bills()
-    digest = hashlib.sha256()
-    for raw in (*source.digest(), *(rows.tobytes() for rows in (orders, trades, equity, days))):
-        digest.update(raw)
-    used = sorted(set(trades["instrument"].tolist()) | set(orders["instrument"].tolist()))
+    hedges = hedge_rows(seen.hedges)
     margins = margins_of(
-        trades, source.contracts, np.concatenate(seen.end_ns), np.concatenate(seen.spot)
+        trades,
+        source.contracts,
+        np.concatenate(seen.end_ns),
+        np.concatenate(seen.spot),
+        orders[np.isin(orders["instrument"], hedges["listed"])] if len(hedges) else None,
     )
     return RunResult(
         strategy=plan.name,
@@ -374,9 +400,10 @@ def result_of(
         notes=(
             *_notes(plan, source, settings, signals, seen, margins, log),
             *risk_notes(run.risk, settings),
+            *hedge_notes(plan, hedges),
             *source.fills_told(orders, passages),
         ),
-        digest=digest.hexdigest(),
+        digest=_digest(source, orders, trades, equity, days, hedges),
         kernel_ns=spent,
         versions={
             "dhanfast": __version__,
@@ -386,9 +413,24 @@ def result_of(
         log=tuple(log),
         passages=passages,
         grade=source.grade,
-        contracts={number: source.contracts.name(number) for number in used},
+        contracts=_names(source, trades["instrument"], orders["instrument"], hedges["listed"]),
         margin=margins.summary(),
+        hedges=None if plan.hedge is None else hedges,
     )
+
+
+def _digest(source: PricesTold, *rows: NDArray[Any]) -> str:
+    """SHA-256 of what a run rests on and what it decided; empty rows add nothing."""
+    digest = hashlib.sha256()
+    for raw in (*source.digest(), *(each.tobytes() for each in rows)):
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def _names(source: PricesTold, *numbers: NDArray[Any]) -> dict[int, str]:
+    """Contracts that were traded or looked at, by their numbers."""
+    used = sorted({number for column in numbers for number in column.tolist()})
+    return {number: source.contracts.name(number) for number in used}
 
 
 def _notes(

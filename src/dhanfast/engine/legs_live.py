@@ -33,6 +33,15 @@ from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
+from dhanfast.engine.hedge_prices import future_session
+from dhanfast.engine.hedging import (
+    begin_hedge,
+    hedge_exchange,
+    hedge_hours,
+    hedge_of,
+    hedge_texts,
+)
+from dhanfast.engine.leg_figures import LegFigures
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_risk import leg_risk_of
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
@@ -164,48 +173,6 @@ class LivePrices:
         return [self.start]
 
 
-class LegFigures:
-    """What a structure has done, in numbers; see `served.Figures`.
-
-    Args:
-        run: native. brokers: of the legs.
-    """
-
-    def __init__(self, run: LegRun, brokers: list[Broker]) -> None:
-        self._run, self._brokers = run, brokers
-
-    @property
-    def live(self) -> int:
-        """Orders of all legs that work."""
-        return sum(broker.live for broker in self._brokers)
-
-    @property
-    def broker(self) -> "LegFigures":
-        """Who executes: all of them."""
-        return self
-
-    @property
-    def position(self) -> int:
-        """Units of every contract that is held, bought and sold ones added."""
-        books = self._run.portfolio
-        return sum(abs(int(books.position(leg)["qty"])) for leg in range(books.count))
-
-    @property
-    def orders_sent(self) -> int:
-        """Orders that have passed the gate."""
-        return int(self._run.counters()["orders_sent"])
-
-    @property
-    def orders_refused(self) -> int:
-        """Orders that the gate has refused."""
-        return int(self._run.counters()["orders_refused"])
-
-    @property
-    def bars_seen(self) -> int:
-        """Seconds of the market that were decided on."""
-        return int(self._run.rows_seen)
-
-
 class LegsRun:
     """One day of one option structure, from journaled inputs to requests and books.
 
@@ -281,6 +248,9 @@ class LegsRun:
         self._messages: list[tuple[int, str]] = []
         self._failed: Exception | None = None  # of the judge, told of once
         self._beside: list[tuple[int, str]] = []  # what others have to say
+        self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
+        self._hedges: list[NDArray[Any]] = []
+        self._begin_hedge(hours)
         self._begin_day(plan, hours)
 
     def _begin_day(self, plan: StructurePlan, hours: TradingDay) -> None:
@@ -298,9 +268,23 @@ class LegsRun:
             close_ns=hours.windows[-1][1],
         )
 
+    def _begin_hedge(self, hours: TradingDay) -> None:
+        """Tell the hedge what it may trade today."""
+        if self._run.hedge is None:
+            return
+        start, end = hedge_hours(self.plan)
+        on, future = hours.date, self.universe.future
+        begin_hedge(
+            self._run.hedge, self.plan, on, (moment(on, start), moment(on, end)),
+            self.universe.named(on),
+            None if future is None else future_session(self.plan.underlying, hours),
+            self.chain.day.width,
+        )  # fmt: skip
+
     def _built(self, limits: Mapping[str, int] | None) -> tuple[LegRun, LegFigures]:
         """Gate, books and log, and a leg with a broker of its own for each of the plan."""
-        settings, count = self._settings, len(self.plan.legs)
+        settings, legs_count = self._settings, len(self.plan.legs)
+        count = legs_count + (self.plan.hedge is not None)
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         gate = Gate(instruments=count, **risk)
         portfolio = Portfolio(settings.capital, count)
@@ -309,21 +293,30 @@ class LegsRun:
         brokers = [made(place) for place in range(count)]
         legs = [
             Leg(leg.native(), place, broker, portfolio, gate, log, ticking=True)
-            for place, (leg, broker) in enumerate(zip(self.plan.legs, brokers, strict=True))
+            for place, (leg, broker) in enumerate(
+                zip(self.plan.legs, brokers[:legs_count], strict=True)
+            )
         ]
+        hedge = hedge_of(
+            self.plan, brokers[-1], portfolio, gate, log, settings.slippage, ticking=True
+        )  # fmt: skip
         run = LegRun(
-            legs, self.plan.native(), portfolio, gate, log, ticking=True, risk=self._passes
-        )
+            legs, self.plan.native(), portfolio, gate, log, hedge=hedge, ticking=True,
+            risk=self._passes,
+        )  # fmt: skip
         return run, LegFigures(run, brokers)
 
     def _simulated(self, gate: Gate) -> Callable[[int], Broker]:
-        """An exchange for each leg."""
-        settings = self._settings
+        """An exchange for each leg, and for the hedge."""
+        settings, hedge = self._settings, self.plan.hedge
+        count = len(self.plan.legs) + (hedge is not None)
 
         def made(place: int) -> Broker:
+            if hedge is not None and place == len(self.plan.legs):
+                return hedge_exchange(hedge, settings, gate, count)
             return Match(
                 gate,
-                instruments=len(self.plan.legs),
+                instruments=count,
                 latency_ns=settings.latency_ns,
                 slippage=settings.slippage.paise + settings.slippage.ticks * OPTION_TICK,
                 slippage_e6=settings.slippage.rate_e6,
@@ -336,7 +329,7 @@ class LegsRun:
         return made
 
     def _at_desk(self, gate: Gate, limits: Mapping[str, int]) -> Callable[[int], Broker]:
-        """A place at one desk for each leg."""
+        """A place at one desk for each leg, and for the hedge."""
         self.remote = Desk(**limits)
         desk = self.remote
 
@@ -480,12 +473,19 @@ class LegsRun:
         if not self._parts or any(len(each) for each in rows):
             self._parts.append(rows)
         # Of a run that is served a LockKeeper tells what guards do.
-        alone = self._prices.grade == REPLAY
-        self._messages += texts_of(self._run, self.plan, guards=alone)
+        told = texts_of(self._run, self.plan, guards=self._prices.grade == REPLAY)
         error = None if self._passes is None else self._passes.error
         if error is not None and error is not self._failed:
             self._failed = error
-            self._messages.append((self.loop.input_ns, f"margin: not known: {error}"))
+            told.append((self.loop.input_ns, f"margin: not known: {error}"))
+        self._messages += told
+        if self._run.hedge is not None:
+            decided = self._run.hedge.take_rows()
+            self._hedges.append(decided)
+            lines = hedge_texts(decided, self.name_of)
+            self._beside += lines
+            told = sorted([*told, *lines], key=lambda line: line[0])
+        self._told += told
         if self._lead is not None:
             self._beside += self._lead.drain()
 
@@ -498,9 +498,9 @@ class LegsRun:
         return self._parts[0][0], self._parts[0][1]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
-        """What the structure has told of itself today: (UTC ns, text)."""
+        """What structure and hedge have told of themselves today: (UTC ns, text)."""
         self._drain()
-        return self._messages
+        return self._told
 
     def tell(self, at_ns: int, text: str) -> None:
         """A line of the result's log.
@@ -526,6 +526,7 @@ class LegsRun:
             return None
         self.rows_so_far()
         seen = Seen([self._hours.date], *_index_of(self.journal))
+        seen.hedges = self._hedges
         seen.skipped = int(not fits_day(self.plan, self._hours))
         self._prices.counts = {"ticks": self.loop.inputs}
         result = result_of(
@@ -566,6 +567,7 @@ def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
         [np.array(slot.strikes, np.int64) for slot in universe.slots],
         sessions,
         begin_ns=hours.windows[0][0],
+        more=int(universe.future is not None),
     )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast.clock import Ticking
+from dhanfast.engine.hedge_prices import FUT
 from dhanfast.engine.leg_risk import recorded_guards_of_legs
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import Universe, universe_of
@@ -38,7 +39,7 @@ from dhanfast.engine.recorded import (
 )
 from dhanfast.engine.replay import MAX, Replay, ist
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import UsageError
+from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import Calendar, TradingDay
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.archive.listing import Listed
@@ -148,7 +149,7 @@ Key = tuple[dt.date, int, str]
 
 
 def _listed(reader: ArchiveReader, underlying: str) -> tuple[Listed, dict[Key, Listed]]:
-    """The index, and its options by (expiry, strike, right).
+    """The index, and its options and futures by (expiry, strike, right).
 
     Raises:
         UsageError: the file has no ticks of the index.
@@ -165,6 +166,10 @@ def _listed(reader: ArchiveReader, underlying: str) -> tuple[Listed, dict[Key, L
             if found is not None and found.underlying == underlying:
                 expiry = dt.date.fromisoformat(entry.expiry)
                 options[expiry, entry.strike, entry.right] = entry
+        elif kind_of(entry) == FUT and entry.expiry:
+            found = named(entry.symbol)
+            if found is not None and found.underlying == underlying:
+                options[dt.date.fromisoformat(entry.expiry), 0, FUT] = entry
     if index is None:
         raise UsageError(
             f"{reader.path.name} has no ticks of the index {underlying}: strikes are chosen by its "
@@ -197,7 +202,17 @@ def _level(reader: ArchiveReader, symbol: str, start_ns: int | None, end_ns: int
 def _numbers(
     reader: ArchiveReader, universe: Universe, index: Listed, options: dict[Key, Listed]
 ) -> tuple[NDArray[np.uint32], tuple[str, ...]]:
-    """Feed numbers by the file's numbers, and the symbols that are used."""
+    """Feed numbers by the file's numbers, and the symbols that are used.
+
+    Raises:
+        BadData: the future that hedges is not in the file.
+    """
+    future = universe.future
+    if future is not None and (future, 0, FUT) not in options:
+        raise BadData(
+            f"{reader.path.name}: the structure is hedged with the future of {future}, and there "
+            "are no ticks of it: record it too ([feed] instruments), or hedge with options"
+        )
     wanted = [index, *(options[key] for key in universe.contracts())]
     known = [number for number, _ in reader.instruments.items()]
     numbers = np.full(max(known) + 1, NOBODY, np.uint32)

@@ -21,7 +21,8 @@ def store_day(store: SlippageStore, result: RunResult, session: Session) -> int:
     """Add a day's orders to the store, in the place of what it had of the same session.
 
     Of a structure each contract is a session of its own, under `options_of` its underlying: what a
-    premium's fill costs says nothing about a future's, and its distance to the strike is known.
+    premium's fill costs says nothing about a future's, and its distance to the strike is known. A
+    future that hedges it stays under the underlying's name.
 
     Args:
         result: of the day, with passages.
@@ -48,7 +49,7 @@ def _sessions(
         of = replace(
             session,
             source=f"{session.source}-{name.replace(' ', '-')}",
-            symbol=options_of(session.symbol),
+            symbol=options_of(session.symbol) if slippage.strike_of(name) else session.symbol,
             traded=name,
         )
         found.append((name, of, orders, passages))

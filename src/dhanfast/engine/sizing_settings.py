@@ -1,7 +1,7 @@
 """Settings of sizing: what the size of an entry follows from."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
@@ -91,8 +91,9 @@ class SizingSettings:
         Raises:
             ConfigError: a value out of range, or one that the method needs is missing.
         """
-        given: dict[str, Any] = asdict(self)
-        given |= given.pop("history")
+        given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        told = given.pop("history")
+        given |= {one.name: getattr(told, one.name) for one in fields(told)}
         return Sizing(lots=lots, interval_ns=interval_ns, **given)
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.hedger import HEDGE_DTYPE
 from dhanfast._core.types import OrderKind, ReportKind
 from dhanfast.errors import BadData
-from dhanfast.reports import figures, metrics
+from dhanfast.reports import figures, hedges, metrics
 from dhanfast.reports.result import (
     DAY_DTYPE,
     EQUITY_DTYPE,
@@ -30,6 +31,7 @@ MONEY = {
     "passages": ("decision", "signal", "bid", "ask", "sent_price", "end_mark"),
     "equity": ("equity",),
     "days": ("gross", *metrics.COMPONENTS, "charges", "equity"),
+    "hedges": ("price", "cost"),
 }
 MICRO = {"trades": metrics.COMPONENTS}
 DTYPES = {
@@ -38,6 +40,7 @@ DTYPES = {
     "passages": PASSAGE_DTYPE,
     "equity": EQUITY_DTYPE,
     "days": DAY_DTYPE,
+    "hedges": HEDGE_DTYPE,
 }
 SIDES = {1: "buy", -1: "sell", 0: "none"}
 KINDS = {int(kind): kind.name.lower() for kind in OrderKind}
@@ -78,6 +81,13 @@ def _readable(kind: str, rows: NDArray[Any]) -> list[Column]:
         ]
     if kind == "passages":
         return [("decision_rupees", rows["decision"] / 100.0)]
+    if kind == "hedges":
+        return [
+            ("reason", _named(rows["why"], hedges.why_name)),
+            ("outcome", _named(rows["done"], hedges.done_name)),
+            ("price_rupees", rows["price"] / 100.0),
+            ("cost_rupees", rows["cost"] / 100.0),
+        ]
     if kind == "equity":
         return [("equity_rupees", rows["equity"] / 100.0)]
     return [(f"{name}_rupees", rows[name] / 100.0) for name in MONEY["days"]]
@@ -96,7 +106,7 @@ def arrow_table(kind: str, rows: NDArray[Any]) -> Any:
     """Make the Arrow table of one kind of rows.
 
     Args:
-        kind: "trades", "orders", "passages", "equity" or "days".
+        kind: "trades", "orders", "passages", "equity", "days" or "hedges".
         rows: array of the dtype of that kind.
 
     Units:

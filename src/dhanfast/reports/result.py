@@ -52,6 +52,7 @@ class RunResult:
     grade: str = ""  # of option premiums: recorded or modelled; "" where none were traded
     contracts: dict[int, str] = field(default_factory=dict)  # by `instrument` of trades and orders
     margin: dict[str, Any] = field(default_factory=dict)  # of options, estimated; {} = not at all
+    hedges: NDArray[Any] | None = None  # HEDGE_DTYPE, a decision each; None: nothing was hedged
 
     def __str__(self) -> str:
         """The report as text, 80 columns wide: what `dhanfast backtest` prints."""

@@ -30,7 +30,8 @@ from dhanfast.reports.summary import summary
 
 ROWS = ("trades", "orders", "equity", "days")
 WAYS = ("passages.parquet", "slippage.csv")  # absent when the run had no passages
-FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, "config.json", "report.html")
+HEDGES = "hedges.parquet"  # absent when it had no hedge
+FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, HEDGES, "config.json", "report.html")
 
 
 def _staging(target: Path) -> Path:
@@ -63,12 +64,16 @@ def _fill(result: RunResult, place: Path, risk_free: float) -> None:
     if result.passages is not None:
         columns.write("passages", result.passages, place / "passages.parquet")
         write_costs(result, place / "slippage.csv")
+    if result.hedges is not None:
+        columns.write("hedges", result.hedges, place / HEDGES)
     (place / "config.json").write_text(json.dumps(result.config, indent=2) + "\n", "utf-8")
     (place / "report.html").write_text(report_page(result, risk_free=risk_free), "utf-8")
     out = summary(result, risk_free=risk_free)
     out["log"] = [list(line) for line in result.log]
     out["files"] = {}
-    for name in FILES if result.passages is not None else [n for n in FILES if n not in WAYS]:
+    absent = (*(() if result.passages is not None else WAYS),
+              *(() if result.hedges is not None else (HEDGES,)))  # fmt: skip
+    for name in (name for name in FILES if name not in absent):
         data = (place / name).read_bytes()
         out["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(out, indent=1, allow_nan=False)
@@ -146,6 +151,8 @@ def read_run(directory: str | Path) -> RunResult:
     rows: dict[str, Any] = {kind: columns.read(kind, folder / f"{kind}.parquet") for kind in ROWS}
     if "passages.parquet" in out["files"]:
         rows["passages"] = columns.read("passages", folder / "passages.parquet")
+    if HEDGES in out["files"]:
+        rows["hedges"] = columns.read("hedges", folder / HEDGES)
     texts: dict[str, Any] = {
         name: out[name] for name in ("strategy", "symbol", "traded", "timeframe", "digest")
     }

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from dhanfast.reports import extremes, figures, groups, metrics, slippage
+from dhanfast.reports.hedges import hedge_summary
 from dhanfast.reports.result import RunResult
 
 SCHEMA = 3
@@ -181,7 +182,8 @@ def _options(result: RunResult) -> dict[str, Any]:
     if not result.grade:
         return {}
     contracts = {str(number): name for number, name in result.contracts.items()}
-    return {"grade": result.grade, "margin": dict(result.margin), "contracts": contracts}
+    told = {"grade": result.grade, "margin": dict(result.margin), "contracts": contracts}
+    return told if result.hedges is None else told | {"hedge": hedge_summary(result)}
 
 
 def _slippage(result: RunResult) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from dhanfast.reports import figures, groups, metrics, slippage
+from dhanfast.reports import figures, groups, hedges, metrics, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, rupees, span
 from dhanfast.reports.result import RunResult
 from dhanfast.reports.summary import warnings
@@ -189,6 +189,39 @@ def _margin(result: RunResult, width: int) -> list[str]:
     return _pairs("MARGIN (estimated)", pairs, width)
 
 
+def hedge_lines(result: RunResult, width: int, *, shown: int = hedges.SHOWN) -> list[str]:
+    """What a structure's hedge decided, and the first decisions; nothing without one.
+
+    Args:
+        result: the run. width: columns. shown: decisions.
+    """
+    told = hedges.hedge_summary(result)
+    if not told:
+        return []
+    pairs = [
+        ("Decisions, dealt", f"{told['decisions']:,}, {told['dealt']:,}"),
+        ("Units dealt, charges expected", f"{told['units']:,}, {told['charges']:,.2f}"),
+    ]
+    if told["delta_before_mean"] is not None:
+        pairs.append(
+            (
+                "Delta off its target: before, after, band (means)",
+                f"{told['delta_before_mean']:.1f}, {told['delta_after_mean']:.1f}, "
+                f"{told['band_mean']:.1f}",
+            )
+        )
+    pairs += [(f"  {name}", f"{count:,}") for name, count in told["by_reason"].items()]
+    title = "HEDGE (dry run: nothing was sent)" if told["dry_run"] else "HEDGE"
+    lines = _pairs(title, pairs, width)
+    cells = hedges.hedge_cells(result, shown)
+    if not cells:
+        return lines
+    head = ("", "Why", "", "Units", "Price", "Delta", "After", "Band", "Charges")
+    count = len(cells) if told["decisions"] > len(cells) else "all"
+    return lines + table_lines(f"HEDGE DECISIONS ({count} of {told['decisions']:,})", head, cells,
+                               width)  # fmt: skip
+
+
 def _setting(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_setting(item)}" for key, item in value.items())
@@ -290,7 +323,7 @@ def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) 
     lines += month_lines(result, width)
     lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
     lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
-    lines += _margin(result, width)
+    lines += _margin(result, width) + hedge_lines(result, width)
     lines += _charges(got, width) + _execution(result, width) + _slippage(result, width)
     lines += _run(result, width)
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from dhanfast._core.legorder import Stage
 from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.records import IntentKind, Outcome, Seen
-from dhanfast._core.types import OrderKind
+from dhanfast._core.types import OrderFlag, OrderKind
 from dhanfast.engine.leg_judge import Question
 
 from .leg_passes import risk_of
@@ -306,8 +306,9 @@ class LegMachine(RuleBasedStateMachine):
         assert world.desk is not None
         unsure = any(line["state"] != "working" or line["waits"]
                      for line in world.desk.orders_there())  # fmt: skip
-        held = world.run.paused or world.loop.gate_state != 0  # without a deadline it waits
-        busy = world.run.stage != Stage.REST and not held
+        # Without a deadline an order that is held back waits for as long as it is.
+        waits = world.run.paused or world.loop.gate_state != 0
+        busy = world.run.stage != Stage.REST and not waits
         late = [order for order in world.working() if self.wants(order)]
         return not (unsure or busy or late or world.wires.requests or world.updates)
 
@@ -355,6 +356,55 @@ class LegMachine(RuleBasedStateMachine):
         self.tally["repaired"] += world.run.counters()["legs_repaired"]
 
 
+class HedgedLegs(LegMachine):
+    """What holds besides, when a future keeps the delta of the legs."""
+
+    HEDGE: ClassVar[dict[str, Any]] = {
+        "band": 3.0, "lots_max": 6, "pause_ns": SECOND, "hedges_max": 60,
+    }  # fmt: skip
+
+    @invariant()
+    def a_hedge_goes_in_beside_whole_legs_only(self) -> None:
+        world = self.world
+        for made in world.wires.left[self.hedge_checked :]:
+            if made["instrument"] != world.future or made["kind"] != IntentKind.PLACE:
+                continue
+            if not made["flags"] & OrderFlag.EXIT:
+                for rules in self.rules:
+                    assert world.entered(world.number(rules)) >= self.units(rules)
+            self.tally["hedge orders"] += 1
+        self.hedge_checked = len(world.wires.left)
+
+    hedge_checked = 0
+
+    @invariant()
+    def a_hedge_is_never_larger_than_it_may_be(self) -> None:
+        held = self.world.at_broker(self.world.future)
+        lot = int(self.world.future_session()["lot"][0])
+        working = [order for order in self.of(self.world.future) if order.live]
+        entering = sum(order.side * order.open for order in working if not order.is_exit)
+        assert abs(held) <= self.HEDGE["lots_max"] * lot
+        assert abs(held + entering) <= self.HEDGE["lots_max"] * lot
+        assert sum(order.is_exit for order in working) <= 1
+
+    def agree(self) -> None:
+        """The books are the broker's; and the hedge does not outlive the legs."""
+        world = self.world
+        truth = world.truth()
+        assert world.positions() == truth
+        hedge = truth.pop(world.future, 0)
+        if world.run.stage == Stage.REST and not self.stopped_out():
+            assert len(truth) in (0, len(self.rules))
+            self.tally["whole"] += bool(truth)
+        if not truth:
+            assert hedge == 0
+        self.tally["hedged"] += bool(hedge)
+
+    def stopped_out(self) -> bool:
+        return any(order.is_exit for order in self.world.orders.values()
+                   if self.world.instrument[order.number] != self.world.future)  # fmt: skip
+
+
 class PlainLegMachine(LegMachine):
     """At a broker that does with orders what hypothesis wants."""
 
@@ -385,3 +435,29 @@ class PlainLegMachine(LegMachine):
     def tick(self, number: int, move: int) -> None:
         world = self.world
         world.tick(number, max(2_000, min(30_000, world.bids[number] + move)))
+
+
+class PlainHedgedMachine(HedgedLegs, PlainLegMachine):
+    """The same with a hedge, and a future that moves."""
+
+    def world_of(self, plan: dict[str, int], per_second: int) -> LegWorld:
+        return LegWorld(self.folder / "legs.dfj", self.rules, plan=plan, hedge=self.HEDGE,
+                        per_second=per_second)  # fmt: skip
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        """Some with much delta of their own."""
+        return SHAPES | {
+            "spread": [leg(-1, 1, 110_000, lots=2)],
+            "ratio": [leg(-1, -1, 110_000), leg(1, -1, 90_000)],
+        }
+
+    @rule()
+    def a_second_goes_well(self) -> None:
+        self.go_well()
+        self.world.deliver()
+        self.world.pass_time(1_100 * MS)
+
+    @rule(move=st.sampled_from([-9_000, -500, 500, 9_000]))
+    def tick_future(self, move: int) -> None:
+        world = self.world
+        world.tick(world.future, max(60_000, min(150_000, world.bids[world.future] + move)))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dhanfast._core.chainnow import ChainNow
+from dhanfast._core.hedger import Hedge, hedge_leg
 from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Leg, LegUnit
@@ -30,6 +31,7 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import SESSION_DTYPE, TICK_DTYPE, OrderFlag
+from tests.core.test_hedge import RULES as HEDGE
 from tests.core.test_legrun import PLAN, RULES
 
 from .plain_broker import Held, Message, PlainBroker
@@ -81,14 +83,15 @@ class LegWorld:
     Args:
         path: of the journal. legs: rules. live: at a plain broker. plan: of PlanRules.
         passes: makes what an entry has to pass, anew in each life; None: the gate alone.
-        limits: of the desk.
+        hedge: of HedgeRules; None: it has none. limits: of the desk.
     """
 
     def __init__(self, path: Path, legs: list[dict[str, Any]], *, live: bool = True,
-                 plan: dict[str, Any] | None = None,
+                 plan: dict[str, Any] | None = None, hedge: dict[str, Any] | None = None,
                  passes: Callable[[], LegRisk] | None = None, **limits: int) -> None:  # fmt: skip
         self.passes = passes
         self.path, self.rules, self.live, self.limits = path, legs, live, limits
+        self.hedge = hedge
         self.plan = PLAN | {"repairs": 2, "deadline_ns": 10 * SECOND} | (plan or {})
         self.deaths = self.collected = 0
         self.broker, self.wires = PlainBroker(), Wires()
@@ -99,7 +102,20 @@ class LegWorld:
         self.open: dict[int, Message] = {}  # requests of this life without an answer
         self.instrument: dict[int, int] = {}  # of each order at the broker
         self.bids = dict.fromkeys(range(1, 2 * len(self.strikes) + 1), 10_000)
+        if hedge is not None:
+            self.bids[self.future] = SPOT
         self.build()
+
+    @property
+    def future(self) -> int:
+        """The feed's number of the future that hedges."""
+        return 2 * len(self.strikes) + 1
+
+    def future_session(self) -> Any:
+        """What is known of it today: its lot is smaller, so that it is dealt in often."""
+        found = self.session.copy()
+        found["lot"] = LOT // 5
+        return found
 
     def prepare(self) -> None:
         """The day: its strikes, its session, when the world begins and the entry is due."""
@@ -110,26 +126,39 @@ class LegWorld:
         session["close_ns"] = session["entry_until_ns"] = OPEN + 375 * MINUTE
         session["lot"], session["tick"], session["freeze"] = LOT, TICK, 1_800
         session["contract"], session["date"] = DATE, DATE
+        session["expiry_ns"] = OPEN + 5 * 24 * 60 * MINUTE
 
     # ---- the engine -----------------------------------------------------------------------------
 
     def build(self) -> None:
         """A new process: everything from nothing, the journal opened or begun."""
-        count = len(self.rules)
+        count = len(self.rules) + (self.hedge is not None)
         gate, self.log = Gate(instruments=count), RunLog(4096, 65536, 65536)
         self.portfolio = Portfolio(10**12, count)
         self.desk = Desk(**self.limits) if self.live else None
-        made = []
-        for place, rules in enumerate(self.rules):
+        made, brokers = [], []
+        for place in range(count):
             broker: Remote | Match
             if self.live:
                 broker = Remote(gate, desk=self.desk, place=place)
             else:
                 broker = Match(gate, instruments=count, protection_e4=500, stop_market_ok=True)
-            made.append(Leg(rules, place, broker, self.portfolio, gate, self.log, ticking=True))
+            brokers.append(broker)
+        for place, rules in enumerate(self.rules):
+            made.append(Leg(rules, place, brokers[place], self.portfolio, gate, self.log,
+                            ticking=True))  # fmt: skip
+        hedge = None
+        if self.hedge is not None:
+            leg = hedge_leg(count - 1, brokers[-1], self.portfolio, gate, self.log, ticking=True)
+            hedge = Hedge(leg, HEDGE | self.hedge)
         risk = None if self.passes is None else self.passes()
-        self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, ticking=True, risk=risk)
-        self.chain = ChainNow([self.strikes], self.session, begin_ns=self.begins)
+        self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, hedge=hedge,
+                          ticking=True, risk=risk)  # fmt: skip
+        self.chain = ChainNow([self.strikes], self.session, begin_ns=self.begins,
+                              more=int(hedge is not None))  # fmt: skip
+        if hedge is not None:
+            hedge.set_day(from_ns=0, until_ns=2**62, column=self.future - 1,
+                          session=self.future_session())  # fmt: skip
         if self.path.exists():
             self.journal = Journal(str(self.path), sync_ns=0)
         else:
@@ -140,7 +169,7 @@ class LegWorld:
                             courier=self.wires if self.live else None)  # fmt: skip
         self.wires.on_answer = self.loop.use_answer
         opens, closes = (int(self.session[name][0]) for name in ("open_ns", "close_ns"))
-        self.loop.begin_day(slots=[0] * count, entry_ns=self.entry,
+        self.loop.begin_day(slots=[0] * len(self.rules), entry_ns=self.entry,
                             until_ns=self.entry + 5 * MINUTE, exit_ns=opens + 300 * MINUTE,
                             trade=True, date=int(self.session["date"][0]),
                             open_ns=max(opens, self.begins - SECOND), close_ns=closes)  # fmt: skip

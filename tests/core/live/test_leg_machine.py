@@ -2,7 +2,10 @@
 
 from hypothesis import settings
 
-from .leg_machine import PlainLegMachine
+from .leg_machine import PlainHedgedMachine, PlainLegMachine
 
 TestLegs = PlainLegMachine.TestCase
 TestLegs.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+TestHedged = PlainHedgedMachine.TestCase
+TestHedged.settings = settings(max_examples=30, stateful_step_count=50, deadline=None)

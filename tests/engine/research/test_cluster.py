@@ -1,5 +1,6 @@
 """Trials on a dask cluster of this machine: the same digest, also when a worker is killed."""
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -115,6 +116,21 @@ def test_a_worker_killed_in_the_middle_changes_nothing(machine: Machine, made: P
             if len(got) == 20:
                 os.kill(first, signal.SIGKILL)
     assert [got[at] for at in range(150)] == wanted
+
+
+def test_ticks_and_legs_run_on_a_cluster_too(machine: Machine) -> None:
+    from dhanfast.engine.research.tick_job import prepared_ticks
+    from dhanfast.engine.tick_days import generated_days
+    from tests.engine.research import test_legs_search as legs
+
+    machine.worker()
+    there = Engines(scheduler=machine.address)
+    span = dt.date(2022, 2, 22), dt.date(2022, 2, 24)
+    ticks = prepared_ticks("momentum", generated_days("NIFTY", *span, seed=3, ticks=20_000))
+    for search, ranges in ((ticks, RANGES), (legs.made(), legs.RANGES)):
+        wanted = optimize(search, ranges=ranges, engines=Engines(jobs=1))
+        assert optimize(search, ranges=ranges, engines=there).digest == wanted.digest
+        assert search.job.held[0].path.exists(), "who prepared the search has it still"
 
 
 class Raises(RuleStrategy):

@@ -18,7 +18,7 @@ from dhanfast.engine.research.prepare import Prepared, prepared
 from dhanfast.engine.research.search import Engines, optimize
 from dhanfast.engine.research.shared import Missing, held_of, holding, mapped
 from dhanfast.engine.research.trial import Bench, Row, Span
-from dhanfast.engine.research.worker import _sendable
+from dhanfast.engine.research.worker import sendable
 from dhanfast.engine.runs import backtest
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -409,6 +409,6 @@ def test_an_objective_of_a_module_and_an_error_that_cannot_travel(bars: Any) -> 
                      engines=Engines(jobs=2))  # fmt: skip
     assert sweep.best is not None and sweep.best.score is not None
     assert sweep.best.score == sweep.best.net + sweep.best.charges
-    assert str(_sendable(Odd(3, 4))) == "Odd: 3 and 4"
-    told = _sendable(StrategyError("said"))
+    assert str(sendable(Odd(3, 4))) == "Odd: 3 and 4"
+    told = sendable(StrategyError("said"))
     assert type(told) is StrategyError and str(told) == "said"

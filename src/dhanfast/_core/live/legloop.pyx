@@ -180,6 +180,7 @@ cdef class LegLoop(InputLoop):
         self.run.shut = True
         self.busy = True
         self.run.leave_all(Reason.RISK_EXIT, now_ns)
+        self.run.hedge_on(now_ns)
         self.end_input(Status.OK, now_ns)
 
     cdef ns_t run_due(self) noexcept:
@@ -195,7 +196,12 @@ cdef class LegLoop(InputLoop):
         cdef size_t i
         for i in range(self.run.count):
             (<Leg>self.run.at[i]).settle()
+        if self.run.hedge is not None:
+            self.run.hedge.leg.settle()
         self.run.step(self.input_ns)
+        self.run.hedge_on(self.input_ns)
+        if self.run.hedge is not None and self.run.hedge.leg.status != Status.OK:
+            status = self.run.hedge.leg.status
         for i in range(self.run.count):
             if (<Leg>self.run.at[i]).status != Status.OK:
                 status = (<Leg>self.run.at[i]).status
@@ -240,6 +246,7 @@ cdef class LegLoop(InputLoop):
         if command == Command.FLATTEN or command == Command.HALT:
             self.uncovered = False
             self.run.leave_all(Reason.OPERATOR, now_ns)
+            self.run.hedge_on(now_ns)
 
     cdef bint covers(self, uint32_t contract) noexcept:
         """Whether a bought leg trades it."""
@@ -261,8 +268,8 @@ cdef class LegLoop(InputLoop):
             return False
         if self.desk.closed_elsewhere(contract, units, price):
             return True
-        for i in range(self.run.count):
-            leg = <Leg>self.run.at[i]
+        for i in range(self.run.count + (self.run.hedge is not None)):
+            leg = <Leg>self.run.at[i] if i < self.run.count else <Leg>self.run.hedge.leg
             if leg.listed != contract or count_of(leg.position) != units or leg.entering != 0 \
                     or leg.exit_id != 0:
                 continue
@@ -314,7 +321,8 @@ cdef class LegLoop(InputLoop):
     def works(self):
         """Orders that are not done, of all legs."""
         cdef Leg leg
-        return sum(leg.broker.live for leg in self.run._legs)
+        hedge = 0 if self.run.hedge is None else self.run.hedge.leg.broker.live
+        return hedge + sum(leg.broker.live for leg in self.run._legs)
 
     @property
     def flat(self):

@@ -86,9 +86,30 @@ cdef class Graph:
     def compile(self):
         """Make the program; no more expressions can be added. Returns it (also on later calls)."""
         if self.program is None:
-            ordered = sorted(self._ops, key=lambda op: op[4])     # stable: block operations first
-            self.program = Program(len(self._labels), self._constants, ordered)
+            self.program = Program(len(self._labels), self._constants, self._ordered())
         return self.program
+
+    def _ordered(self):
+        return sorted(self._ops, key=lambda op: op[4])            # stable: block operations first
+
+    def meanings(self):
+        """What each operation of the program computes, in its order.
+
+        Returns:
+            A hashable key an operation: two of equal keys give the same rows over the same bars,
+            also in two graphs. None when it depends on more: a position, or the India VIX told.
+        """
+        known = {i: ("field", i) for i in range(<int>Field.FIELDS)
+                 if i != <int>Field.VIX and not self._row_by_row[i]}
+        known.update({column: ("const", value) for column, value in self._constants.items()})
+        found = []
+        for name, inputs, outputs, numbers, row_by_row in self._ordered():
+            parts = tuple([known.get(column) for column in inputs])
+            key = None if row_by_row or None in parts else (name, parts, numbers, len(outputs))
+            for i, column in enumerate(outputs):
+                known[column] = None if key is None else (key, i)
+            found.append(key)
+        return found
 
     def explain(self, Py_ssize_t row):
         """{label: value} of every node at one row of the last block: why the rules said so."""

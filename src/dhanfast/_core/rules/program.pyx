@@ -1,8 +1,11 @@
 """Program: see program.pxd for the contract."""
 
 cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 
 from dhanfast._core.rules.basic cimport bind_basic
 from dhanfast._core.rules.studies cimport bind_study
@@ -11,6 +14,42 @@ from dhanfast._core.vixbands cimport VIX_LEAST, VIX_MOST
 
 cdef extern from "df_bars.h" nogil:
     int df_rupees(double *column, size_t n)
+
+
+cdef struct Kept:                    # in the place of a state while an operation is kept
+    op_fn run                        # the operation itself
+    void *state
+    double *rows                     # of `owner`: outputs x room
+    size_t room
+    size_t at                        # rows gone through
+    PyObject *owner
+
+
+cdef void _keep(Op *op, size_t at, size_t n) noexcept nogil:
+    """Run the operation and write down what it gave."""
+    cdef Kept *kept = <Kept *>op.state
+    cdef int32_t i
+    op.state = kept.state
+    kept.run(op, at, n)
+    op.state = kept
+    if kept.at + n <= kept.room:
+        for i in range(op.output_count):
+            memcpy(kept.rows + i * kept.room + kept.at, op.outputs[i] + at, n * sizeof(double))
+    kept.at += n
+
+
+cdef void _recall(Op *op, size_t at, size_t n) noexcept nogil:
+    """Give what the operation gave before, without running it; beyond that nothing is known."""
+    cdef Kept *kept = <Kept *>op.state
+    cdef size_t row
+    cdef int32_t i
+    for i in range(op.output_count):
+        if kept.at + n <= kept.room:
+            memcpy(op.outputs[i] + at, kept.rows + i * kept.room + kept.at, n * sizeof(double))
+        else:
+            for row in range(at, at + n):
+                op.outputs[i][row] = NAN
+    kept.at += n
 
 
 @cython.final
@@ -58,8 +97,13 @@ cdef class Program:
 
     def __dealloc__(self):
         cdef size_t i
+        cdef Kept *kept
         if self.ops != NULL:
             for i in range(self.op_count):
+                if self.ops[i].run == _keep or self.ops[i].run == _recall:
+                    kept = <Kept *>self.ops[i].state
+                    free(kept.state)
+                    Py_DECREF(<object>kept.owner)
                 free(self.ops[i].state)
         free(self.ops)
         free(self.columns)
@@ -206,6 +250,57 @@ cdef class Program:
         self.column(Field.BARS_HELD)[row] = <double>view.bars_held
         for i in range(self.block_count, self.op_count):
             self.ops[i].run(&self.ops[i], row, 1)
+
+    def outputs(self, Py_ssize_t op):
+        """How many columns an operation by the block gives; 0 when it has no state to save.
+
+        Raises:
+            ValueError: there is no such operation.
+        """
+        if not 0 <= op < <Py_ssize_t>self.op_count:
+            raise ValueError(f"op must be in 0..{self.op_count - 1}, was {op}")
+        if op >= <Py_ssize_t>self.block_count or self.ops[op].state == NULL:
+            return 0
+        return self.ops[op].output_count
+
+    def keep(self, Py_ssize_t op, object rows not None, bint recall):
+        """Write down what an operation gives from the first row on, or take it from there.
+
+        Args:
+            op: one by the block, with a state. rows: what it gave; held as long as the program.
+            recall: take it from `rows` and do not run it.
+        Shape:
+            rows is float64[outputs, most rows of a run].
+        Raises:
+            ValueError: no such operation, rows of another shape, or it is kept already.
+        """
+        cdef Kept *kept
+        cdef double[:, ::1] table = rows
+        if self.outputs(op) == 0 or table.shape[0] != self.outputs(op) or table.shape[1] == 0:
+            raise ValueError(f"operation {op} gives {self.outputs(op)} columns to keep, rows has "
+                             f"{table.shape[0]} x {table.shape[1]}")
+        if self.ops[op].run == _keep or self.ops[op].run == _recall:
+            raise ValueError(f"operation {op} is kept already")
+        kept = <Kept *>calloc(1, sizeof(Kept))
+        if kept == NULL:
+            raise MemoryError("rule program: no memory to keep an operation")
+        kept.run, kept.state = self.ops[op].run, self.ops[op].state
+        kept.rows, kept.room = &table[0, 0], table.shape[1]
+        kept.owner = <PyObject *>rows
+        Py_INCREF(rows)
+        self.ops[op].state = kept
+        self.ops[op].run = _recall if recall else _keep
+
+    def reached(self, Py_ssize_t op):
+        """How many rows an operation that is kept has gone through.
+
+        Raises:
+            ValueError: it is not kept.
+        """
+        if self.outputs(op) == 0 or not (
+                self.ops[op].run == _keep or self.ops[op].run == _recall):
+            raise ValueError(f"operation {op} is not kept")
+        return (<Kept *>self.ops[op].state).at
 
     def values(self, Py_ssize_t row):
         """All columns at one row of the last block, a list of floats."""

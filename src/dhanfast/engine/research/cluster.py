@@ -8,6 +8,7 @@ and the same compiled code, or nothing is begun.
 
 import hashlib
 import importlib
+import os
 import pickle
 import platform
 import socket
@@ -25,8 +26,8 @@ from numpy.typing import NDArray
 
 from dhanfast import __version__
 from dhanfast.engine.research.pool import DEATHS_MAX, Ask, Chunk, Done, Sizer, work
-from dhanfast.engine.research.shared import Held, Missing, present, put
-from dhanfast.engine.research.trial import Bench, Job, Row
+from dhanfast.engine.research.shared import Held, Missing, kept, present, put, swept
+from dhanfast.engine.research.trial import Row, Work
 from dhanfast.errors import DhanfastError, UsageError
 
 CONNECT_S: Final = 10
@@ -39,10 +40,15 @@ DECIDES: Final = (
     "dhanfast._core.portfolio", "dhanfast._core.risk", "dhanfast._core.guards",
     "dhanfast._core.sizing", "dhanfast._core.stops", "dhanfast._core.rules.program",
     "dhanfast._core.rules.studies", "dhanfast._core.rules.bar_studies",
-    "dhanfast._core.rules.runner", "dhanfast.engine.engine", "dhanfast.engine.research.trial",
-    "dhanfast.engine.research.objective", "dhanfast.reports.metrics",
+    "dhanfast._core.rules.runner", "dhanfast._core.loops", "dhanfast._core.bars",
+    "dhanfast._core.legs", "dhanfast._core.legrun", "dhanfast._core.legorder",
+    "dhanfast._core.chainday", "dhanfast.engine.engine", "dhanfast.engine.legs",
+    "dhanfast.engine.research.legs_job", "dhanfast.engine.research.trial",
+    "dhanfast.engine.research.memo", "dhanfast.engine.research.objective",
+    "dhanfast.reports.metrics",
 )  # fmt: skip
 _MINE = threading.local()
+_LOCKS: dict[Held, int] = {}  # of a worker: on what it needs
 
 
 def identity() -> dict[str, str]:
@@ -61,31 +67,48 @@ def identity() -> dict[str, str]:
 
 
 def hold(held: Sequence[Held], raw: Sequence[bytes]) -> None:
-    """Hold bars on a worker's machine."""
+    """Hold data on a worker's machine, as long as this worker lives or until `drop`."""
+    swept()
     for one, data in zip(held, raw, strict=True):
         put(one, data)
+    holds(held)
 
 
 def holds(held: Sequence[Held]) -> bool:
-    """Whether a worker's machine holds the bars."""
+    """Whether a worker's machine holds the data; if so, it does as long as this worker lives."""
+    try:
+        for one in held:
+            if one not in _LOCKS:
+                _LOCKS[one] = kept(one)
+    except Missing:
+        return False
     return all(present(one) for one in held)
+
+
+def let_go(held: Sequence[Held]) -> None:
+    """Need the data no more."""
+    for one in held:
+        lock = _LOCKS.pop(one, None)
+        if lock is not None:
+            os.close(lock)
 
 
 def drop(held: Sequence[Held]) -> None:
     """Give the room back."""
+    let_go(held)
     for one in held:
         with suppress(OSError):
             one.path.unlink()
 
 
-def run_chunk(key: str, job: Job, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
+def run_chunk(key: str, job: Work, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
     """Run a chunk on a worker; each of its threads has a bench of its own.
 
     Raises:
         Missing: the worker's machine does not hold the bars.
     """
     if getattr(_MINE, "key", None) != key:
-        _MINE.bench, _MINE.key = Bench(job), key
+        _MINE.bench, _MINE.key = job.bench(), key
     return work(_MINE.bench, chunk)
 
 
@@ -99,10 +122,10 @@ class Cluster:
             or one of them has other code.
     """
 
-    def __init__(self, job: Job, arrays: Sequence[NDArray[Any]], address: str) -> None:
+    def __init__(self, job: Work, arrays: Sequence[NDArray[Any]], address: str) -> None:
         self._job, self._address = job, address
-        self._held = [one for one in (job.bars, job.meets) if one is not None]
-        self._raw = [np.ascontiguousarray(bars).tobytes() for bars in arrays]
+        self._held = list(job.held)
+        self._arrays = tuple(arrays)
         # A worker keeps its bench from message to message: any other job is another key.
         self._key = hashlib.sha256(pickle.dumps(job)).hexdigest()
         self._client: Any = None
@@ -138,6 +161,7 @@ class Cluster:
         """Take the bars away that were brought, and leave the cluster as it was."""
         with suppress(Exception):  # what is lost cannot be tidied
             workers = [at for at in self._workers() if _host(at) in self._made]
+            self._client.run(let_go, self._held)
             if workers:
                 self._client.run(drop, self._held, workers=workers)
         self._client.close()
@@ -175,7 +199,8 @@ class Cluster:
         for address in sorted(lacking):
             by_host.setdefault(_host(address), address)
         if by_host:
-            self._client.run(hold, self._held, self._raw, workers=list(by_host.values()))
+            raw = [np.ascontiguousarray(rows).tobytes() for rows in self._arrays]
+            self._client.run(hold, self._held, raw, workers=list(by_host.values()))
             self._made |= set(by_host)
 
     def rows(self, asks: Sequence[Ask]) -> Done:

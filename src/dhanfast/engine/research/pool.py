@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from dhanfast.engine.research.trial import Bench, Job, Row, Span
+from dhanfast.engine.research.trial import Row, Span, Trials, Work
 from dhanfast.errors import DhanfastError, UsageError
 from dhanfast.strategies.params import Value
 
@@ -94,8 +94,8 @@ class Here:
         job: what they have in common.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._bench = Bench(job)
+    def __init__(self, job: Work) -> None:
+        self._bench = job.bench()
 
     def rows(self, asks: Sequence[Ask]) -> Done:
         """In the order of the asks."""
@@ -118,7 +118,7 @@ class Here:
 class _Worker:
     """A process that runs chunks, and what it is at."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Work) -> None:
         mine, its = socket.socketpair()
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         with mine, its:
@@ -156,7 +156,7 @@ class Processes:
         hold: called before a process is started in the place of one that died.
     """
 
-    def __init__(self, job: Job, workers: int, hold: Callable[[], None] | None = None) -> None:
+    def __init__(self, job: Work, workers: int, hold: Callable[[], None] | None = None) -> None:
         self._job, self._count, self._hold = job, workers, hold
         self._workers: list[_Worker] = []
         self._deaths: dict[int, int] = {}
@@ -228,7 +228,7 @@ class Processes:
         return fresh
 
 
-def work(bench: Bench, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
+def work(bench: Trials, chunk: Chunk) -> tuple[list[tuple[int, Row]], float]:
     """Run a chunk: (place, row) of each, and how many seconds it took."""
     started = time.perf_counter()
     rows = [(place, bench.trial(ask.number, ask.params, ask.spans)) for place, ask in chunk]

@@ -15,7 +15,7 @@ from dhanfast.engine.provenance import data_of
 from dhanfast.engine.research.code import code_of
 from dhanfast.engine.research.objective import objective_of
 from dhanfast.engine.research.shared import held_of
-from dhanfast.engine.research.trial import Job, Span
+from dhanfast.engine.research.trial import Job, Span, Work
 from dhanfast.engine.runs import at_timeframe, bars_of, meets_of, notes_of, sessions_of
 from dhanfast.engine.settings import Settings, checked
 from dhanfast.errors import UsageError
@@ -32,15 +32,16 @@ class Prepared:
     Attributes:
         declared: the strategy's parameters. arrays: bars to be held by every machine.
         head: what the trials depend on, JSON-able. notes: what a reader must know of the data.
-        data: what was read, as a result says it.
+        data: what was read, as a result says it. owner: keeps what `arrays` lie in.
     """
 
-    job: Job
+    job: Work
     declared: dict[str, Param]
     arrays: tuple[NDArray[Any], ...]
     head: dict[str, Any]
     notes: tuple[str, ...]
     data: dict[str, Any]
+    owner: object = None
 
     @property
     def whole(self) -> tuple[Span, ...]:
@@ -82,7 +83,7 @@ def prepared(
     read = data_of(signals, meets)
     job = Job(
         name=found.name,
-        **_code(found.kind),
+        **code_place(found.kind),
         params={name: found.settings()[name] for name in params or {}},
         settings=settings,
         symbol=signals.symbol,
@@ -96,21 +97,22 @@ def prepared(
     )
     return Prepared(
         job=job,
-        declared=_declared(found.kind),
+        declared=declared(found.kind),
         arrays=(shown,) if meets is None else (shown, meets.bars),
-        head=_head(job, read),
+        head=head_of(job, read),
         notes=notes + (() if vix is None else (vix_note(vix),)),
         data=read,
     )
 
 
-def _declared(kind: type) -> dict[str, Param]:
+def declared(kind: type) -> dict[str, Param]:
+    """The parameters of a strategy's class."""
     asked = getattr(kind, "params", None)
     found: dict[str, Param] = asked() if asked is not None else {}
     return found
 
 
-def _code(kind: type) -> dict[str, Any]:
+def code_place(kind: type) -> dict[str, Any]:
     """Where workers find a class: in a module that all can import, else in a file's source."""
     module = kind.__module__
     if module != "__main__" and not module.startswith("dhanfast_user_"):
@@ -124,7 +126,12 @@ def _code(kind: type) -> dict[str, Any]:
     return {"module": module, "kind": kind.__qualname__, "code": code_of(path)}
 
 
-def _head(job: Job, read: dict[str, Any]) -> dict[str, Any]:
+def head_of(job: Job, read: dict[str, Any]) -> dict[str, Any]:
+    """What the trials of a job depend on.
+
+    Args:
+        read: of the data, as `provenance.data_of` says it.
+    """
     keys = ("symbol", "interval", "rows", "generated", "first", "last", "sha256")
     objective = job.objective
     return {

@@ -93,10 +93,8 @@ def pool_of(prepared: Prepared, engines: Engines) -> Iterator[Pool]:
 
 def _hold_again(prepared: Prepared) -> None:
     """Another search of the same bars may have ended and taken them away."""
-    job = prepared.job
-    for held, bars in zip((job.bars, job.meets), prepared.arrays, strict=False):
-        if held is not None:
-            put(held, np.ascontiguousarray(bars).view(np.uint8).data)
+    for held, rows in zip(prepared.job.held, prepared.arrays, strict=True):
+        put(held, np.ascontiguousarray(rows).view(np.uint8).data)
 
 
 def run_hunts(

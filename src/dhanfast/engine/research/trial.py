@@ -6,9 +6,10 @@ same parameters and days, less what says where it came from.
 """
 
 import importlib
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import Vix, guards_of
 from dhanfast.engine.research.code import Code
+from dhanfast.engine.research.memo import Memo
 from dhanfast.engine.research.objective import Objective
 from dhanfast.engine.research.shared import Held, mapped
 from dhanfast.engine.runs import refuse_without_volume
@@ -25,7 +27,7 @@ from dhanfast.errors import ConfigError, DhanfastError, StrategyError, UsageErro
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
 from dhanfast.strategies.params import Value
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import find_strategy, graph_of
 
 IST_NS: Final = 19_800 * 10**9
 DAY_NS: Final = 86_400 * 10**9
@@ -46,6 +48,56 @@ class Span:
     warmup: int = 0
 
 
+class Trials(Protocol):
+    """Runs trials of one job, in one process."""
+
+    def trial(self, number: int, params: dict[str, Value], spans: Sequence[Span]) -> "Row":
+        """Run one trial; see `Bench.trial`."""
+        ...
+
+    def result(self, params: Mapping[str, Value], spans: Sequence[Span]) -> RunResult:
+        """What parameters made of some days, complete."""
+        ...
+
+
+class Work(Protocol):
+    """What every trial of a search has in common: a `Job`, or one of legs (`legs_job`)."""
+
+    @property
+    def name(self) -> str:
+        """Of the strategy."""
+        ...
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """The values that are not searched."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Of the runs."""
+        ...
+
+    @property
+    def objective(self) -> Objective:
+        """What is maximised."""
+        ...
+
+    @property
+    def sessions(self) -> NDArray[Any]:
+        """A row a day, with its `date`."""
+        ...
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What a machine must hold."""
+        ...
+
+    def bench(self) -> Trials:
+        """What runs its trials in this process."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What every trial of a search has in common; small, and the same for every worker.
@@ -56,6 +108,7 @@ class Job:
         sessions: SESSION_DTYPE of all the data. bars: what the strategy sees. meets: what orders
             meet when they are others.
         vix: India VIX for the guards that look at it.
+        ticks: FUT or IDX when `bars` are ticks of these, which orders meet themselves.
     """
 
     name: str
@@ -72,6 +125,16 @@ class Job:
     meets: Held | None
     objective: Objective
     vix: Vix | None = None
+    ticks: str = ""
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What a machine must hold."""
+        return (self.bars,) if self.meets is None else (self.bars, self.meets)
+
+    def bench(self) -> "Bench":
+        """What runs its trials in this process."""
+        return Bench(self)
 
     def strategy(self) -> type:
         """The strategy's class.
@@ -139,29 +202,60 @@ class Row:
         return cls(daily=np.array(daily, np.int64), **values)
 
 
+def row_of(
+    number: int, params: dict[str, Value], result: RunResult, score: float | None, fall: int
+) -> Row:
+    """What is kept of a trial's run.
+
+    Args:
+        fall: the deepest fall of its equity, paise.
+    """
+    net = metrics.trade_net(result.trades)
+    daily = metrics.daily_pnl(result)
+    charges = int(result.days["charges"].sum())
+    return Row(
+        number=number,
+        params=params,
+        score=score,
+        net=int(result.days["gross"].sum()) - charges,
+        charges=charges,
+        trades=len(result.trades),
+        wins=int((net > 0).sum()),
+        drawdown=fall,
+        sharpe=metrics.sharpe(metrics.daily_returns(result)),
+        daily=daily,
+    )
+
+
 class Bench:
     """Runs trials of one job.
 
     Args:
-        job: what they have in common.
+        job: what they have in common. memo: of the indicators that they share.
     Raises:
         Missing: this machine does not hold the bars.
         StrategyError, UsageError: the strategy or the objective cannot be imported.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, memo: Memo | None = None) -> None:
         self.job = job
         self._kind = job.strategy()
         self._score = job.objective.load()
         self._bars = mapped(job.bars)
         self._meets = None if job.meets is None else mapped(job.meets)
-        self._volume = bool(self._bars["volume"].any())
         days = (job.sessions["open_ns"] + IST_NS) // DAY_NS * DAY_NS - IST_NS
-        self._from, self._to = _places(self._bars, days)
+        if job.ticks:
+            self._volume = job.ticks != "IDX"
+            self._from, self._to = _tick_places(self._bars, days)
+        else:
+            self._volume = bool(self._bars["volume"].any())
+            self._from, self._to = _places(self._bars, days)
         if self._meets is not None:
             self._meets_from, self._meets_to = _places(self._meets, days)
         self._log: RunLog | None = None
         self._spans: dict[Span, NDArray[Any]] = {}
+        self._said = job.settings.as_dict()
+        self._memo = Memo() if memo is None else memo
 
     def trial(self, number: int, params: dict[str, Value], spans: Sequence[Span]) -> Row:
         """Run one trial.
@@ -180,21 +274,7 @@ class Bench:
         except DhanfastError as error:
             shown = ", ".join(f"{name}={value}" for name, value in params.items())
             raise type(error)(f"trial {number} ({shown}): {error}") from error
-        net = metrics.trade_net(result.trades)
-        daily = metrics.daily_pnl(result)
-        charges = int(result.days["charges"].sum())
-        return Row(
-            number=number,
-            params=params,
-            score=self._score(result),
-            net=int(result.days["gross"].sum()) - charges,
-            charges=charges,
-            trades=len(result.trades),
-            wins=int((net > 0).sum()),
-            drawdown=fall,
-            sharpe=metrics.sharpe(metrics.daily_returns(result)),
-            daily=daily,
-        )
+        return row_of(number, params, result, self._score(result), fall)
 
     def result(self, params: Mapping[str, Value], spans: Sequence[Span]) -> RunResult:
         """What the parameters made of some days, with the equity on every bar."""
@@ -231,12 +311,18 @@ class Bench:
             orders=whole,
         )
         rows = slice(self._from[span.first - span.warmup], self._to[span.last - 1])
-        if self._meets is None:
+        if not job.ticks:  # there the bars are few against the ticks
+            shown = (span.first - span.warmup, span.last)
+            self._memo.begin(graph_of(runner), shown, int(rows.stop - rows.start))
+        if job.ticks:
+            engine.feed_ticks(self._bars[rows])
+        elif self._meets is None:
             engine.feed(self._bars[rows])
         else:
             low, high = self._meets_from[span.first - span.warmup], self._meets_to[span.last - 1]
             engine.feed(self._meets[low:high], self._bars[rows])
         written = engine.finish()
+        self._memo.end()
         found.stopped(runner)
         days, equity = written.days, written.equity
         if span.warmup:
@@ -256,7 +342,7 @@ class Bench:
             passages=written.passages,
             bars=None,
             counters={"bars": engine.kernel.bars_seen},
-            config={"strategy": job.name, "params": found.settings(), **job.settings.as_dict()},
+            config={"strategy": job.name, "params": found.settings(), **self._said},
             data={},
             notes=(),
             digest="",
@@ -294,6 +380,21 @@ def _places(
     return np.searchsorted(starts, days), np.searchsorted(starts, days + DAY_NS)
 
 
+def _tick_places(
+    ticks: NDArray[Any], days: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the ticks of each day begin and end, without reading those between."""
+    stamps = ticks["exch_ns"]
+
+    def place(at_ns: int) -> int:
+        return bisect_left(range(len(stamps)), at_ns, key=lambda row: int(stamps[row]))
+
+    return (
+        np.array([place(int(day)) for day in days], np.int64),
+        np.array([place(int(day) + DAY_NS) for day in days], np.int64),
+    )
+
+
 def _unheard(at_ns: int, text: str) -> None:
     """What a strategy says in a trial."""
 
@@ -320,6 +421,7 @@ def joined(parts: Sequence[RunResult]) -> RunResult:
         days.append(mine)
         equity.append(curve)
     passages = [one.passages for one in parts if one.passages is not None]
+    names = {number: name for one in parts for number, name in one.contracts.items()}
     return replace(
         parts[0],
         trades=np.concatenate([one.trades for one in parts]),
@@ -327,6 +429,8 @@ def joined(parts: Sequence[RunResult]) -> RunResult:
         equity=np.concatenate(equity),
         days=np.concatenate(days),
         passages=np.concatenate(passages) if len(passages) == len(parts) else None,
-        counters={"bars": sum(one.counters["bars"] for one in parts)},
+        counters={"bars": sum(one.counters.get("bars", 0) for one in parts)},
         kernel_ns=sum(one.kernel_ns for one in parts),
+        contracts=names,
+        margin=parts[0].margin if len(parts) == 1 else {},  # of one stretch, not of all
     )

@@ -30,7 +30,7 @@ from dhanfast.engine.research.search import (
 from dhanfast.engine.research.shared import holding
 from dhanfast.engine.research.space import Space, space_of
 from dhanfast.engine.research.study import Study
-from dhanfast.engine.research.trial import Bench, Row, joined
+from dhanfast.engine.research.trial import Row, Trials, joined
 from dhanfast.engine.research.windows import Plan, Window, paths_of, windows_of
 from dhanfast.errors import UsageError
 from dhanfast.reports import metrics
@@ -184,7 +184,7 @@ def _found(
 ) -> WalkForward:
     """Test every choice, join the tests, and judge them."""
     with holding(prepared.arrays):
-        tests = _tests(Bench(prepared.job), windows, hunts)
+        tests = _tests(prepared.job.bench(), windows, hunts)
     steps = tuple(_step(prepared, *one) for one in zip(windows, hunts, tests, strict=True))
     paths = [_stitched(tests, path) for path in paths_of(plan, windows)]
     whole = next((path for path in paths if path is not None), None)
@@ -239,7 +239,7 @@ def _told(prepared: Prepared, whole: RunResult, windows: int, digest: str) -> Ru
 
 
 def _tests(
-    bench: Bench, windows: Sequence[Window], hunts: Sequence[Hunt]
+    bench: Trials, windows: Sequence[Window], hunts: Sequence[Hunt]
 ) -> list[list[RunResult] | None]:
     """What each choice made of its test stretches; None without a choice."""
     found: list[list[RunResult] | None] = []

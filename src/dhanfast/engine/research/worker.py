@@ -3,6 +3,7 @@
 It ends when its line does: a search that was killed leaves nobody behind.
 """
 
+import gc
 import pickle
 import signal
 import sys
@@ -10,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from dhanfast.engine.research.pool import work
-from dhanfast.engine.research.trial import Bench
+from dhanfast.engine.research.trial import Trials
 from dhanfast.errors import DhanfastError
 
 
@@ -25,7 +26,7 @@ def serve(line: "Connection[Any, Any]") -> None:
     except (EOFError, OSError):
         return
     sys.path[:] = path
-    bench: Bench | None = None
+    bench: Trials | None = None
     while True:
         try:
             chunk = line.recv()
@@ -33,17 +34,20 @@ def serve(line: "Connection[Any, Any]") -> None:
             return
         answer: tuple[Any, float]
         try:
-            bench = bench or Bench(job)
+            if bench is None:
+                bench = job.bench()
+                gc.collect()
+                gc.freeze()  # what was imported stays: nobody needs to look through it again
             answer = work(bench, chunk)
         except Exception as error:
-            answer = _sendable(error), 0.0
+            answer = sendable(error), 0.0
         try:
             line.send(answer)
         except OSError:
             return
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The error without its cause and trace: those may hold what cannot be sent."""
     try:
         made = type(error)(*error.args)
