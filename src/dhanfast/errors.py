@@ -61,6 +61,10 @@ class StrategyError(DhanfastError):
     """A strategy is invalid or raised; the message names it."""
 
 
+class CallbackOverdue(BaseException):
+    """Raised inside a strategy's callback that takes too long; no `except Exception` catches it."""
+
+
 class PoolFull(DhanfastError):
     """A fixed-size native pool has no free place."""
 

@@ -80,6 +80,7 @@ def test_the_inputs_of_a_live_run_are_shown_by_name(
         (Kind.COMMAND, struct.pack("<3q", Command.CLOSED_ELSEWHERE, 30, 5_000) + times),
         (Kind.COMMAND, struct.pack("<3q", 99, 0, 0) + times),
         (Kind.FEED, struct.pack("<I", 1)),
+        (Kind.STRATEGY, times + b'{"op":"swap","name":"mended"}'),
     ):
         journal.append_record(kind, payload, 1)
     journal.close()
@@ -94,3 +95,8 @@ def test_the_inputs_of_a_live_run_are_shown_by_name(
         "price": 5_000, "market_ns": 77, "wall_ns": 88,
     }  # fmt: skip
     assert rows[5]["command"] == 99 and rows[6]["event"] == 1
+    assert rows[7]["record"] == "STRATEGY" and (rows[7]["market_ns"], rows[7]["wall_ns"]) == (
+        77,
+        88,
+    )
+    assert rows[7]["data"] == {"op": "swap", "name": "mended"}

@@ -140,7 +140,8 @@ def test_a_day_as_json_with_its_report(told: dict[str, Any], tmp_path: Path) -> 
 def test_a_strategy_with_a_bug_ends_flat_with_exit_code_1(
     told: dict[str, Any], tmp_path: Path
 ) -> None:
-    trader = Trader(tmp_path / "home", told, strategy__use="mine.py:Broken")
+    trader = Trader(tmp_path / "home", told, strategy__use="mine.py:Broken",
+                    strategy__on_error="stop")  # fmt: skip
     code, out, err = trader.ended()
     assert code == 1 and "KeyError" in err.splitlines()[-1] and "a bug of the strategy" in err
     assert "Traceback" not in err and f"{DAY} · paper" in out and "still open" not in out

@@ -97,7 +97,8 @@ def test_a_journal_is_gone_on_with_by_the_same_rules_only(tmp_path: Path, words:
     [
         "risk.broker_loss_exit=5000", "risk.broker_profit_exit=3%", "risk.broker_exit_kill=true",
         "risk.without_broker_exit=trade", "feed.ring=live", "engine.heartbeat=5s",
-        "log.level=debug",
+        "log.level=debug", "strategy.on_error=stop", "strategy.callback_limit=250ms",
+        "strategy.memory_limit=512MB",
     ],
 )  # fmt: skip
 def test_what_decides_nothing_may_be_another_after_a_restart(tmp_path: Path, words: str) -> None:

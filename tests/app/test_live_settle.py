@@ -11,6 +11,7 @@ import pytest
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Journal, Kind
 from dhanfast._core.live.journal_scan import JournalReader
+from dhanfast.app import live_build
 from dhanfast.app.config import Config, load_config
 from dhanfast.app.live_settle import left_over
 from dhanfast.engine.locks import LockFile, carried_over
@@ -43,7 +44,7 @@ def without_notes(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["paper", "live"])
 def test_no_lock_is_lost_between_its_input_and_its_note(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     caplog.set_level(logging.INFO, "dhanfast.guards")
     with exchange("--seed", "5", "--start", "09:12", "--speed", "60x") as told:
@@ -74,6 +75,9 @@ def test_no_lock_is_lost_between_its_input_and_its_note(
     assert "taken from its inputs" in caplog.text
 
     (trader.folder / "mine.py").write_text("# another strategy\n")
+    again = left_over(config, mode, AFTER)
+    assert again is not None and again.state == found.state, "the journal has what it said"
+    monkeypatch.setattr(live_build, "CODE", -1)  # another program
     assert left_over(config, mode, AFTER) is None
     LockFile(folder, "main", mode).write(dt.date.fromisoformat(DAY), 5, noted.state)
     kept = left_over(config, mode, AFTER)

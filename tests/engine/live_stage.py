@@ -107,6 +107,11 @@ async def at_once(do: Callable[[], None]) -> None:
     do()
 
 
+async def now_and_here(work: Callable[[], Any], limit_s: float) -> Any:
+    """As `at_once`."""
+    return work()
+
+
 class Feed:
     """Ticks every `step_s`, at the price that the stage says."""
 
@@ -244,15 +249,17 @@ class Stage:
     Args:
         folder: of its journal. script: see `scripted`. live: at a plain broker, not on paper.
         start: of its time, IST. price: paise by UTC ns. journal: arguments of the Journal.
-        records: of an earlier stage, to recover from.
+        seat: of the run, what is about its strategy: misuse, watch, folder, name, source.
     """
 
-    def __init__(self, folder: Path, script: dict[int, str] | type, *, live: bool = False,
+    def __init__(self, folder: Path, script: dict[int, str] | type | str, *, live: bool = False,
                  start: str = "09:30", price: Callable[[int], int] | None = None,
                  plan: LivePlan | None = None, holds: tuple[str, ...] = (),
                  journal: dict[str, Any] | None = None, broker: PlainBroker | None = None,
                  market: tuple[int, float] | None = None, guards: Guards | None = None,
-                 vix: int | None = None, settings: Settings | None = None) -> None:  # fmt: skip
+                 vix: int | None = None, settings: Settings | None = None,
+                 params: dict[str, Any] | None = None, seat: dict[str, Any] | None = None,
+                 ) -> None:  # fmt: skip
         self.path = folder / "day.dfj"
         old = records_of(self.path) if self.path.exists() else None
         self.loop = VirtualLoop()
@@ -272,6 +279,8 @@ class Stage:
             guards=guards,
             vix=vix,
             settings=settings,
+            params=params,
+            **(seat or {}),
         )
         if market is not None:
             self.run.loop.set_market(self.clock.now_ns(), *market)
@@ -286,6 +295,7 @@ class Stage:
             account=self.account if live else None, updates=self.updates if live else None,
             plan=plan or LivePlan(), holds=holds,
         )  # fmt: skip
+        self.engine.beside = now_and_here
         self.lock_file = LockFile(folder, "main", "paper")
         if guards is not None:
             self.engine.keeper = LockKeeper(

@@ -132,6 +132,40 @@ def talk(path: Path, *lines: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
+def test_a_swap_does_not_keep_other_commands_waiting(folder: Path, loop_of: Any) -> None:
+    """It may take many seconds to make a strategy ready: panic does not wait for it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Engine):
+        async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
+            if name == "swap":
+                begun.set()
+                await asyncio.get_running_loop().run_in_executor(None, go_on.wait, 10)
+            return await super().command(name, **arguments)
+
+    with serving(folder, Slow(), loop_of):
+        client = ControlClient(folder / "main.sock")
+        said: list[dict[str, Any]] = []
+        swap = threading.Thread(
+            target=lambda: said.append(client.command("swap", strategy="a", fresh=True))
+        )
+        swap.start()
+        assert begun.wait(10)
+        assert client.command("panic") == {"text": "did panic"} and not said
+        go_on.set()
+        swap.join(10)
+        assert said == [{"text": "did swap"}]
+
+
+def test_a_swap_needs_a_strategy(folder: Path, loop_of: Any) -> None:
+    with serving(folder, Engine(), loop_of):
+        client = ControlClient(folder / "main.sock")
+        with pytest.raises(EngineRefused, match="swap: strategy is missing"):
+            client.command("swap", params="{}")
+        with pytest.raises(EngineRefused, match="swap: fresh must be of type bool"):
+            client.command("swap", strategy="a", fresh="yes")
+
+
 def test_asks_and_commands_reach_the_engine(folder: Path, loop_of: Any) -> None:
     engine = Engine()
     with serving(folder, engine, loop_of):

@@ -165,7 +165,7 @@ def test_log_lines_carry_the_time_of_the_event() -> None:
     assert lines == [(OPEN + MINUTE, "close 100.05"), (OPEN + 2 * MINUTE, "close 100.15")]
 
 
-@pytest.mark.parametrize("name", ["on_chain", "on_order", "on_timer", "save", "load"])
+@pytest.mark.parametrize("name", ["on_chain", "on_order", "on_timer"])
 def test_callbacks_of_later_versions_are_refused_by_name(name: str) -> None:
     kind = type("Later", (Strategy,), {"on_bar": lambda s, c, b: None, name: lambda s: None})
     with pytest.raises(StrategyError, match=f"Later.{name}: .* not in this version"):

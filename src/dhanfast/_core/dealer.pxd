@@ -118,6 +118,7 @@ cdef class Dealer:
     cdef int32_t turn_side           # 0 = none: the entry of a reversal that waits to be flat
     cdef double turn_stop
     cdef double turn_target
+    cdef int32_t turn_share
 
     cdef paise_t quote_bid           # the market as last quoted this session, 0 = unknown
     cdef paise_t quote_ask
@@ -141,7 +142,8 @@ cdef class Dealer:
     cdef void decide(self, Decision *out, ns_t now_ns) noexcept nogil
     cdef void act(self, const Signal *signal, ns_t now_ns) noexcept nogil
     cdef void reverse(self, int side, const Signal *signal, ns_t now_ns) noexcept nogil
-    cdef void enter(self, int side, double stop, double target, ns_t now_ns,
+    # `share` is a signal's: 1e-6 of the sized lots, 0 = all of them.
+    cdef void enter(self, int side, double stop, double target, int32_t share, ns_t now_ns,
                     int reason) noexcept nogil
     cdef void leave(self, int reason, int flags, ns_t now_ns) noexcept nogil
     cdef void close_out(self, int reason, int flags, ns_t now_ns) noexcept nogil

@@ -80,7 +80,7 @@ cdef class Dealer:
             self.signals_held += 1
         else:
             self.decide(&self.decision, now_ns)
-            self.enter(side, signal.stop, signal.target, now_ns, Reason.SIGNAL)
+            self.enter(side, signal.stop, signal.target, signal.share, now_ns, Reason.SIGNAL)
 
     cdef void reverse(self, int side, const Signal *signal, ns_t now_ns) noexcept nogil:
         """A wish against the open position: close it, and turn round when that was asked for."""
@@ -95,12 +95,13 @@ cdef class Dealer:
         elif self.in_parts or self.entering != 0:
             # Its entry waits for flat: a part of it could fill before the exit has.
             self.turn_side, self.turn_stop, self.turn_target = side, signal.stop, signal.target
+            self.turn_share = signal.share
             self.decide(&self.turn_decision, now_ns)
         else:
             self.decide(&self.decision, now_ns)
-            self.enter(side, signal.stop, signal.target, now_ns, Reason.REVERSAL)
+            self.enter(side, signal.stop, signal.target, signal.share, now_ns, Reason.REVERSAL)
 
-    cdef void enter(self, int side, double stop, double target, ns_t now_ns,
+    cdef void enter(self, int side, double stop, double target, int32_t share, ns_t now_ns,
                     int reason) noexcept nogil:
         cdef int64_t qty = self.lots * self.session.lot
         cdef uint64_t order_id
@@ -120,6 +121,12 @@ cdef class Dealer:
             qty = size_entry(&self.size_rules, &self.size_state, &self.gate.limits, side, stop,
                              mark, self.session, equity, equity - self.portfolio.margin_used(),
                              WORKED_FREEZES if self.broker.works(0, reason) else 1)
+            if qty == 0:
+                self.signals_unsized += 1
+                self.decision.at_ns = 0
+                return
+        if share:
+            qty = qty // self.session.lot * share // 1_000_000 * self.session.lot
             if qty == 0:
                 self.signals_unsized += 1
                 self.decision.at_ns = 0
@@ -363,7 +370,8 @@ cdef class Dealer:
             self.look(self.todo_ns)
             if self.view.can_enter:
                 self.decision = self.turn_decision
-                self.enter(side, self.turn_stop, self.turn_target, self.todo_ns, Reason.REVERSAL)
+                self.enter(side, self.turn_stop, self.turn_target, self.turn_share, self.todo_ns,
+                           Reason.REVERSAL)
             else:
                 self.signals_late += 1
 

@@ -320,7 +320,7 @@ cdef class Kernel(Dealer):
         view.session_start = first
         self.signal_level = bar.close
         self.look(end_ns)
-        signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
         if self.strategy.failed:
             self.status = Status.PYTHON_ERROR

@@ -147,7 +147,7 @@ cdef class Leg(Dealer):
         """Send its entry; its distances are set when it fills."""
         self.phase = Phase.ASKED
         self.want = self.lots * self.session.lot
-        self.enter(self.rules.side, 0.0, 0.0, now_ns, Reason.SIGNAL)
+        self.enter(self.rules.side, 0.0, 0.0, 0, now_ns, Reason.SIGNAL)
         self.settle()
 
     cdef void open_trade(self, const Report *report) noexcept nogil:

@@ -343,7 +343,7 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
     kernel.time_rules(now_ns)
     bars_tick(state, tick, &closed[0], BARS_A_TICK)   # 4 merge: nothing can be due any more
     if kernel.strategy.wants_ticks and kernel.status == Status.OK:   # 5 decide
-        signal.action, signal.spare, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+        signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         now_ns = max(now_ns, tick.recv_ns)  # nobody decides before the tick has arrived
         if tick.price > 0:
             kernel.signal_level = tick.price

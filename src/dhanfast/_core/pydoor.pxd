@@ -1,5 +1,8 @@
 """The Python door: a Python object's callbacks as a strategy of the kernel."""
 
+from libc.stdint cimport uint64_t
+
+from dhanfast._core.callwatch cimport CallWatch
 from dhanfast._core.rules.graph cimport Graph
 from dhanfast._core.rules.program cimport Program
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
@@ -35,5 +38,12 @@ cdef class PythonRunner(NativeStrategy):
     cdef BarView _bar
     cdef TickView _tick
     cdef size_t row
+    cdef public CallWatch watch      # of its calls; None: they may take as long as they like
+    cdef public bint quiet           # series go on, and nothing of the strategy is called
+    cdef readonly uint64_t calls     # made so far; the last one when it has failed
+    cdef uint64_t fail_at            # the call that a journal says has failed; 0 = none
+    cdef str fail_text
 
+    cdef bint _begin(self) noexcept
+    cdef void _end(self) noexcept
     cdef void fail(self, object error)

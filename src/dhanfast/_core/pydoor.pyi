@@ -1,7 +1,8 @@
 import datetime
 from collections.abc import Callable
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 
@@ -72,6 +73,11 @@ class Context:
 class PythonRunner(NativeStrategy):
     target: Any
     context: Context
+    watch: CallWatch | None
+    quiet: bool
+    calls: Final[int]
+    def begin_count(self) -> None: ...
+    def fail_call(self, call: int, text: str) -> None: ...
     def __new__(
         cls, target: Any, context: Context, on_bar: Any, on_tick: Any, on_fill: Any
     ) -> Self: ...

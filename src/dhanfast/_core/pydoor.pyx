@@ -196,6 +196,9 @@ cdef class PythonRunner(NativeStrategy):
         target: the strategy, `on_start` already called.
         context: the one `on_start` was called with.
         on_bar, on_tick, on_fill: bound methods, or None where not defined.
+    Attributes:
+        watch: ends calls that take too long; None: nobody does. quiet: series go on, and nothing
+        of the strategy is called. calls: made so far; of one that has failed, its last is the one.
     """
 
     def __cinit__(self, target, Context context not None, on_bar, on_tick, on_fill):
@@ -208,6 +211,34 @@ cdef class PythonRunner(NativeStrategy):
         self.python = True
         self.wants_ticks = on_tick is not None
         self._bar, self._tick = BarView(), TickView()
+
+    def begin_count(self):
+        """Count its calls from here on."""
+        self.calls = 0
+
+    def fail_call(self, call: int, text: str):
+        """Have a call fail without being made: a journal says that it has, and with what words.
+
+        Args:
+            call: its number, counted as `calls` is; 0 = none.
+        """
+        self.fail_at, self.fail_text = call, text
+
+    cdef bint _begin(self) noexcept:
+        """Whether a call may be made: not by what has failed."""
+        if self.failed or self.quiet:
+            return False
+        self.calls += 1
+        if self.calls == self.fail_at:
+            self.fail(StrategyError(self.fail_text))
+            return False
+        if self.watch is not None:
+            self.watch.enter()
+        return True
+
+    cdef void _end(self) noexcept:
+        if self.watch is not None:
+            self.watch.leave()
 
     cdef void fail(self, object error):
         if self.error is None:               # what follows from the first one hides it
@@ -225,7 +256,7 @@ cdef class PythonRunner(NativeStrategy):
         self.program.run_row(row, view)
         with gil:
             self.context.graph.row = row
-            if self._on_bar is None:
+            if self._on_bar is None or not self._begin():
                 return
             self.context.view, self.context.signal = view, signal
             self._bar.bar = bar
@@ -233,24 +264,28 @@ cdef class PythonRunner(NativeStrategy):
                 self._on_bar(self.context, self._bar)
             except BaseException as error:   # also Ctrl-C and exit(): nothing may pass unseen
                 self.fail(error)
+            self._end()
             self.context.view, self.context.signal = NULL, NULL
             self._bar.bar = NULL
 
     cdef void on_tick(self, const Tick *tick, const View *view, Signal *signal) noexcept nogil:
         with gil:
+            if not self._begin():
+                return
             self.context.view, self.context.signal = view, signal
             self._tick.tick = tick
             try:
                 self._on_tick(self.context, self._tick)
             except BaseException as error:
                 self.fail(error)
+            self._end()
             self.context.view, self.context.signal = NULL, NULL
             self._tick.tick = NULL
 
     cdef void on_fill(self, const Report *report, const View *view) noexcept nogil:
         cdef Py_ssize_t row
         with gil:
-            if self._on_fill is None:
+            if self._on_fill is None or not self._begin():
                 return
             # Bars may be evaluated ahead of this fill: showing one would show the future.
             row, self.context.graph.row = self.context.graph.row, -1
@@ -259,6 +294,7 @@ cdef class PythonRunner(NativeStrategy):
                 self._on_fill(self.context, FillView.of(report))
             except BaseException as error:
                 self.fail(error)
+            self._end()
             self.context.view = NULL
             self.context.graph.row = row
 

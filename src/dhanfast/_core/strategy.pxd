@@ -21,7 +21,7 @@ cpdef enum Action:
 
 cdef struct Signal:
     int32_t action           # Action
-    int32_t spare
+    int32_t share            # of the sized lots that an entry takes, 1e-6, rounded down; 0 = all
     double stop              # rupees from the fill price; 0 = none, NaN (unknown) = no entry
     double target            # rupees from the fill price; 0 = none, NaN (unknown) = no entry
 

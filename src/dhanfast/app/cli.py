@@ -209,6 +209,11 @@ COMMANDS = {
         "strategies",
         "List strategies, show one, run many over the same bars.",
     ),
+    "strategy": (
+        "dhanfast.app.cli_strategy",
+        "strategy",
+        "Exchange the strategy of a running engine.",
+    ),
     "walk-forward": (
         "dhanfast.app.cli_walk_forward",
         "walk_forward",

@@ -35,8 +35,8 @@ from dhanfast.errors import UsageError
     "-s",
     "--strategy",
     metavar="NAME",
-    help="A name of `dhanfast strategies`, path.py, path.py:Class, package.module:Class, or a "
-    "legs file [default: that of --config].",
+    help="A name of `dhanfast strategies`, path.py, path.py:Class, package.module:Class, or the "
+    "path.toml of legs or a blend [default: that of --config].",
 )
 @click.option(
     "--data",

@@ -25,7 +25,7 @@ def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_j
     """Show the value of every node of a strategy's rules on one bar."""
     from dhanfast.app.config_folders import user_folders
     from dhanfast.app.run_options import key_and_value
-    from dhanfast.engine.explain import explain_bar
+    from dhanfast.engine.explain import explained
     from dhanfast.strategies.shelf import place_of
 
     try:
@@ -34,11 +34,23 @@ def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_j
         raise UsageError(f"--at {moment!r} is not a time; write 'YYYY-MM-DD HH:MM'") from None
     params: dict[str, object] = dict(key_and_value(text) for text in sets)
     strategy = place_of(strategy, user_folders(None, os.environ).strategies)
-    values = explain_bar(strategy, source, at, params)
+    told = explained(strategy, source, at, params)
+    values = told.values
     if as_json:
         shown = {label: None if value != value else value for label, value in values.items()}
-        click.echo(json.dumps(shown, indent=2))
+        table = [
+            {"factor": name, "value": None if value != value else value, "weight": weight,
+             "part": None if part != part else part}
+            for name, value, weight, part in told.factors
+        ]  # fmt: skip
+        click.echo(json.dumps({**shown, **({"factors": table} if table else {})}, indent=2))
         return
+    if told.factors:
+        click.echo(f"{'factor':<24}{'value':>10}{'weight':>10}{'part':>10}")
+        for name, value, weight, part in told.factors:
+            click.echo(f"{name[:23]:<24}{value:>+10.4f}{weight:>10.4f}{part:>+10.4f}")
+        total = sum(part for _, _, _, part in told.factors)
+        click.echo(f"{'score':<44}{total:>+10.4f}\n")
     width = min(60, max(len(label) for label in values))
     for label, value in values.items():
         text = "unknown (warm-up)" if value != value else f"{value:,.4f}".rstrip("0").rstrip(".")

@@ -67,6 +67,8 @@ def show(name: str, as_json: bool) -> None:
     for title, text in (("hypothesis", one.hypothesis), ("regime", one.regime)):
         if text:
             click.echo(_wrapped(f"  {title:<12}", text))
+    for line in one.members:
+        click.echo(_wrapped("  member      ", line))
     for key, item in one.params.items():
         columns = f"  {key:<15} {item.default!s:<9} {allowed_text(item):<11}"
         searched = searched_text(search_range(item))
@@ -173,6 +175,7 @@ def _described(one: Described) -> dict[str, Any]:
         "hypothesis": one.hypothesis,
         "regime": one.regime,
         "params": {key: _param(item) for key, item in one.params.items()},
+        **({"members": list(one.members)} if one.members else {}),
     }
 
 

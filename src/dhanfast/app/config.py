@@ -25,6 +25,7 @@ from dhanfast.app.config_fields import (
     Strategy,
     Tree,
 )
+from dhanfast.app.config_filters import filter_settings
 from dhanfast.app.config_folders import Folders, user_folders
 from dhanfast.app.config_guards import guard_settings
 from dhanfast.app.config_layers import (
@@ -149,7 +150,7 @@ class Config:
         use = self.strategy.use
         path, colon, name = use.partition(":")
         beside = self.folders.root / path
-        if path.endswith(".py") and not os.path.isabs(path) and beside.is_file():
+        if path.endswith((".py", ".toml")) and not os.path.isabs(path) and beside.is_file():
             return f"{beside}{colon}{name}"
         return place_of(use, self.folders.strategies)
 
@@ -226,6 +227,7 @@ class Config:
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
             margin=margin_settings(risk.margin),
+            filters=filter_settings(self.tree.filters, self.folders.root),
         )
         return checked(made)
 
@@ -424,6 +426,10 @@ def _consistent(config: Config) -> Config:
             use = config.strategy.use
             refuse("strategy.legs", f"names a legs file, and strategy.use is {use}: write "
                    'use = "legs", or leave the file out')  # fmt: skip
+        limit_ns = config.strategy.callback_limit.ns
+        if limit_ns and not 1_000_000 <= limit_ns <= 60_000_000_000:
+            refuse("strategy.callback_limit", f"must be in 1ms..60s, or 0s for none, was "
+                   f"{config.strategy.callback_limit}")  # fmt: skip
         config.settings()
     return config
 

@@ -10,12 +10,14 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_filters import Filters
 from dhanfast.app.config_guards import GuardTables
 from dhanfast.app.config_margin import Margin
 from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
     Amount,
+    Bytes,
     Duration,
     Far,
     MaybeNamed,
@@ -452,6 +454,28 @@ class Strategy(Section, frozen=True):
         Literal["keep", "close", "reverse"],
         Meta(description="What an entry signal against the open position does."),
     ] = "keep"
+    on_error: A[
+        Literal["flatten", "keep", "stop"],
+        Meta(
+            description="When it raises, hangs or eats memory: flatten closes what is open and "
+            "makes no entries; keep leaves it to its stop, its target and the square-off; stop "
+            "closes it and ends the engine."
+        ),
+    ] = "flatten"
+    callback_limit: A[
+        Duration,
+        Meta(
+            description="How long a call of a Python strategy may take, up to 60s; 0s: as long "
+            "as it likes."
+        ),
+    ] = Duration("1s")
+    memory_limit: A[
+        Bytes,
+        Meta(
+            description="By how much the engine's memory may grow while a strategy decides; 0MB: "
+            "by any amount."
+        ),
+    ] = Bytes("0MB")
     params: A[
         dict[str, Any],
         Meta(description="Its own parameters; `dhanfast strategies` lists them."),
@@ -483,6 +507,7 @@ class Tree(Section, frozen=True):
     clock: A[ClockSource, Meta(description="Whose time it is.")] = ClockSource()
     engine: A[Engine, Meta(description="How the engine runs.")] = Engine()
     risk: A[Risk, Meta(description="Limits.")] = Risk()
+    filters: A[Filters, Meta(description="What takes back entries.")] = Filters()
     execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
     log: A[Log, Meta(description="Messages.")] = Log()

@@ -86,6 +86,26 @@ class Span(Duration):
             raise ConfigError(f"{text!r} must be longer than nothing")
 
 
+class Bytes(Written):
+    """`512MB`: an amount of memory.
+
+    Units:
+        bytes: MB and GB are 2**20 and 2**30 of them.
+    """
+
+    __slots__ = ("bytes",)
+    pattern = r"^\s*[0-9]+\s*(MB|GB)\s*$"
+    example = "512MB"
+    bytes: int
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        found = re.match(r"([0-9]+)\s*(MB|GB)$", self.text)
+        if found is None or int(found[1]) > 1_000_000:
+            raise ConfigError(f"{text!r} is no amount of memory; write 512MB or 2GB")
+        self.bytes = int(found[1]) << (20 if found[2] == "MB" else 30)
+
+
 class Pause(Written):
     """`30m`, or `session`: until the next session.
 

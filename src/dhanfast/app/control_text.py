@@ -16,16 +16,19 @@ MARKS: Final = {"filled": "+", "refused": "x", "unknown": "?", "working": "~", "
 def status_text(said: EngineStatus) -> str:
     """One screen: what runs, what it has made, what it is connected to."""
     head = " · ".join(part for part in (said.run, said.mode.upper(), said.state) if part)
+    swapped = (f"strategy since {_hour(said.strategy_since_ns)} IST, {said.swaps} swaps"
+               if said.strategy_since_ns else "")  # fmt: skip
     traded = " · ".join(part for part in (said.instrument, said.strategy, said.timeframe) if part)
     up = duration_text((said.now_ns - said.started_ns) / NS_PER_S) if said.started_ns else ""
     since = f"since {_hour(said.started_ns)} IST ({up})" if up else ""
     market = f"market {_hour(said.market_ns or said.now_ns)} IST" if said.now_ns else ""
-    lines = [_sides(head, traded), *([_sides(since, market)] if since or market else []), ""]
+    lines = [_sides(head, traded), *([_sides(since, market)] if since or market else []),
+             *([_sides(swapped, "")] if swapped else []), ""]  # fmt: skip
     lines += _columns(_money(said), _holding(said))
     lines.append("")
     lines += [f"  {name:<10}{text}" for name, text in _links(said) if text]
     if said.vetoes:
-        told = (f"{name.removeprefix('GUARD_').lower()} {count:,}"
+        told = (f"{name.removeprefix('GUARD_').removeprefix('FILTER_').lower()} {count:,}"
                 for name, count in said.vetoes.items())  # fmt: skip
         lines.append(wrapped(f"vetoes    {', '.join(told)}", "  ", " " * 12))
     if said.locks or said.alerts:

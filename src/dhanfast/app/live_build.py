@@ -29,6 +29,7 @@ from dhanfast.engine.locks import LockFile, LockKeeper, opening
 from dhanfast.engine.served import Recovered, ServedRun
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.sizing_settings import TradeHistory
+from dhanfast.engine.swap_words import read_words
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
 from dhanfast.strategies.plugins import LEGS
@@ -44,6 +45,8 @@ DECIDING: Final = ("strategy", "risk", "simulation")
 NOT_DECIDING: Final = (
     "broker_loss_exit", "broker_profit_exit", "broker_exit_kill", "without_broker_exit",
 )  # fmt: skip
+# What is done about a strategy that misbehaves is said in the journal where it was done.
+ITS_MISUSE: Final = ("on_error", "callback_limit", "memory_limit")
 Records = Iterable[tuple[int, bytes]]  # (kind, payload), from the beginning at each look
 CODE: Final = 2  # of the engine's decisions: a journal of another is not gone on with
 
@@ -102,18 +105,18 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         path = journal_path(config, mode, market)
         old = Past(path)
         await traded.begin(begun_with(old), rest)
-        journal = _journal(config, mode, market, traded.words, path)
+        journal = _journal(config, mode, market, traded.words, path, old)
         stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
         if not _has_begun(old):
             start |= traded.started()
         settings = traded.settings(start, mode)
         traded.check(settings)
-        courier: Any = None
-        if mode == "live":
-            courier = _courier(config, hosts, tokens, clock, journal, traded)
+        real = mode == "live"
+        courier = _courier(config, hosts, tokens, clock, journal, traded) if real else None
         carried = subscribed(config, master, traded.contract, (*traded.watched[1:], *vix))
         run = traded.run(settings, journal, courier, start, carried.index(vix[0]) if vix else None)
+        stack.enter_context(traded.watch or contextlib.nullcontext())
         if courier is not None:
             courier.on_update = run.loop.use_update
             rest.limits.share(RunOrders(run, clock))  # one account, one budget
@@ -225,17 +228,30 @@ def contract_words(contract: "Contract") -> list[Any]:
     return [contract.segment, contract.security_id, contract.lot, contract.tick]
 
 
-def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
+def strategy_file(config: Config) -> Path | None:
+    """The file of the configuration's strategy; None: it has a name that is none of a file."""
+    path = Path(config.strategy_place().partition(":")[0])
+    return path if path.suffix == ".py" and path.is_file() else None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def deciding_digest(config: Config, mode: str, contract: list[Any], file: str = "") -> bytes:
     """SHA-256 of everything that decisions depend on: only the same goes on with a journal.
 
     Args:
-        contract: see `contract_words`.
+        contract: see `contract_words`. file: SHA-256 of the strategy's file, where it is not what
+            the file says now that decides.
     """
     plain = config.as_dict()
     parts: dict[str, Any] = {name: plain[name] for name in DECIDING}
     # A legs file decides by what it says, which is with the contract, not by where it is.
     parts["strategy"] = [
-        {key: told for key, told in one.items() if key != "legs"} for one in plain["strategy"]
+        {key: told for key, told in one.items() if key not in ("legs", *ITS_MISUSE)}
+        for one in plain["strategy"]
     ]
     parts["risk"] = {key: told for key, told in plain["risk"].items() if key not in NOT_DECIDING}
     parts |= {"mode": mode, "code": CODE, "product": config.broker.product}
@@ -243,9 +259,11 @@ def deciding_digest(config: Config, mode: str, contract: list[Any]) -> bytes:
         parts["execution"] = config.settings().execution.as_dict()
     if config.tree.execution.route.stop_room.e4:  # of stops, with or without an algorithm
         parts["stop_room"] = config.tree.execution.route.stop_room.e4
-    path = Path(config.strategy_place().partition(":")[0])
-    if path.suffix == ".py" and path.is_file():
-        parts["strategy_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path = strategy_file(config)
+    if file:
+        parts["strategy_file"] = file
+    elif path is not None:
+        parts["strategy_file"] = file_sha256(path)
     parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 
@@ -280,19 +298,55 @@ class Past:
                 yield kind, bytes(payload)
 
 
+def first_file(config: Config, old: Records) -> str:
+    """SHA-256 of the file that the day's first strategy was made of; "": as the file is now.
+
+    A file may have changed since, and taken over by a swap: the day is repeated with what the
+    journal has of it. But what it says now must be something that has decided today: nobody shall
+    believe that another text decides.
+
+    Raises:
+        ConfigError: the file of a swap says now what never decided.
+    """
+    known: dict[str, set[str]] = {}
+    begun, last = "", None
+    first = strategy_file(config)
+    for kind, payload in old:
+        if kind == Kind.START:
+            begun = str((json.loads(payload).get("strategy") or {}).get("sha256", ""))
+            known.setdefault(str(first), set()).add(begun)
+        elif kind == Kind.STRATEGY:
+            told = read_words(payload[16:])
+            if told["op"] == "swap" and told["place"].partition(":")[0].endswith(".py"):
+                last = told["place"].partition(":")[0]
+                known.setdefault(last, set()).add(told["sha256"])
+    if last is not None:
+        path = Path(last)
+        if not path.is_file() or file_sha256(path) not in known[last]:
+            raise ConfigError(
+                f"{path} was swapped in today and has changed since, or is gone: put back what "
+                "decided, or give this engine another name (engine.run)"
+            )
+    if first is not None and begun and file_sha256(first) in known[str(first)]:
+        return begun
+    return ""
+
+
 def _has_begun(records: Records) -> bool:
     return any(kind == Kind.START for kind, _ in records)
 
 
-def _journal(config: Config, mode: str, market: Market, words: list[Any], path: Path) -> Journal:
+def _journal(
+    config: Config, mode: str, market: Market, words: list[Any], path: Path, old: Records
+) -> Journal:
     """The day's journal, open for writing.
 
     Args:
-        words: what decisions depend on of what is traded.
+        words: what decisions depend on of what is traded. old: what it holds.
     Raises:
         ConfigError: it was written with other words, another strategy or other settings.
     """
-    digest = deciding_digest(config, mode, words)
+    digest = deciding_digest(config, mode, words, first_file(config, old))
     sync = config.engine.journal_sync
     if path.exists() and path.stat().st_size:
         journal = Journal(str(path), sync_ns=sync.ns or 50_000_000)

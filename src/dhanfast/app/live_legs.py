@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast.app.config import DEFAULT, Config
 from dhanfast.app.legs_file import read_plan
@@ -186,6 +187,7 @@ class Structure:
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._master, self._market = config, master, market
+        self.watch: CallWatch | None = None  # nothing of a user's is called
         self._plan = plan_of(config)
         self._segment = option_segment(self._plan.underlying)[0]
         self.contract: Contract = index_of(master, self._plan.underlying)

@@ -1,13 +1,15 @@
 """One future as the engine trades it: the front month of the strategy's underlying."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
 from dhanfast.app.config import Config
-from dhanfast.app.live_build import contract_words, settings_of_day
+from dhanfast.app.live_build import contract_words, settings_of_day, strategy_file
 from dhanfast.app.live_feed import TRADED
 from dhanfast.app.live_market import Market, contract_of, sessions_of_day
 from dhanfast.app.live_traded import Compared
@@ -15,7 +17,9 @@ from dhanfast.clock import Clock
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.margin_asker import MarginAsker
+from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.swap_words import bytes_of, text_of
 
 if TYPE_CHECKING:
     from dhanfast.brokers.dhan.rest import DhanRest
@@ -33,6 +37,7 @@ class OneFuture:
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._market = config, market
+        self.watch: CallWatch | None = None
         self.contract: Contract = contract_of(master, config.strategy.underlying, market.day)
 
     @property
@@ -54,8 +59,13 @@ class OneFuture:
         """Nothing of it is settled once a day."""
 
     def started(self) -> dict[str, Any]:
-        """Nothing of it is in a START record."""
-        return {}
+        """What the strategy's file says: a restart repeats the day with it."""
+        path = strategy_file(self._config)
+        if path is None:
+            return {}
+        source = path.read_bytes()
+        sha256 = hashlib.sha256(source).hexdigest()
+        return {"strategy": {"sha256": sha256, "source": text_of(source)}}
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes; see `settings_of_day`."""
@@ -70,7 +80,11 @@ class OneFuture:
         vix: int | None,
     ) -> LiveRun:  # fmt: skip
         """The day's run."""
-        return run_of(self._config, settings, self._market, journal, courier, start, vix=vix)
+        self.watch = watch_of(self._config)
+        return run_of(
+            self._config, settings, self._market, journal, courier, start, vix=vix,
+            watch=self.watch,
+        )  # fmt: skip
 
     def ordered(self) -> dict[tuple[str, str], int]:
         """What may be ordered."""
@@ -105,17 +119,24 @@ def limits_of(config: Config) -> dict[str, int]:
     }
 
 
+def watch_of(config: Config) -> CallWatch | None:
+    """What ends calls of a strategy that take too long, not started; None: they may."""
+    limit_ns = config.strategy.callback_limit.ns
+    return CallWatch(limit_ns, f"engine {config.engine.run}") if limit_ns else None
+
+
 def run_of(
     config: Config, settings: Settings, market: Market, journal: Journal, courier: Any,
-    start: dict[str, Any], *, vix: int | None,
+    start: dict[str, Any], *, vix: int | None, watch: CallWatch | None = None,
 ) -> LiveRun:  # fmt: skip
     """One day's run, before its first input or the repeating of its journal.
 
     Args:
         courier: of real orders; None: they are simulated. start: what the day was started with.
-        vix: the feed's number of India VIX.
+        vix: the feed's number of India VIX. watch: ends calls of its strategy that take too long.
     """
     strategy = config.strategy
+    begun = start.get("strategy") or {}
 
     def remote(gate: Gate) -> Remote:
         return Remote(
@@ -144,4 +165,9 @@ def run_of(
         notes=market.notes,
         guards=guards_of(settings.guards, carried=start.get("carried")),
         vix=vix,
+        source=bytes_of(begun.get("source", "")),
+        name=strategy.name,
+        misuse=Misuse(strategy.on_error, strategy.memory_limit.bytes),
+        watch=watch,
+        folder=config.folders.strategies,
     )

@@ -3,9 +3,10 @@
 A kill -9 may fall between an input and the NOTE of what it did to a lock. The input is in the
 journal all the same: the day is repeated from it, as a restart would have done, and what the guards
 know then is what the next day begins with. A day that cannot be repeated (another program, another
-strategy file) leaves what its last NOTE says, and the log tells so.
+strategy that is in no file and has changed) leaves what its last NOTE says, and the log tells so.
 """
 
+import contextlib
 import json
 import logging
 import tempfile
@@ -20,7 +21,7 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast.app.config import Config, load_config
 from dhanfast.app.live_build import begun_with, deciding_digest, settings_of_day
 from dhanfast.app.live_market import Market
-from dhanfast.app.live_one import run_of
+from dhanfast.app.live_one import run_of, watch_of
 from dhanfast.clock import SystemClock
 from dhanfast.engine.locks import Carried, carried_over, last_journal
 from dhanfast.errors import BadData, DhanfastError
@@ -82,21 +83,24 @@ def repeated(config: Config, path: Path) -> dict[str, Any] | None:
         raise BadData("it does not tell its contract: it was written by an older version")
     then = config_of(config, told["config"])
     mode = str(told["mode"])
-    if deciding_digest(then, mode, told["contract"]) != header.config_digest:
-        raise BadData("the program or the strategy's file has changed since")
     start = begun_with(records)
     assert start is not None
+    file = str((start.get("strategy") or {}).get("sha256", ""))
+    if deciding_digest(then, mode, told["contract"], file) != header.config_digest:
+        raise BadData("the program has changed since")
     settings = settings_of_day(then, start, mode)
     if not settings.guards.any_on:
         return None
     with tempfile.TemporaryDirectory() as place:
         journal = Journal(str(Path(place) / "again.dfj"), header)
         try:
+            watch = watch_of(then)  # the day may have ended in a call that hung
             run = run_of(
                 then, settings, _day_of(header.date), journal, Mute() if mode == "live" else None,
-                start, vix=None,
+                start, vix=None, watch=watch,
             )  # fmt: skip
-            run.loop.replay(records)
+            with watch or contextlib.nullcontext():
+                run.loop.replay(records)
             assert run.guards is not None
             return run.guards.carry()
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast.clock import Clock
 from dhanfast.engine.margin_asker import MarginAsker
@@ -37,9 +38,11 @@ class Traded(Protocol):
 
     Attributes:
         contract: what a person calls it by, the feed's number 0.
+        watch: ends calls of its strategy that take too long, once `run` was called; None: nobody.
     """
 
     contract: "Contract"
+    watch: CallWatch | None
 
     @property
     def watched(self) -> Sequence["Contract"]:

@@ -136,8 +136,8 @@ def strategy_option(command: Command) -> Command:
         "-s",
         "--strategy",
         metavar="NAME",
-        help="A built-in strategy, path.py, path.py:Class, or package.module:Class [default: that "
-        "of --config].",
+        help="A built-in strategy, path.py, path.py:Class, a blend's path.toml, or "
+        "package.module:Class [default: that of --config].",
     )(command)
 
 

@@ -120,15 +120,15 @@ def _prepared(
             return row.name, NEEDS_FILE
         return row.name, _legs(row, bars, volatility, settings)
     from dhanfast.engine.runs import backtest
-    from dhanfast.strategies.plugins import find_strategy, graph_of
+    from dhanfast.strategies.plugins import find_strategy, graphs_of
 
     params: dict[str, object] = {}
     label = row.name
     if row.place == "vwap" and not bars.bars["volume"].any():
         params, label = {"weight": "time"}, "vwap weight=time"
     found = find_strategy(row.place, params)
-    graph = graph_of(found.runner(lambda at_ns, text: None, bars.interval_ns))
-    if graph is not None and "vix" in graph.needs:
+    graphs = graphs_of(found.runner(lambda at_ns, text: None, bars.interval_ns))
+    if any("vix" in graph.needs for graph in graphs):
         if volatility is None:
             return label, NEEDS_VIX
         guards = dataclasses.replace(settings.guards, vix_told=1, vix_data=volatility)

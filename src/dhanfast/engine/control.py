@@ -52,7 +52,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, type]]] = {
     "panic": {"broker_kill": bool},
     "unlock": {"lock": str},
     "lock": {"lock": str, "until": str},
+    "swap": {"strategy": str, "params": str, "expect": str, "fresh": bool},
 }
+BESIDE: Final = ("swap",)  # takes its time: the others do not wait for it
 ASKS: Final = ("status", "orders", "positions", "locks", "command")
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 Kind = TypeVar("Kind")
@@ -295,8 +297,11 @@ class ControlServer:
                 result = self._engine.locks()
             else:
                 _LOG.info("control: command %s", request.name)
-                async with self._one:  # commands one after the other
+                if request.name in BESIDE:
                     result = await self._engine.command(request.name, **request.arguments)
+                else:
+                    async with self._one:  # commands one after the other
+                        result = await self._engine.command(request.name, **request.arguments)
         except DhanfastError as error:
             return Reply(VERSION, request.id, False, error=str(error), code=error.exit_code)
         return Reply(VERSION, request.id, True, result=result)
@@ -329,6 +334,8 @@ def _decoded(line: bytes) -> Request:
             raise UsageError(f"{request.name} does not take that argument (known: {listed})")
         if type(value) is not takes[name]:
             raise UsageError(f"{request.name}: {name} must be of type {takes[name].__name__}")
+    if request.name == "swap" and not request.arguments.get("strategy"):
+        raise UsageError("swap: strategy is missing: say which one shall decide")
     return request
 
 

@@ -20,13 +20,15 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.execution_settings import worker_of
+from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.settings import OPPOSITE, RiskSettings, Settings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar
-from dhanfast.strategies.plugins import graph_of
+from dhanfast.strategies.plugins import graphs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,11 @@ class Engine:
             equity_max=max(131072, bars + 4096),
         )  # fmt: skip
         self.strategy = strategy
+        self.decisions = Decisions(
+            strategy, sessions, settings, interval_ns, bars, self.log.trades_max
+        )
         self.kernel = Kernel(
-            strategy,
+            self.decisions.runs,
             self.broker,
             self.portfolio,
             self.gate,
@@ -112,6 +117,7 @@ class Engine:
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
+        self.decisions.attach(self.kernel)
         self.kernel_ns = 0
         self._take = self.log.take if orders else self.log.take_trades
         self._settings, self._sessions, self._interval_ns = settings, sessions, interval_ns
@@ -142,7 +148,9 @@ class Engine:
 
         Raises:
             BadData, StrategyError: see `Kernel.run`.
+            ConfigError: a filter looks at quotes, and bars have none.
         """
+        refuse_unseen(self._settings.filters, "a run on bars", volume=True, oi=True, quotes=False)
         raw = bars.view(np.uint8)
         if signal_bars is None:
             self._drive(lambda: self.kernel.run(raw))
@@ -186,6 +194,7 @@ class Engine:
                 raise
         sessions, until_ns = self._more(loop.beyond_ns)
         loop.extend(sessions, until_ns)
+        self.decisions.extend(sessions)
         return False
 
     def _drive(self, run: Callable[[], bool]) -> None:
@@ -200,6 +209,7 @@ class Engine:
         rows = self._take()
         if not self._parts or any(len(each) for each in rows):  # who only looks leaves no trace
             self._parts.append(rows)
+        self.decisions.drain()
         if self._ticks is not None:
             made = self._ticks.take_bars()
             if self._on_bars is not None:
@@ -210,6 +220,7 @@ class Engine:
         if self._ticks is not None:
             self._ticks.close_bars()
         self.kernel.finish()
+        self.decisions.finish()
         return self.written()
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -250,6 +261,7 @@ class Engine:
             found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
         if self._settings.stops != StopSettings():
             found["stops_moved"] = kernel.stops_moved
+        found |= self.decisions.counters(kernel.signals_unsized)
         if self._ticks is not None:
             found |= {
                 "ticks": self._ticks.ticks_seen,
@@ -292,8 +304,8 @@ def _told(
     Raises:
         ConfigError: nothing tells it.
     """
-    graph = graph_of(strategy)
-    if graph is None or "vix" not in graph.needs:
+    graphs = [graph for graph in graphs_of(strategy) if "vix" in graph.needs]
+    if not graphs:
         return
     if guards is None or not settings.guards.needs_vix:
         raise ConfigError(
@@ -301,7 +313,8 @@ def _told(
             "true and, of a backtest, risk.guards.vix.data to a file of its bars or a catalog "
             "symbol"
         )
-    graph.compile().see(guards, interval_ns)
+    for graph in graphs:
+        graph.compile().see(guards, interval_ns)
 
 
 def _simulated(gate: Gate, settings: Settings) -> Match:

@@ -2,17 +2,33 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dhanfast._core.rules.replay import node_values
+from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.runs import IST, bars_of, sessions_of
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.plugins import find_strategy, graph_of, graphs_of, innermost
+from dhanfast.strategies.score import LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a strategy's rules are on one bar.
+
+    Attributes:
+        values: {label: value} of every node, NaN in warm-up.
+        factors: (name, value, weight as a part of all, their product) of a score; () without one.
+    """
+
+    values: dict[str, float]
+    factors: tuple[tuple[str, float, float, float], ...] = ()
 
 
 def explain_bar(
@@ -27,11 +43,21 @@ def explain_bar(
         strategy, data, params: as for `backtest`.
         at: start of the bar; a time without a zone is IST.
     Returns:
-        {label: value}, NaN in warm-up; nodes that depend on the position are NaN, for this
-        evaluation holds none, and so is India VIX, which is told by a run.
+        {label: value}, of a blend {member: label}; NaN in warm-up. Nodes that depend on the
+        position are NaN, for this evaluation holds none, and so is India VIX, which a run tells.
     Raises:
         UsageError: no bar starts at `at`, or the strategy has no rules.
     """
+    return explained(strategy, data, at, params).values
+
+
+def explained(
+    strategy: str | type | object,
+    data: str | Path | BarSet,
+    at: dt.datetime,
+    params: Mapping[str, object] | None = None,
+) -> Explained:
+    """As `explain_bar`, with the factor table of a score."""
     found = find_strategy(strategy, params or {})
     bars = bars_of(data, None, None)
     moment = at if at.tzinfo else at.replace(tzinfo=IST)
@@ -43,9 +69,33 @@ def explain_bar(
             f"covers {bars.first:%Y-%m-%d %H:%M} to {bars.last:%Y-%m-%d %H:%M}"
         )
     runner: Any = found.runner(lambda at_ns, text: None, bars.interval_ns)
-    graph = graph_of(runner)
-    if graph is None:
+    graphs = graphs_of(runner)
+    if not graphs:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)
-    values: dict[str, float] = node_values(graph, bars.bars[: int(where[0]) + 1], sessions)
-    return values
+    before = bars.bars[: int(where[0]) + 1]
+    members = getattr(innermost(runner), "inners", ())
+    if not members:
+        values: dict[str, float] = node_values(graphs[0], before, sessions)
+        return Explained(values, _factors(innermost(runner), values))
+    values = {}
+    for name, member in zip(runner.names, members, strict=True):
+        graph = graph_of(member)
+        if graph is not None:
+            told = node_values(graph, before, sessions)
+            values |= {f"{name}: {label}": value for label, value in told.items()}
+    return Explained(values)
+
+
+def _factors(
+    runner: NativeStrategy, values: Mapping[str, float]
+) -> tuple[tuple[str, float, float, float], ...]:
+    """The factor table of a score's rules, of the values of its nodes."""
+    factors = getattr(runner, "factors", None)
+    if factors is None:
+        return ()
+    rows = []
+    for name, weight in zip(factors.names, factors.weights, strict=True):
+        value = values[f"{LABEL}.{name}"]
+        rows.append((name, value, weight, value * weight))
+    return tuple(rows)

@@ -23,6 +23,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.hedging import (
@@ -215,6 +216,7 @@ def checked_legs(settings: Settings) -> Settings:
     for name, usual, instead in (
         ("lots", 1, "lots of each leg"),
         ("stops", StopSettings(), "stop, target and trail of each leg"),
+        ("filters", FilterSettings(), "its own times and days of entry"),
         ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
         ("timeframe_ns", 0, "the data's own rows"),
     ):

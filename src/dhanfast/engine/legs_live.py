@@ -372,6 +372,20 @@ class LegsRun:
         return {} if self.judge is None else self.judge.explained
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """A structure has no filters: they are of a strategy's entries."""
+        return {}
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """A structure has no factors."""
+        return []
+
+    @property
+    def seat(self) -> None:
+        """A structure decides by its file, for the whole day: nobody takes its place."""
+        return None
+
+    @property
     def barred(self) -> str:
         """Why it must make no entry now."""
         return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""

@@ -7,12 +7,14 @@ a simulation may as well. What differs between paper and live is the broker that
 import datetime as dt
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.inputs import Command
@@ -21,8 +23,11 @@ from dhanfast._core.live.loop import LiveLoop
 from dhanfast._core.live.records import ANSWER_DTYPE, Outcome
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.risk import Gate
+from dhanfast._core.strategy import NativeStrategy
+from dhanfast._core.types import BAR_DTYPE
 from dhanfast.clock import Clock
 from dhanfast.engine.guard_build import guards_of
+from dhanfast.engine.seat import STOPPED, Misuse, Seat
 from dhanfast.engine.served import Held, InputLoop, OrdersThere, Recovered, ServedRun
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.status import PositionLine
@@ -30,6 +35,8 @@ from dhanfast.engine.tickruns import TickRun
 from dhanfast.engine.worked import hold_worked, worked_note
 from dhanfast.errors import BadData, UsageError
 from dhanfast.reports.result import RunResult
+from dhanfast.strategies.base import Log
+from dhanfast.strategies.plugins import Found
 
 GRACE_NS: Final = 300_000_000
 
@@ -49,12 +56,16 @@ class LiveRun(TickRun):
         generated: the market is generated.
         notes: what a reader of the result must know.
         guards: of the gate, with what earlier days left; None makes those of the settings.
+        source: of the strategy's file, as the day began with it. name: of it, for people.
+        misuse: what is done when it misbehaves. watch: ends its calls that take too long.
+        folder: of the user's strategies, where another one is looked for.
         vix: the feed's number of India VIX, whose ticks the guards see; None: it has none.
     Raises:
         As `TickRun`; UsageError: remote_of without courier, or the other way round.
         BadData: the journal is of another day.
     Attributes:
         loop: takes the inputs. remote: the broker's side; None on paper. instrument: as given.
+        seat: who decides, and how another one takes its place.
     """
 
     def __init__(
@@ -76,6 +87,11 @@ class LiveRun(TickRun):
         notes: tuple[str, ...] = (),
         guards: Guards | None = None,
         vix: int | None = None,
+        source: bytes = b"",
+        name: str = "",
+        misuse: Misuse | None = None,
+        watch: CallWatch | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__(
             strategy,
@@ -86,15 +102,11 @@ class LiveRun(TickRun):
             generated=generated,
             notes=notes,
             guards=guards,
+            source=source,
         )
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
-        day = int(f"{trading_day(first_ns):%Y%m%d}")
-        if journal.header.date != day:
-            raise BadData(
-                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
-                f"{day}: a day has a journal of its own"
-            )
+        _of_this_day(journal, first_ns)
         self.remote: Remote | None = None
         self.journal, self.instrument = journal, instrument
         self._remote_of = remote_of
@@ -113,10 +125,50 @@ class LiveRun(TickRun):
         if courier is not None:
             courier.on_answer = self.loop.use_answer
         self.loop.on_drain = self._live_engine.drain
+        self.seat = Seat(
+            self, self._found, self._runner, name=name, misuse=misuse, watch=watch, folder=folder
+        )
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
         return self._live_engine.rows_so_far()
+
+    # ---- its strategy, which may be exchanged ----------------------------------------------------
+
+    @property
+    def interval_ns(self) -> int:
+        """Length of a signal bar."""
+        return self._interval_ns
+
+    def runner_of(self, found: Found, log: Log) -> NativeStrategy:
+        """A strategy as this run runs it.
+
+        Args:
+            log: given (market's UTC ns, text).
+        Raises:
+            StrategyError: it cannot start.
+        """
+        return self._runner_of(found, log)
+
+    def bars_so_far(self) -> NDArray[Any]:
+        """The signal bars of the day until now, BAR_DTYPE."""
+        self._live_engine.drain()
+        if len(self._kept) != 1:
+            self._kept = [np.concatenate([np.empty(0, BAR_DTYPE), *self._kept])]
+        return self._kept[0]
+
+    def entry_price(self) -> float:
+        """Average price of what is held, rupees; NaN when nothing is."""
+        place = self.portfolio.position(0)
+        return abs(place["cost"] / place["qty"]) / 100 if place["qty"] else float("nan")
+
+    def seated(self, found: Found, runner: NativeStrategy) -> None:
+        """This one decides from now on; what is written of the run names it."""
+        self._found, self._runner = found, runner
+        self._live_engine.strategy = runner
+
+    def _notes(self, quoted: bool) -> tuple[str, ...]:
+        return (*super()._notes(quoted), *self.seat.notes())
 
     def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
         """India VIX comes by the feed, and its history with guards that are handed in."""
@@ -148,6 +200,16 @@ class LiveRun(TickRun):
         return dict(self.kernel.size_explained())
 
     @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        filters = self._live_engine.decisions.filters
+        return {} if filters is None else filters.vetoed
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
+        return self._live_engine.decisions.entry_lines()
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)
@@ -159,8 +221,8 @@ class LiveRun(TickRun):
 
     @property
     def barred(self) -> str:
-        """Why it must make no entry now: nothing but the holds of its engine."""
-        return ""
+        """Why it must make no entry now: nobody decides."""
+        return STOPPED if self.seat.stopped else ""
 
     def held_text(self) -> str:
         """What is held, in words."""
@@ -203,8 +265,10 @@ class LiveRun(TickRun):
         return hold_worked(self, name, now_ns)
 
     def notes_now(self) -> list[str]:
-        """What somebody should know of its orders now."""
-        return worked_note(self)
+        """What somebody should know: that nobody decides, of its orders, of a blend's members."""
+        stopped = self.seat.stopped
+        gone = [f"{stopped}; mend it, then: dhanfast strategy swap NEW"] if stopped else []
+        return [*gone, *worked_note(self), *self._live_engine.decisions.notes()]
 
     def texts_so_far(self) -> list[tuple[int, str]]:
         """Nothing: its orders, and the log of its guards, say it all."""
@@ -241,7 +305,9 @@ class LiveRun(TickRun):
         Raises:
             BadData: the journal was written by other code, another strategy or other settings.
         """
-        return recovered(self.loop, self.remote, records, wall_ns)
+        found = recovered(self.loop, self.remote, records, wall_ns)
+        self.seat.repeated()
+        return found
 
     def so_far(self) -> RunResult | None:
         """The result of what has happened until now, nothing closed for it; None without a bar.
@@ -298,6 +364,20 @@ class RunOrders:
         self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)
 
 
+def _of_this_day(journal: Journal, first_ns: int) -> None:
+    """Whether a journal is of the market's day.
+
+    Raises:
+        BadData: it is of another.
+    """
+    day = int(f"{trading_day(first_ns):%Y%m%d}")
+    if journal.header.date != day:
+        raise BadData(
+            f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+            f"{day}: a day has a journal of its own"
+        )
+
+
 def recovered(
     loop: InputLoop,
     remote: OrdersThere | None,
@@ -324,6 +404,7 @@ def recovered(
     unmet, waiting = loop.replay(counted())
     if remote is not None:
         remote.begin_life()
+    loop.settle_failure()
     for intents, outcome, code in (
         (unmet, Outcome.REFUSED, -errno.ECANCELED),
         (waiting, Outcome.UNKNOWN, -errno.ECONNRESET),

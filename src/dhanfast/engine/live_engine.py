@@ -29,7 +29,10 @@ from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
+from dhanfast.engine.seat import Beside
 from dhanfast.engine.served import CourierService, FeedService, ServedRun, UpdateService
+from dhanfast.engine.swap_command import swapped
+from dhanfast.engine.veto_notes import VetoNotes
 from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import DhanfastError, JournalFailed, NotAuthenticated
 
@@ -90,6 +93,7 @@ class LiveEngine:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
         asker: asks the broker what a structure needs; None: it is not asked.
+        beside: where another strategy is made; None: a thread.
     """
 
     def __init__(
@@ -110,8 +114,10 @@ class LiveEngine:
         self.run, self.clock, self.feed = run, clock, feed
         self.account, self.updates, self.courier = account, updates, courier
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
+        self.beside: Beside | None = None
         self.history: HistoryKeeper | None = None
         self.asker: MarginAsker | None = None
+        self._vetoes = VetoNotes(run, self.note_if_room)
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
             self.holds.add(RECONCILE)
@@ -269,11 +275,14 @@ class LiveEngine:
             self.keeper.look(self.run.kernel.orders_sent, self.run.trades_mark)
         if self.history is not None:
             self.history.look(self.run.trades_mark)
+        self._vetoes.look()
 
     async def _watch_feed(self) -> None:
         """Whether what is traded is heard of."""
         while True:
             await self.clock.sleep(FEED_LOOK_S)
+            if self.run.seat is not None:
+                self.run.seat.look()
             quiet_ns = self.clock.now_ns() - self.feed.seen_ns(self.run.instrument)
             stale = self.feed.status().stale > 0  # of any instrument, in its market's hours
             self._mute = stale and quiet_ns > self.plan.stale_s * 1e9
@@ -507,7 +516,19 @@ class LiveEngine:
             return self.run.hold_orders(name, self.clock.now_ns())
         if name in ("lock", "unlock"):
             return self._locked(name, arguments)
+        if name == "swap":
+            return await self._swapped(arguments)
         raise DhanfastError(f"{name}: no such command")
+
+    async def _swapped(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Have another strategy decide; see `swap_command.swapped`."""
+        done = await swapped(self.run.seat, self.clock.now_ns, self.beside, **arguments)
+        self._look_at_bar()
+        if self.run.loop.gate_state and not self.holds:
+            self._apply_holds()  # it was stopped a moment ago, and nobody had looked yet
+        if self.holds:
+            done["text"] += f"; entries are still held: {', '.join(sorted(self.holds))}"
+        return done
 
     def _locked(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Lock entries, or end locks; the journal repeats it.

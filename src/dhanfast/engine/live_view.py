@@ -61,7 +61,6 @@ class LiveView:
         self._fixed: dict[str, Any] = {
             "run": run,
             "mode": mode,
-            "strategy": strategy,
             "instrument": instrument,
             "timeframe": timeframe,
             "day_loss_max": day_loss_max,
@@ -80,6 +79,7 @@ class LiveView:
         feed = self._feed(now_ns)
         told = EngineStatus(
             **self._fixed,
+            **self._deciding(),
             state=self.state,
             pid=os.getpid(),
             started_ns=engine.started_ns,
@@ -116,12 +116,26 @@ class LiveView:
             journal_bytes=live.journal.bytes,
             latency_us=percentiles_us(live.loop.latency),
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
-            vetoes=live.guards.vetoed if live.guards is not None else {},
+            vetoes=(live.guards.vetoed if live.guards is not None else {})
+            | {f"FILTER_{name.upper()}": count for name, count in live.filtered.items()},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *live.notes_now(), *engine.notes),
         )
         plain: dict[str, Any] = msgspec.to_builtins(told)
         return plain
+
+    def _deciding(self) -> dict[str, Any]:
+        """Who decides."""
+        seat = self.engine.run.seat
+        if seat is None:
+            return {"strategy": self.strategy}
+        return {
+            "strategy": seat.now.name,
+            "strategy_since_ns": seat.now.since_ns,
+            "strategy_stopped": seat.stopped,
+            "swaps": seat.swaps,
+            "rollbacks": seat.rollbacks,
+        }
 
     @property
     def state(self) -> str:

@@ -41,7 +41,9 @@ from dhanfast.strategies.params import unknown
 
 VERSION: Final = 1
 SAVE_S: Final = 1.0  # what changed is in the file within this time
-INPUTS: Final = (Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND)
+INPUTS: Final = (
+    Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND, Kind.STRATEGY,
+)  # fmt: skip
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 _LOG: Final = logging.getLogger("dhanfast.guards")
 

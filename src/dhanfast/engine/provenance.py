@@ -15,7 +15,7 @@ from dhanfast import __version__
 from dhanfast.engine.engine import Written
 from dhanfast.engine.settings import timeframe_text
 from dhanfast.storage.bars import BarSet
-from dhanfast.strategies.plugins import Found
+from dhanfast.strategies.plugins import BLEND, Found
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 
@@ -72,14 +72,25 @@ def versions_of(found: Found) -> dict[str, str]:
         spec = getattr(sys.modules[name], "__spec__", None)
         if spec is not None and spec.origin and Path(spec.origin).is_file():
             code.update(name.encode() + b"\0" + Path(spec.origin).read_bytes())
-    try:
-        source = Path(inspect.getfile(found.kind)).read_bytes()
-    except (TypeError, OSError):
-        source = b""
     return {
         "dhanfast": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "code_sha256": code.hexdigest(),
-        "strategy_sha256": hashlib.sha256(source).hexdigest(),
+        "strategy_sha256": strategy_sha256(found),
     }
+
+
+def strategy_sha256(found: Found) -> str:
+    """SHA-256 of the file a strategy's class is in, of a blend of its file and its members'.
+
+    Of a user's file it is the text that was loaded.
+    """
+    try:
+        if found.door == BLEND:
+            source = found.made.code()
+        else:
+            source = found.source or Path(inspect.getfile(found.kind)).read_bytes()
+    except (TypeError, OSError):
+        source = b""
+    return hashlib.sha256(source).hexdigest()

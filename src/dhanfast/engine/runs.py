@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.execution_settings import WORKED_FREEZES
+from dhanfast.engine.filter_build import mark_expiries, refuse_unseen
 from dhanfast.engine.guard_build import Line, in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import data_of, run_digest, versions_of
@@ -21,7 +22,7 @@ from dhanfast.market.sessions import session_notes, session_table
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import BarSet, read_bars, require_days
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import Found, find_strategy, graph_of
+from dhanfast.strategies.plugins import Found, find_strategy, graphs_of
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 MODELLED = (
@@ -62,9 +63,8 @@ def backtest(
     Returns:
         The complete result; money in paise.
     Raises:
-        UsageError, ConfigError: unknown strategy or parameter, impossible settings.
+        UsageError, ConfigError, StrategyError: unknown names, impossible settings, it raised.
         BadData, OutOfCalendar: bars that break a rule, dates outside the tables.
-        StrategyError: the strategy raised.
     """
     settings = checked(settings or Settings())
     found = find_strategy(strategy, params or {})
@@ -76,7 +76,7 @@ def backtest(
     shown, outside = at_timeframe(signals, interval_ns, sessions)
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
-    runner = _runner_of(found, signals, interval_ns, messages)
+    runner = _runner_of(found, signals, settings, interval_ns, messages)
     engine = Engine(
         runner,
         sessions,
@@ -95,17 +95,35 @@ def backtest(
         config=config_of(found, settings, start, end),
         notes=notes_of(signals, meets, settings, trade_data is not None) + seen,
         log=in_order(messages, engine.guard_log()),
+        **engine.decisions.told(len(written.trades)),
+    )
+
+
+def refuse_unseen_bars(settings: Settings, signals: BarSet) -> None:
+    """Refuse filters that look at what these bars do not have.
+
+    Raises:
+        BadData, ConfigError: see `refuse_unseen`.
+    """
+    refuse_unseen(
+        settings.filters,
+        f"{signals.symbol} {signals.timeframe}",
+        volume=bool(signals.bars["volume"].any()),
+        oi=bool(signals.bars["oi"].any()),
+        quotes=False,
     )
 
 
 def _runner_of(
-    found: Found, signals: BarSet, interval_ns: int, messages: list[Line]
+    found: Found, signals: BarSet, settings: Settings, interval_ns: int, messages: list[Line]
 ) -> NativeStrategy:
     """The strategy as the kernel runs it, its log in `messages`.
 
     Raises:
-        BadData: it declares series of volume, and no bar has any: they can never be known.
+        BadData: it, or a filter, looks at volume or open interest, and no bar has any.
+        ConfigError: a filter looks at quotes.
     """
+    refuse_unseen_bars(settings, signals)
     runner = found.runner(lambda at_ns, text: messages.append((at_ns, text)), interval_ns)
     if not signals.bars["volume"].any():
         refuse_without_volume(runner, f"{signals.symbol} {signals.timeframe}")
@@ -120,8 +138,7 @@ def refuse_without_volume(runner: NativeStrategy, bars: str) -> None:
     Raises:
         BadData: it declares series of volume: they can never be known.
     """
-    graph = graph_of(runner)
-    if graph is not None and "volume" in graph.needs:
+    if any("volume" in graph.needs for graph in graphs_of(runner)):
         raise BadData(NO_VOLUME.format(bars))
 
 
@@ -311,6 +328,7 @@ def sessions_between(
             f"lots must be at most {most[over[0]]} on {_iso(row['date'])}: {settings.lots} lots of "
             f"{row['lot']} exceed {limit} {row['freeze']} of one order"
         )
+    mark_expiries(settings.filters, symbol, sessions, first, last)
     # The closing order fills at the first print of a later bar, so it must leave before the last
     # bar begins; a contract is never held past the last bar of its expiry day.
     split = sessions["open2_ns"] > 0

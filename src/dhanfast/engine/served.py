@@ -7,7 +7,7 @@ protocols and against nothing else.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,9 @@ from dhanfast._core.live.journal import Journal
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.engine.status import PositionLine
 from dhanfast.reports.result import RunResult
+
+if TYPE_CHECKING:
+    from dhanfast.engine.seat import Seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,10 @@ class InputLoop(Protocol):
         self, command: int, wall_ns: int, *, units: int = 0, price: int = 0, contract: int = 0
     ) -> None:
         """Do what an operator says, now."""
+        ...
+
+    def settle_failure(self) -> None:
+        """A strategy that failed on the last input of a journal, which does not tell of it."""
         ...
 
     def replay(self, records: Iterable[tuple[int, bytes]]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -261,6 +268,11 @@ class ServedRun(Protocol):
         ...
 
     @property
+    def seat(self) -> "Seat | None":
+        """Who decides, and how another one takes its place; None: a structure, nobody can."""
+        ...
+
+    @property
     def remote(self) -> OrdersThere | None:
         """The broker's side; None on paper."""
         ...
@@ -287,6 +299,15 @@ class ServedRun(Protocol):
 
     def size_explained(self) -> dict[str, Any]:
         """What the rules of sizing know of trades that have closed, and of the last size."""
+        ...
+
+    @property
+    def filtered(self) -> dict[str, int]:
+        """{filter: entries it took back} so far."""
+        ...
+
+    def entry_lines(self) -> list[tuple[int, str]]:
+        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
+from dhanfast.engine.filter_settings import FilterSettings, checked_filters
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
 from dhanfast.engine.margin_settings import MarginSettings, checked_margin
 from dhanfast.engine.sizing_settings import SizingSettings
@@ -203,6 +204,7 @@ class Settings:
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
         margin: what is asked before a structure of legs is sent.
+        filters: what takes back entries of the strategy.
     """
 
     capital: int = 100_000_000
@@ -224,6 +226,7 @@ class Settings:
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
     margin: MarginSettings = field(default_factory=MarginSettings)
+    filters: FilterSettings = field(default_factory=FilterSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in a fixed order; what is off by default is left out while it is off."""
@@ -259,6 +262,7 @@ _UNUSED = (
     ("sizing", SizingSettings()),
     ("stops", StopSettings()),
     ("margin", MarginSettings()),
+    ("filters", FilterSettings()),
 )
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
@@ -318,6 +322,7 @@ def checked(settings: Settings) -> Settings:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
     checked_margin(settings.margin)
+    checked_filters(settings.filters)
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()

@@ -36,7 +36,11 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: int = 0
     now_ns: int = 0
     market_ns: int = 0  # differs from now_ns on an accelerated exchange
-    strategy: str = ""
+    strategy: str = ""  # that decides now
+    strategy_since_ns: int = 0  # the market's; 0 = from the start of the day
+    strategy_stopped: str = ""  # why nobody decides; empty = somebody does
+    swaps: int = 0  # of strategies, today
+    rollbacks: int = 0  # newcomers that failed before their second bar
     instrument: str = ""
     timeframe: str = ""
     capital: int = 0
@@ -67,7 +71,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal_bytes: int = 0
     latency_us: dict[str, float] = {}  # name of a percentile -> tick to order
     locks: tuple[LockLine, ...] = ()
-    vetoes: dict[str, int] = {}  # of the guards: entries refused so far, by reason
+    vetoes: dict[str, int] = {}  # of guards and filters: entries refused so far, by reason
     alerts: tuple[str, ...] = ()  # of the guards, near a limit
     notes: tuple[str, ...] = ()  # what somebody should look at
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from dhanfast._core.broker import Broker
 from dhanfast._core.guards import Guards
 from dhanfast._core.risk import Gate
+from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
 from dhanfast.engine.engine import Engine, Written
+from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
@@ -23,7 +25,8 @@ from dhanfast.market.sessions import session_notes
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.bars import Source
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.base import Log
+from dhanfast.strategies.plugins import Found, find_strategy, graphs_of
 
 MINUTE_NS = 60_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -94,6 +97,7 @@ class TickRun:
     Args:
         strategy, symbol, ...: as for `backtest_ticks`.
         guards: of the gate; None makes those of the settings.
+        source: of a strategy's file, when it may not be what the file says now.
     Raises:
         As `backtest_ticks`.
     """
@@ -113,6 +117,7 @@ class TickRun:
         equity_each_bar: bool = True,
         slippages: SlippageStore | None = None,
         guards: Guards | None = None,
+        source: bytes = b"",
     ) -> None:
         if kind not in KINDS:
             raise UsageError(f"kind must be one of {', '.join(KINDS)}, was {kind!r}")
@@ -123,17 +128,17 @@ class TickRun:
         self._interval_ns = self._settings.timeframe_ns or duration_ns(interval, "interval")
         if not 0 < self._interval_ns <= 7 * DAY_NS:
             raise ConfigError(f"interval must be above 0 and at most 7d, was {interval}")
-        self._found = find_strategy(strategy, params or {})
+        self._found = find_strategy(strategy, params or {}, source)
         self._symbol, self._kind, self._generated = symbol, kind, generated
         self._sources, self._given_notes = tuple(sources), tuple(notes)
         self._each_bar = equity_each_bar
         self._guards, self._seen = (guards, ()) if guards is not None else self._own_guards()
         self._messages: list[tuple[int, str]] = []
-        self._runner = self._found.runner(
-            lambda at_ns, text: self._messages.append((at_ns, text)), self._interval_ns
-        )
-        graph = graph_of(self._runner)
-        if kind == "IDX" and graph is not None and "volume" in graph.needs:
+        self._runner = self._runner_of(self._found, self._say)
+        if kind == "IDX":
+            refuse_unseen(self._settings.filters, f"{symbol}, ticks of the index", volume=False,
+                          oi=False, quotes=False)  # fmt: skip
+        if kind == "IDX" and any("volume" in graph.needs for graph in graphs_of(self._runner)):
             raise BadData(NO_VOLUME.format(f"{symbol}, ticks of the index"))
         self._engine: Engine | None = None
         self._sessions = np.empty(0)
@@ -198,6 +203,13 @@ class TickRun:
             broker_of=self._broker_of(),
             guards=self._guards,
         )
+
+    def _say(self, at_ns: int, text: str) -> None:
+        self._messages.append((at_ns, text))
+
+    def _runner_of(self, found: Found, log: Log) -> NativeStrategy:
+        """A strategy as the kernel of this run runs it."""
+        return found.runner(log, self._interval_ns)
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         """What executes the orders; None simulates an exchange."""
@@ -265,6 +277,7 @@ class TickRun:
             kernel_ns=engine.kernel_ns,
             versions=versions_of(self._found),
             log=in_order(self._messages, engine.guard_log()),
+            **engine.decisions.told(len(written.trades)),
         )
 
     def _data(self, count: int) -> dict[str, Any]:

@@ -384,10 +384,22 @@ def why_missing(way: Way, other: RunResult, ways: Sequence[Way], name: str) -> s
                 return f"refused in {name}: {figures.refusal_name(int(row['refused']))}"
             if not row["filled"]:
                 return f"did not fill in {name}"
+    if (veto := vetoed_by(other, way)) != "":
+        return f"taken back in {name} by filter {veto}"
     held = any(one.entry.filled_ns <= way.at_ns < one.exit.filled_ns for one in ways)
     if held:
         return f"{name} was in a position"
     return f"no order in {name}"
+
+
+def vetoed_by(run: RunResult, way: Way) -> str:
+    """The filter that took back what another run has entered; empty when none did."""
+    if run.vetoes is None:
+        return ""
+    rows = run.vetoes.rows
+    spans = (rows["from_ns"] <= way.at_ns) & (way.at_ns <= rows["until_ns"])
+    found = np.flatnonzero(spans & (rows["side"] == way.side))
+    return run.vetoes.names[int(rows["filter"][found[0]])] if len(found) else ""
 
 
 def _reasons(pairs: Sequence[Pair]) -> dict[str, tuple[int, int]]:
@@ -432,5 +444,12 @@ def india() -> dt.tzinfo:
 
 
 def _one(run: RunResult, net: int) -> dict[str, Any]:
-    return {"strategy": run.strategy, "traded": run.traded, "digest": run.digest,
-            "trades": len(run.trades), "net": net / 100, "net_paise": net}  # fmt: skip
+    told: dict[str, Any] = {
+        "strategy": run.strategy, "traded": run.traded, "digest": run.digest,
+        "trades": len(run.trades), "net": net / 100, "net_paise": net,
+    }  # fmt: skip
+    if run.members:
+        told["members"] = [dict(one) for one in run.members]
+    if run.vetoes is not None:
+        told["vetoes"] = dict(run.vetoes.counts)
+    return told

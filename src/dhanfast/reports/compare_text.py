@@ -36,7 +36,9 @@ def comparison_text(got: Comparison, *, trades_max: int = TRADES_SHOWN) -> str:
     for name in PARTS:
         lines.append(f"  {name:<10}{MEANINGS[name]:<48}{_sum(got.totals[name]):>20}")
     lines += [f"  {'together':<58}{_sum(got.difference):>20}", ""]
-    lines += _reasons(got) + _trades(got, trades_max) + _settings(got)
+    lines += (
+        _members(got) + _vetoes(got) + _reasons(got) + _trades(got, trades_max) + _settings(got)
+    )
     for note in got.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     return "\n".join(lines).rstrip()
@@ -75,6 +77,33 @@ def _head(got: Comparison) -> list[str]:
     ]
     return [line for text in lines for line in (textwrap.wrap(text, WIDTH) if len(text) > WIDTH
                                                 else [text])]  # fmt: skip
+
+
+def _members(got: Comparison) -> list[str]:
+    """What each member of a blend made in its book, times its weight, in both runs."""
+    parts = [{one["name"]: one["part_paise"] for one in run.members} for run in (got.a, got.b)]
+    names = list(dict.fromkeys([*parts[0], *parts[1]]))
+    if not names:
+        return []
+    lines = [_ruled("PARTS OF MEMBERS (rupees, each in its own book)")]
+    for name in names:
+        shown = [rupees(part[name]) if name in part else "none" for part in parts]
+        apart = _sum(parts[1].get(name, 0) - parts[0].get(name, 0))
+        lines.append(f"  {name[:22]:<22}{shown[0]:>18}{shown[1]:>18}{apart:>20}")
+    return [*lines, ""]
+
+
+def _vetoes(got: Comparison) -> list[str]:
+    """Entries that each filter took back, in both runs."""
+    told = [run.vetoes for run in (got.a, got.b)]
+    names = list(dict.fromkeys(name for one in told if one is not None for name in one.names))
+    if not names:
+        return []
+    lines = [_ruled("ENTRIES TAKEN BACK, BY FILTER")]
+    for name in names:
+        counts = [0 if one is None else one.counts.get(name, 0) for one in told]
+        lines.append(f"  {name:<22}{counts[0]:>18,}{counts[1]:>18,}{counts[1] - counts[0]:>+20,}")
+    return [*lines, ""]
 
 
 def _reasons(got: Comparison) -> list[str]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.portfolio import DAY_BILL_DTYPE as DAY_DTYPE
 from dhanfast._core.runlog import EQUITY_DTYPE, ORDER_ROW_DTYPE, PASSAGE_DTYPE, TRADE_DTYPE
+from dhanfast.reports.signals import FactorRows, VetoRows
 
 # Rows as the native floor writes them; the meaning and unit of each field stand beside the structs
 # in `_core/runlog.pxd` and `_core/portfolio.pxd`. One trade is a position from flat to flat: money
@@ -53,6 +54,9 @@ class RunResult:
     contracts: dict[int, str] = field(default_factory=dict)  # by `instrument` of trades and orders
     margin: dict[str, Any] = field(default_factory=dict)  # of options, estimated; {} = not at all
     hedges: NDArray[Any] | None = None  # HEDGE_DTYPE, a decision each; None: nothing was hedged
+    vetoes: VetoRows | None = None  # of filters; None: none was on
+    factors: FactorRows | None = None  # of a score or a blend; None: the strategy is neither
+    members: tuple[dict[str, Any], ...] = ()  # of a blend: what each made in its own book
 
     def __str__(self) -> str:
         """The report as text, 80 columns wide: what `dhanfast backtest` prints."""

@@ -6,6 +6,8 @@
     passages.parquet how each order went  slippage.csv     what each order cost
     config.json      every setting of the run
     report.html      one page that opens offline
+    vetoes.parquet   entries that filters took back     factors.parquet  what entries were decided
+                     (with filters)                     on (of a score or a blend)
 
 A folder appears whole or not at all: it is written under a temporary name beside its place and
 renamed. A killed process leaves at most a folder named `.NAME.part-N`, never a half run under
@@ -25,12 +27,14 @@ from dhanfast.errors import BadData, UsageError
 from dhanfast.reports import columns
 from dhanfast.reports.html import report_page
 from dhanfast.reports.result import RunResult
+from dhanfast.reports.signals import read_factors, read_vetoes, write_rows
 from dhanfast.reports.slippage_rows import write_costs
 from dhanfast.reports.summary import summary
 
 ROWS = ("trades", "orders", "equity", "days")
 WAYS = ("passages.parquet", "slippage.csv")  # absent when the run had no passages
 HEDGES = "hedges.parquet"  # absent when it had no hedge
+VETOES, FACTORS = "vetoes.parquet", "factors.parquet"  # absent without filters, without factors
 FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, HEDGES, "config.json", "report.html")
 
 
@@ -66,14 +70,15 @@ def _fill(result: RunResult, place: Path, risk_free: float) -> None:
         write_costs(result, place / "slippage.csv")
     if result.hedges is not None:
         columns.write("hedges", result.hedges, place / HEDGES)
+    for name, told in ((VETOES, result.vetoes), (FACTORS, result.factors)):
+        if told is not None:
+            write_rows(told.rows, place / name)
     (place / "config.json").write_text(json.dumps(result.config, indent=2) + "\n", "utf-8")
     (place / "report.html").write_text(report_page(result, risk_free=risk_free), "utf-8")
     out = summary(result, risk_free=risk_free)
     out["log"] = [list(line) for line in result.log]
     out["files"] = {}
-    absent = (*(() if result.passages is not None else WAYS),
-              *(() if result.hedges is not None else (HEDGES,)))  # fmt: skip
-    for name in (name for name in FILES if name not in absent):
+    for name in (name for name in (*FILES, VETOES, FACTORS) if (place / name).exists()):
         data = (place / name).read_bytes()
         out["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(out, indent=1, allow_nan=False)
@@ -153,6 +158,10 @@ def read_run(directory: str | Path) -> RunResult:
         rows["passages"] = columns.read("passages", folder / "passages.parquet")
     if HEDGES in out["files"]:
         rows["hedges"] = columns.read("hedges", folder / HEDGES)
+    if VETOES in out["files"]:
+        rows["vetoes"] = read_vetoes(folder / VETOES, out["vetoes"])
+    if FACTORS in out["files"]:
+        rows["factors"] = read_factors(folder / FACTORS, out["factors"])
     texts: dict[str, Any] = {
         name: out[name] for name in ("strategy", "symbol", "traded", "timeframe", "digest")
     }
@@ -171,4 +180,5 @@ def read_run(directory: str | Path) -> RunResult:
         grade=out.get("grade", ""),
         contracts={int(number): name for number, name in out.get("contracts", {}).items()},
         margin=out.get("margin", {}),
+        members=tuple(out.get("members", ())),
     )

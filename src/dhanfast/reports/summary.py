@@ -11,6 +11,7 @@ from typing import Any
 from dhanfast.reports import extremes, figures, groups, metrics, slippage
 from dhanfast.reports.hedges import hedge_summary
 from dhanfast.reports.result import RunResult
+from dhanfast.reports.signals import means
 
 SCHEMA = 3
 
@@ -186,6 +187,24 @@ def _options(result: RunResult) -> dict[str, Any]:
     return told if result.hedges is None else told | {"hedge": hedge_summary(result)}
 
 
+def _signals(result: RunResult) -> dict[str, Any]:
+    """What filters took back, what entries were decided on, and a blend's members."""
+    out: dict[str, Any] = {}
+    if result.vetoes is not None:
+        out["vetoes"] = {"names": list(result.vetoes.names), "counts": dict(result.vetoes.counts)}
+    if result.factors is not None:
+        net = metrics.trade_net(result.trades) / metrics.UPAISE
+        told = result.factors
+        out["factors"] = {"names": list(told.names), "weights": list(told.weights), "means": []}
+        for row in means(told, net):
+            one = {"name": row.name, "agreed": row.agreed, "against": row.against}
+            one |= {"contribution": _number(row.contribution), "agreed_net_paise": row.net}
+            out["factors"]["means"].append(one)
+    if result.members:
+        out["members"] = [dict(one) for one in result.members]
+    return out
+
+
 def _slippage(result: RunResult) -> dict[str, Any] | None:
     """What orders cost; null of a run that was written before decisions were kept."""
     costs = slippage.run_costs(result)
@@ -250,6 +269,7 @@ def summary(result: RunResult, *, risk_free: float = 0.0) -> dict[str, Any]:
     _money(out, "turnover", measured.turnover)
     out["turnover_capitals"] = _number(measured.turnover_ratio)
     out |= _trades(measured) | _days(measured) | _orders(result) | _options(result)
+    out |= _signals(result)
     out |= _tables(result)
     out["slippage"] = _slippage(result)
     out["bars"] = bars

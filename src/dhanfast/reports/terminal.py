@@ -12,6 +12,7 @@ from typing import TextIO
 from dhanfast.reports import figures, groups, hedges, metrics, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, rupees, span
 from dhanfast.reports.result import RunResult
+from dhanfast.reports.signals import means
 from dhanfast.reports.summary import warnings
 
 WIDTH_MIN = 60
@@ -288,6 +289,55 @@ def _slippage(result: RunResult, width: int) -> list[str]:
     return slippage_lines(costs, width, ("type", "reason"))
 
 
+def veto_lines(result: RunResult, width: int) -> list[str]:
+    """Lay out what filters took back; nothing without filters."""
+    told = result.vetoes
+    if told is None:
+        return []
+    pairs = [(name, f"{told.counts.get(name, 0):,}") for name in told.names]
+    return _pairs("ENTRIES TAKEN BACK, BY FILTER", pairs, width)
+
+
+def factor_lines(result: RunResult, width: int) -> list[str]:
+    """Lay out what entries were decided on; nothing of a strategy without factors."""
+    if result.factors is None:
+        return []
+    rows = [
+        (
+            row.name,
+            percent(row.weight),
+            f"{row.agreed:,}",
+            f"{row.against:,}",
+            f"{row.contribution:+.3f}",
+            rupees(row.net),
+        )
+        for row in means(result.factors, metrics.trade_net(result.trades) / metrics.UPAISE)
+    ]
+    head = ("", "Weight", "For", "Against", "Mean part", "Net when for ₹")
+    return table_lines("FACTORS OF THE ENTRIES", head, rows, width)
+
+
+def member_lines(result: RunResult, width: int) -> list[str]:
+    """Lay out a blend's members, each in a book of its own; nothing of another strategy."""
+    rows = [
+        (
+            one["name"],
+            percent(one["weight"]),
+            f"{one['trades']:,}",
+            percent(one["wins"] / one["trades"] if one["trades"] else None),
+            rupees(one["net_paise"]),
+            rupees(one["part_paise"]),
+            f"{one['days_off']:,}",
+            f"{one['blocked']:,}",
+        )
+        for one in result.members
+    ]
+    if not rows:
+        return []
+    head = ("", "Weight", "Trades", "Won", "Net ₹", "Its part ₹", "Off", "Blocked")
+    return table_lines("MEMBERS (each alone, on paper at whole size)", head, rows, width)
+
+
 def _run(result: RunResult, width: int) -> list[str]:
     bars = result.counters.get("bars", 0)
     pairs = [(name.replace("_", " "), f"{count:,}") for name, count in result.counters.items()]
@@ -323,7 +373,8 @@ def summary_text(result: RunResult, width: int = 80, *, risk_free: float = 0.0) 
     lines += month_lines(result, width)
     lines += _pairs("SUMMARY (rupees)", _money_pairs(got), width)
     lines += _pairs("TRADES (net of charges)", _trade_pairs(got), width)
-    lines += _margin(result, width) + hedge_lines(result, width)
+    lines += member_lines(result, width) + factor_lines(result, width)
+    lines += veto_lines(result, width) + _margin(result, width) + hedge_lines(result, width)
     lines += _charges(got, width) + _execution(result, width) + _slippage(result, width)
     lines += _run(result, width)
     return "\n".join(lines)

@@ -184,6 +184,9 @@ def fields_of(kind: int, payload: bytes) -> dict[str, Any]:
         return rows[0] if len(rows) == 1 and kind != Kind.TICKS else {"rows": rows}
     if not payload:
         return {}
+    if kind == Kind.STRATEGY and len(payload) > 16:
+        times = dict(zip(("market_ns", "wall_ns"), struct.unpack("<qq", payload[:16]), strict=True))
+        return times | fields_of(Kind.NOTE, payload[16:])
     if kind == Kind.FEED and len(payload) == 4:
         return {"event": int.from_bytes(payload, "little")}
     if payload[:1] in b"{[":

@@ -3,6 +3,6 @@
 from dhanfast.strategies.base import Context, Strategy
 from dhanfast.strategies.market import Market
 from dhanfast.strategies.params import param
-from dhanfast.strategies.rules import Rules, RuleStrategy
+from dhanfast.strategies.rules import Rules, RuleStrategy, Score
 
-__all__ = ["Context", "Market", "RuleStrategy", "Rules", "Strategy", "param"]
+__all__ = ["Context", "Market", "RuleStrategy", "Rules", "Score", "Strategy", "param"]

@@ -38,8 +38,6 @@ _LATER = {
     "on_chain": "option chains",
     "on_order": "order updates",
     "on_timer": "timers",
-    "save": "hot swap",
-    "load": "hot swap",
 }
 
 Log = Callable[[int, str], None]
@@ -55,6 +53,11 @@ class Strategy(Parametric):
         on_tick(ctx, tick): a tick arrived (only in runs on ticks).
         on_fill(ctx, fill): an order of this strategy filled, wholly or in part.
         on_stop(ctx): the run ends; positions are already closed.
+        save(): what the strategy that takes its place in a running engine shall know: a dict of
+            plain data (dict, list, str, int, float, bool, None).
+        load(state): what `save` of the one before returned, before this one's first event. Its
+            series are warmed up then; without `load`, or without a `save` before it, it is shown
+            the bars of the day in on_bar instead, and what it wishes there is not heard.
     Raises:
         StrategyError: from the run, when a callback raises; the cause is chained.
     """

@@ -4,9 +4,10 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dhanfast.strategies.params import Param
-from dhanfast.strategies.plugins import find_strategy, strategy_params
+from dhanfast.strategies.plugins import BLEND, find_strategy, strategy_params
 from dhanfast.strategies.shelf import named
 from dhanfast.strategies.structures import read_structure
 
@@ -24,6 +25,7 @@ class Described:
         name: as asked for. origin: of `Named`. door: rules, python, cython, legs.
         hides: the origins of others of that name.
         about, hypothesis, regime: what its author says; "" where nothing is said.
+        members: of a blend, a line each.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Described:
     regime: str
     params: dict[str, Param]
     hides: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 def describe(name: str, folder: Path | None = None) -> Described:
@@ -50,6 +53,12 @@ def describe(name: str, folder: Path | None = None) -> Described:
             row.hides,
         )  # fmt: skip
     found = find_strategy(row.place, {})
+    if found.door == BLEND:
+        told = read_structure(row.place)
+        return Described(
+            name, row.origin, BLEND, told.about, told.hypothesis, told.regime, told.params,
+            row.hides, _members(found.settings()),
+        )  # fmt: skip
     kind = found.kind
     own = kind.__doc__ or ""
     whole = f"{getattr(sys.modules.get(kind.__module__), '__doc__', None) or ''}\n\n{own}"
@@ -67,6 +76,18 @@ def describe(name: str, folder: Path | None = None) -> Described:
         strategy_params(row.place),
         row.hides,
     )
+
+
+def _members(settings: dict[str, Any]) -> tuple[str, ...]:
+    """A line for each member: its name, its say, and what it is."""
+    lines = []
+    for one in settings["members"]:
+        say = f"veto {one['veto']}" if "veto" in one else f"weight {one['weight']:g}"
+        kind = "" if one["use"] == one["name"] else f", {one['use']}"
+        params = ", ".join(f"{key}={value}" for key, value in one["params"].items())
+        lines.append(f"{one['name']}: {say}{kind} ({params})" if params
+                     else f"{one['name']}: {say}{kind}")  # fmt: skip
+    return tuple(lines)
 
 
 def _flat(text: str) -> str:

@@ -5,6 +5,7 @@ gives the first bar with a value, the seeding and the source of each.
 """
 
 from datetime import time
+from math import isfinite
 from numbers import Real
 from typing import NamedTuple
 
@@ -122,6 +123,17 @@ class Market:
     def typical(self) -> Expr:
         """(high + low + close) / 3."""
         return (self.high + self.low + self.close) / 3.0
+
+    def scaled(self, series: Expr, low: float, high: float) -> Expr:
+        """-1 at `low`, 1 at `high`, straight between them and cut to -1..1: a factor of a score.
+
+        Raises:
+            UsageError: the two are the same or not finite.
+        """
+        if not (isfinite(low) and isfinite(high)) or low == high:
+            raise UsageError(f"scaled: low and high must differ, were {low} and {high}")
+        middle, half = (low + high) / 2.0, (high - low) / 2.0
+        return ((series - middle) / half).at_least(-1.0).at_most(1.0)
 
     def constant(self, value: float) -> Expr:
         """A series with the same value on every bar."""

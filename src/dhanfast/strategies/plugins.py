@@ -7,22 +7,26 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import CodeType, ModuleType
+from typing import Any, Final
 
 from dhanfast._core.pydoor import PythonRunner
 from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import DhanfastError, StrategyError, UsageError
 from dhanfast.strategies.base import Log, Strategy
+from dhanfast.strategies.blend import Blend
 from dhanfast.strategies.params import Param, Parametric, unknown
 from dhanfast.strategies.rules import RuleStrategy
-from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, named
+from dhanfast.strategies.shelf import CLASSES, STRUCTURES, installed_places, is_blend, named
 from dhanfast.strategies.structures import read_structure
 
 LEGS = "legs"  # the data door, which is no strategy: `engine.legs`
+BLEND = "blend"  # the door of several strategies together
 BUILT_IN = CLASSES
+SOURCE: Final = "__dhanfast_source__"  # of a module made of a file: its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,17 @@ class Found:
     Attributes:
         name: as asked for; of one that a package offers, its module:Class.
         kind: its class. made: the instance, parameters checked.
-        door: rules, python or cython.
+        door: rules, python, cython or blend.
+        place: as `find_strategy` was given it; "" of a class or an instance.
+        source: the text of a file, byte for byte as it was run; empty where there is no file.
     """
 
     name: str
     kind: type
     made: Any
     door: str
+    place: str = ""
+    source: bytes = b""
 
     def runner(self, log: Log, interval_ns: int) -> NativeStrategy:
         """The strategy as the kernel runs it.
@@ -64,19 +72,27 @@ class Found:
         Raises:
             StrategyError: its on_stop raised; the cause is chained.
         """
+        if isinstance(self.made, Blend):
+            self.made.stopped(runner)
+            return
         on_stop = getattr(self.made, "on_stop", None)
         if on_stop is not None and isinstance(runner, PythonRunner):
             with _blamed(f"{self.name} failed in on_stop"):
                 on_stop(runner.context)
 
 
-def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -> Found:
+def find_strategy(
+    strategy: str | type | object, params: Mapping[str, object], source: bytes = b""
+) -> Found:
     """Find and build a strategy.
 
     Args:
         strategy: a built-in's name or one that an installed package offers, `path.py` or
-            `path.py:Class`, `package.module:Class`, a class, or an instance.
+            `path.py:Class`, the `path.toml` of a blend, `package.module:Class`, a class, or an
+            instance.
         params: parameter values by name; text is converted to the declared type.
+        source: of a file, what it said when a journal was written: run in the place of what it says
+            now. Empty: as it is.
     Raises:
         UsageError: nothing of that name (the nearest is offered), an unknown parameter, a value
             out of range, or parameters for an instance that is already made.
@@ -92,11 +108,14 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
             f"{strategy} is a legs file: dhanfast backtest -s {strategy} --data ..., or dhanfast "
             f"trade --legs {strategy}; a run on one instrument does not take it"
         )
+    if isinstance(strategy, str) and is_blend(strategy):
+        return Found(strategy, Blend, Blend.read(strategy, params), BLEND)
     if isinstance(strategy, str):
         # A result tells what has run: the class of a package, whatever the package calls it.
         strategy = installed_places().get(strategy, strategy)
-        kind = _named(strategy)
-        return Found(strategy, kind, _built(kind, params), _door(kind))
+        kind = _named(strategy, source)
+        made = _built(kind, params)
+        return Found(strategy, kind, made, _door(kind), strategy, source_of(kind))
     if isinstance(strategy, type):
         return Found(strategy.__name__, strategy, _built(strategy, params), _door(strategy))
     if params:
@@ -104,8 +123,23 @@ def find_strategy(strategy: str | type | object, params: Mapping[str, object]) -
     return Found(type(strategy).__name__, type(strategy), strategy, _door(type(strategy)))
 
 
+def innermost(runner: NativeStrategy) -> NativeStrategy:
+    """The strategy itself, of one that others were put around."""
+    while (inner := getattr(runner, "inner", None)) is not None:
+        runner = inner
+    return runner
+
+
+def graphs_of(runner: NativeStrategy) -> list[Graph]:
+    """Where the series of a strategy are declared: of a blend, those of its members."""
+    runner = innermost(runner)
+    found = [graph for member in getattr(runner, "inners", ()) for graph in graphs_of(member)]
+    own = graph_of(runner)
+    return found if own is None else [own, *found]
+
+
 def graph_of(runner: NativeStrategy) -> Graph | None:
-    """Where a strategy's series are declared; None of a native one, which has none."""
+    """Where a strategy's series are declared; None of a native one or a blend, which have none."""
     found: Graph | None = getattr(runner, "graph", None)
     if found is None:
         found = getattr(getattr(runner, "context", None), "graph", None)
@@ -115,7 +149,7 @@ def graph_of(runner: NativeStrategy) -> Graph | None:
 def is_legs(strategy: str) -> bool:
     """Whether a strategy's name is that of a legs file."""
     built_in = strategy in STRUCTURES and strategy not in installed_places()
-    return built_in or strategy.endswith(".toml")
+    return built_in or (strategy.endswith(".toml") and not is_blend(strategy))
 
 
 def strategy_params(strategy: str) -> dict[str, Param]:
@@ -124,6 +158,8 @@ def strategy_params(strategy: str) -> dict[str, Param]:
     Raises:
         UsageError, StrategyError, ConfigError: see `find_strategy` and `read_structure`.
     """
+    if is_blend(strategy):
+        return read_structure(strategy).params
     if is_legs(strategy):
         return read_structure(named(strategy).place).params
     return _declared(_named(strategy))
@@ -143,6 +179,8 @@ def _door(kind: type) -> str:
         return "python"
     if issubclass(kind, NativeStrategy):
         return "cython"
+    if issubclass(kind, Blend):
+        return BLEND
     raise UsageError(
         f"{kind.__name__} is not a strategy: derive it from RuleStrategy, Strategy or "
         "NativeStrategy"
@@ -150,7 +188,8 @@ def _door(kind: type) -> str:
 
 
 def _built(kind: type, params: Mapping[str, object]) -> Any:
-    _door(kind)
+    if _door(kind) == BLEND:
+        raise UsageError("a blend is made of members: give a Blend([...]), or the file of one")
     if params and not _declared(kind):
         raise UsageError(unknown(f"parameter of {kind.__name__}", next(iter(params)), []))
     with _blamed(f"{kind.__name__} cannot be made"):
@@ -168,7 +207,13 @@ def _blamed(what: str) -> Iterator[None]:
         raise StrategyError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _named(name: str) -> type:
+def source_of(kind: type) -> bytes:
+    """The text of the file that a class was loaded from by its path; empty of any other."""
+    found: bytes = getattr(sys.modules.get(kind.__module__), SOURCE, b"")
+    return found
+
+
+def _named(name: str, source: bytes = b"") -> type:
     offered = installed_places()
     if name in offered:
         name = offered[name]
@@ -178,7 +223,7 @@ def _named(name: str) -> type:
         return found
     path, _, wanted = name.partition(":")
     if path.endswith(".py"):
-        return _from_file(Path(path), wanted)
+        return _from_file(Path(path), wanted, source)
     if wanted:
         return _from_module(path, wanted)
     named(name)  # refuses it, with what else may be meant
@@ -211,10 +256,10 @@ def _from_module(dotted: str, wanted: str) -> type:
     return kinds[wanted]
 
 
-def _from_file(path: Path, wanted: str) -> type:
-    if not path.is_file():
+def _from_file(path: Path, wanted: str, source: bytes = b"") -> type:
+    if not source and not path.is_file():
         raise UsageError(f"strategy file {path} does not exist")
-    module = _imported(path)
+    module = _imported(path, source)
     kinds = {
         item.__name__: item
         for item in vars(module).values()
@@ -235,17 +280,37 @@ def _from_file(path: Path, wanted: str) -> type:
     return next(iter(kinds.values()))
 
 
-def _imported(path: Path) -> ModuleType:
+class _Text(SourceFileLoader):
+    """Imports a text and no other: not what a cache holds of an earlier one."""
+
+    def __init__(self, name: str, path: Path, text: bytes) -> None:
+        super().__init__(name, str(path))
+        self._text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The text, compiled."""
+        code: CodeType = self.source_to_code(self._text, self.path)
+        return code
+
+
+def _imported(path: Path, source: bytes = b"") -> ModuleType:
+    """A module of the file's text, beside one of an earlier text that still runs."""
     name = f"dhanfast_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise StrategyError(f"{path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    before = sys.modules.get(name)
     try:
+        text = source or path.read_bytes()
+        spec = importlib.util.spec_from_file_location(name, path, loader=_Text(name, path, text))
+        if spec is None or spec.loader is None:
+            raise StrategyError(f"{path} cannot be imported as Python")
+        module = importlib.util.module_from_spec(spec)
+        vars(module)[SOURCE] = text
+        sys.modules[name] = module
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        sys.modules.pop(name, None)
+        if before is None:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = before
         raise StrategyError(
             f"{path} cannot be imported: {type(error).__name__}: {error}"
         ) from error

@@ -28,8 +28,9 @@ from dhanfast.errors import StrategyError
 from dhanfast.strategies.base import MINUTE_NS, Log
 from dhanfast.strategies.market import Market
 from dhanfast.strategies.params import Parametric, param
+from dhanfast.strategies.score import Score
 
-__all__ = ["Market", "RuleStrategy", "Rules", "param"]
+__all__ = ["Market", "RuleStrategy", "Rules", "Score", "param"]
 
 Series = Expr | float
 
@@ -43,6 +44,7 @@ class Rules:
         exit_long, exit_short: close the position when true (checked before entries).
         stop, target: rupees from the fill price, read on the bar of the signal; 0 = none. Below 0
             or NaN (an indicator in warm-up): no entry, for it would be one without its stop.
+        score: gives long and short instead, and exits beside those above; see `strategies.score`.
     """
 
     long: Series = 0.0
@@ -51,6 +53,7 @@ class Rules:
     exit_short: Series = 0.0
     stop: Series = 0.0
     target: Series = 0.0
+    score: Score | None = None
 
 
 class RuleStrategy(Parametric):
@@ -81,4 +84,28 @@ class RuleStrategy(Parametric):
                     f"it cannot be negative, was {distance}"
                 )
         fields = ("long", "short", "exit_long", "exit_short", "stop", "target")
-        return RuleRunner(graph, *(graph.as_expr(getattr(rules, name)) for name in fields))
+        series = [graph.as_expr(getattr(rules, name)) for name in fields]
+        if rules.score is None:
+            return RuleRunner(graph, *series)
+        return self._scored(graph, rules, rules.score, series)
+
+    def _scored(
+        self, graph: Graph, rules: Rules, score: Score, series: list[Expr]
+    ) -> NativeStrategy:
+        """The rules with a score in the place of long and short."""
+        for name in ("long", "short"):
+            given = getattr(rules, name)
+            if isinstance(given, Expr) or given != 0.0:
+                raise StrategyError(
+                    f"{type(self).__name__}: the score gives long and short; leave {name} out, or "
+                    "make what it says a factor"
+                )
+        score.checked()
+        total, factors = score.total(graph)
+        series[:2] = score.sides(graph, total)
+        if score.exits:
+            series[2] = series[2] | ~series[0]
+            series[3] = series[3] | ~series[1]
+        weights = [weight for _, weight in score.factors.values()]
+        parts = [weight / sum(weights) for weight in weights]
+        return RuleRunner(graph, *series, score=(total, list(score.factors), parts, factors))

@@ -1,13 +1,15 @@
 """Every strategy that has a name: in the user's folder, of installed packages, built in.
 
 A name is looked for in this order, and the first that has it wins; what it hides is said. In the
-folder a file is a strategy by its stem: `trend.py`, with one class or named as `trend:Class`, and
-`condor.toml`, a legs file. A package offers its strategies as entry points:
+folder a file is a strategy by its stem: `trend.py`, with one class or named as `trend:Class`,
+`condor.toml`, a legs file, and `trio.toml` with a table [blend], a blend of others. A package
+offers its strategies as entry points:
 
     [project.entry-points."dhanfast.strategies"]
     cross = "mycross.cross:Cross"
 """
 
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -52,7 +54,7 @@ class Named:
     Attributes:
         name: what -s takes. origin: user, installed or built-in; file: named by its path.
         place: what `find_strategy` takes: a path, module:Class, or the name of a built-in; the
-            path of a legs file.
+            path of a legs file or of a blend's.
         legs: it is a legs file. hides: the origins of others of that name.
     """
 
@@ -61,6 +63,17 @@ class Named:
     place: str
     legs: bool = False
     hides: tuple[str, ...] = ()
+
+
+def is_blend(place: str | Path) -> bool:
+    """Whether a file is a blend's: a .toml with a table [blend] or members."""
+    if not str(place).endswith(".toml"):
+        return False
+    try:
+        tree = tomllib.loads(Path(place).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False  # who reads it says what is wrong with it
+    return "blend" in tree or "member" in tree
 
 
 def shelf(folder: Path | None = None) -> dict[str, Named]:
@@ -95,7 +108,7 @@ def lookup(name: str, folder: Path | None = None) -> Named | None:
     """
     path, colon, wanted = name.partition(":")
     if path.endswith((".py", ".toml")):
-        return Named(name, FILE, name, legs=path.endswith(".toml"))
+        return Named(name, FILE, name, legs=path.endswith(".toml") and not is_blend(name))
     known = shelf(folder)
     if name in known:
         return known[name]
@@ -155,7 +168,9 @@ def _of_folder(folder: Path | None) -> dict[str, Named]:
             raise UsageError(
                 f"{folder}: {path.stem}.py and {path.stem}.toml have the same name; rename one"
             )
-        found[path.stem] = Named(path.stem, USER, str(path), path.suffix == ".toml")
+        found[path.stem] = Named(
+            path.stem, USER, str(path), path.suffix == ".toml" and not is_blend(path)
+        )
     return found
 
 

@@ -116,7 +116,8 @@ STUDIES: dict[str, tuple[Callable[[Market], Any], Oracle]] = {
         lambda b: _seven(pivots(b.high, b.low, b.close, b.first)),
     ),
 }
-NOT_STUDIES = {"typical", "constant", "between", "vix"}  # vix: tests/strategies/test_vix_series
+# vix: tests/strategies/test_vix_series; scaled: tests/strategies/test_score
+NOT_STUDIES = {"scaled", "typical", "constant", "between", "vix"}
 
 
 def running(bars: Bars, values: NDArray[np.float64]) -> NDArray[np.float64]:

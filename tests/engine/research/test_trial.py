@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.research import pool as pools
 from dhanfast.engine.research.objective import SCORES, objective_of
@@ -82,8 +83,12 @@ def test_the_winner_is_the_backtest_with_its_parameters(bars: Any, objective: st
             stops=StopSettings(bars_max=15),
             sizing=SizingSettings(method="risk", risk=800_000),
         ),
+        Settings(
+            capital=10**9,
+            filters=FilterSettings(times=("open", "lunch"), momentum="both", expiry="any"),
+        ),
     ],
-    ids=["fills", "rules"],
+    ids=["fills", "rules", "filters"],
 )
 def test_settings_that_change_a_backtest_change_a_trial_alike(
     bars: Any, settings: Settings

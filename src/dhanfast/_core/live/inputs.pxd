@@ -13,6 +13,7 @@ requests, byte for byte, and leaves the engine as it was:
     UPDATE    Update, i64 market's time          (wall: at_ns)
     COMMAND   i64 Command (and a contract's number << 32), i64 units, i64 price, i64 market's time,
               i64 wall
+    STRATEGY  i64 market's time, i64 wall, JSON: see `engine.swapping`
     INTENT    Intent, behind the input that caused it
 
 What is done with an input is a run's: `LiveLoop` has one instrument and a strategy, `LegLoop` the
@@ -71,6 +72,12 @@ cdef class InputLoop(TickSink):
     cdef readonly bint blind             # no tick since the start, or since the feed was lost
     cdef public object error             # what stopped it
     cdef public object on_drain          # called when the run log should be taken away
+    cdef public object on_strategy       # given the words of a STRATEGY input: does what they say
+    cdef public object on_failed         # the strategy failed: to make a STRATEGY input of it
+    cdef public object on_ahead          # replay: given the next input's (stop behind it, is last)
+    cdef readonly bint failing           # replay: the strategy failed, and no input has told of it
+    cdef readonly ns_t wall_ns           # of the machine, of the last input
+    cdef readonly ns_t now_ns            # market's time of the STRATEGY input being used
     cdef list _later                     # answers that came inside an input
     cdef list _made                      # replay: intents made and not yet met in the journal
     cdef readonly uint64_t inputs
@@ -114,6 +121,8 @@ cdef class InputLoop(TickSink):
     cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept
     cdef void _use_command(self, int64_t command, int64_t units, int64_t price, ns_t now_ns,
                            ns_t wall_ns) noexcept
+    cdef bint _use_strategy(self, bytes words, ns_t now_ns, ns_t wall_ns, bint vital) except -1
+    cdef object _answer_failure(self, ns_t now_ns)
     cdef bint write_input(self, int kind, const void *head, size_t size, const int64_t *tail,
                           size_t words, ns_t wall_ns, bint vital) noexcept
     cdef void end_input(self, Status status, ns_t now_ns) noexcept

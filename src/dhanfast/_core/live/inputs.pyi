@@ -34,6 +34,12 @@ class InputLoop(TickSink):
     blind: Final[bool]
     error: Exception | None
     on_drain: Callable[[], None] | None
+    on_strategy: Callable[[bytes], None] | None
+    on_failed: Callable[[], None] | None
+    on_ahead: Callable[[bytes | None, bool], None] | None
+    failing: Final[bool]
+    wall_ns: Final[int]
+    now_ns: Final[int]
     inputs: Final[int]
     input_ns: Final[int]
     skipped: Final[int]
@@ -46,5 +52,7 @@ class InputLoop(TickSink):
     def command(
         self, command: int, wall_ns: int, *, units: int = 0, price: int = 0, contract: int = 0
     ) -> None: ...
+    def use_strategy(self, words: bytes, wall_ns: int, *, vital: bool = False) -> bool: ...
+    def settle_failure(self) -> None: ...
     def replay(self, records: Iterable[tuple[int, bytes]]) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def market_time(self, wall_ns: int) -> int: ...

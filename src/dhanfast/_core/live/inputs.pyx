@@ -24,6 +24,29 @@ cdef enum:
     SET_BACK_NS = 1_000_000_000  # a clock that is so far behind its last reading was set back
     CONTRACT_SHIFT = 32      # of a command's number: which contract it is about
 
+INPUTS = frozenset((Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND, Kind.STRATEGY))
+
+
+def _ahead(records):
+    """(kind, payload, the STRATEGY input right behind an input or None, whether it is the last).
+
+    What an input caused stays behind it; nothing but that is kept.
+    """
+    held, behind = None, []
+    for kind, payload in records:
+        if kind in INPUTS:
+            if held is not None:
+                yield *held, payload[16:] if kind == Kind.STRATEGY else None, False
+                yield from behind
+            held, behind = (kind, payload), []
+        elif held is None:
+            yield kind, payload, None, False
+        elif kind == Kind.INTENT or kind == Kind.RESUME:
+            behind.append((kind, payload, None, False))
+    if held is not None:
+        yield *held, None, True
+        yield from behind
+
 
 cdef class InputLoop(TickSink):
     """What drives a run: journaled inputs. See `LiveLoop` and `LegLoop`.
@@ -37,6 +60,10 @@ cdef class InputLoop(TickSink):
         only. blind: no tick has come since the start, or since the feed was lost. unjournaled:
         inputs that found no room in the journal. used_ns: time spent on inputs. on_drain: called
         when the run log should be taken away.
+        failing: the strategy failed, and no input has told of it yet. wall_ns: the machine's time
+        of the last input. now_ns: the market's of the last STRATEGY input.
+        on_strategy, on_failed, on_ahead: who exchanges strategies, see `engine.swapping`; None: a
+        run that has none.
     """
 
     def __cinit__(self, *_, **__):
@@ -141,6 +168,7 @@ cdef class InputLoop(TickSink):
         """One record of a struct and some numbers. False when it could not be written."""
         cdef uint8_t payload[256]
         cdef Status status
+        self.wall_ns = wall_ns
         if self.replaying:
             return True
         memcpy(&payload[0], head, size)
@@ -211,6 +239,35 @@ cdef class InputLoop(TickSink):
         self.run_command(<int>(command & 0xFFFFFFFF), <int>(command >> CONTRACT_SHIFT), units,
                          price, now_ns)
         self.end_input(Status.OK, now_ns)
+
+    cdef bint _use_strategy(self, bytes words, ns_t now_ns, ns_t wall_ns, bint vital) except -1:
+        """Another strategy decides from here on, or none. False: there was no room to write it."""
+        cdef bytes record
+        cdef const char *at
+        cdef int64_t times[2]
+        cdef Status status
+        if not self.replaying:
+            times[0], times[1] = now_ns, wall_ns
+            record = (<char *>&times[0])[:16] + words
+            at = record
+            if vital:
+                status = self.journal.append_vital(Kind.STRATEGY, at, <uint32_t>len(record),
+                                                   wall_ns)
+            else:
+                status = self.journal.append(Kind.STRATEGY, at, <uint32_t>len(record), wall_ns)
+            if status != Status.OK and not vital:
+                return False
+            self.unjournaled += status != Status.OK
+        self.wall_ns, self.now_ns, self.busy, self.failing = wall_ns, now_ns, True, False
+        self.far_tell(now_ns, wall_ns, True)
+        try:
+            self.on_strategy(words)
+        except BaseException:
+            self.busy = False
+            self.stopped = True
+            raise
+        self.end_input(Status.OK, now_ns)
+        return True
 
     # ---- after an input -----------------------------------------------------------------------
 
@@ -353,6 +410,31 @@ cdef class InputLoop(TickSink):
                               price, self.market_ns(wall_ns), wall_ns)
             self.used_ns += mono_ns() - begun_ns
 
+    def use_strategy(self, bytes words not None, wall_ns: int, *, bint vital=False):
+        """Have the strategy changed, now: journaled, then done by `on_strategy`.
+
+        Args:
+            words: JSON, for `on_strategy`. wall_ns: of the machine, UTC ns.
+            vital: it is done also when the journal has no room for it.
+        Returns:
+            False: the journal has no room, or the engine has stopped: nothing was done.
+        """
+        if self.stopped:
+            return False
+        return self._use_strategy(words, self.market_ns(wall_ns), wall_ns, vital)
+
+    def settle_failure(self):
+        """A strategy that failed on the last input of a journal, which does not tell of it."""
+        if self.failing:
+            self._answer_failure(self.input_ns)
+
+    cdef object _answer_failure(self, ns_t now_ns):
+        self.failing = False
+        try:
+            self.on_failed()
+        except BaseException as error:
+            self.stopped, self.error = True, error
+
     def replay(self, records):
         """Repeat a journal: the engine is then as it was behind the last record.
 
@@ -369,8 +451,15 @@ cdef class InputLoop(TickSink):
         cdef set answered = set()
         cdef bytes raw
         self.replaying = True
-        for kind, payload in records:
+        if self.on_ahead is not None:
+            self.on_ahead(None, False)
+        for kind, payload, stop, last in _ahead(records):
             raw = payload
+            if self.on_ahead is not None and (stop is not None or last or kind == Kind.STRATEGY):
+                self.on_ahead(stop, last)
+            if self.failing and kind in INPUTS and kind != Kind.STRATEGY:
+                raise BadData("the strategy fails where the journal does not say that it did: it "
+                              "was written by other code, another strategy or other settings")
             if kind == Kind.INTENT:
                 self._meet(raw)
                 waiting[int(np.frombuffer(raw, INTENT_DTYPE)["id"][0])] = raw
@@ -378,7 +467,7 @@ cdef class InputLoop(TickSink):
                 answered.add(int.from_bytes(raw[:8], "little"))
                 waiting.pop(int.from_bytes(raw[:8], "little"), None)
                 self._again(kind, raw)
-            elif kind in (Kind.TICK, Kind.TIMER, Kind.UPDATE, Kind.COMMAND):
+            elif kind in INPUTS:
                 self._again(kind, raw)
             elif kind == Kind.RESUME:
                 self.far_skip()
@@ -407,6 +496,14 @@ cdef class InputLoop(TickSink):
         cdef size_t size = len(payload)
         cdef const int64_t *tail
         cdef Tick tick
+        if kind == Kind.STRATEGY:
+            if size < 16 or self.on_strategy is None:
+                raise BadData("the journal exchanges a strategy, which this run does not have: it "
+                              "was written with other settings")
+            tail = <const int64_t *>at
+            self.market_last_ns = max(self.market_last_ns, tail[0])
+            self._use_strategy(payload[16:], tail[0], tail[1], True)
+            return
         if size != self._size_of(kind):
             raise BadData(f"a record of kind {kind} has {size} bytes, not {self._size_of(kind)}")
         if kind == Kind.TICK:

@@ -42,6 +42,7 @@ cpdef enum Kind:
     NOTE = 11                # JSON for whoever reads
     FEED = 12                # FeedEvent: u32, or JSON
     RESUME = 13              # the engine goes on with a journal: JSON
+    STRATEGY = 14            # another strategy from here on, or none: i64 times, JSON
 
 
 cdef extern from "df_journal.h" nogil:

@@ -21,6 +21,7 @@ class Kind(IntEnum):
     NOTE = 11
     FEED = 12
     RESUME = 13
+    STRATEGY = 14
 
 @dataclass(frozen=True)
 class Recovery:

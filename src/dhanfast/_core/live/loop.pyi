@@ -2,6 +2,7 @@ from typing import Final
 
 from typing_extensions import disjoint_base
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
@@ -9,6 +10,7 @@ from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.remote import Remote
 from dhanfast._core.loops import TickLoop
+from dhanfast._core.strategy import NativeStrategy
 
 @disjoint_base
 class LiveLoop(InputLoop):
@@ -17,6 +19,7 @@ class LiveLoop(InputLoop):
     remote: Final[Remote | None]
     guards: Final[Guards | None]
     vix: Final[int]
+    watch: CallWatch | None
     def __new__(
         cls,
         ticks: TickLoop,
@@ -30,6 +33,8 @@ class LiveLoop(InputLoop):
         guards: Guards | None = None,
         vix: int | None = None,
     ) -> LiveLoop: ...
+    def put_strategy(self, strategy: NativeStrategy) -> None: ...
+    def drop_strategy(self, way: str) -> None: ...
     @property
     def late(self) -> int: ...
     @property

@@ -16,8 +16,6 @@ from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
 from dhanfast._core.types cimport Reason, Tick
 from dhanfast._core.wire.records cimport TickFlag
 
-from dhanfast.errors import StrategyError
-
 cdef enum:
     ROOM = 256               # rows that one input may write into the run log
 
@@ -35,6 +33,8 @@ cdef class LiveLoop(InputLoop):
         sync_each: True: a request leaves only when the disk has it.
         guards: of the gate; None: there are none. vix: the feed's number of India VIX, whose ticks
         the guards see; None: none of it is used.
+    Attributes:
+        watch: tells of a native strategy that does not return; None: nobody does.
     """
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
@@ -85,14 +85,28 @@ cdef class LiveLoop(InputLoop):
         if tick.instrument == VIX_TICK:
             self.guards.see_vix(tick.recv_ns, tick.price)    # paise of an index are 1/100 points
             return Status.OK
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.kernel.strategy.python
         self.ticks.done = 0
-        return loop_ticks(self.ticks, self.kernel, tick, 1)
+        if watched:
+            self.watch.enter_native()
+        status = loop_ticks(self.ticks, self.kernel, tick, 1)
+        if watched:
+            self.watch.leave()
+        return status
 
     cdef bint knows(self, const Tick *tick) noexcept:
         return tick.instrument == 0 or (tick.instrument == VIX_TICK and self.guards is not None)
 
     cdef Status run_timer(self, ns_t now_ns) noexcept:
-        return loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns)
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.kernel.strategy.python
+        if watched:
+            self.watch.enter_native()
+        status = loop_timer(self.ticks, self.kernel, now_ns, now_ns - self.grace_ns)
+        if watched:
+            self.watch.leave()
+        return status
 
     cdef ns_t run_due(self) noexcept:
         return loop_due(self.ticks, self.kernel, self.grace_ns)
@@ -100,6 +114,8 @@ cdef class LiveLoop(InputLoop):
     cdef Status run_hear(self) noexcept:
         self.kernel.broker.hear()
         self.kernel.settle()
+        if self.kernel.strategy.failed and self.kernel.status == Status.OK:
+            return Status.PYTHON_ERROR           # on a fill
         return self.kernel.status
 
     cdef bint exposed(self) noexcept:
@@ -133,15 +149,35 @@ cdef class LiveLoop(InputLoop):
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
 
     cdef void strategy_failed(self, ns_t now_ns) noexcept:
-        """A strategy that raised decides nothing any more; what it holds is closed."""
-        raised = self.kernel.strategy.error
-        self.error = StrategyError(f"strategy stopped: {type(raised).__name__}: {raised}")
-        self.kernel.strategy = NativeStrategy()
+        """What becomes of it is an input of its own; a journal has it behind this one."""
         self.kernel.status = Status.OK
-        self.kernel.gate.state = 2           # RiskState.HALTED
-        self.busy = True
-        self.kernel.leave(Reason.RISK_EXIT, 0, max(now_ns, self.ticks.last_ns))
-        self.end_input(Status.OK, now_ns)
+        if self.replaying or self.on_failed is None:
+            self.failing = True
+        else:
+            self._answer_failure(now_ns)
+
+    def put_strategy(self, NativeStrategy strategy not None):
+        """From here on this one decides. What is held, its stop and target stay as they are."""
+        self.kernel.strategy, self.kernel.status = strategy, Status.OK
+
+    def drop_strategy(self, str way not None):
+        """Nobody decides any more. For `on_strategy` alone.
+
+        Args:
+            way: keep: no entries, and what is held stays with its stop, target and square-off;
+                flatten: it is closed; stop: it is closed, and only exits pass for good.
+        """
+        cdef ns_t now_ns = max(self.now_ns, self.ticks.last_ns)
+        self.put_strategy(NativeStrategy())
+        self.kernel.gate.state = 2 if way == "stop" else max(self.kernel.gate.state, 1)
+        if self.kernel.session_at == self.kernel.session_count:
+            return
+        if way != "keep":
+            self.kernel.leave(Reason.RISK_EXIT, 0, now_ns)
+            return
+        self.kernel.turn_side = 0                # a reversal ends with its exit
+        if self.kernel.entering != 0:
+            self.kernel.cancel_entry(now_ns)
 
     # ---- its broker ---------------------------------------------------------------------------
 

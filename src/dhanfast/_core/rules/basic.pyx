@@ -162,6 +162,22 @@ cdef void _cross(Op *op, size_t at, size_t n) noexcept nogil:
         state.a, state.b, state.seen = a[i], b[i], 1
 
 
+cdef struct LatchState:
+    int64_t on
+
+
+cdef void _latch(Op *op, size_t at, size_t n) noexcept nogil:
+    """1 from the row where a reaches numbers[0] until it is below numbers[1], or unknown."""
+    cdef LatchState *state = <LatchState *>op.state
+    cdef const double *a = op.inputs[0]
+    cdef double *out = op.outputs[0]
+    cdef double begin = op.numbers[0], end = op.numbers[1]
+    cdef size_t i
+    for i in range(at, at + n):
+        state.on = a[i] >= begin or (state.on and a[i] >= end)
+        out[i] = <double>state.on
+
+
 cdef struct ShiftState:
     int64_t length
     int64_t at
@@ -206,6 +222,10 @@ _plain[:] = [_add, _sub, _mul, _div, _min, _max, _lt, _le, _eq, _and, _or, _not,
 cdef int bind_basic(Op *op, str name) except -1:
     if name == "shift":
         return _bind_shift(op)
+    if name == "latch":
+        op.state = op_memory(sizeof(LatchState), 0)
+        op.run = _latch
+        return 1
     if name == "cross":
         op.state = op_memory(sizeof(CrossState), 0)
         op.run = _cross

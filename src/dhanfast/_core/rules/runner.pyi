@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from typing import Self, final
 
+from dhanfast._core.factors import Factors
 from dhanfast._core.rules.graph import Expr, Graph
 from dhanfast._core.strategy import NativeStrategy
 
@@ -7,6 +9,7 @@ from dhanfast._core.strategy import NativeStrategy
 class RuleRunner(NativeStrategy):
     graph: Graph
     conflicts: int
+    factors: Factors | None
     def __new__(
         cls,
         graph: Graph,
@@ -16,4 +19,6 @@ class RuleRunner(NativeStrategy):
         exit_short: Expr,
         stop: Expr,
         target: Expr,
+        *,
+        score: tuple[Expr, Sequence[str], Sequence[float], Sequence[Expr]] | None = None,
     ) -> Self: ...

@@ -156,7 +156,8 @@ def check_lookahead(
         blind, why = blind_test(stage, whole.decisions, seed)
         findings += _blind_told(blind)
     findings += outside_findings(stage, allow)
-    findings += [one for one in source_findings(stage.found.kind, allow) if one.code in SEES_AHEAD]
+    findings += [one for kind in stage.kinds for one in source_findings(kind, allow)
+                 if one.code in SEES_AHEAD]  # fmt: skip
     signals = int((whole.decisions["action"] != Action.HOLD).sum())
     if not signals and not findings:
         findings.append(Finding(
@@ -312,14 +313,14 @@ def _blind_told(blind: Blind | None) -> list[Finding]:
 
 def outside_findings(stage: Stage, allow: tuple[str, ...]) -> list[Finding]:
     """What the strategy's code opened, but for the files that are allowed."""
-    path = code_file(stage.found.kind)
     allowed = {str(Path(name).absolute()) for name in allow}
     found: dict[tuple[str, str], Finding] = {}
-    for one in stage.outside.by(path):
-        if one.event in FILES and one.what in allowed:
-            continue
-        line = one.line_in(path) if path else 0
-        where = f"{Path(path).name}:{line}" if path else ""
-        text = f"{WORDS[one.event]} {one.what}: what it learns there is not cut with the bars"
-        found.setdefault((one.event, one.what), Finding("outside", text, where))
+    for path in dict.fromkeys(code_file(kind) for kind in stage.kinds):
+        for one in stage.outside.by(path):
+            if one.event in FILES and one.what in allowed:
+                continue
+            line = one.line_in(path) if path else 0
+            where = f"{Path(path).name}:{line}" if path else ""
+            text = f"{WORDS[one.event]} {one.what}: what it learns there is not cut with the bars"
+            found.setdefault((one.event, one.what), Finding("outside", text, where))
     return list(found.values())[:TOLD_MAX]

@@ -16,12 +16,12 @@ from dhanfast.engine.checks.outside import Outside
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import recorded_guards
 from dhanfast.engine.measured import with_measured
-from dhanfast.engine.runs import IST, at_timeframe, bars_of, sessions_of
+from dhanfast.engine.runs import IST, at_timeframe, bars_of, refuse_unseen_bars, sessions_of
 from dhanfast.engine.settings import Settings, checked, timeframe_text
 from dhanfast.errors import BadData, DhanfastError, StrategyError, UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy, graph_of
+from dhanfast.strategies.plugins import BLEND, find_strategy, graph_of
 
 PROBLEM: Final = "problem"
 WARNING: Final = "warning"
@@ -104,12 +104,20 @@ class Stage:
         signals = bars_of(data, start, end)
         settings = checked(settings or Settings())
         settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
+        refuse_unseen_bars(settings, signals)
         self.settings, self.signals = settings, signals
         self.interval_ns = settings.timeframe_ns or signals.interval_ns
         self.sessions = sessions_of(signals, settings, self.interval_ns)
         bars, _ = at_timeframe(signals, self.interval_ns, self.sessions)
         self.bars: NDArray[Any] = with_room_behind(bars)
         self._refuse_ticks_only()
+
+    @property
+    def kinds(self) -> list[type]:
+        """Classes whose code decides: the strategy's, and of a blend those of its members."""
+        if self.found.door == BLEND:
+            return list(dict.fromkeys(one.kind for one in self.found.made.found))
+        return [self.found.kind]
 
     @property
     def title(self) -> str:

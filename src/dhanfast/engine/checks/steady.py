@@ -148,7 +148,7 @@ def check_strategy(
             ran, why, more = run_elsewhere(stage, one)
             findings += more
     findings += outside_findings(stage, allow)
-    findings += source_findings(stage.found.kind, allow)
+    findings += [one for kind in stage.kinds for one in source_findings(kind, allow)]
     speed = speed_of(one.decisions)
     if speed is not None and speed.p99 > slow_ns:
         findings.append(Finding(
@@ -157,7 +157,8 @@ def check_strategy(
     return Steady(
         stage.title, stage.found.door, len(one.decisions),
         int((one.decisions["action"] != Action.HOLD).sum()), speed, ran, why,
-        tuple(path.name for path in sources_of(stage.found.kind)), tuple(findings),
+        tuple(dict.fromkeys(path.name for kind in stage.kinds for path in sources_of(kind))),
+        tuple(findings),
     )  # fmt: skip
 
 

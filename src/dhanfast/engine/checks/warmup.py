@@ -34,6 +34,7 @@ from dhanfast.engine.checks.stage import (
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
+from dhanfast.strategies.plugins import BLEND
 
 PROBES: Final = 6
 MOST: Final = 5000
@@ -144,6 +145,9 @@ def check_warmup(
     """
     _check(probes, most, tolerance, history)
     stage = Stage(strategy, data, params=params, start=start, end=end, settings=settings)
+    if stage.found.door == BLEND:
+        raise UsageError(f"{stage.found.name} is a blend, without indicators of its own: check the "
+                         "warm-up of its members")  # fmt: skip
     need_bars(stage, BARS_MIN)
     whole = stage.run(stage.bars, flat=True)
     if whole.error is not None:

@@ -16,13 +16,20 @@ from dhanfast.engine.research.code import code_of
 from dhanfast.engine.research.objective import objective_of
 from dhanfast.engine.research.shared import held_of
 from dhanfast.engine.research.trial import Job, Span, Work
-from dhanfast.engine.runs import at_timeframe, bars_of, meets_of, notes_of, sessions_of
+from dhanfast.engine.runs import (
+    at_timeframe,
+    bars_of,
+    meets_of,
+    notes_of,
+    refuse_unseen_bars,
+    sessions_of,
+)
 from dhanfast.engine.settings import Settings, checked
 from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
 from dhanfast.strategies.params import Param
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import BLEND, find_strategy
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,12 @@ def prepared(
     if not isinstance(strategy, str | type):
         raise UsageError("a search makes the strategy itself: give its name or its class")
     found = find_strategy(strategy, params or {})
+    if found.door == BLEND:
+        raise UsageError(f"{found.name} is a blend, which a search does not make anew: search its "
+                         "members one by one")  # fmt: skip
     signals = bars_of(data, start, end)
     settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
+    refuse_unseen_bars(settings, signals)
     interval_ns = settings.timeframe_ns or signals.interval_ns
     meets = meets_of(detail, trade_data, signals, interval_ns, start, end)
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
