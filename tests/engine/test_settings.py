@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import dhanfast
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.margin_settings import MarginSettings
@@ -179,10 +180,11 @@ def test_every_setting_stands_in_the_result() -> None:
         guards=GuardSettings(trades_max=1),
         execution=ExecutionSettings(algo="slice"),
         margin=MarginSettings(short="refuse"),
+        filters=FilterSettings(momentum="roc"),
         protection_slab=True,
     )
     names = set(in_use.as_dict())
-    more = {"sizing", "stops", "margin", "guards", "execution", "protection_slab"}
+    more = {"sizing", "stops", "margin", "filters", "guards", "execution", "protection_slab"}
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names
