@@ -36,6 +36,7 @@ cdef class Filters(NativeStrategy):
         spread_ticks, spread_bps: largest distance of bid and ask; 0 = no limit.
         room: rows of vetoes between two `take`, at least 1024.
     Attributes:
+        graph_own: of what looks at bars, None without any. inner, names: as given.
         row_count: rows since the last `take`. lost: rows there was no room for.
     Units:
         times UTC ns; spread in ticks of the contract, and 1e-4 of the middle.

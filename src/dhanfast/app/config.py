@@ -39,6 +39,7 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_margin import margin_settings
 from dhanfast.app.config_risk import sizing_settings, stop_settings
 from dhanfast.app.config_route import route_settings
 from dhanfast.app.config_section import Section
@@ -232,6 +233,7 @@ class Config:
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
             chain=chain_settings(self.chain),
+            margin=margin_settings(risk.margin),
             filters=filter_settings(self.tree.filters, self.folders.root),
         )
         return checked(made)

@@ -10,6 +10,7 @@ from dhanfast.engine.chain_settings import ChainSettings, checked_chain
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.filter_settings import FilterSettings, checked_filters
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
+from dhanfast.engine.margin_settings import MarginSettings, checked_margin
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
@@ -204,6 +205,7 @@ class Settings:
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
         chain: the option chain that the strategy sees.
+        margin: what is asked before a structure of legs is sent.
         filters: what takes back entries of the strategy.
     """
 
@@ -226,6 +228,7 @@ class Settings:
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
+    margin: MarginSettings = field(default_factory=MarginSettings)
     filters: FilterSettings = field(default_factory=FilterSettings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -262,6 +265,7 @@ _UNUSED = (
     ("sizing", SizingSettings()),
     ("stops", StopSettings()),
     ("chain", ChainSettings()),
+    ("margin", MarginSettings()),
     ("filters", FilterSettings()),
 )
 LIMIT_MAX = 10**15
@@ -321,6 +325,7 @@ def checked(settings: Settings) -> Settings:
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
+    checked_margin(settings.margin)
     checked_filters(settings.filters)
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)

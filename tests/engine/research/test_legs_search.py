@@ -182,6 +182,8 @@ def test_what_a_search_of_legs_does_not_run_is_refused() -> None:
 
     with pytest.raises(UsageError, match="follows momentum"):
         prepare(legs_file(signals="momentum", leg=[leg | {"when": "long"} for leg in TREE["leg"]]))
+    with pytest.raises(UsageError, match="does not run a structure that is hedged"):
+        prepare(legs_file(hedge={"band": "1lot"}))
     with pytest.raises(UsageError, match='hold with hold = "day"'):
         prepare(legs_file(hold="expiry", exit="settlement"))
     with pytest.raises(ConfigError, match="the legs are of NIFTY, the data of BANKNIFTY"):

@@ -31,6 +31,3 @@ cdef class LiveLoop(InputLoop):
     cdef readonly ChainFeed chain        # what it tells of the option chain; None: nobody asks
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef public CallWatch watch          # tells of a native strategy that does not return; None
-
-    cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
-                             ns_t now_ns) noexcept

@@ -107,6 +107,7 @@ class ShelvedChains:
         self._digest = str(told["digest"]).encode()
         self._made: dict[int, Day] = {}
         self.first, self.last = 0, len(self._index)
+        self.future = False  # the days have none: a hedged structure is not searched
 
     @property
     def expiries(self) -> set[str]:

@@ -176,6 +176,11 @@ def _refuse_unsearched(first: StructurePlan, source: ChainSource) -> None:
         raise ConfigError(
             f"lot: the legs have {first.lot} units, the data was read for {source.contracts.lot}"
         )
+    if first.hedge is not None:
+        raise UsageError(
+            "hedge: a search does not run a structure that is hedged: the days that its trials "
+            "share have no contracts for a hedge; leave [hedge] out"
+        )
     if first.signals:
         raise UsageError(
             f"signals: a search does not run a structure that follows {first.signals}; search the "

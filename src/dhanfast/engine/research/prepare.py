@@ -30,7 +30,7 @@ from dhanfast.errors import UsageError
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.slippage import SlippageStore
 from dhanfast.strategies.params import Param
-from dhanfast.strategies.plugins import BLEND, find_strategy
+from dhanfast.strategies.plugins import BLEND, Found, find_strategy
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def prepared(
     if not isinstance(strategy, str | type):
         raise UsageError("a search makes the strategy itself: give its name or its class")
     found = find_strategy(strategy, params or {})
-    if found.door == BLEND:
-        raise UsageError(f"{found.name} is a blend, which a search does not make anew: search its "
-                         "members one by one")  # fmt: skip
+    refuse_blend(found)
     signals = bars_of(data, start, end)
     settings = with_measured(settings, signals.symbol, signals.generated, False, slippages)
     refuse_unseen_bars(settings, signals)
@@ -117,6 +115,17 @@ def prepared(
         notes=notes + _seen(vix, chain),
         data=read,
     )
+
+
+def refuse_blend(found: Found) -> None:
+    """Refuse what a search cannot make anew.
+
+    Raises:
+        UsageError: it is a blend of strategies.
+    """
+    if found.door == BLEND:
+        raise UsageError(f"{found.name} is a blend, which a search does not make anew: search its "
+                         "members one by one")  # fmt: skip
 
 
 def declared(kind: type) -> dict[str, Param]:

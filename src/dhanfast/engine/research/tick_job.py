@@ -6,10 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.research.objective import objective_of
-from dhanfast.engine.research.prepare import Prepared, code_place, declared, head_of
+from dhanfast.engine.research.prepare import Prepared, code_place, declared, head_of, refuse_blend
 from dhanfast.engine.research.shared import Gathered
 from dhanfast.engine.research.trial import Job
 from dhanfast.engine.runs import GENERATED, MODELLED, sessions_between
@@ -20,7 +21,7 @@ from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import exchange_date
 from dhanfast.market.sessions import session_notes
 from dhanfast.storage.slippage import SlippageStore
-from dhanfast.strategies.plugins import find_strategy
+from dhanfast.strategies.plugins import Found, find_strategy
 
 
 def prepared_ticks(
@@ -51,6 +52,7 @@ def prepared_ticks(
     settings = with_measured(
         settings, days.symbol, generated=days.generated, ticks=True, store=slippages
     )
+    _refuse_unsearched(found, days, settings)
     goal = objective_of(objective)
     interval_ns = settings.timeframe_ns or duration_ns(interval, "interval")
     gathered = Gathered(days.here(), "ticks")
@@ -81,6 +83,18 @@ def prepared_ticks(
         data=_read(days, gathered, interval_ns),
         owner=gathered,
     )
+
+
+def _refuse_unsearched(found: Found, days: TickDays, settings: Settings) -> None:
+    """Refuse a blend, and filters that look at what ticks of an index do not have.
+
+    Raises:
+        UsageError, BadData, ConfigError: one of these.
+    """
+    refuse_blend(found)
+    if days.kind == "IDX":
+        refuse_unseen(settings.filters, f"{days.symbol}, ticks of the index", volume=False,
+                      oi=False, quotes=False)  # fmt: skip
 
 
 def _sessions(
