@@ -184,7 +184,6 @@ def test_every_setting_stands_in_the_result() -> None:
         filters=FilterSettings(momentum="roc"),
         protection_slab=True,
         chain=ChainSettings(near=3),
-        filters=FilterSettings(times=("open",)),
     )
     names = set(in_use.as_dict())
     more = {"sizing", "stops", "margin", "filters", "guards", "execution", "protection_slab"}
