@@ -443,14 +443,9 @@ class ModelledChains:
         return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
 
     def premiums(
-        self,
-        hours: TradingDay,
-        rows: NDArray[Any],
-        expiries: Sequence[date],
-        sessions: NDArray[Any],
-        held: list[tuple[int, int]],
-        future: NDArray[Any] | None = None,
-    ) -> tuple[Ints, Ints, list[Ints], Ints]:
+        self, hours: TradingDay, rows: NDArray[Any], expiries: Sequence[date],
+        sessions: NDArray[Any], held: list[tuple[int, int]], future: NDArray[Any] | None = None,
+    ) -> tuple[Ints, Ints, list[Ints], Ints]:  # fmt: skip
         """Option bars of a day by the model.
 
         Args:
@@ -480,18 +475,10 @@ class ModelledChains:
         for session, expiry, grid in zip(sessions, expiries, strikes, strict=True):
             away = days_to_expiry(on, expiry)
             fill_expiry(
-                np.ascontiguousarray(index),
-                years_left(hours, away, start_ns),
-                years_left(hours, away, end_ns),
-                grid,
-                tables,
-                first,
-                level=level,
-                slope=shape.slope,
-                bend=shape.bend,
-                rate=rate_on(on),
-                tick=int(session["tick"]),
-            )
+                np.ascontiguousarray(index), years_left(hours, away, start_ns),
+                years_left(hours, away, end_ns), grid, tables, first, level=level,
+                slope=shape.slope, bend=shape.bend, rate=rate_on(on), tick=int(session["tick"]),
+            )  # fmt: skip
             first += 2 * len(grid)
         return start_ns, end_ns, strikes, tables
 
@@ -560,35 +547,18 @@ class ModelledChains:
     def digest(self) -> list[bytes]:
         """The index's bars, the closes, and the smile."""
         told = self.volatilities
-        return [
-            self.index.bars.tobytes(),
-            repr(
-                (
-                    sorted(told.vix.items()),
-                    told.shape,
-                    sorted(told.index.items()),
-                    sorted(told.base.items()),
-                    self.strikes,
-                    tuple(self.expiries),
-                )
-            ).encode(),
-        ]
+        read = (
+            sorted(told.vix.items()), told.shape, sorted(told.index.items()),
+            sorted(told.base.items()), self.strikes, tuple(self.expiries),
+        )  # fmt: skip
+        return [self.index.bars.tobytes(), repr(read).encode()]
 
 
 def chain_day(
-    contracts: Contracts,
-    hours: TradingDay,
-    expiries: Sequence[date],
-    strikes: Sequence[Ints],
-    finals: Sequence[int],
-    start_ns: Ints,
-    end_ns: Ints,
-    prices: Sequence[Ints],
-    spot: Ints,
-    sessions: NDArray[Any] | None = None,
-    *,
-    future: NDArray[Any] | None = None,
-) -> ChainDay:
+    contracts: Contracts, hours: TradingDay, expiries: Sequence[date], strikes: Sequence[Ints],
+    finals: Sequence[int], start_ns: Ints, end_ns: Ints, prices: Sequence[Ints], spot: Ints,
+    sessions: NDArray[Any] | None = None, *, future: NDArray[Any] | None = None,
+) -> ChainDay:  # fmt: skip
     """The native form of a day; with a future's session its prices are the last column."""
     if sessions is None:
         known = spot[spot > 0]
