@@ -198,14 +198,14 @@ def test_a_restart_repeats_what_was_taken_back(tmp_path: Path) -> None:
     for price in (PRICE, PRICE, PRICE - 1000, PRICE - 1000, PRICE + 500, PRICE + 500, PRICE, PRICE):
         hand.minute(price)
         notes.look()
-    assert hand.run.filtered["momentum"] >= 1
+    assert hand.run.decisions.vetoed["momentum"] >= 1
     assert [one["filter"] for one in noted][:1] == ["momentum"]
     hand.run.journal.close()
     old = records_of(hand.path)
     again = Hand(tmp_path, script, settings=settings)
     again.run.journal.append_record(Kind.RESUME, b"{}", hand.now, vital=True)
     again.run.recover(old, hand.now)
-    assert again.run.filtered == hand.run.filtered
+    assert again.run.decisions.vetoed == hand.run.decisions.vetoed
     assert again.run.rows_so_far()[1].tobytes() == hand.run.rows_so_far()[1].tobytes()
     quiet: list[dict[str, Any]] = []
     VetoNotes(again.run, lambda **words: quiet.append(words)).look()

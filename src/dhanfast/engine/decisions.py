@@ -124,6 +124,11 @@ class Decisions:
         self._entries = [rows[trades:]]
         return FactorRows(self._factors.names, self._factors.weights, rows[:trades])
 
+    @property
+    def vetoed(self) -> dict[str, int]:
+        """{filter: entries it took back} of the filters that had a veto."""
+        return {} if self.filters is None else self.filters.vetoed
+
     def notes(self) -> list[str]:
         """What somebody should know of members now: those that have spent their budget."""
         if self.blend is None:

@@ -34,13 +34,7 @@ from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
-from dhanfast.engine.hedging import (
-    begin_hedge,
-    hedge_exchange,
-    hedge_hours,
-    hedge_of,
-    hedge_texts,
-)
+from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
 from dhanfast.engine.leg_figures import LegFigures
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_risk import leg_risk_of
@@ -145,6 +139,10 @@ class LegsRun:
     Attributes:
         loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
     """
+
+    decisions = None  # filters and factors are of a strategy's entries
+    seat: None = None  # a structure decides by its file, for the whole day
+    late: int = 0  # rows are not closed behind anybody's back
 
     def __init__(
         self,
@@ -323,20 +321,6 @@ class LegsRun:
         return {} if self.judge is None else self.judge.explained
 
     @property
-    def filtered(self) -> dict[str, int]:
-        """A structure has no filters: they are of a strategy's entries."""
-        return {}
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """A structure has no factors."""
-        return []
-
-    @property
-    def seat(self) -> None:
-        """A structure decides by its file, for the whole day: nobody takes its place."""
-        return None
-
-    @property
     def barred(self) -> str:
         """Why it must make no entry now."""
         return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
@@ -345,11 +329,6 @@ class LegsRun:
     def flat(self) -> bool:
         """Nothing is held, nothing works, and no leg is on its way in or out."""
         return self.loop.flat
-
-    @property
-    def late(self) -> int:
-        """No tick is late: rows are not closed behind anybody's back."""
-        return 0
 
     def hold_orders(self, name: str, now_ns: int) -> dict[str, Any]:
         """Pause, resume or cancel the order that enters the legs; the journal repeats it.

@@ -26,6 +26,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE
 from dhanfast.clock import Clock
+from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.seat import STOPPED, Misuse, Seat
 from dhanfast.engine.served import Held, InputLoop, OrdersThere, Recovered, ServedRun
@@ -191,6 +192,11 @@ class LiveRun(TickRun):
         return self._live_engine.guards
 
     @property
+    def decisions(self) -> Decisions:
+        """Filters, books and factors around the strategy."""
+        return self._live_engine.decisions
+
+    @property
     def trades_mark(self) -> int:
         """The position: trades begin and end with it."""
         return int(self.kernel.position)
@@ -198,16 +204,6 @@ class LiveRun(TickRun):
     def size_explained(self) -> dict[str, Any]:
         """What the rules of sizing know of closed trades, and of the last size."""
         return dict(self.kernel.size_explained())
-
-    @property
-    def filtered(self) -> dict[str, int]:
-        """{filter: entries it took back} so far."""
-        filters = self._live_engine.decisions.filters
-        return {} if filters is None else filters.vetoed
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
-        return self._live_engine.decisions.entry_lines()
 
     @property
     def flat(self) -> bool:
@@ -267,7 +263,7 @@ class LiveRun(TickRun):
     def notes_now(self) -> list[str]:
         """What somebody should know: that nobody decides, of its orders, of a blend's members."""
         stopped = self.seat.stopped
-        gone = [f"{stopped}; mend it, then: dhanfast strategy swap NEW"] if stopped else []
+        gone = [f"{stopped}; {self.seat.mending}"] if stopped else []
         return [*gone, *worked_note(self), *self._live_engine.decisions.notes()]
 
     def texts_so_far(self) -> list[tuple[int, str]]:

@@ -19,6 +19,7 @@ from dhanfast.engine.live_engine import (
     UPDATES,
     LiveEngine,
 )
+from dhanfast.engine.served import ServedRun
 from dhanfast.engine.status import EngineStatus, OrderLine
 
 SHOWN_ORDERS: Final = 500
@@ -117,7 +118,7 @@ class LiveView:
             latency_us=percentiles_us(live.loop.latency),
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
             vetoes=(live.guards.vetoed if live.guards is not None else {})
-            | {f"FILTER_{name.upper()}": count for name, count in live.filtered.items()},
+            | {f"FILTER_{name.upper()}": count for name, count in _vetoed(live).items()},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *live.notes_now(), *engine.notes),
         )
@@ -210,6 +211,11 @@ class LiveView:
         """What an order is of."""
         name: str = self._fixed["instrument"]
         return self._names.get(int(number), name)
+
+
+def _vetoed(run: ServedRun) -> dict[str, int]:
+    """{filter: entries it took back}."""
+    return {} if run.decisions is None else run.decisions.vetoed
 
 
 def percentiles_us(latency: LatencyHistogram | None) -> dict[str, float]:

@@ -146,10 +146,16 @@ class _Log:
 
 
 class _Gone:
-    """What is left of a strategy that was stopped: its parameters."""
+    """What is left of a strategy that was stopped: its parameters, and of a blend its files."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, found: Found) -> None:
+        self._settings = found.settings()
+        code = getattr(found.made, "code", None)
+        self._code: bytes = b"" if code is None else code()
+
+    def code(self) -> bytes:
+        """The files of a blend."""
+        return self._code
 
     def settings(self) -> dict[str, Any]:
         """{parameter: value}, as they were."""
@@ -178,6 +184,7 @@ class Seat:
         self.misuse = misuse or Misuse()
         self.now = Decider(name or short_name(found.name), found, runner,
                            _Log(run.tell, heard=True))  # fmt: skip
+        self._alone = run.kernel.strategy is runner and found.door in DOORS
         self._before: Decider | None = None
         self._pending: Newcomer | None = None
         self._armed: tuple[int, int, str] | None = None
@@ -251,7 +258,7 @@ class Seat:
             UsageError: it is not alone.
         """
         wrapped = not self.stopped and self._run.kernel.strategy is not self.now.runner
-        if wrapped or found.door not in DOORS:
+        if wrapped or not self._alone or found.door not in DOORS:
             raise UsageError(
                 "a strategy behind filters, or a blend of several, is not exchanged in a running "
                 "engine: end it, then start another with another engine.run"
@@ -354,12 +361,11 @@ class Seat:
     def _failed(self) -> None:
         """The strategy has failed on the last input: stop it, or put back the one before."""
         part, call = 0, 0
-        runner = self.now.runner
-        for index, each in enumerate(python_parts(runner)):
+        for index, each in enumerate(python_parts(self.now.runner)):
             if each.failed:
                 part, call = index, each.calls
                 break
-        error = runner.error
+        error = self._run.kernel.strategy.error  # what stands around it has it from it
         why = "hung" if isinstance(error, CallbackOverdue) else "raised"
         self._stop(why, f"{type(error).__name__}: {error}", part, call)
 
@@ -454,14 +460,14 @@ class Seat:
         self.stops += 1
         self._before = None
         self._run.loop.drop_strategy(way)
-        gone = dataclasses.replace(self.now.found, made=_Gone(self.now.found.settings()))
+        gone = dataclasses.replace(self.now.found, made=_Gone(self.now.found))
         self.now.found, self.now.runner = gone, NativeStrategy()
         self._run.seated(gone, self.now.runner)
         self._tell(f"{self.stopped}; {_THEN[way]}")
         if way == "stop":
             self._run.loop.error = StrategyError(f"strategy stopped: {told['text']}")
         elif not self._repeating:
-            _LOG.error("bring a mended one in with: dhanfast strategy swap NEW")
+            _LOG.error("%s", self.mending)
 
     def _tell(self, text: str) -> None:
         self.changes.append((self._run.loop.now_ns, text))
@@ -519,6 +525,13 @@ class Seat:
         return ready
 
     # ---- for faces -------------------------------------------------------------------------------
+
+    @property
+    def mending(self) -> str:
+        """What can be done about a strategy that was stopped."""
+        if self._alone:
+            return "mend it, then: dhanfast strategy swap NEW"
+        return "mend it, end this engine, then start another with another engine.run"
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result must know."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.timing import LatencyHistogram
+from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.status import PositionLine
 from dhanfast.reports.result import RunResult
 
@@ -293,21 +294,17 @@ class ServedRun(Protocol):
         ...
 
     @property
+    def decisions(self) -> Decisions | None:
+        """Filters, books and factors; None of a structure, which has none."""
+        ...
+
+    @property
     def trades_mark(self) -> int:
         """A number that changes when guards and sizes have been told of a trade."""
         ...
 
     def size_explained(self) -> dict[str, Any]:
         """What the rules of sizing know of trades that have closed, and of the last size."""
-        ...
-
-    @property
-    def filtered(self) -> dict[str, int]:
-        """{filter: entries it took back} so far."""
-        ...
-
-    def entry_lines(self) -> list[tuple[int, str]]:
-        """What entries were decided on, since the last call: (UTC ns of the market, text)."""
         ...
 
     @property
