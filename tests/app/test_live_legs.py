@@ -141,8 +141,10 @@ def test_files_that_only_a_backtest_can_run(tmp_path: Path, more: str, words: st
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [("risk.guards.drawdown.on=true", "guards: a legs run does not follow it"),
-     ("risk.sizing.method=risk risk.sizing.risk=1%", "sizing: a legs run does not follow it"),
+    [("risk.guards.exposure.correlated=1000000", r"exposure\.correlated: a legs run does"),
+     ("risk.sizing.method=risk risk.sizing.risk=1%", "risk needs a loss that is bounded"),
+     ("risk.sizing.method=volatility risk.sizing.volatility=1%", "volatility is that of one"),
+     ("risk.margin.short=refuse risk.margin.answer=90s", "90s is not in 0.5s..60s"),
      ("execution.algo=twap", "execution: a legs run does not follow it"),
      ("simulation.slippage=measured", "slippage: measured"),
      ("feed.mode=quote", "feed.mode: quote has no bid and no ask"),

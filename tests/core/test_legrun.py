@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dhanfast._core.chainday import ChainDay, Missing, StrikeRule
 from dhanfast._core.legorder import Told
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Again, Leg, LegUnit
 from dhanfast._core.match import Match
@@ -102,7 +103,12 @@ def chain(
 
 
 def native(
-    legs: list[dict[str, Any]], *, latency_ns: int = 0, slippage: int = 0, **plan: Any
+    legs: list[dict[str, Any]],
+    *,
+    latency_ns: int = 0,
+    slippage: int = 0,
+    risk: LegRisk | None = None,
+    **plan: Any,
 ) -> LegRun:
     gate, log = Gate(instruments=len(legs)), RunLog(8192, 65536, 65536)
     portfolio = Portfolio(CAPITAL, len(legs))
@@ -117,7 +123,7 @@ def native(
             slippage=slippage,
         )
         made.append(Leg(RULES | rules, place, broker, portfolio, gate, log))
-    return LegRun(made, PLAN | plan, portfolio, gate, log)
+    return LegRun(made, PLAN | plan, portfolio, gate, log, risk=risk)
 
 
 def flat(price: int) -> tuple[int, int, int, int]:

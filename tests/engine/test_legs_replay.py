@@ -11,8 +11,12 @@ from dhanfast._core.archive.schema import TICKS
 from dhanfast.app.legs_file import plan_of
 from dhanfast.clock import ManualClock, SystemClock
 from dhanfast.engine.generated_ticks import archive_writer
+from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.kelly_history import HistoryKeeper, told
 from dhanfast.engine.legs_replay import StructureReplay, recorded_structure, replay_structure
+from dhanfast.engine.margin_settings import MarginSettings
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.sizing_settings import SizingSettings, TradeHistory
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.tickday import tick_day
 from dhanfast.storage.archive.writer import ArchiveWriter
@@ -177,3 +181,70 @@ def test_what_cannot_be_replayed_is_refused_by_name(tmp_path: Path) -> None:
         replay_structure(
             held, recorded_structure(held, [path]), Settings(), clock=SystemClock()
         )  # fmt: skip
+
+
+def with_risk(path: Path, settings: Settings) -> Any:
+    """The day by hand, with what a structure has to pass."""
+    made = plan_of(PLAN)
+    ticks = recorded_structure(made, [path])
+    run = StructureReplay(made, ticks, settings)
+    for batch in ticks.open(0):
+        run.feed(batch)
+    return run.finish()
+
+
+def test_margin_and_guards_in_a_replay(tmp_path: Path) -> None:
+    path = written(tmp_path / "day.dfa", day_by_hand())
+    plain = replayed(path)
+    enough = with_risk(path, Settings(margin=MarginSettings(short="refuse")))
+    for name in ("trades", "orders", "equity"):
+        assert getattr(enough, name).tobytes() == getattr(plain, name).tobytes()
+    assert any("Margin was asked before 1 entries" in note for note in enough.notes)
+    poor = with_risk(path, Settings(capital=5_000_000, margin=MarginSettings(short="fewer")))
+    assert len(poor.orders) == 0 and poor.counters["structures_refused"] == 1
+    lines = [text for _, text in poor.log]
+    assert "structure: not entered: the funds fall short of its margin" in lines
+    assert any("and 50,000.00 may be used: none is sent" in text for text in lines)
+    guards = GuardSettings(trades_max=1, before_flat=11 * 60 * SECOND)
+    kept = with_risk(path, Settings(guards=guards))
+    assert len(kept.orders) == 0 and kept.counters["risk_guard_flat_by"] > 0
+    assert any("Guards kept entries out, rows counted: flat_by" in note for note in kept.notes)
+    once = with_risk(path, Settings(guards=GuardSettings(trades_max=1)))
+    assert once.trades.tobytes() == plain.trades.tobytes()
+    assert any(text.startswith("guards: 1 position opened") for _, text in once.log)
+
+
+def test_a_structure_does_not_run_without_the_guards_that_are_set(tmp_path: Path) -> None:
+    path = written(tmp_path / "day.dfa", day_by_hand())
+    vix = GuardSettings(vix_high=2_000, vix_high_leave=1_900)
+    with pytest.raises(ConfigError, match=r"risk\.guards\.vix\.data"):
+        with_risk(path, Settings(guards=vix))
+
+
+def test_what_kelly_knows_is_told_of_when_a_structure_has_closed(tmp_path: Path) -> None:
+    """Sized by a history, closed by its exit: one trade more, and who keeps it is told to look."""
+    path = written(tmp_path / "day.dfa", day_by_hand())
+    known = TradeHistory(trades=60, win_rate=0.6, win=200_000.0, loss=100_000.0)
+    sizing = SizingSettings(method="kelly", history=known)
+    made = plan_of(PLAN)
+    ticks = recorded_structure(made, [path])
+    run = StructureReplay(made, ticks, Settings(capital=10**9, sizing=sizing))
+    served = run._run
+    noted: list[dict[str, Any]] = []
+    keeper = HistoryKeeper(
+        served.size_explained, told(known, known, ("legs", "BANKNIFTY")),
+        lambda **words: noted.append(words),
+    )  # fmt: skip
+    marks = set()
+    for batch in ticks.open(0):
+        for at in range(len(batch)):
+            run.feed(batch[at : at + 1])
+            keeper.look(served.trades_mark)
+            marks.add(served.trades_mark)
+    result = run.finish()
+    lots = {int(row["qty"]) // LOT for row in result.trades}
+    assert len(lots) == 1 and lots.pop() > 1, "every leg has the same multiple"
+    assert [one["history"]["known"]["trades"] for one in noted] == [61]
+    assert 10**9 in marks and 0 in marks
+    lost = -int(result.trades["gross"].sum())
+    assert lost > 0 and noted[0]["history"]["known"]["loss"] > 100_000.0

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dhanfast
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
+from dhanfast.engine.generated import generated_bars
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.margin_settings import MarginSettings
 from dhanfast.engine.settings import (
     RiskSettings,
     Settings,
@@ -175,10 +179,19 @@ def test_every_setting_stands_in_the_result() -> None:
         stops=StopSettings(bars_max=1),
         guards=GuardSettings(trades_max=1),
         execution=ExecutionSettings(algo="slice"),
+        margin=MarginSettings(short="refuse"),
+        filters=FilterSettings(momentum="roc"),
         protection_slab=True,
     )
     names = set(in_use.as_dict())
-    more = {"sizing", "stops", "guards", "execution", "protection_slab"}
+    more = {"sizing", "stops", "margin", "filters", "guards", "execution", "protection_slab"}
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names
+
+
+def test_margin_of_structures_is_refused_for_one_instrument() -> None:
+    """It would be ignored: the gate asks for free margin by itself."""
+    settings, day = Settings(margin=MarginSettings(short="refuse")), dt.date(2025, 11, 17)
+    with pytest.raises(ConfigError, match=r"risk\.margin\.short: is of structures of legs"):
+        dhanfast.backtest("momentum", generated_bars("BANKNIFTY", day, day), settings=settings)

@@ -41,7 +41,7 @@ class ExchangeLegMachine(LegMachine):
 
     def world_of(self, plan: dict[str, int], per_second: int) -> ExchangeLegs:
         return ExchangeLegs(self.folder / "legs.dfj", self.rules, plan=plan,
-                            per_second=per_second, seed=0, first=0.4,
+                            per_second=per_second, seed=0, first=0.4, passes=self.passes,
                             latency_ms=20)  # fmt: skip
 
     @property

@@ -36,6 +36,12 @@ cpdef enum Missing:
     NO_STRIKE = 3            # the chain does not reach so far, or no premium or delta fits
     NO_QUOTE = 4             # the strike is there, a price of it is not
     HELD = 5                 # entries were held back all the time
+    GUARDED = 6              # a guard let it wait
+    ASKED = 7                # what it needs was asked for, and not answered yet
+    MARGIN = 8               # the funds fall short
+    UNASKED = 9              # what it needs could not be had
+    NO_SIZE = 10             # its size comes to nothing
+    EXPOSED = 11             # too much would be held
 
 
 cdef struct Rung:            # what was chosen

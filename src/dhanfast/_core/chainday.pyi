@@ -19,6 +19,12 @@ class Missing(IntEnum):
     NO_STRIKE = 3
     NO_QUOTE = 4
     HELD = 5
+    GUARDED = 6
+    ASKED = 7
+    MARGIN = 8
+    UNASKED = 9
+    NO_SIZE = 10
+    EXPOSED = 11
 
 @final
 class ChainDay:

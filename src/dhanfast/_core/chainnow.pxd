@@ -26,9 +26,11 @@ cdef class ChainNow:
     cdef paise_t *bid
     cdef paise_t *ask
     cdef paise_t *last
+    cdef ns_t *seen_ns               # of each column: when it was last heard of; 0 = never
+    cdef ns_t spot_ns                # the index
 
     # The index has traded.
-    cdef void see_spot(self, paise_t price) noexcept nogil
+    cdef void see_spot(self, paise_t price, ns_t now_ns) noexcept nogil
     # A tick of a column; False: it has no price and changes nothing.
     cdef bint see(self, const Tick *tick, size_t column) noexcept nogil
     # The row ends now; the next one begins with its prices.

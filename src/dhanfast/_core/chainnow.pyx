@@ -38,7 +38,7 @@ cdef class ChainNow:
                                 + [np.zeros(more)]).astype(np.int64)
         self.columns = len(strike)
         start_ns, end_ns = np.full(1, begin_ns), np.full(1, begin_ns + 1)
-        rows = np.zeros((7, self.columns), np.int64)
+        rows = np.zeros((8, self.columns), np.int64)
         spot = np.zeros(1, np.int64)
         prices = [rows[at:at + 1] for at in range(4)]
         self.day = ChainDay(
@@ -53,17 +53,18 @@ cdef class ChainNow:
         self.start_ns, self.end_ns, self.spot = &starts[0], &ends[0], &spots[0]
         self.open, self.high, self.low = &table[0, 0], &table[1, 0], &table[2, 0]
         self.close, self.bid, self.ask = &table[3, 0], &table[4, 0], &table[5, 0]
-        self.last = &table[6, 0]
+        self.last, self.seen_ns = &table[6, 0], &table[7, 0]
         if self.day.close != self.close or self.day.spot != self.spot \
                 or self.day.end_ns != self.end_ns:
             raise UsageError("the chain of the day must use the row's own memory")
 
-    cdef void see_spot(self, paise_t price) noexcept nogil:
+    cdef void see_spot(self, paise_t price, ns_t now_ns) noexcept nogil:
         if price > 0:
-            self.spot[0] = price
+            self.spot[0], self.spot_ns = price, now_ns
 
     cdef bint see(self, const Tick *tick, size_t column) noexcept nogil:
         cdef paise_t price
+        self.seen_ns[column] = tick.recv_ns
         if tick.price > 0:
             self.last[column] = tick.price
         if tick.bid > 0 or tick.ask > 0:

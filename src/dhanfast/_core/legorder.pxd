@@ -52,6 +52,7 @@ cpdef enum Told:
     UNFILLED = 8             # the entry met no price all day
     UNWOUND = 9              # why is an Unwind
     REPAIRED = 10            # a leg that was refused or lost is asked again
+    STAYS_OUT = 11           # a leg that was to go in by itself; why is a Missing
 
 
 cpdef enum Unwind:

@@ -24,6 +24,7 @@ class Told(IntEnum):
     UNFILLED = 8
     UNWOUND = 9
     REPAIRED = 10
+    STAYS_OUT = 11
 
 class Unwind(IntEnum):
     DEADLINE = 1

@@ -22,6 +22,7 @@ from dhanfast._core.chainday cimport EXPIRIES_MAX, ChainDay, Missing
 from dhanfast._core.chainnow cimport ChainNow
 from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legorder cimport LEGS_MAX, LegOrder
+from dhanfast._core.legrisk cimport LegRisk
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog
@@ -71,6 +72,7 @@ cdef class LegRun(LegOrder):
     cdef readonly Portfolio portfolio
     cdef readonly Gate gate
     cdef readonly RunLog log
+    cdef readonly LegRisk risk       # what an entry has to pass; None: the gate alone
     cdef readonly Hedge hedge        # None: the structure has none
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
@@ -127,3 +129,6 @@ cdef class LegRun(LegOrder):
     cdef void take_tick(self, const Tick *tick, Py_ssize_t column) noexcept nogil
     # Whether anything works or is held.
     cdef bint busy(self) noexcept nogil
+    # Guards and judge hear of what has happened; a guard may want everything closed.
+    cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil
+    cdef bint passes(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil

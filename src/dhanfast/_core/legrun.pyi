@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.hedger import Hedge
 from dhanfast._core.legorder import LegOrder
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legs import Leg
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -27,6 +28,7 @@ class LegRun(LegOrder):
     portfolio: Final[Portfolio]
     gate: Final[Gate]
     log: Final[RunLog]
+    risk: Final[LegRisk | None]
     hedge: Final[Hedge | None]
     fault: Final[int]
     fault_leg: Final[int]
@@ -48,6 +50,7 @@ class LegRun(LegOrder):
         *,
         hedge: Hedge | None = None,
         ticking: bool = False,
+        risk: LegRisk | None = None,
     ) -> Self: ...
     def run_day(
         self,

@@ -7,8 +7,14 @@ import numpy as np
 
 from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.hedger cimport Hedge
+from dhanfast._core.legasks cimport (
+    leg_held as _held, leg_reset as _reset, leg_result as _result, leg_premium as _premium,
+    leg_wait as _wait, leg_why as _why, leg_close as _close, leg_next as _next_phase,
+    leg_waited as _waited, leg_picked as _picked,
+)
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
-from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
+from dhanfast._core.legrisk cimport Moment, is_final
+from dhanfast._core.legs cimport Leg, Part, Phase
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.risk cimport RiskState
@@ -17,84 +23,6 @@ from dhanfast._core.tradebook cimport units
 from dhanfast._core.types cimport Reason
 
 from dhanfast.errors import UsageError
-
-
-# ---- small questions, asked of a leg at a place ---------------------------------------------
-
-cdef inline bint _held(Leg leg) noexcept nogil:
-    return leg.position != 0
-
-
-cdef inline void _reset(Leg leg) noexcept nogil:
-    leg.phase = Phase.IDLE
-    leg.realised = leg.premium = 0
-    leg.entered = leg.closed = 0
-    leg.part = Part.APART
-    leg.stops_left, leg.targets_left = leg.rules.again_stop, leg.rules.again_target
-
-
-cdef inline paise_t _result(Leg leg) noexcept nogil:
-    return leg.realised + leg.open_result()
-
-
-cdef inline paise_t _premium(Leg leg) noexcept nogil:
-    return leg.premium
-
-
-# Whether the row's prices reach the level that it waits for; False without a price.
-cdef inline bint _reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef size_t at
-    if leg.column == NOWHERE:
-        return False
-    at = row * chain.columns + leg.column
-    if chain.close[at] <= 0:
-        return False
-    return (chain.high[at] >= leg.level) if leg.direction > 0 else (chain.low[at] <= leg.level)
-
-
-cdef inline void _wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef paise_t price = chain.close[row * chain.columns + leg.column]
-    cdef double way = distance_of(leg.rules.wait, leg.rules.wait_unit, price)
-    leg.phase, leg.since_ns = Phase.WAIT, chain.end_ns[row]
-    leg.direction = 1 if way > 0 else -1
-    leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
-
-
-cdef inline int _why(Leg leg) noexcept nogil:
-    return leg.closed_why
-
-
-cdef inline void _close(Leg leg) noexcept nogil:
-    leg.closed, leg.phase = 0, Phase.DONE
-
-
-# Its trade has ended by its own stop or target: whether it is entered again, and when.
-cdef inline void _next_phase(Leg leg, ns_t now_ns) noexcept nogil:
-    cdef int how = Again.NEVER
-    if leg.closed_why == Reason.STOP_LOSS and leg.stops_left > 0:
-        leg.stops_left -= 1
-        how = leg.rules.again_stop_how
-    elif leg.closed_why == Reason.TAKE_PROFIT and leg.targets_left > 0:
-        leg.targets_left -= 1
-        how = leg.rules.again_target_how
-    leg.since_ns = now_ns
-    if how == Again.ASAP:
-        leg.phase = Phase.CHOOSE
-    elif how == Again.COST:
-        leg.phase = Phase.COST_AGAIN
-        leg.level, leg.direction = leg.paid, (1 if leg.closed_at < leg.paid else -1)
-
-
-# Whether it waits for a premium, and this row has come to it.
-cdef inline bint _waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    return (leg.since_ns < chain.end_ns[row]
-            and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
-            and _reached(leg, chain, row))
-
-
-cdef inline Rung _picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
-    return chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule, leg.rules.strike,
-                      leg.rules.premium_rule)
 
 
 @cython.final
@@ -107,6 +35,7 @@ cdef class LegRun(LegOrder):
         portfolio, gate, log: those of the legs.
         ticking: driven by ticks and seconds (see `live.LegLoop`), not by the rows of a day.
         hedge: keeps its delta; its contract has the index after those of the legs.
+        risk: what an entry has to pass beside the gate; None: nothing.
     Attributes:
         fault: Fault that ended the run. fault_leg: whose. ticking: as given.
         rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
@@ -117,7 +46,8 @@ cdef class LegRun(LegOrder):
     """
 
     def __cinit__(self, list legs not None, plan, Portfolio portfolio not None, Gate gate not None,
-                  RunLog log not None, *, Hedge hedge=None, bint ticking=False):
+                  RunLog log not None, *, Hedge hedge=None, bint ticking=False,
+                  LegRisk risk=None):
         cdef Leg leg
         if not 1 <= len(legs) <= LEGS_MAX:
             raise UsageError(f"legs must be 1..{LEGS_MAX}, were {len(legs)}")
@@ -133,6 +63,9 @@ cdef class LegRun(LegOrder):
         self.hedge = hedge
         if hedge is not None:
             hedge.join(self.count, portfolio, &self.next_id)
+        self.risk = risk
+        if risk is not None:
+            risk.attach(legs, portfolio)
 
     # ---- a day --------------------------------------------------------------------------------
 
@@ -144,6 +77,7 @@ cdef class LegRun(LegOrder):
                 return self.status
             self.row(row)
         self.end_day()
+        self.tell_risk(self.now_ns, True)
         return self.status
 
     cdef void begin_day(self) noexcept nogil:
@@ -164,6 +98,8 @@ cdef class LegRun(LegOrder):
                 self.fault, self.fault_leg = Fault.EXPIRY_MISSED, self.count
                 return
         self.gate.new_day()
+        if self.risk is not None:
+            self.risk.new_day(self.hours.date, now_ns)
 
     cdef void end_day(self) noexcept nogil:
         """What expired is settled; what should have left, and had no more prices, is closed."""
@@ -234,6 +170,7 @@ cdef class LegRun(LegOrder):
         self.closings(now_ns)
         if self.running:
             self.combined(now_ns)
+        self.tell_risk(now_ns, False)
         self.clock(row, now_ns)
         if self.running and self.stage == Stage.REST and not self.paused \
                 and not self.shut:
@@ -254,6 +191,12 @@ cdef class LegRun(LegOrder):
     cdef void hedge_on(self, ns_t now_ns) noexcept nogil:
         if self.hedge is not None:
             self.hedge.follow(self.at, self.count, self.running, now_ns)
+
+    cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil:
+        cdef bint beside = self.hedge is not None and self.hedge.leg.open_at_all()
+        if self.risk is not None and self.risk.follow(
+                self.at, self.count, self.running, beside, last, now_ns) and self.busy():
+            self.leave_all(Reason.RISK_EXIT, now_ns)
 
     cdef void meet_side(self, size_t row, int side) noexcept nogil:
         cdef size_t i
@@ -302,7 +245,8 @@ cdef class LegRun(LegOrder):
         _next_phase(<Leg>self.at[i], now_ns)
 
     cdef void combined(self, ns_t now_ns) noexcept nogil:
-        """Stop and target of the whole, by the marks."""
+        """Stop and target of the whole, by the marks. Rupees are of the file's own lots."""
+        cdef double scale = 1.0 if self.risk is None else self.risk.scale
         cdef paise_t result = 0
         cdef paise_t premium = 0
         cdef double base
@@ -316,7 +260,7 @@ cdef class LegRun(LegOrder):
         if self.plan.stop_unit == PlanUnit.RUPEES or (
                 self.plan.stop_unit == PlanUnit.PREMIUM and premium != 0):
             if -result >= self.plan.stop * (
-                    100.0 if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
+                    100.0 * scale if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
                 self.combined_stops += 1
                 self.note(now_ns, Told.COMBINED_STOP, 0, NOBODY, result)
                 self.leave_all(Reason.STOP_LOSS, now_ns)
@@ -324,7 +268,7 @@ cdef class LegRun(LegOrder):
         if self.plan.target_unit == PlanUnit.RUPEES or (
                 self.plan.target_unit == PlanUnit.PREMIUM and premium != 0):
             if result >= self.plan.target * (
-                    100.0 if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
+                    100.0 * scale if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
                 self.combined_targets += 1
                 self.note(now_ns, Told.COMBINED_TARGET, 0, NOBODY, result)
                 self.leave_all(Reason.TAKE_PROFIT, now_ns)
@@ -370,6 +314,8 @@ cdef class LegRun(LegOrder):
     cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil:
         self.turn = side
         self.turn_until = at_ns + self.hours.until_ns - self.hours.entry_ns
+        if self.risk is not None:
+            self.risk.drop()                 # what was asked for another signal
         if self.running:
             self.leave_all(Reason.EXIT_SIGNAL, now_ns)
 
@@ -382,23 +328,40 @@ cdef class LegRun(LegOrder):
                 continue
             if (<Leg>self.at[i]).phase == Phase.CHOOSE:
                 rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
-                if rung.missing == Missing.FOUND:
+                if rung.missing == Missing.FOUND and self.passes(i, row, rung.column, now_ns):
                     self.reentries += 1
                     self.take(i, row, rung.column, now_ns)
                     (<Leg>self.at[i]).ask(now_ns)
-            elif _waited(<Leg>self.at[i], self.chain, row):
+            elif _waited(<Leg>self.at[i], self.chain, row) \
+                    and self.passes(i, row, (<Leg>self.at[i]).column, now_ns):
                 self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
                 (<Leg>self.at[i]).ask(now_ns)
+
+    cdef bint passes(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        """Whether a leg may go in by itself; refused for good it does not ask again."""
+        cdef Moment at = Moment(row, now_ns, self.hours.exit_ns, self.hours.date, 0)
+        cdef Missing found
+        if self.risk is None:
+            return True
+        found = self.risk.add(self.at, self.count, i, self.chain, self.now, self.slot[i], column,
+                              (<Leg>self.at[i]).phase != Phase.WAIT, &at)
+        if is_final(found):
+            (<Leg>self.at[i]).phase = Phase.DONE
+            self.note(now_ns, Told.STAYS_OUT, found, i, self.chain.strike[column])
+        return found == Missing.FOUND
 
     # ---- in and out ---------------------------------------------------------------------------
 
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil:
         """Every leg's contract first, then their order. All or none: without a contract for one leg
         nothing is sent."""
+        cdef Moment at = Moment(row, now_ns, self.hours.exit_ns, self.hours.date, when)
         cdef Rung rungs[LEGS_MAX]
         cdef size_t i
         if self.gate.state != RiskState.ACTIVE:
             self.last_missing, self.last_leg, self.last_strike = Missing.HELD, NOBODY, 0
+            if self.risk is not None:
+                self.risk.drop()
             return False
         for i in range(self.count):
             rungs[i].column = NOWHERE
@@ -408,6 +371,15 @@ cdef class LegRun(LegOrder):
             if rungs[i].missing != Missing.FOUND:
                 self.last_missing, self.last_leg = rungs[i].missing, i
                 self.last_strike = rungs[i].strike
+                return False
+        if self.risk is not None:
+            self.last_missing = self.risk.enter(self.at, self.count, self.chain, self.now,
+                                                self.slot, rungs, &at)
+            self.last_leg, self.last_strike = NOBODY, 0
+            if is_final(self.last_missing):
+                self.note(now_ns, Told.NOT_ENTERED, self.last_missing, NOBODY, 0)
+                return True
+            if self.last_missing != Missing.FOUND:
                 return False
         self.running = 1
         self.last_missing = Missing.FOUND
@@ -540,6 +512,7 @@ cdef class LegRun(LegOrder):
                 self.hedge.end(self.at, self.count, False, self.hours.date)
             self.portfolio.close_day()
             self.sample(self.now_ns, False)
+            self.tell_risk(self.now_ns, True)
 
     def held(self):
         """What the legs hold now.
@@ -594,4 +567,6 @@ cdef class LegRun(LegOrder):
             found["rows_without_quote_while_held"] += leg.unquoted
             found["orders_sent"] += leg.orders_sent
             found["orders_refused"] += leg.orders_refused
+        if self.risk is not None:
+            found |= self.risk.counters()
         return found if self.hedge is None else found | self.hedge.counters()

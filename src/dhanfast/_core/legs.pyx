@@ -74,6 +74,7 @@ cdef class Leg(Dealer):
         self.settle()
         self.portfolio.session(self.instrument, &self.day)
         self.portfolio.positions[self.instrument].mark = chain.close[row * chain.columns + column]
+        self.signal_level = chain.spot[row]
 
     cdef void carry(self, ChainDay chain, Py_ssize_t slot, ns_t now_ns) noexcept nogil:
         """A new day: what worked has expired, and stop and target of what is held rest again."""
@@ -119,6 +120,7 @@ cdef class Leg(Dealer):
     cdef void mark_row(self, ChainDay chain, size_t row) noexcept nogil:
         cdef Bar bar = self.bar_of(chain, row)
         cdef paise_t worst, best
+        self.signal_level = chain.spot[row]          # an order's cost is told by its distance
         if bar.close <= 0:
             self.unquoted += self.position != 0
             return

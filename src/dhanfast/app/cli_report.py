@@ -156,7 +156,8 @@ def _title(source: str, told: dict[str, Any]) -> str:
     """What is reported, in a line or two."""
     words = f"{', '.join(told['strategies'])} on {', '.join(told['symbols'])}, {source}"
     if "sessions" in told:
-        words += ": " + ", ".join(f"{one['run']} ({one['mode']})" for one in told["sessions"])
+        runs = dict.fromkeys(f"{one['run']} ({one['mode']})" for one in told["sessions"])
+        words += ": " + ", ".join(runs)
     if told["generated"]:
         words += "\n! GENERATED DATA: the prices come from a market generator, not from an exchange"
     return f"{words}\n"

@@ -38,6 +38,7 @@ from dhanfast.app.config_layers import (
     read_toml,
     variables,
 )
+from dhanfast.app.config_margin import margin_settings
 from dhanfast.app.config_risk import sizing_settings, stop_settings
 from dhanfast.app.config_route import route_settings
 from dhanfast.app.config_section import Section
@@ -225,6 +226,7 @@ class Config:
             execution=self._execution(),
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
+            margin=margin_settings(risk.margin),
             filters=filter_settings(self.tree.filters, self.folders.root),
         )
         return checked(made)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from dhanfast.app.config_filters import Filters
 from dhanfast.app.config_guards import GuardTables
+from dhanfast.app.config_margin import Margin
 from dhanfast.app.config_route import Route
 from dhanfast.app.config_section import Section as Section
 from dhanfast.app.config_values import (
@@ -319,6 +320,9 @@ class Risk(Section, frozen=True):
         GuardTables, Meta(description="Rules that keep entries out for a while.")
     ] = GuardTables()  # fmt: skip
     sizing: A[Sizing, Meta(description="How large an entry is.")] = Sizing()
+    margin: A[Margin, Meta(description="Funds of a structure of legs, before it is sent.")] = (
+        Margin()
+    )
     stops: A[Stops, Meta(description="Stops and targets.")] = Stops()
 
 

@@ -22,7 +22,7 @@ from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.engine.kelly_history import HistoryKeeper, history_of_day, told
-from dhanfast.engine.live import GRACE_NS, LiveRun, RunOrders
+from dhanfast.engine.live import GRACE_NS, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
 from dhanfast.engine.live_view import LiveView
 from dhanfast.engine.locks import LockFile, LockKeeper, opening
@@ -401,7 +401,9 @@ def _history(
     """The trades that Kelly sizing begins the day with; None: it is not asked."""
     if settings.sizing.method != "kelly":
         return None
-    of, base = (config.strategy.use, config.strategy.underlying), settings.sizing.history
+    strategy, base = config.strategy, settings.sizing.history
+    # Every structure is "legs": its name tells it from others.
+    of = (f"{LEGS} {strategy.name}" if strategy.use == LEGS else strategy.use, strategy.underlying)
     folder, name = config.folders.journal, config.engine.run
     return told(history_of_day(folder, name, mode, market.day, base, of), base, of)
 
@@ -534,10 +536,9 @@ def _engine(
         holds=holds, belt=belt, keeper=keeper, comparing=comparing,
     )  # fmt: skip
     if start["history"] is not None:
-        assert isinstance(run, LiveRun)  # a structure has no Kelly sizing
-        engine.history = HistoryKeeper(
-            run.kernel.size_explained, start["history"], engine.note_if_room
-        )
+        engine.history = HistoryKeeper(run.size_explained, start["history"], engine.note_if_room)
+    if rest is not None:
+        engine.asker = traded.asker(run, rest, clock)
     return engine
 
 

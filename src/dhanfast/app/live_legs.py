@@ -20,10 +20,13 @@ from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
 from dhanfast.engine.hedge_prices import FUT, future_session
 from dhanfast.engine.hedge_settings import FUTURE
+from dhanfast.engine.leg_risk import guards_of_legs, with_history
 from dhanfast.engine.leg_settings import StructurePlan
+from dhanfast.engine.leg_size import checked_leg_sizing
 from dhanfast.engine.leg_universe import Slot, Universe, universe_of
 from dhanfast.engine.legs import checked_legs
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar
@@ -116,8 +119,9 @@ def plan_of(config: Config) -> StructurePlan:
             f"{config.source('feed.mode')}: feed.mode: {config.feed.mode} has no bid and no ask, "
             "and options are traded at them: write full"
         )
-    settings(config, None)
+    sizing = settings(config, None).sizing
     try:
+        checked_leg_sizing(sizing, plan)
         return check_live_plan(plan)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -289,7 +293,9 @@ class Structure:
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes: capital as it was at the day's start."""
-        found = settings(self._config, start["capital"])
+        history = start.get("history")
+        known = None if history is None else history["known"]
+        found = with_history(settings(self._config, start["capital"]), known)
         # Live fills are real: there is nothing to simulate.
         return replace(found, slippage=Slippage()) if mode == "live" else found
 
@@ -332,6 +338,8 @@ class Structure:
             sync_each=self._config.engine.journal_sync.ns == 0,
             generated=self._market.generated,
             notes=self._market.notes,
+            guards=guards_of_legs(settings.guards, self._plan, carried=start.get("carried")),
+            vix=vix is not None,
         )  # fmt: skip
 
     def ordered(self) -> dict[tuple[str, str], int]:
@@ -340,6 +348,17 @@ class Structure:
             (one.segment, str(one.security_id)): number
             for number, one in enumerate(self._contracts, 1)
         }
+
+    def asker(self, run: LegsRun, rest: Any, clock: Clock) -> MarginAsker | None:
+        """Asks the broker's margin calculator and the account's funds; None: nothing asks."""
+        from dhanfast.brokers.dhan.basket import DhanBasket
+
+        margin = self._config.settings().margin
+        if run.judge is None or not margin.on:
+            return None
+        numbers = {number: key for key, number in self.ordered().items()}
+        basket = DhanBasket(rest, numbers, self._config.broker.product)
+        return MarginAsker(run.loop, run.judge, basket, clock, margin.answer_ns / 1e9)
 
     def compared(self, run: Any, rest: Any, clock: Clock, tag: str) -> Compared:
         """The broker's side of the account, contract by contract."""

@@ -16,6 +16,7 @@ from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import LiveRun
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.swap_words import bytes_of, text_of
@@ -88,6 +89,10 @@ class OneFuture:
     def ordered(self) -> dict[tuple[str, str], int]:
         """What may be ordered."""
         return {(self.contract.segment, str(self.contract.security_id)): TRADED}
+
+    def asker(self, run: Any, rest: Any, clock: Clock) -> MarginAsker | None:
+        """The gate looks at the margin of one future by itself."""
+        return None
 
     def compared(self, run: Any, rest: Any, clock: Clock, tag: str) -> Compared:
         """The broker's side of the account."""

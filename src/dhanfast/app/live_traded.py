@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast.clock import Clock
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.reconcile import Comparing, KillSwitch
 from dhanfast.engine.served import ServedRun
 from dhanfast.engine.settings import Settings
@@ -95,6 +96,10 @@ class Traded(Protocol):
 
     def ordered(self) -> dict[tuple[str, str], int]:
         """What may be ordered: (segment, security id) -> the number that orders have."""
+        ...
+
+    def asker(self, run: Any, rest: Any, clock: Clock) -> MarginAsker | None:
+        """Asks the broker what entries need; None: it is not asked."""
         ...
 
     def compared(self, run: Any, rest: Any, clock: Clock, tag: str) -> Compared:

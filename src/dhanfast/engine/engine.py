@@ -128,7 +128,16 @@ class Engine:
 
     @staticmethod
     def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
-        """What sizes entries and moves stops."""
+        """What sizes entries and moves stops.
+
+        Raises:
+            ConfigError: something is set that is of structures.
+        """
+        if settings.margin.on:
+            raise ConfigError(
+                "risk.margin.short: is of structures of legs; of one instrument the gate asks for "
+                'free margin (risk.margin_check): leave it out, or write "off"'
+            )
         return {
             "sizing": settings.sizing.native(settings.lots, interval_ns),
             "stops": settings.stops.native(),

@@ -22,23 +22,30 @@ Line = tuple[int, str]
 
 
 def guards_of(
-    settings: GuardSettings, *, vix: Vix | None = None, carried: Mapping[str, Any] | None = None
+    settings: GuardSettings,
+    *,
+    vix: Vix | None = None,
+    carried: Mapping[str, Any] | None = None,
+    instruments: int = 1,
 ) -> Guards | None:
     """The guards of an engine; None when all are off, so that nothing is asked.
 
     Args:
         vix: India VIX as `vix_values` gives it; None = its values come one by one.
         carried: what `Guards.carry` gave at the end of an earlier day.
+        instruments: how many are traded.
 
     Raises:
         ConfigError: see `Guards`.
     """
     if not settings.any_on:
         return None
-    return Guards(vix=vix, carried=carried, **settings.rules())
+    return Guards(vix=vix, carried=carried, instruments=instruments, **settings.rules())
 
 
-def recorded_guards(settings: GuardSettings) -> tuple[Guards | None, tuple[str, ...]]:
+def recorded_guards(
+    settings: GuardSettings, *, instruments: int = 1
+) -> tuple[Guards | None, tuple[str, ...]]:
     """The guards of a run over recorded data, and what a reader must know of the VIX they see.
 
     Raises:
@@ -46,9 +53,10 @@ def recorded_guards(settings: GuardSettings) -> tuple[Guards | None, tuple[str, 
     """
     bars = recorded_vix(settings)
     if bars is None:
-        return guards_of(settings), ()
+        return guards_of(settings, instruments=instruments), ()
     who = "Guards and strategy" if settings.vix_told else "Guards"
-    return guards_of(settings, vix=vix_values(bars)), (vix_note(bars, who),)
+    made = guards_of(settings, vix=vix_values(bars), instruments=instruments)
+    return made, (vix_note(bars, who),)
 
 
 def recorded_vix(settings: GuardSettings) -> BarSet | None:

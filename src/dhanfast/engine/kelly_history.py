@@ -80,7 +80,8 @@ class HistoryKeeper:
     """Notes what is known after every trade that closes.
 
     Args:
-        explained: gives `Kernel.size_explained`. started: the START record's history.
+        explained: gives `Kernel.size_explained`, of a structure its judge's.
+        started: the START record's history.
         note: writes a NOTE record.
     """
 
@@ -98,7 +99,7 @@ class HistoryKeeper:
         """Note it when a trade has closed; cheap when none has.
 
         Args:
-            held: units of the position.
+            held: changes with the position.
         """
         if held == self._held:
             return

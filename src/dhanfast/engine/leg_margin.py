@@ -1,8 +1,8 @@
 """What a run's positions have blocked, estimated at every entry.
 
-`options.margin` has the method and its error. It is worked out after the run, from its trades: the
-gate of a legs run does not refuse an entry for want of margin, and a result says where the capital
-would not have been enough.
+`options.margin` has the method and its error. It is worked out after the run, from its trades. With
+[risk.margin] off nothing refuses an entry for want of margin, and a result says where the capital
+would not have been enough; `leg_judge` asks before an entry.
 """
 
 from dataclasses import dataclass
@@ -104,19 +104,23 @@ def margins_of(
     return Margins(tuple(moments), tuple(required), widest, unknown)
 
 
-def margin_notes(margins: Margins, capital: int) -> list[str]:
-    """What a reader must know of a run's margin."""
+def margin_notes(margins: Margins, capital: int, *, asked: bool = False) -> list[str]:
+    """What a reader must know of a run's margin.
+
+    Args:
+        capital: paise. asked: it was asked for before each entry.
+    """
     if not margins.required:
         return []
     told = margins.summary()
     lines = [
         f"Margin is estimated at every entry: {told['peak']:,.0f} rupees at most "
         f"({told['peak_date']}), {told['mean']:,.0f} in the mean; the true one is expected "
-        f"{told['error_low_pct']:+d} % to {told['error_high_pct']:+d} % of that. It does not "
-        "refuse entries here."
+        f"{told['error_low_pct']:+d} % to {told['error_high_pct']:+d} % of that."
+        + ("" if asked else " It does not refuse entries here.")
     ]
     short = sum(each > capital / 100 for each in margins.required)
-    if short:
+    if short and not asked:
         lines.append(
             f"The capital of {capital / 100:,.0f} rupees is less than the estimated margin "
             f"at {short} of {len(margins.required)} entries: a broker would have refused "
@@ -155,15 +159,20 @@ def _legs(trade: Any, quantity: int, contracts: Contracts, at_ns: int, level: fl
             Leg(one, premium, units, 0.0, expiry, VOLATILITY_USUAL)
             for one, units in (("CE", quantity), ("PE", -quantity))
         ]
-    volatility = _volatility(
+    volatility = volatility_at(
         premium, level, strike / 100.0, expiry, right, at_ns, contracts.underlying
     )
     return [Leg(right, strike / 100.0, quantity, premium, expiry, volatility)]
 
 
-def _volatility(
+def volatility_at(
     premium: float, level: float, strike: float, expiry: date, right: str, at_ns: int, name: str
 ) -> float:
+    """Volatility that a premium says; a usual one where it says none.
+
+    Args:
+        premium, level, strike: rupees. at_ns: UTC ns. name: of the underlying.
+    """
     years = years_to_expiry(at_ns, expiry_ns(expiry, segment_of(name)))
     found = implied_volatility(premium, level, strike, years, right)
     return found if 0.01 < found < 5.0 else VOLATILITY_USUAL

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dhanfast import __version__
 from dhanfast._core.chainday import Missing
 from dhanfast._core.legorder import Told, Unwind
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legrun import Fault, LegRun
 from dhanfast._core.legs import Leg
 from dhanfast._core.match import Match
@@ -23,7 +24,7 @@ from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.filter_settings import FilterSettings
-from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.hedging import (
     begin_hedge,
@@ -34,9 +35,17 @@ from dhanfast.engine.hedging import (
     hedge_rows,
 )
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
+from dhanfast.engine.leg_risk import (
+    checked_leg_risk,
+    is_risk_line,
+    leg_risk_of,
+    plain_of,
+    recorded_guards_of_legs,
+    risk_lines,
+    risk_notes,
+)
 from dhanfast.engine.leg_settings import WEEKDAYS, StructurePlan, checked_plan
 from dhanfast.engine.settings import RiskSettings, Settings, checked
-from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import TradingDay
@@ -58,6 +67,12 @@ MISSING: Final = {
     Missing.NO_STRIKE: "no listed strike fits",
     Missing.NO_QUOTE: "the strike has no price",
     Missing.HELD: "entries were held back",
+    Missing.GUARDED: "a guard let it wait",
+    Missing.ASKED: "its margin was not known in time",
+    Missing.MARGIN: "the funds fall short of its margin",
+    Missing.UNASKED: "its margin could not be had",
+    Missing.NO_SIZE: "its size comes to nothing",
+    Missing.EXPOSED: "it would go beyond an exposure limit",
 }
 TOLD: Final = {
     Told.LATE: "no row between the entry time and its latest",
@@ -100,6 +115,7 @@ class Seen:
     spot: list[NDArray[np.int64]] = field(default_factory=list)
     skipped: int = 0  # not a weekday or DTE of the plan
     unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
+    told: tuple[str, ...] = ()  # what else a reader must know
     hedges: list[NDArray[Any]] = field(default_factory=list)  # HEDGE_DTYPE, as they came
 
 
@@ -114,8 +130,8 @@ def backtest_legs(
 
     Args:
         plan: the structure. source: its prices, of one grade.
-        settings: capital, slippage, latency and the exchange's; lots, sizing, stops, guards and
-            algorithms of a single instrument do not apply and are refused.
+        settings: capital, slippage, latency and the exchange's; guards, sizes and margin of
+            structures. Lots, stops and algorithms of a single instrument are refused.
         signals: what the plan follows, when it follows signals.
     Returns:
         The result; `grade` and its first note say what its prices are.
@@ -135,9 +151,10 @@ def backtest_legs(
         )
     if bool(plan.signals) != (signals is not None):
         raise ConfigError("signals: a plan that follows signals needs them, and no other takes any")
-    run = _built(plan, settings)
+    guards, told = recorded_guards_of_legs(settings.guards, plan)
+    run = _built(plan, settings, leg_risk_of(plan, settings, source.contracts, guards))
     source.future = plan.hedge is not None and plan.hedge.instrument == FUTURE
-    seen, parts, log = Seen(), [], []
+    seen, parts, log = Seen(told=told), [], []
     spent = 0
     for day in source.days(run.held):
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
@@ -161,7 +178,7 @@ def backtest_legs(
     return result_of(plan, source, settings, signals, run, seen, parts, log, spent)
 
 
-def _built(plan: StructurePlan, settings: Settings) -> LegRun:
+def _built(plan: StructurePlan, settings: Settings, passes: LegRisk | None) -> LegRun:
     """Gate, books and log, and a leg with an exchange of its own for each of the plan."""
     count = len(plan.legs) + (plan.hedge is not None)
     risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
@@ -183,10 +200,10 @@ def _built(plan: StructurePlan, settings: Settings) -> LegRun:
         )
         legs.append(Leg(leg.native(), place, broker, portfolio, gate, log))
     if plan.hedge is None:
-        return LegRun(legs, plan.native(), portfolio, gate, log)
+        return LegRun(legs, plan.native(), portfolio, gate, log, risk=passes)
     broker = hedge_exchange(plan.hedge, settings, gate, count)
     hedge = hedge_of(plan, broker, portfolio, gate, log, settings.slippage)
-    return LegRun(legs, plan.native(), portfolio, gate, log, hedge=hedge)
+    return LegRun(legs, plan.native(), portfolio, gate, log, hedge=hedge, risk=passes)
 
 
 def checked_legs(settings: Settings) -> Settings:
@@ -195,11 +212,9 @@ def checked_legs(settings: Settings) -> Settings:
     Raises:
         ConfigError: a setting of a single instrument is on.
     """
-    settings = checked(settings)
+    settings = checked_leg_risk(checked(settings))
     for name, usual, instead in (
         ("lots", 1, "lots of each leg"),
-        ("guards", GuardSettings(), "stop and target of the structure"),
-        ("sizing", SizingSettings(), "lots of each leg"),
         ("stops", StopSettings(), "stop, target and trail of each leg"),
         ("filters", FilterSettings(), "its own times and days of entry"),
         ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
@@ -209,8 +224,9 @@ def checked_legs(settings: Settings) -> Settings:
             raise ConfigError(f"{name}: a legs run does not follow it; it has {instead}")
     if settings.slippage.sessions:
         raise ConfigError(
-            "slippage: measured: fills of options have not been measured apart from "
-            "others; give ticks, points or percent"
+            "slippage: measured: what premiums' fills cost depends on strike and premium, and "
+            "one median of all says little of any: give ticks, points or percent; `dhanfast "
+            "report slippage` has what was measured"
         )
     return settings
 
@@ -300,6 +316,8 @@ def check_freeze(plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, 
 
 def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
     """Why the run cannot go on, as an exception."""
+    if run.risk is not None and run.risk.error is not None:
+        raise run.risk.error
     if run.fault == Fault.WHOLE:
         return
     leg = "the hedge" if run.fault_leg == len(plan.legs) else plan.legs[run.fault_leg].text
@@ -314,14 +332,22 @@ def _check_fault(run: LegRun, plan: StructurePlan, day: Day) -> None:
     )
 
 
-def texts_of(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
-    """What the run has told since the last time: (UTC ns, text)."""
-    lines = []
+def texts_of(
+    run: LegRun, plan: StructurePlan, *, guards: bool = True
+) -> list[tuple[int, str]]:  # fmt: skip
+    """What the run has told since the last time: (UTC ns, text).
+
+    Args:
+        guards: with what its guards have told; False leaves that to who else reads them.
+    """
+    lines: list[tuple[int, str]] = []
     for row in run.take_notes():
         number = int(row["leg"])
         leg = "structure" if number == NOBODY else f"leg {number + 1} ({plan.legs[number].text})"
         if row["told"] == Told.NOT_ENTERED:
             text = f"not entered: {MISSING[Missing(row['why'])]}"
+        elif row["told"] == Told.STAYS_OUT:
+            text = f"stays out: {MISSING[Missing(row['why'])]}"
         elif row["told"] == Told.UNWOUND:
             text = f"taken back: {UNWOUND[Unwind(row['why'])]}"
         else:
@@ -331,7 +357,8 @@ def texts_of(run: LegRun, plan: StructurePlan) -> list[tuple[int, str]]:
         elif row["strike"]:
             text += f", strike {row['strike'] / 100:g}"
         lines.append((int(row["time_ns"]), f"{leg}: {text}"))
-    return lines
+    passed = risk_lines(run.risk, guards=guards)
+    return list(in_order(lines, passed)) if passed else lines
 
 
 def result_of(
@@ -374,6 +401,7 @@ def result_of(
         data=source.data(),
         notes=(
             *_notes(plan, source, settings, signals, seen, margins, log),
+            *risk_notes(run.risk, settings),
             *hedge_notes(plan, hedges),
             *source.fills_told(orders, passages),
         ),
@@ -424,9 +452,11 @@ def _notes(
         f"{text}: the data lacks its expiry on {count} days, nothing was entered then"
         for text, count in seen.unlisted.items()
     ]
-    notes += margin_notes(margins, settings.capital)
+    asked = settings.margin.on or settings.sizing.method != "lots"
+    notes += margin_notes(margins, settings.capital, asked=asked)
     notes += _counted_notes(log)
     notes += option_notes(plan.underlying, seen.days, plan.lot)
+    notes += seen.told
     return tuple(notes)
 
 
@@ -442,7 +472,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "protection_slab",
         "risk",
     )
-    return {name: plain[name] for name in kept if name in plain}
+    return {name: plain[name] for name in kept if name in plain} | plain_of(settings)
 
 
 def _kind(text: str) -> str:
@@ -463,6 +493,8 @@ def _counted_notes(log: Sequence[tuple[int, str]]) -> list[str]:
     counts: dict[str, int] = {}
     usual = {TOLD[Told.COMBINED_STOP], TOLD[Told.COMBINED_TARGET]}
     for _, text in log:
+        if is_risk_line(text):
+            continue
         kind = _kind(text)
         if kind not in usual:
             counts[kind] = counts.get(kind, 0) + 1

@@ -35,6 +35,9 @@ from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
 from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
+from dhanfast.engine.leg_figures import LegFigures
+from dhanfast.engine.leg_judge import Judge
+from dhanfast.engine.leg_risk import leg_risk_of
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.engine.leg_signals import Lead
 from dhanfast.engine.leg_universe import Universe
@@ -164,48 +167,6 @@ class LivePrices:
         return [self.start]
 
 
-class LegFigures:
-    """What a structure has done, in numbers; see `served.Figures`.
-
-    Args:
-        run: native. brokers: of the legs.
-    """
-
-    def __init__(self, run: LegRun, brokers: list[Broker]) -> None:
-        self._run, self._brokers = run, brokers
-
-    @property
-    def live(self) -> int:
-        """Orders of all legs that work."""
-        return sum(broker.live for broker in self._brokers)
-
-    @property
-    def broker(self) -> "LegFigures":
-        """Who executes: all of them."""
-        return self
-
-    @property
-    def position(self) -> int:
-        """Units of every contract that is held, bought and sold ones added."""
-        books = self._run.portfolio
-        return sum(abs(int(books.position(leg)["qty"])) for leg in range(books.count))
-
-    @property
-    def orders_sent(self) -> int:
-        """Orders that have passed the gate."""
-        return int(self._run.counters()["orders_sent"])
-
-    @property
-    def orders_refused(self) -> int:
-        """Orders that the gate has refused."""
-        return int(self._run.counters()["orders_refused"])
-
-    @property
-    def bars_seen(self) -> int:
-        """Seconds of the market that were decided on."""
-        return int(self._run.rows_seen)
-
-
 class LegsRun:
     """One day of one option structure, from journaled inputs to requests and books.
 
@@ -218,6 +179,8 @@ class LegsRun:
         sync_each: a request leaves only when the disk has it.
         generated: the market is generated. notes: what a reader of the result must know.
         grade: of a run whose orders are simulated: paper or replay.
+        guards: rules that entries wait for, see `guards_of_legs`. vix: the feed has India VIX, its
+        number behind that of the last contract.
     Raises:
         ConfigError: a plan or settings that cannot be traded.
         UsageError: limits without courier, or the other way round.
@@ -226,7 +189,6 @@ class LegsRun:
         loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
     """
 
-    guards: Guards | None = None  # they are of one instrument
     decisions = None  # filters and factors are of a strategy's entries
     seat: None = None  # a structure decides by its file, for the whole day
     late: int = 0  # rows are not closed behind anybody's back
@@ -245,9 +207,13 @@ class LegsRun:
         generated: bool = False,
         notes: tuple[str, ...] = (),
         grade: str = "paper",
+        guards: Guards | None = None,
+        vix: bool = False,
     ) -> None:
         if (limits is None) != (courier is None):
             raise UsageError("limits and courier come together")
+        if guards is None and settings.guards.any_on:
+            raise UsageError("guards are on in the settings, and none were handed in")
         if journal.header.date != ymd(hours.date):
             raise BadData(
                 f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
@@ -263,26 +229,34 @@ class LegsRun:
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None
+        far = limits is not None
+        self._passes = leg_risk_of(plan, settings, self._contracts, guards, far=far)
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
         self._lead = Lead(plan, hours.windows[0][0], generated=generated) if plan.signals else None
         self.loop = LegLoop(
             self._run, self.chain, journal, desk=self.remote, courier=courier,
             sync_each=sync_each, lead=self._lead.loop if self._lead is not None else None,
+            vix=vix,
         )  # fmt: skip
         if courier is not None:
             courier.on_answer = self.loop.use_answer
         self.loop.on_drain = self._drain
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._messages: list[tuple[int, str]] = []
+        self._failed: Exception | None = None  # of the judge, told of once
         self._beside: list[tuple[int, str]] = []  # what others have to say
         self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
         self._hedges: list[NDArray[Any]] = []
         self._begin_hedge(hours)
+        self._begin_day(plan, hours)
+
+    def _begin_day(self, plan: StructurePlan, hours: TradingDay) -> None:
+        """Tell the loop the day's times, before its first input."""
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
-            slots=universe.places(plan, on),
+            slots=self.universe.places(plan, on),
             entry_ns=moment(on, plan.entry),
             until_ns=moment(on, plan.until),
             exit_ns=moment(on, plan.exit),
@@ -324,7 +298,10 @@ class LegsRun:
         hedge = hedge_of(
             self.plan, brokers[-1], portfolio, gate, log, settings.slippage, ticking=True
         )  # fmt: skip
-        run = LegRun(legs, self.plan.native(), portfolio, gate, log, hedge=hedge, ticking=True)
+        run = LegRun(
+            legs, self.plan.native(), portfolio, gate, log, hedge=hedge, ticking=True,
+            risk=self._passes,
+        )  # fmt: skip
         return run, LegFigures(run, brokers)
 
     def _simulated(self, gate: Gate) -> Callable[[int], Broker]:
@@ -373,6 +350,24 @@ class LegsRun:
         return self._run.portfolio
 
     @property
+    def guards(self) -> Guards | None:
+        """The rules that keep entries out for a while; None: there are none."""
+        return None if self._passes is None else self._passes.guards
+
+    @property
+    def judge(self) -> Judge | None:
+        """What decides how many structures are sent; None: the file does."""
+        return None if self._passes is None else self._passes.judge
+
+    @property
+    def trades_mark(self) -> int:
+        """Units held, beside structures that guards and sizes know as closed."""
+        closed = 0 if self._passes is None else self._passes.told_closed
+        return self.kernel.position + closed * 10**9
+
+    def size_explained(self) -> dict[str, Any]:
+        """What is known of structures that have closed, as Kelly sizing needs it."""
+        return {} if self.judge is None else self.judge.explained
 
     @property
     def barred(self) -> str:
@@ -405,6 +400,8 @@ class LegsRun:
             notes.append(f"{self.plan.signals} is {SIDES[self.loop.led]} on {self.plan.underlying}")
         if self._run.paused:
             notes.append("orders of legs are paused: `dhanfast orders resume`")
+        if self.judge is not None and self.judge.question is not None:
+            notes.append("the broker is asked for margin and funds")
         if self._run.stage != Stage.REST:
             notes.append(STAGES[Stage(self._run.stage)])
         return notes
@@ -468,7 +465,12 @@ class LegsRun:
         rows = self._run.log.take()
         if not self._parts or any(len(each) for each in rows):
             self._parts.append(rows)
-        told = texts_of(self._run, self.plan)
+        # Of a run that is served a LockKeeper tells what guards do.
+        told = texts_of(self._run, self.plan, guards=self._prices.grade == REPLAY)
+        error = None if self._passes is None else self._passes.error
+        if error is not None and error is not self._failed:
+            self._failed = error
+            told.append((self.loop.input_ns, f"margin: not known: {error}"))
         self._messages += told
         if self._run.hedge is not None:
             decided = self._run.hedge.take_rows()

@@ -23,6 +23,7 @@ from dhanfast._core.live.journal import Journal
 from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast.clock import Ticking
 from dhanfast.engine.hedge_prices import FUT
+from dhanfast.engine.leg_risk import recorded_guards_of_legs
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import Universe, universe_of
 from dhanfast.engine.legs_live import REPLAY, LegsRun, check_live_plan
@@ -238,9 +239,10 @@ class StructureReplay:
             created_ns=ticks.first_ns, text="",
         )  # fmt: skip
         self._journal = Journal(f"{folder}/replay.dfj", header, sync_ns=60 * SECOND_NS)
+        guards, told = recorded_guards_of_legs(settings.guards, plan)
         self._run = LegsRun(
-            plan, settings, ticks.universe, ticks.hours, self._journal,
-            grade=REPLAY, generated=ticks.generated, notes=ticks.gaps,
+            plan, settings, ticks.universe, ticks.hours, self._journal, guards=guards,
+            grade=REPLAY, generated=ticks.generated, notes=(*ticks.gaps, *told),
         )  # fmt: skip
         self._second_ns = self._last_ns = 0
 
@@ -302,7 +304,7 @@ def replay_structure(
         clock, speed, tell, threads: as for `replay_ticks`.
     Raises:
         ConfigError: a plan or settings that cannot be run, an impossible speed.
-        BadData: a leg's expiry is not in the file.
+        BadData: a leg's expiry is not in the file; recorded India VIX that cannot be read.
     """
     StructureReplay(plan, ticks, settings).close()  # refuses what is wrong before anything runs
     return Replay(

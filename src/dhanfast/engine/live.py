@@ -197,6 +197,15 @@ class LiveRun(TickRun):
         return self._live_engine.decisions
 
     @property
+    def trades_mark(self) -> int:
+        """The position: trades begin and end with it."""
+        return int(self.kernel.position)
+
+    def size_explained(self) -> dict[str, Any]:
+        """What the rules of sizing know of closed trades, and of the last size."""
+        return dict(self.kernel.size_explained())
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         return bool(self.kernel.position == 0 and self.kernel.broker.live == 0)

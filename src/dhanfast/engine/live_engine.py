@@ -26,6 +26,7 @@ from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
 from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
+from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.odd_events import OddTeller, unusual_text
 from dhanfast.engine.reconcile import Account, Comparing, KillSwitch, Reconciler
 from dhanfast.engine.seat import Beside
@@ -91,6 +92,7 @@ class LiveEngine:
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
+        asker: asks the broker what a structure needs; None: it is not asked.
         beside: where another strategy is made; None: a thread.
     """
 
@@ -114,6 +116,7 @@ class LiveEngine:
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.beside: Beside | None = None
         self.history: HistoryKeeper | None = None
+        self.asker: MarginAsker | None = None
         self._vetoes = VetoNotes(run, self.note_if_room)
         self.holds: set[str] = {*holds, FEED}
         if account is not None:
@@ -166,6 +169,8 @@ class LiveEngine:
                 tasks.append(group.create_task(self._until_failed(self._reconcile_often())))
             if self.keeper is not None:
                 tasks.append(group.create_task(self._until_failed(self.keeper.keep(self))))
+            if self.asker is not None:
+                tasks.append(group.create_task(self._until_failed(self.asker.keep())))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
             await self._stop.wait()
@@ -267,9 +272,9 @@ class LiveEngine:
 
     def _look_at_guards(self) -> None:
         if self.keeper is not None:
-            self.keeper.look(self.run.kernel.orders_sent, self.run.kernel.position)
+            self.keeper.look(self.run.kernel.orders_sent, self.run.trades_mark)
         if self.history is not None:
-            self.history.look(self.run.kernel.position)
+            self.history.look(self.run.trades_mark)
         self._vetoes.look()
 
     async def _watch_feed(self) -> None:

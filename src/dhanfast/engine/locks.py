@@ -274,7 +274,7 @@ class LockKeeper:
 
         Args:
             passed: orders that have passed the gate: a veto after one is a new one.
-            held: units of the position: a trade that ended is carried over as well.
+            held: changes with the position: a trade that ended is carried over as well.
         """
         changed = held != self._held
         self._held = held

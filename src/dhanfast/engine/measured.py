@@ -20,6 +20,10 @@ MODES: Final = ("live", "paper")  # real fills, where there are enough of them
 def store_day(store: SlippageStore, result: RunResult, session: Session) -> int:
     """Add a day's orders to the store, in the place of what it had of the same session.
 
+    Of a structure each contract is a session of its own, under `options_of` its underlying: what a
+    premium's fill costs says nothing about a future's, and its distance to the strike is known. A
+    future that hedges it stays under the underlying's name.
+
     Args:
         result: of the day, with passages.
     Returns:
@@ -28,10 +32,47 @@ def store_day(store: SlippageStore, result: RunResult, session: Session) -> int:
         BadData, DhanfastError: the store cannot be written.
     """
     assert result.passages is not None, "a run of this version has passages"
-    left = (result.passages["sent_ns"] > 0) | (result.orders["filled"] > 0)
-    orders, passages = result.orders[left], result.passages[left]
+    if result.contracts:
+        return sum(
+            _store(store, one, of, orders, passages)
+            for one, of, orders, passages in _sessions(result, session)
+        )
+    return _store(store, result.traded, session, result.orders, result.passages)
+
+
+def _sessions(
+    result: RunResult, session: Session
+) -> list[tuple[str, Session, NDArray[Any], NDArray[Any]]]:
+    """A session for each contract: its name, the session, its orders and how they went."""
+    found = []
+    for name, orders, passages in slippage.by_contract(result):
+        of = replace(
+            session,
+            source=f"{session.source}-{name.replace(' ', '-')}",
+            symbol=options_of(session.symbol) if slippage.strike_of(name) else session.symbol,
+            traded=name,
+        )
+        found.append((name, of, orders, passages))
+    return found
+
+
+def options_of(symbol: str) -> str:
+    """What the store calls the options of an underlying."""
+    return f"{symbol} options"
+
+
+def _store(
+    store: SlippageStore,
+    traded: str,
+    session: Session,
+    all_orders: NDArray[Any],
+    all_passages: NDArray[Any],
+) -> int:
+    """One session's orders that left; how many those are."""
+    left = (all_passages["sent_ns"] > 0) | (all_orders["filled"] > 0)
+    orders, passages = all_orders[left], all_passages[left]
     costs = slippage.costs_of(
-        orders, passages, strategy=result.strategy, symbol=result.symbol, traded=result.traded
+        orders, passages, strategy=session.strategy, symbol=session.symbol, traded=traded
     )
     points = np.where(costs.rows["measured"], slippage.points_of(costs.rows), np.nan)
     store.put(session, orders, passages, points)

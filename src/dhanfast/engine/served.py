@@ -299,6 +299,15 @@ class ServedRun(Protocol):
         ...
 
     @property
+    def trades_mark(self) -> int:
+        """A number that changes when guards and sizes have been told of a trade."""
+        ...
+
+    def size_explained(self) -> dict[str, Any]:
+        """What the rules of sizing know of trades that have closed, and of the last size."""
+        ...
+
+    @property
     def flat(self) -> bool:
         """Nothing is held, and nothing is on its way."""
         ...

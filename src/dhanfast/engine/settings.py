@@ -9,6 +9,7 @@ from typing import Any
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.filter_settings import FilterSettings, checked_filters
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
+from dhanfast.engine.margin_settings import MarginSettings, checked_margin
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
 from dhanfast.errors import ConfigError
@@ -202,6 +203,7 @@ class Settings:
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
+        margin: what is asked before a structure of legs is sent.
         filters: what takes back entries of the strategy.
     """
 
@@ -223,6 +225,7 @@ class Settings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
+    margin: MarginSettings = field(default_factory=MarginSettings)
     filters: FilterSettings = field(default_factory=FilterSettings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -255,7 +258,12 @@ class Settings:
         return plain
 
 
-_UNUSED = (("sizing", SizingSettings()), ("stops", StopSettings()), ("filters", FilterSettings()))
+_UNUSED = (
+    ("sizing", SizingSettings()),
+    ("stops", StopSettings()),
+    ("margin", MarginSettings()),
+    ("filters", FilterSettings()),
+)
 LIMIT_MAX = 10**15
 OPPOSITE = {"keep": 0, "close": 1, "reverse": 2}
 
@@ -313,6 +321,7 @@ def checked(settings: Settings) -> Settings:
     if settings.on_opposite not in OPPOSITE:
         raise ConfigError(unknown("value of on-opposite", settings.on_opposite, OPPOSITE))
     checked_guards(settings.guards)
+    checked_margin(settings.margin)
     checked_filters(settings.filters)
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)

@@ -158,13 +158,36 @@ def run_costs(result: RunResult) -> Costs | None:
     """What the orders of a run cost; None when it was written before that was kept."""
     if result.passages is None:
         return None
-    return costs_of(
-        result.orders,
-        result.passages,
-        strategy=result.strategy,
-        symbol=result.symbol,
-        traded=result.traded,
-    )
+    if not result.contracts:
+        return costs_of(
+            result.orders,
+            result.passages,
+            strategy=result.strategy,
+            symbol=result.symbol,
+            traded=result.traded,
+        )
+    parts = [
+        costs_of(orders, passages, strategy=result.strategy, symbol=result.symbol, traded=name)
+        for name, orders, passages in by_contract(result)
+    ]
+    whole = joined(parts)
+    order = np.argsort(whole.rows["id"], kind="stable")
+    return Costs(whole.rows[order], whole.strategies, whole.symbols, whole.options)
+
+
+def by_contract(result: RunResult) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """The orders of a run of several contracts, contract by contract.
+
+    Returns:
+        (its name, orders, passages) each, without contracts that had none.
+    """
+    assert result.passages is not None and result.contracts
+    found = []
+    for number, name in sorted(result.contracts.items()):
+        mine = result.orders["instrument"] == number
+        if mine.any():
+            found.append((name, result.orders[mine], result.passages[mine]))
+    return found
 
 
 def joined(parts: Sequence[Costs]) -> Costs:

@@ -6,6 +6,8 @@ Hypothesis chooses the steps; `scripts/order-machine --legs` runs it often and s
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,15 +21,20 @@ from hypothesis.stateful import (
 )
 
 from dhanfast._core.legorder import Stage
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.records import IntentKind, Outcome, Seen
 from dhanfast._core.types import OrderFlag, OrderKind
+from dhanfast.engine.leg_judge import Question
 
+from .leg_passes import risk_of
 from .leg_world import LOT, MS, OWN, SECOND, LegWorld, condor, leg, straddle
 from .plain_broker import Held
 
 picks = st.integers(0, 1 << 16)
 FATES = ["ok"] * 4 + ["lost answer", "429", "906", "401"]
+GATES = ["none", "guards", "refuse", "fewer", "fewer"]
+FUNDS = ["", "enough", "enough", "enough", "one", "short", "unknown", "another"]
 COMMANDS = ["FLATTEN", "STOP_ENTRIES", "RESUME", "READ_ALL", "PAUSE_ORDERS", "RESUME_ORDERS",
             "CANCEL_ORDERS"]  # fmt: skip
 SHAPES = {
@@ -51,8 +58,14 @@ class LegMachine(RuleBasedStateMachine):
         repairs=st.integers(0, 3),
         per_second=st.sampled_from([3, 9, 9]),
         well=st.sampled_from([0, 0, 0, 0, 1, 2, 5]),
+        gates=st.sampled_from(GATES),
+        funds=st.sampled_from(FUNDS),
     )
-    def begin(self, shape: str, deadline: int, repairs: int, per_second: int, well: int) -> None:
+    def begin(
+        self, shape: str, deadline: int, repairs: int, per_second: int, well: int, gates: str,
+        funds: str,
+    ) -> None:  # fmt: skip
+        self.gates, self.answered = gates, ""
         self.folder = Path(tempfile.mkdtemp(prefix="legs-"))
         plan = {"deadline_ns": deadline * SECOND, "repairs": repairs}
         self.rules = self.shapes()[shape]
@@ -65,6 +78,9 @@ class LegMachine(RuleBasedStateMachine):
             self.bound //= 2  # calls and puts are counted apart
         self.world.quotes()
         self.world.pass_time(2 * SECOND + 500 * MS)
+        if self.asks and funds:
+            self.answer_margin(funds)
+            self.world.pass_time(SECOND)
         for _ in range(well):  # many runs begin with some of it in
             self.world.deliver()
             self.world.meet()
@@ -75,10 +91,69 @@ class LegMachine(RuleBasedStateMachine):
         return SHAPES
 
     def world_of(self, plan: dict[str, int], per_second: int) -> LegWorld:
-        return LegWorld(self.folder / "legs.dfj", self.rules, plan=plan, per_second=per_second)
+        return LegWorld(self.folder / "legs.dfj", self.rules, plan=plan, per_second=per_second,
+                        passes=self.passes)  # fmt: skip
 
     def units(self, rules: dict[str, Any]) -> int:
-        return int(rules["lots"]) * self.lot
+        """Of the entry: what the judge has left of the file's lots."""
+        risk = self.world.run.risk
+        lots = int(rules["lots"])
+        return lots * self.lot if risk is None else lots * risk.times // risk.file_times * self.lot
+
+    # ---- what an entry has to pass --------------------------------------------------------------
+
+    @property
+    def passes(self) -> Callable[[], LegRisk] | None:
+        return None if self.gates == "none" else partial(risk_of, self.rules, self.gates)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the judge asks the broker."""
+        risk = self.world.run.risk
+        return risk is not None and risk.judge is not None
+
+    @property
+    def question(self) -> Question | None:
+        risk = self.world.run.risk
+        return risk.judge.question if risk is not None and risk.judge is not None else None
+
+    @precondition(lambda self: self.question is not None)
+    @rule(funds=st.sampled_from([each for each in FUNDS if each]))
+    def answer_margin(self, funds: str) -> None:
+        """The broker says what is needed and what there is; or not; or to another question."""
+        question = self.question
+        if question is None:
+            return
+        required = 1_000_000 * question.times
+        known = {"enough": required, "one": 1_500_000, "short": 999_999, "unknown": -1}
+        number = question.number + (funds == "another")
+        self.world.loop.command(Command.MARGIN, self.world.now, units=required,
+                                price=known.get(funds, required), contract=number)  # fmt: skip
+        self.world.collect()
+        if funds != "another":
+            self.answered = funds
+        self.tally[f"margin: {funds}"] += 1
+
+    @rule(lock=st.booleans(), chance=st.integers(0, 2))
+    def lock(self, lock: bool, chance: int) -> None:
+        """An operator locks entries, or lets them go."""
+        if chance or self.world.run.risk is None or self.world.run.risk.guards is None:
+            return
+        self.world.loop.command(Command.LOCK if lock else Command.UNLOCK, self.world.now,
+                                units=0, price=2**63 - 1)  # fmt: skip
+        self.world.collect()
+        self.tally["locked" if lock else "unlocked"] += 1
+
+    @invariant()
+    def nothing_enters_before_its_margin_is_known(self) -> None:
+        entries = [made for made in self.world.wires.left if not made["flags"]
+                   and made["kind"] == IntentKind.PLACE]  # fmt: skip
+        if self.question is not None or self.answered in ("short", "unknown"):
+            assert not entries
+        for rules in self.rules if entries else ():
+            assert self.world.entered(self.world.number(rules)) <= self.units(rules)
+        if self.answered == "one" and entries:
+            assert self.world.run.risk is not None and self.world.run.risk.times == 1
 
     # ---- the wires ------------------------------------------------------------------------------
 
@@ -219,7 +294,8 @@ class LegMachine(RuleBasedStateMachine):
             self.world.pass_time(7 * SECOND)
             self.sold_legs_go_in_behind_and_out_before_bought_ones()
             self.no_more_is_uncovered_than_the_plan_has()
-            if self.quiet():
+            # A question that the budget let out late has timed out unheard: it is asked again.
+            if self.quiet() and self.world.positions() == self.world.truth():
                 break
         else:
             raise AssertionError(f"never quiet: {self.world.run.legs_now()}")

@@ -6,6 +6,7 @@ LegLoop ──requests──▶ wires ──▶ PlainBroker, the truth
 
 import errno
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from dhanfast._core.chainnow import ChainNow
 from dhanfast._core.hedger import Hedge, hedge_leg
+from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Leg, LegUnit
 from dhanfast._core.live.courier import Courier
@@ -80,12 +82,14 @@ class LegWorld:
 
     Args:
         path: of the journal. legs: rules. live: at a plain broker. plan: of PlanRules.
+        passes: makes what an entry has to pass, anew in each life; None: the gate alone.
         hedge: of HedgeRules; None: it has none. limits: of the desk.
     """
 
     def __init__(self, path: Path, legs: list[dict[str, Any]], *, live: bool = True,
                  plan: dict[str, Any] | None = None, hedge: dict[str, Any] | None = None,
-                 **limits: int) -> None:  # fmt: skip
+                 passes: Callable[[], LegRisk] | None = None, **limits: int) -> None:  # fmt: skip
+        self.passes = passes
         self.path, self.rules, self.live, self.limits = path, legs, live, limits
         self.hedge = hedge
         self.plan = PLAN | {"repairs": 2, "deadline_ns": 10 * SECOND} | (plan or {})
@@ -147,8 +151,9 @@ class LegWorld:
         if self.hedge is not None:
             leg = hedge_leg(count - 1, brokers[-1], self.portfolio, gate, self.log, ticking=True)
             hedge = Hedge(leg, HEDGE | self.hedge)
+        risk = None if self.passes is None else self.passes()
         self.run = LegRun(made, self.plan, self.portfolio, gate, self.log, hedge=hedge,
-                          ticking=True)  # fmt: skip
+                          ticking=True, risk=risk)  # fmt: skip
         self.chain = ChainNow([self.strikes], self.session, begin_ns=self.begins,
                               more=int(hedge is not None))  # fmt: skip
         if hedge is not None:

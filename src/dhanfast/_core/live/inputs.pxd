@@ -49,6 +49,7 @@ cpdef enum Command:
     RESUME_ORDERS = 10       # they go on
     CANCEL_ORDERS = 11       # entries end with what has filled, or are unwound; exits leave at once
     SPENT = 12               # so many requests went another way: the broker's limits count them
+    MARGIN = 13              # of question `contract`: units = required, price = funds; -1 unknown
 
 
 cdef class InputLoop(TickSink):

@@ -22,6 +22,7 @@ class Command(IntEnum):
     RESUME_ORDERS = 10
     CANCEL_ORDERS = 11
     SPENT = 12
+    MARGIN = 13
 
 @disjoint_base
 class InputLoop(TickSink):

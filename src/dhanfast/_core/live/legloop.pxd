@@ -2,7 +2,8 @@
 
 Owner thread:  the engine thread only; the GIL is held.   Memory: none after construction.
 
-A TICK of instrument 0 is of the index, one of instrument i of column i - 1 of the chain. It meets
+A TICK of instrument 0 is of the index, one of instrument i of column i - 1 of the chain, one of the
+number behind the last column of India VIX, which only guards see. It meets
 the orders of the legs that trade that contract at once, and the order of the legs goes on after
 every input. What else is decided is decided once a second of the market, on a row of the chain.
 
@@ -14,6 +15,7 @@ long, short or flat there is all that the legs see of it.
 from libc.stdint cimport int64_t, uint32_t
 
 from dhanfast._core.chainnow cimport ChainNow
+from dhanfast._core.guards cimport Guards
 from dhanfast._core.legrun cimport LegRun
 from dhanfast._core.live.desk cimport Desk
 from dhanfast._core.live.inputs cimport InputLoop
@@ -26,6 +28,8 @@ cdef class LegLoop(InputLoop):
     cdef readonly LegRun run
     cdef readonly ChainNow chain
     cdef readonly Desk desk              # None: the exchange is simulated
+    cdef readonly Guards guards          # of the run; None: there are none
+    cdef readonly bint vix               # ticks of India VIX come
     cdef uint32_t numbers                # of the feed that are its own: the index and the columns
     cdef ns_t row_ns                     # the market's: the row in hand ends then; 0 = not begun
     cdef ns_t close_ns                   # of the day: no rows after

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from dhanfast._core.chainnow import ChainNow
+from dhanfast._core.guards import Guards
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.desk import Desk
@@ -14,6 +15,8 @@ class LegLoop(InputLoop):
     run: Final[LegRun]
     chain: Final[ChainNow]
     desk: Final[Desk | None]
+    guards: Final[Guards | None]
+    vix: Final[bool]
     uncovered: Final[bool]
     led: Final[int]
     def __new__(
@@ -25,6 +28,7 @@ class LegLoop(InputLoop):
         desk: Desk | None = None,
         courier: Courier | None = None,
         sync_each: bool = False,
+        vix: bool = False,
         lead: TickLoop | None = None,
         grace_ns: int = 300_000_000,
     ) -> LegLoop: ...

@@ -8,6 +8,7 @@ from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.legrun cimport Hours
 from dhanfast._core.legs cimport Leg
 from dhanfast._core.live.courier cimport Courier
+from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
@@ -19,6 +20,7 @@ from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
 from dhanfast._core.tradebook cimport units as count_of
 from dhanfast._core.types cimport Reason, Tick
+from dhanfast._core.wire.records cimport TickFlag
 
 from dhanfast.errors import StrategyError, UsageError
 
@@ -38,9 +40,11 @@ cdef class LegLoop(InputLoop):
         desk: the broker of its legs when it is a real one; None when it is simulated.
         courier: carries requests; needed with `desk`.
         sync_each: True: a request leaves only when the disk has it.
+        vix: India VIX comes by the feed, its number behind that of the chain's last column.
         lead: ticks of the index through the strategy that the legs follow; needed by a plan that
             follows signals. grace_ns: how long its bars wait after their end for late ticks.
     Attributes:
+        guards: of the run; None: there are none.
         led: which side the legs were told last by the strategy that they follow: 1, -1, 0 = flat.
         uncovered: a bought leg was closed by another hand, and nothing has been left for it yet.
     Raises:
@@ -50,7 +54,7 @@ cdef class LegLoop(InputLoop):
 
     def __cinit__(self, LegRun run not None, ChainNow chain not None, Journal journal not None, *,
                   Desk desk=None, Courier courier=None, bint sync_each=False,
-                  TickLoop lead=None, int64_t grace_ns=300_000_000):
+                  TickLoop lead=None, int64_t grace_ns=300_000_000, bint vix=False):
         if (desk is None) != (courier is None):
             raise UsageError("desk and courier come together: requests need who carries them")
         if not run.ticking:
@@ -61,6 +65,8 @@ cdef class LegLoop(InputLoop):
         self.run, self.chain, self.journal = run, chain, journal
         self.desk, self.courier, self.sync_each = desk, courier, sync_each
         self.numbers = <uint32_t>chain.columns + 1
+        self.guards = None if run.risk is None else run.risk.guards
+        self.vix = vix and self.guards is not None
         self.far = desk is not None
 
     def begin_day(self, *, slots, int64_t entry_ns, int64_t until_ns, int64_t exit_ns, bint trade,
@@ -89,6 +95,12 @@ cdef class LegLoop(InputLoop):
         cdef uint64_t before = self.run.next_id
         cdef ns_t begun_ns = mono_ns()
         for at in range(count):
+            if self.vix and ticks[at].instrument == self.numbers and not self.stopped \
+                    and ticks[at].price > 0 and not ticks[at].flags & TickFlag.SEED:
+                tick = ticks[at]             # a seed may be of yesterday
+                tick.recv_ns = self.market_ns(recv_ns)
+                self.use_tick(&tick, recv_ns)
+                continue
             if (ticks[at].instrument >= self.numbers or self.stopped or self.row_ns == 0
                     or ticks[at].price < 0 or ticks[at].bid < 0 or ticks[at].ask < 0):
                 self.skipped += 1
@@ -105,16 +117,18 @@ cdef class LegLoop(InputLoop):
 
     cdef Status run_tick(self, const Tick *tick) noexcept:
         if tick.instrument == 0:
-            self.chain.see_spot(tick.price)
+            self.chain.see_spot(tick.price, tick.recv_ns)
             if self.lead is not None:
                 return self.lead_tick(tick)
+        elif tick.instrument == self.numbers:
+            self.guards.see_vix(tick.recv_ns, tick.price)    # paise of an index are 1/100 points
         else:
             self.chain.see(tick, tick.instrument - 1)
             self.run.take_tick(tick, tick.instrument - 1)
         return Status.OK
 
     cdef bint knows(self, const Tick *tick) noexcept:
-        return tick.instrument < self.numbers
+        return tick.instrument < self.numbers + self.vix
 
     cdef Status run_timer(self, ns_t now_ns) noexcept:
         cdef Status led = Status.OK
@@ -216,6 +230,10 @@ cdef class LegLoop(InputLoop):
                 self.uncovered = True
         elif command == Command.SPENT and self.far:
             self.desk.spend(units)
+        elif command == Command.UNLOCK or command == Command.LOCK:
+            guard_command(self.guards, command, units, price, now_ns)
+        elif command == Command.MARGIN and self.run.risk is not None:
+            self.run.risk.told(contract, units, price, now_ns)
         elif Command.PAUSE_ORDERS <= command <= Command.CANCEL_ORDERS:
             self.run.hold_order(Hold.PAUSE if command == Command.PAUSE_ORDERS else
                                 Hold.RESUME if command == Command.RESUME_ORDERS else

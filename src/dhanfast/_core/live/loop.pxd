@@ -29,6 +29,3 @@ cdef class LiveLoop(InputLoop):
     cdef readonly uint32_t vix           # of the feed, India VIX; NO_VIX: not wanted
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef public CallWatch watch          # tells of a native strategy that does not return; None
-
-    cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
-                             ns_t now_ns) noexcept

@@ -4,8 +4,8 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from dhanfast._core.broker cimport Hold
 from dhanfast._core.execution.worker cimport Worker
-from dhanfast._core.guardlocks cimport KINDS
 from dhanfast._core.live.courier cimport Courier
+from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
@@ -143,22 +143,10 @@ cdef class LiveLoop(InputLoop):
                                     Hold.RESUME if command == Command.RESUME_ORDERS else
                                     Hold.CANCEL, now_ns)
         elif command == Command.UNLOCK or command == Command.LOCK:
-            self._guard_command(command, units, price, now_ns)
+            guard_command(self.guards, command, units, price, now_ns)
         if command == Command.FLATTEN or command == Command.HALT:
             if self.kernel.session_at != self.kernel.session_count:
                 self.kernel.leave(Reason.OPERATOR, 0, max(now_ns, self.ticks.last_ns))
-
-    cdef void _guard_command(self, int64_t command, int64_t kind, ns_t until_ns,
-                             ns_t now_ns) noexcept:
-        cdef int each
-        if self.guards is None or kind >= KINDS:
-            return
-        if command == Command.LOCK and kind >= 0:
-            self.guards.lock_entries(<int>kind, now_ns, until_ns)
-        elif command == Command.UNLOCK:
-            for each in range(KINDS):
-                if kind < 0 or each == kind:
-                    self.guards.unlock_entries(each, now_ns)
 
     cdef void strategy_failed(self, ns_t now_ns) noexcept:
         """What becomes of it is an input of its own; a journal has it behind this one."""
