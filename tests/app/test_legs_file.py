@@ -211,7 +211,7 @@ def test_bars_are_modelled_only_when_that_is_said(tmp_path: Path) -> None:
     shown = run("--legs", legs_toml(tmp_path), "--data", str(bars))
     assert "say so with --volatility FILE" in f"{shown.output}{shown.exception}"
     shown = run("-s", "momentum", "--data", str(bars), "--volatility", "v")
-    assert "--volatility: is of a run of --legs" in f"{shown.output}{shown.exception}"
+    assert "looks at no option chain (m.chain); leave it out" in f"{shown.output}{shown.exception}"
     shown = run("-s", "legs", "--data", str(bars))
     assert "dhanfast backtest --legs FILE.toml" in f"{shown.output}{shown.exception}"
 

@@ -11,6 +11,7 @@ import pytest
 
 import dhanfast
 from dhanfast._core.runlog import ORDER_ROW_DTYPE, PASSAGE_DTYPE
+from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import OrderFlag, OrderKind
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.generated import generated_bars
@@ -174,7 +175,7 @@ def test_a_number_of_days_out_of_range_is_refused(text: str) -> None:
 def test_an_engine_does_not_run_on_what_was_not_measured() -> None:
     settings = replace(Settings(), slippage=Slippage.parse("measured"))
     with pytest.raises(ConfigError, match="slippage: measured, and nothing was"):
-        Engine(object(), np.zeros(0), settings, interval_ns=1)  # type: ignore[arg-type]
+        Engine(NativeStrategy(), np.zeros(0), settings, interval_ns=1)
 
 
 # ---- in a run ------------------------------------------------------------------------------------

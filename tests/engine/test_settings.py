@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dhanfast
+from dhanfast.engine.chain_settings import ChainSettings
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.generated import generated_bars
@@ -182,9 +183,11 @@ def test_every_setting_stands_in_the_result() -> None:
         margin=MarginSettings(short="refuse"),
         filters=FilterSettings(momentum="roc"),
         protection_slab=True,
+        chain=ChainSettings(near=3),
     )
     names = set(in_use.as_dict())
     more = {"sizing", "stops", "margin", "filters", "guards", "execution", "protection_slab"}
+    more.add("chain")
     assert names - set(Settings().as_dict()) == more, "told only when in use"
     told = {"capital": "capital_paise", "timeframe_ns": "timeframe"}
     assert {told.get(name, name) for name in Settings.__slots__} == names

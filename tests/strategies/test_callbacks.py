@@ -74,7 +74,7 @@ def test_an_error_in_on_stop_ends_the_run(bars: BarSet) -> None:
     assert isinstance(refused.value.__cause__, RuntimeError)
 
 
-@pytest.mark.parametrize("name", ["on_chain", "on_order", "on_timer"])
+@pytest.mark.parametrize("name", ["on_order", "on_timer"])
 def test_callbacks_of_later_versions_are_refused(bars: BarSet, name: str) -> None:
     kind = type("Early", (Diary,), {name: lambda self, *rest: None})
     with pytest.raises(StrategyError, match=rf"Early\.{name}: .* not in this version"):

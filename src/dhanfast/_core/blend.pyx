@@ -34,6 +34,9 @@ cdef class Seat(NativeStrategy):
     def __cinit__(self, NativeStrategy inner not None):
         if inner.wants_ticks:
             raise ValueError("a member must not want ticks: its book meets bars")
+        if inner.wants_chain:
+            raise ValueError("a member must not want sets of the option chain (on_chain): its book "
+                             "meets bars; figures in rules are seen")
         self.inner, self.python = inner, inner.python
         self._parts = []
 

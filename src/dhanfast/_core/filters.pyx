@@ -4,6 +4,7 @@ cimport cython
 from libc.math cimport NAN, fabs
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.dealer cimport Dealer, Opposite
 from dhanfast._core.rules.graph cimport Expr, Graph
 from dhanfast._core.strategy cimport Action, NativeStrategy, Signal, View
@@ -76,6 +77,7 @@ cdef class Filters(NativeStrategy):
         self.room = room
         self._make_rows()
         self.wants_ticks, self.python = inner.wants_ticks, inner.python
+        self.wants_chain = inner.wants_chain
         self.see(np.empty(0, WINDOW_DTYPE) if windows is None else windows)
 
     cdef object _make_rows(self):
@@ -151,6 +153,15 @@ cdef class Filters(NativeStrategy):
     cdef void on_tick(self, const Tick *tick, const View *view, Signal *signal) noexcept nogil:
         self.asked += 1
         self.inner.on_tick(tick, view, signal)
+        if self.inner.failed:
+            self.fail()
+        elif signal.action == Action.GO_LONG or signal.action == Action.GO_SHORT:
+            self.consider(view, signal)
+
+    cdef void on_chain(self, const ChainRow *chain, const View *view,
+                       Signal *signal) noexcept nogil:
+        self.asked += 1
+        self.inner.on_chain(chain, view, signal)
         if self.inner.failed:
             self.fail()
         elif signal.action == Action.GO_LONG or signal.action == Action.GO_SHORT:

@@ -15,6 +15,7 @@ step 1 of the next event.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.chainfeed cimport ChainFeed
 from dhanfast._core.dealer cimport Dealer, Opposite
 from dhanfast._core.portfolio cimport Portfolio
 from dhanfast._core.risk cimport Gate
@@ -59,6 +60,10 @@ cdef class Kernel(Dealer):
     cdef KernelRules rules
     cdef bint measures               # sizing or stops measure the signal bars
 
+    cdef ChainFeed chain             # whose sets the strategy is shown; None = none
+    cdef uint64_t chain_at           # the first that it has not been shown
+    cdef readonly uint64_t chain_seen
+
     cdef Bar last_bar
     cdef uint8_t fresh               # the next bar made from ticks is its session's first
 
@@ -82,5 +87,10 @@ cdef class Kernel(Dealer):
     cdef void sample(self, ns_t now_ns) noexcept nogil
     cdef void time_rules(self, ns_t now_ns) noexcept nogil
     cdef void measure(self, const Bar *bar, bint first) noexcept nogil
+    # Show the strategy every set that is known by `until_ns`, each at its own time but not before
+    # `now_ns`. A set from outside the session in force is passed over.
+    cdef void chain_sets(self, ns_t until_ns, ns_t now_ns) noexcept nogil
+    # When the next set comes; INT64_MAX when there is none to show.
+    cdef ns_t chain_next(self) noexcept nogil
     cdef Status run_same(self, const Bar *bars, size_t n) noexcept nogil
     cdef bint stopped(self, Status status) except -1

@@ -3,6 +3,7 @@ from typing import Any, Self, final
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.dealer import Dealer
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
@@ -18,6 +19,7 @@ class Kernel(Dealer):
     bars_matched: int
     equity_peak: int
     drawdown_max: int
+    chain_seen: int
     def __new__(
         cls,
         strategy: NativeStrategy,
@@ -42,6 +44,7 @@ class Kernel(Dealer):
     def run(self, bars: NDArray[Any]) -> bool: ...
     def finish(self) -> None: ...
     def end_day(self, now_ns: int = 0) -> None: ...
+    def see_chain(self, chain: ChainFeed) -> None: ...
     @property
     def equity(self) -> int: ...
     @property

@@ -2,8 +2,10 @@
 
 cimport cython
 from libc.math cimport NAN
+from libc.stdint cimport INT64_MAX
 
 from dhanfast._core.broker cimport Broker, bar_is_quiet
+from dhanfast._core.chainfeed cimport SETS_KEPT, ChainFeed, ChainRow
 from dhanfast._core.guardlocks cimport guards_watch
 from dhanfast._core.holding cimport time_stop, watch_price
 from dhanfast._core.indicators.atr cimport atr_init, atr_step
@@ -319,6 +321,10 @@ cdef class Kernel(Dealer):
             self.measure(bar, first)
         view.session_start = first
         self.signal_level = bar.close
+        if self.chain is not None:
+            self.chain_sets(end_ns, end_ns)
+            if self.status != Status.OK:
+                return
         self.look(end_ns)
         signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
         self.strategy.on_bar(bar, view, &signal)
@@ -328,6 +334,39 @@ cdef class Kernel(Dealer):
         if signal.action != Action.HOLD:
             self.act(&signal, end_ns)
             self.settle()
+
+    cdef void chain_sets(self, ns_t until_ns, ns_t now_ns) noexcept nogil:
+        cdef const ChainRow *row
+        cdef Signal signal
+        cdef ns_t at_ns
+        while self.status == Status.OK:
+            row = self.chain.row(self.chain_at)
+            if row == NULL and self.chain_at < self.chain.count:
+                self.chain_at = self.chain.count - SETS_KEPT     # it is no longer kept
+                continue
+            if row == NULL or row.at_ns > until_ns:
+                return
+            self.chain_at += 1
+            if row.at_ns < self.session.open_ns:
+                continue
+            at_ns = max(row.at_ns, now_ns)
+            signal.action, signal.share, signal.stop, signal.target = Action.HOLD, 0, 0.0, 0.0
+            self.chain_seen += 1
+            self.look(at_ns)
+            self.strategy.on_chain(row, &self.view, &signal)
+            if self.strategy.failed:
+                self.status = Status.PYTHON_ERROR
+                return
+            if signal.action != Action.HOLD:
+                self.act(&signal, at_ns)
+                self.settle()
+
+    cdef ns_t chain_next(self) noexcept nogil:
+        cdef const ChainRow *row
+        if self.chain is None:
+            return INT64_MAX
+        row = self.chain.row(self.chain_at)
+        return INT64_MAX if row == NULL else row.at_ns
 
     # ---- the loops ----------------------------------------------------------------------------
 
@@ -433,6 +472,15 @@ cdef class Kernel(Dealer):
         if self.session_at != self.session_count:
             self.portfolio.close_day()
             self.log.add_equity(max(self.last_ns, now_ns), self.portfolio.equity(), self.position)
+
+    def see_chain(self, ChainFeed chain not None):
+        """Have the strategy shown the sets of a feed, if it wants them.
+
+        Args:
+            chain: whose sets the run is told.
+        """
+        if self.strategy.wants_chain:
+            self.chain, self.chain_at = chain, 0
 
     @property
     def equity(self):

@@ -55,6 +55,8 @@ cdef Status loop_ticks(TickLoop loop, Kernel kernel, const Tick *ticks,
                        size_t n) noexcept nogil
 # Time has passed without a tick: bars that ended by `bars_ns` close, then time rules at `now_ns`.
 cdef Status loop_timer(TickLoop loop, Kernel kernel, ns_t now_ns, ns_t bars_ns) noexcept nogil
+# A set of figures of the option chain has come: the strategy is shown it inside a session.
+cdef Status loop_chain(TickLoop loop, Kernel kernel, ns_t now_ns) noexcept nogil
 # The next time at which `loop_timer` has something to do; INT64_MAX when only a tick can change
 # anything. A bar is due `grace_ns` after its end.
 cdef ns_t loop_due(TickLoop loop, Kernel kernel, ns_t grace_ns) noexcept nogil

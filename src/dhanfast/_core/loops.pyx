@@ -75,6 +75,8 @@ cdef Status _split(Kernel kernel, const Bar *bars, size_t n, const Bar *signal_b
             end_ns = bar_end(&kernel.sessions[kernel.session_at], bar.start_ns,
                              kernel.rules.match_interval_ns)
             kernel.match_bar(bar, end_ns)
+            if kernel.chain is not None and kernel.signal_level:
+                kernel.chain_sets(end_ns, end_ns)
             _signals_until(kernel, signal_bars, m, end_ns)
             if kernel.status != Status.OK:
                 return kernel.status
@@ -119,6 +121,13 @@ cdef bint _in_session(Kernel kernel, ns_t at_ns) noexcept nogil:
         at += 1
     kernel.main.scan = at
     session = &kernel.sessions[at]
+    return ((session.open_ns <= at_ns and at_ns < session.close_ns)
+            or (session.open2_ns <= at_ns and at_ns < session.close2_ns))
+
+
+cdef inline bint _open_now(Kernel kernel, ns_t at_ns) noexcept nogil:
+    """Whether the session in force is open at a time."""
+    cdef const Session *session = kernel.session
     return ((session.open_ns <= at_ns and at_ns < session.close_ns)
             or (session.open2_ns <= at_ns and at_ns < session.close2_ns))
 
@@ -180,6 +189,8 @@ cdef ns_t _quiet_until(TickLoop loop, Kernel kernel, const BarState *state) noex
     cdef ns_t square_off, over_ns
     if state.span == 0 or loop.singly or kernel.strategy.wants_ticks:
         return 0
+    if kernel.chain_next() < until:      # the first tick after the next set is not quiet
+        until = max(kernel.chain_next(), loop.last_ns) + 1
     if kernel.position != 0 or kernel.entering != 0:
         square_off = kernel.session.square_off_ns
         if kernel.leaving and kernel.exit_id == 0:
@@ -298,6 +309,13 @@ cdef void _match(TickLoop loop, Kernel kernel, const Tick *tick) noexcept nogil:
     kernel.settle()
 
 
+cdef inline void _sets_before(TickLoop loop, Kernel kernel, ns_t now_ns) noexcept nogil:
+    """Sets of the option chain that came before a tick: what they ask for may meet it."""
+    if kernel.chain_next() < now_ns:
+        _tell(loop, kernel)
+        kernel.chain_sets(now_ns - 1, kernel.last_ns)
+
+
 cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
                   const Tick *tick) noexcept nogil:
     cdef Bar closed[BARS_A_TICK]
@@ -329,6 +347,7 @@ cdef Status _step(TickLoop loop, Kernel kernel, BarState *state,
         kernel.enter_session(kernel.main.scan, now_ns)
         kernel.fresh = 1
         loop.unsaid = False              # yesterday's market
+    _sets_before(loop, kernel, now_ns)
     _match(loop, kernel, tick)           # 2 match
     kernel.last_ns = now_ns
     if tick.price > 0:                   # 3 mark
@@ -373,6 +392,19 @@ cdef Status loop_ticks(TickLoop loop, Kernel kernel, const Tick *ticks,
             return status
         loop.done += 1
     return Status.OK
+
+
+# ---- figures of the option chain -----------------------------------------------------------------
+
+cdef Status loop_chain(TickLoop loop, Kernel kernel, ns_t now_ns) noexcept nogil:
+    if kernel.chain is None or kernel.session_at == kernel.session_count:
+        return kernel.status             # nobody asks, or no tick has come yet
+    if _open_now(kernel, now_ns):
+        _tell(loop, kernel)
+        kernel.chain_sets(now_ns, loop.last_ns)
+    else:
+        kernel.chain_at = kernel.chain.known(kernel.chain_at, now_ns)
+    return kernel.status
 
 
 # ---- time without ticks --------------------------------------------------------------------------

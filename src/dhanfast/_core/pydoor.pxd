@@ -3,6 +3,7 @@
 from libc.stdint cimport uint64_t
 
 from dhanfast._core.callwatch cimport CallWatch
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.rules.graph cimport Graph
 from dhanfast._core.rules.program cimport Program
 from dhanfast._core.strategy cimport NativeStrategy, Signal, View
@@ -19,10 +20,16 @@ cdef class TickView:
     cdef const Tick *_now(self) except NULL
 
 
+cdef class ChainView:
+    cdef const ChainRow *chain       # NULL outside on_chain
+    cdef dict asked                  # figures that the strategy reads: name -> ChainFigure
+    cdef const ChainRow *_now(self) except NULL
+
+
 cdef class Context:
     cdef readonly Graph graph
     cdef const View *view            # NULL outside callbacks
-    cdef Signal *signal              # NULL outside on_bar and on_tick
+    cdef Signal *signal              # NULL outside on_bar, on_tick and on_chain
     cdef object _log
 
     cdef int _wish(self, int action, double stop, double target) except -1
@@ -35,8 +42,10 @@ cdef class PythonRunner(NativeStrategy):
     cdef object _on_bar
     cdef object _on_tick
     cdef object _on_fill
+    cdef object _on_chain
     cdef BarView _bar
     cdef TickView _tick
+    cdef ChainView _chain
     cdef size_t row
     cdef public CallWatch watch      # of its calls; None: they may take as long as they like
     cdef public bint quiet           # series go on, and nothing of the strategy is called

@@ -39,6 +39,38 @@ class TickView:
     def volume(self) -> int: ...
 
 @final
+class ChainView:
+    forward: Final[float]
+    atm_strike: Final[float]
+    atm_iv: Final[float]
+    straddle: Final[float]
+    risk_reversal: Final[float]
+    butterfly: Final[float]
+    days_to_expiry: Final[float]
+    iv_rank_30: Final[float]
+    iv_rank_90: Final[float]
+    iv_rank_252: Final[float]
+    iv_percentile_30: Final[float]
+    iv_percentile_90: Final[float]
+    iv_percentile_252: Final[float]
+    pcr: Final[float]
+    pcr_near: Final[float]
+    call_oi: Final[float]
+    put_oi: Final[float]
+    call_oi_change: Final[float]
+    put_oi_change: Final[float]
+    call_build_up: Final[float]
+    put_build_up: Final[float]
+    support: Final[float]
+    resistance: Final[float]
+    max_pain: Final[float]
+    gamma_exposure: Final[float]
+    pcr_volume: Final[float]
+    pcr_volume_near: Final[float]
+    @property
+    def at_ns(self) -> int: ...
+
+@final
 class FillView:
     time_ns: int
     price: float
@@ -79,5 +111,11 @@ class PythonRunner(NativeStrategy):
     def begin_count(self) -> None: ...
     def fail_call(self, call: int, text: str) -> None: ...
     def __new__(
-        cls, target: Any, context: Context, on_bar: Any, on_tick: Any, on_fill: Any
+        cls,
+        target: Any,
+        context: Context,
+        on_bar: Any,
+        on_tick: Any,
+        on_fill: Any,
+        on_chain: Any = None,
     ) -> Self: ...

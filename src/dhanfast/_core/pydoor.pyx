@@ -1,4 +1,4 @@
-"""PythonRunner, and what a Python strategy sees: Context, BarView, TickView."""
+"""PythonRunner, and what a Python strategy sees: Context, BarView, TickView, ChainView."""
 
 cimport cython
 from libc.math cimport NAN
@@ -11,6 +11,7 @@ from dhanfast._core.types cimport Report
 
 import datetime
 
+from dhanfast._core.chainfeed import FIGURES
 from dhanfast.errors import StrategyError
 
 _IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30), "IST")
@@ -111,6 +112,37 @@ cdef class TickView:
 
 
 @cython.final
+cdef class ChainView:
+    """The set of figures being handled: `chain.pcr`, `chain.atm_iv` and so on, see `ChainFigure`.
+
+    A figure is NaN where the chain has no answer. Valid only inside the callback that received it.
+
+    Raises:
+        StrategyError: read after that callback has returned; a figure that was not declared.
+        AttributeError: there is no such figure.
+    """
+
+    cdef const ChainRow *_now(self) except NULL:
+        if self.chain == NULL:
+            raise StrategyError(
+                "a set of figures is gone when on_chain returns: keep its numbers, not the set")
+        return self.chain
+
+    def __getattr__(self, str name):
+        if name not in self.asked:
+            if name in FIGURES:
+                raise StrategyError(f"nobody asked for the chain's {name}: say m.chain.{name} in "
+                                    "on_start")
+            raise AttributeError(f"a chain has no figure {name!r}: {', '.join(FIGURES)}")
+        return self._now().figures[<int>self.asked[name]]
+
+    @property
+    def at_ns(self):
+        """When the chain was looked at, UTC nanoseconds."""
+        return self._now().at_ns
+
+
+@cython.final
 cdef class Context:
     """All that a Python strategy may know and do: position, time, wishes, log.
 
@@ -164,7 +196,7 @@ cdef class Context:
 
     cdef int _wish(self, int action, double stop, double target) except -1:
         if self.signal == NULL:
-            raise StrategyError("buy, sell and exit are for on_bar and on_tick only")
+            raise StrategyError("buy, sell and exit are for on_bar, on_tick and on_chain only")
         if stop < 0 or target < 0:
             raise StrategyError("stop and target are distances in rupees from the fill price, not "
                                 f"prices: they cannot be negative, were {stop} and {target}")
@@ -195,22 +227,25 @@ cdef class PythonRunner(NativeStrategy):
     Args:
         target: the strategy, `on_start` already called.
         context: the one `on_start` was called with.
-        on_bar, on_tick, on_fill: bound methods, or None where not defined.
+        on_bar, on_tick, on_fill, on_chain: bound methods, or None where not defined.
     Attributes:
         watch: ends calls that take too long; None: nobody does. quiet: series go on, and nothing
         of the strategy is called. calls: made so far; of one that has failed, its last is the one.
     """
 
-    def __cinit__(self, target, Context context not None, on_bar, on_tick, on_fill):
+    def __cinit__(self, target, Context context not None, on_bar, on_tick, on_fill,
+                  on_chain=None):
         self.target, self.context = target, context
         self._on_bar, self._on_tick, self._on_fill = on_bar, on_tick, on_fill
+        self._on_chain = on_chain
         self.program = context.graph.compile()
         # Any field may be asked for its `.value`, also one that no operation reads.
         for field in range(<int>Field.FIELDS):
             self.program.read_field(field)
         self.python = True
-        self.wants_ticks = on_tick is not None
-        self._bar, self._tick = BarView(), TickView()
+        self.wants_ticks, self.wants_chain = on_tick is not None, on_chain is not None
+        self._bar, self._tick, self._chain = BarView(), TickView(), ChainView()
+        self._chain.asked = {name: FIGURES.index(name) for name in context.graph.chain_figures}
 
     def begin_count(self):
         """Count its calls from here on."""
@@ -281,6 +316,25 @@ cdef class PythonRunner(NativeStrategy):
             self._end()
             self.context.view, self.context.signal = NULL, NULL
             self._tick.tick = NULL
+
+    cdef void on_chain(self, const ChainRow *chain, const View *view,
+                       Signal *signal) noexcept nogil:
+        cdef Py_ssize_t row
+        with gil:
+            if self._on_chain is None or not self._begin():
+                return
+            # Bars may be evaluated ahead of this set: showing one would show the future.
+            row, self.context.graph.row = self.context.graph.row, -1
+            self.context.view, self.context.signal = view, signal
+            self._chain.chain = chain
+            try:
+                self._on_chain(self.context, self._chain)
+            except BaseException as error:
+                self.fail(error)
+            self._end()
+            self.context.view, self.context.signal = NULL, NULL
+            self._chain.chain = NULL
+            self.context.graph.row = row
 
     cdef void on_fill(self, const Report *report, const View *view) noexcept nogil:
         cdef Py_ssize_t row

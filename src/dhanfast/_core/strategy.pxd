@@ -7,6 +7,7 @@ Subclass NativeStrategy, override the methods you need, build against the shippe
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.types cimport Bar, Report, Tick, ns_t
 
 
@@ -38,6 +39,7 @@ cdef struct View:            # what a strategy may know of its own position and 
 cdef class NativeStrategy:
     cdef readonly bint wants_ticks   # False: `on_tick` is never called and costs nothing
     cdef readonly bint python        # True: its methods need the GIL; the kernel keeps it
+    cdef readonly bint wants_chain   # False: `on_chain` is never called and costs nothing
     cdef public int failed           # a Status; anything but OK stops the run after this event
     cdef public object error         # the exception behind `failed`, None when there is none
 
@@ -49,3 +51,6 @@ cdef class NativeStrategy:
     cdef void on_bar(self, const Bar *bar, const View *view, Signal *signal) noexcept nogil
     cdef void on_tick(self, const Tick *tick, const View *view, Signal *signal) noexcept nogil
     cdef void on_fill(self, const Report *report, const View *view) noexcept nogil
+    # A new set of figures of the option chain, between two bars or ticks.
+    cdef void on_chain(self, const ChainRow *chain, const View *view,
+                       Signal *signal) noexcept nogil

@@ -11,6 +11,7 @@ class Action(IntEnum):
 @disjoint_base
 class NativeStrategy:
     wants_ticks: bool
+    wants_chain: bool
     python: bool
     failed: int
     error: BaseException | None

@@ -4,11 +4,13 @@
 cdef class NativeStrategy:
     """Base of every strategy the kernel can run.
 
-    Subclass it in Cython and override `prepare`, `on_bar`, `on_tick` or `on_fill` (see the .pxd for
-    their contracts). From Python, derive from `dhanfast.strategies.Strategy` or `RuleStrategy`.
+    Subclass it in Cython and override `prepare`, `on_bar`, `on_tick`, `on_chain` or `on_fill` (see
+    the .pxd for their contracts). From Python, derive from `dhanfast.strategies.Strategy` or
+    `RuleStrategy`.
 
     Attributes:
         wants_ticks: False: `on_tick` is never called and costs nothing.
+        wants_chain: False: `on_chain` is never called and costs nothing.
         python: True: its methods need the GIL; the kernel keeps it.
         failed: a `Status`; anything but OK stops the run after this event.
         error: the exception behind `failed`, None when there is none.
@@ -28,4 +30,8 @@ cdef class NativeStrategy:
         pass
 
     cdef void on_fill(self, const Report *report, const View *view) noexcept nogil:
+        pass
+
+    cdef void on_chain(self, const ChainRow *chain, const View *view,
+                       Signal *signal) noexcept nogil:
         pass

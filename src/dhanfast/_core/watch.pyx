@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport Action, NativeStrategy, Signal, View
 from dhanfast._core.timing cimport mono_ns
@@ -56,6 +57,7 @@ cdef class Watch(NativeStrategy):
             places = probed.view(np.uint8)
             self.probes = <const int64_t *><const void *>&places[0]
         self.wants_ticks, self.python = inner.wants_ticks, inner.python
+        self.wants_chain = inner.wants_chain
 
     @property
     def decisions(self):
@@ -121,3 +123,12 @@ cdef class Watch(NativeStrategy):
         if self.inner.failed:
             with gil:
                 self.failed, self.error = self.inner.failed, self.inner.error
+
+    cdef void on_chain(self, const ChainRow *chain, const View *view,
+                       Signal *signal) noexcept nogil:
+        self.inner.on_chain(chain, view, signal)
+        if self.inner.failed:
+            with gil:
+                self.failed, self.error = self.inner.failed, self.inner.error
+        if self.flat:
+            signal.action, signal.stop, signal.target = Action.HOLD, 0.0, 0.0

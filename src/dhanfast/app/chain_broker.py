@@ -20,7 +20,7 @@ from dhanfast.storage.stamps import ist_text
 if TYPE_CHECKING:
     from dhanfast.app.config import Config
     from dhanfast.brokers.dhan.hosts import Hosts
-    from dhanfast.brokers.dhan.rest_data import DataCalls
+    from dhanfast.brokers.dhan.rest_data import Aside, DataCalls
 
 PAISE: Final = 100.0  # a rupee
 STATUS_S: Final = 10.0
@@ -188,16 +188,17 @@ class BrokerChains:
         name, segment, security_id: of the underlying, as the broker calls it.
         wanted: expiry: a date, nearest, next; None is the nearest.
         far: ask for the next expiry too.
+        aside: reads what came without holding others up; None: here.
     """
 
     def __init__(
         self, rest: "DataCalls", time: MarketTime, name: str, segment: str, security_id: int,
-        wanted: str | None, *, far: bool = False,
+        wanted: str | None, *, far: bool = False, aside: "Aside | None" = None,
     ) -> None:  # fmt: skip
         self._rest, self._time, self.name = rest, time, name
         self._segment, self._id = segment, security_id
         self._place = _place_of(wanted)
-        self._far = far
+        self._far, self._aside = far, aside
         self._listed: list[date] = []
         self._listed_on: date | None = None
 
@@ -229,7 +230,8 @@ class BrokerChains:
     async def _asked(self, expiry: date) -> tuple[Chain, int]:
         """One chain, and the second in which it came."""
         query = ChainQuery(underlying=self._id, segment=self._segment, expiry=str(expiry))
-        said = await self._rest.chain(query)
+        more: dict[str, Any] = {} if self._aside is None else {"aside": self._aside}
+        said = await self._rest.chain(query, **more)
         if not said.rows:
             raise BadData(f"the broker sent a chain of {self.name} {expiry} without strikes")
         return said, self._time.now_ns() // NS_PER_S * NS_PER_S

@@ -7,6 +7,7 @@ import click
 from dhanfast.app.cli_results import analyse, compare, list_runs, show
 from dhanfast.app.legs_run import backtest_file, legs_place, refuse_without_legs
 from dhanfast.app.run_options import (
+    chain_asked,
     exchange_day,
     export_place,
     moment,
@@ -69,10 +70,15 @@ from dhanfast.errors import UsageError
     "or option bars, or bars of the index with --volatility.",
 )
 @click.option(
+    "--chain",
+    metavar="FILE|FOLDER",
+    help="Recorded chain snapshots, for a strategy that looks at the option chain (m.chain).",
+)
+@click.option(
     "--volatility",
     metavar="FILE",
-    help="Model the premiums of --legs: daily bars of INDIAVIX, NIFTY and the underlying. The "
-    "result says that they are modelled.",
+    help="Model the premiums of --legs, or the chain of a strategy: daily bars of INDIAVIX, NIFTY "
+    "and the underlying. The result says that they are modelled.",
 )
 @click.option(
     "--strikes",
@@ -160,6 +166,8 @@ def _on_bars(given: dict[str, Any]) -> None:
     asked = run_asked(given)
     from dhanfast.engine import runs
 
+    asked = chain_asked(asked, given)
+
     export = export_place(given["export"])
     result = runs.backtest(
         asked.strategy,
@@ -182,7 +190,7 @@ def _on_ticks(given: dict[str, Any]) -> None:
                 f"--{name.replace('_', '-')}: orders meet the ticks of the archive themselves; "
                 "leave it out"
             )
-    asked = run_asked(given)
+    asked = chain_asked(run_asked(given), given)
     start, end = moment(given["start"], "from"), moment(given["end"], "to")
     export = export_place(given["export"])
     from dhanfast.clock import SystemClock

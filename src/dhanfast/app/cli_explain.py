@@ -20,11 +20,19 @@ from dhanfast.errors import UsageError
     "--at", "moment", required=True, metavar='"DATE HH:MM"', help="Start of the bar, IST."
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A strategy parameter.")
+@click.option(
+    "--chain",
+    metavar="FILE|FOLDER",
+    help="Recorded chain snapshots, for a strategy that looks at the option chain.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_json: bool) -> None:
+def explain(
+    strategy: str, source: str, moment: str, sets: tuple[str, ...], chain: str | None, as_json: bool
+) -> None:
     """Show the value of every node of a strategy's rules on one bar."""
     from dhanfast.app.config_folders import user_folders
     from dhanfast.app.run_options import key_and_value
+    from dhanfast.engine.chain_settings import ChainSettings
     from dhanfast.engine.explain import explained
     from dhanfast.strategies.shelf import place_of
 
@@ -34,7 +42,7 @@ def explain(strategy: str, source: str, moment: str, sets: tuple[str, ...], as_j
         raise UsageError(f"--at {moment!r} is not a time; write 'YYYY-MM-DD HH:MM'") from None
     params: dict[str, object] = dict(key_and_value(text) for text in sets)
     strategy = place_of(strategy, user_folders(None, os.environ).strategies)
-    told = explained(strategy, source, at, params)
+    told = explained(strategy, source, at, params, ChainSettings(data=chain or ""))
     values = told.values
     if as_json:
         shown = {label: None if value != value else value for label, value in values.items()}

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import msgspec
 
+from dhanfast.app.config_chain import Chain, chain_settings
 from dhanfast.app.config_fields import (
     Broker,
     ClockSource,
@@ -123,6 +124,11 @@ class Config:
         return self.tree.simulation
 
     @property
+    def chain(self) -> Chain:
+        """[chain]."""
+        return self.tree.chain
+
+    @property
     def log(self) -> Log:
         """[log]."""
         return self.tree.log
@@ -226,6 +232,7 @@ class Config:
             execution=self._execution(),
             sizing=sizing_settings(risk.sizing),
             stops=stop_settings(risk.stops),
+            chain=chain_settings(self.chain),
             margin=margin_settings(risk.margin),
             filters=filter_settings(self.tree.filters, self.folders.root),
         )

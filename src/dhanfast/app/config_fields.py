@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from dhanfast.app.config_chain import Chain
 from dhanfast.app.config_filters import Filters
 from dhanfast.app.config_guards import GuardTables
 from dhanfast.app.config_margin import Margin
@@ -510,6 +511,7 @@ class Tree(Section, frozen=True):
     filters: A[Filters, Meta(description="What takes back entries.")] = Filters()
     execution: A[Execution, Meta(description="How orders are worked.")] = Execution()
     simulation: A[Simulation, Meta(description="Paper trading.")] = Simulation()
+    chain: A[Chain, Meta(description="The option chain that a strategy sees.")] = Chain()
     log: A[Log, Meta(description="Messages.")] = Log()
     strategy: A[
         tuple[Strategy, ...], Meta(description="What is traded: one table [[strategy]].")

@@ -30,12 +30,13 @@ REFUSED: Final = {
     "detail": "the rows of the data",
     "trade_data": "the rows of the data",
     "symbols": "underlying in the legs file",
+    "chain": "--data, whose prices the legs trade at",
     "entry_from": "entry in the legs file",
     "last_entry": "late in the legs file",
     "square_off": "exit in the legs file",
     "on_opposite": "signals in the legs file",
 }
-ONLY_LEGS: Final = ("volatility", "strikes", "final_prices")
+ONLY_LEGS: Final = ("strikes", "final_prices")
 
 
 def refuse_without_legs(given: Mapping[str, Any]) -> None:

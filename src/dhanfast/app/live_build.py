@@ -16,6 +16,8 @@ from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
+from dhanfast.app.config_chain import Chain
+from dhanfast.app.live_chain import chain_of
 from dhanfast.app.live_feed import FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, market_of, master_of
 from dhanfast.brokers.dhan.hosts import Hosts
@@ -108,8 +110,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         journal = _journal(config, mode, market, traded.words, path, old)
         stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
-        if not _has_begun(old):
-            start |= traded.started()
+        start |= {} if _has_begun(old) else traded.started()
         settings = traded.settings(start, mode)
         traded.check(settings)
         real = mode == "live"
@@ -132,6 +133,7 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
             hosts=hosts, traded=traded, market=market, courier=courier,
             holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
         )  # fmt: skip
+        engine.chain = chain_of(config, run, master, rest, market)
         view = _view(config, engine, mode, traded, settings)
         yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
 
@@ -264,6 +266,8 @@ def deciding_digest(config: Config, mode: str, contract: list[Any], file: str = 
         parts["strategy_file"] = file
     elif path is not None:
         parts["strategy_file"] = file_sha256(path)
+    if config.chain != Chain():
+        parts["chain"] = {name: plain["chain"][name] for name in ("expiry", "near", "max_age")}
     parts |= {"contract": contract}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # A run without a file: what is not said has the default of [risk] and the others, but no loss ends
 # a day of a backtest.
 BENEATH: Final = {"risk": {"day_loss": "0"}}
+MINUTE_NS: Final = 60 * 10**9
 UNNAMED: Final = "run"  # the [[strategy]] of a run whose file has none
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -188,6 +189,34 @@ def run_asked(given: Mapping[str, Any]) -> Asked:
     if mine.name == UNNAMED and not any(key == "strategy.timeframe" for key, _ in texts):
         said.setdefault("timeframe_ns", 0)
     return Asked(strategy, params, dataclasses.replace(settings, **said))
+
+
+def chain_asked(asked: Asked, given: Mapping[str, Any]) -> Asked:
+    """A run with the option chain that --chain and --volatility name.
+
+    Raises:
+        UsageError: both are given, or the strategy looks at no option chain.
+    """
+    chain, volatility = given["chain"], given["volatility"]
+    if chain is None and volatility is None:
+        return asked
+    if chain is not None and volatility is not None:
+        raise UsageError("--chain, --volatility: recorded and modelled chains never mix; give one")
+    from dhanfast.engine.chain_input import figures_asked
+    from dhanfast.strategies.plugins import find_strategy
+
+    runner = find_strategy(asked.strategy, asked.params).runner(
+        lambda at_ns, text: None, asked.settings.timeframe_ns or MINUTE_NS
+    )
+    if not figures_asked(runner):
+        name = "chain" if chain is not None else "volatility"
+        raise UsageError(
+            f"--{name}: {asked.strategy} looks at no option chain (m.chain); leave it out"
+        )
+    settings = dataclasses.replace(
+        asked.settings.chain, data=chain or "", volatility=volatility or ""
+    )
+    return dataclasses.replace(asked, settings=dataclasses.replace(asked.settings, chain=settings))
 
 
 def run_settings(given: Mapping[str, Any]) -> Settings:

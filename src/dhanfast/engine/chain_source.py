@@ -392,6 +392,11 @@ class ModelledChains:
 
     def days(self, held: Held) -> Iterator[Day]:
         """The trading days of the index's bars."""
+        for hours, rows, after in self.trading_days():
+            yield self._day(hours, rows, after, held())
+
+    def trading_days(self) -> Iterator[tuple[TradingDay, NDArray[Any], NDArray[Any]]]:
+        """Each trading day with its bars inside the hours, and the first bars behind them."""
         bars = self.index.bars
         segment = option_segment(self.underlying)[0]
         days = Calendar.load().days(self.index.first.date(), self.index.last.date(), segment)
@@ -405,7 +410,7 @@ class ModelledChains:
                 inside |= (rows["start_ns"] >= opens) & (rows["start_ns"] < closes)
             rows = rows[inside]
             if len(rows):
-                yield self._day(hours, rows, bars[high : high + 4], held())
+                yield hours, rows, bars[high : high + 4]
 
     def _day(
         self,
@@ -423,18 +428,54 @@ class ModelledChains:
         wanted = set(names.values())
         wanted |= {_date(contract) for contract, _ in held if _date(contract) >= on}
         expiries = sorted(wanted)[:EXPIRIES_A_DAY]
+        sessions = option_sessions(self.underlying, hours, expiries)
+        future = future_session(self.underlying, hours) if self.future else None
+        start_ns, end_ns, strikes, tables = self.premiums(
+            hours, rows, expiries, sessions, held, future
+        )
+        finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
+        spot = np.ascontiguousarray(rows["close"])
+        chain = chain_day(
+            self.contracts, hours, expiries, strikes, finals, start_ns, end_ns, tuple(tables), spot,
+            sessions, future=future,
+        )  # fmt: skip
+        slots = {name: expiries.index(expiry) for name, expiry in names.items()}
+        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
+
+    def premiums(
+        self,
+        hours: TradingDay,
+        rows: NDArray[Any],
+        expiries: Sequence[date],
+        sessions: NDArray[Any],
+        held: list[tuple[int, int]],
+        future: NDArray[Any] | None = None,
+    ) -> tuple[Ints, Ints, list[Ints], Ints]:
+        """Option bars of a day by the model.
+
+        Args:
+            rows: bars of the index inside the hours. expiries: whose options.
+            sessions: SESSION_DTYPE of each expiry. held: contracts that are listed besides.
+            future: the session of the future whose prices are the last column; None: there is none.
+
+        Returns:
+            Start and end of each bar, strikes of each expiry, and premiums, paise.
+
+        Shape:
+            premiums int64[4, bars, options]: open, high, low, close; of each expiry its calls, then
+            its puts.
+        """
+        on = hours.date
         start_ns = np.ascontiguousarray(rows["start_ns"])
         end_ns = np.minimum(start_ns + self.index.interval_ns, hours.close_ns)
         end_ns[:-1] = np.minimum(end_ns[:-1], start_ns[1:])
         index = np.column_stack([rows[name] for name in ("open", "high", "low", "close")])
         strikes = [self._strikes(int(rows["open"][0]), expiry, held) for expiry in expiries]
-        future = future_session(self.underlying, hours) if self.future else None
         columns = 2 * sum(map(len, strikes)) + (future is not None)
         tables = np.empty((4, len(rows), columns), np.int64)
         if future is not None:
             tables[:, :, -1] = index_prices(future, index)
         level, shape = self.volatilities.level(on), self.volatilities.shape
-        sessions = option_sessions(self.underlying, hours, expiries)
         first = 0
         for session, expiry, grid in zip(sessions, expiries, strikes, strict=True):
             away = days_to_expiry(on, expiry)
@@ -452,14 +493,7 @@ class ModelledChains:
                 tick=int(session["tick"]),
             )
             first += 2 * len(grid)
-        finals = [self._final(on, expiry, hours, rows, after) for expiry in expiries]
-        spot = np.ascontiguousarray(rows["close"])
-        chain = chain_day(
-            self.contracts, hours, expiries, strikes, finals, start_ns, end_ns, tuple(tables), spot,
-            sessions, future=future,
-        )  # fmt: skip
-        slots = {name: expiries.index(expiry) for name, expiry in names.items()}
-        return Day(on, hours, chain, tuple(expiries), slots, end_ns, spot, future)
+        return start_ns, end_ns, strikes, tables
 
     def _strikes(self, level: int, expiry: date, held: list[tuple[int, int]]) -> Ints:
         """The listed strikes around a level, and those that are held."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.bars import TimeBars
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.execution.worker import Worker
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
@@ -20,6 +21,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import TICK_DTYPE
+from dhanfast.engine.chain_input import refuse_without_chain
 from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.execution_settings import worker_of
 from dhanfast.engine.filter_build import refuse_unseen
@@ -63,6 +65,7 @@ class Engine:
         guards: of the gate; None makes those of the settings, which see India VIX one by one.
         log: an empty one to write to, of an engine that has finished; None makes one.
         orders: False forgets the orders of a run of which only trades and days are wanted.
+        chain: figures of the option chain, for a strategy that asks for some.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Engine:
         guards: Guards | None = None,
         log: RunLog | None = None,
         orders: bool = True,
+        chain: ChainFeed | None = None,
     ) -> None:
         risk = {name: getattr(settings.risk, name) for name in RiskSettings.__slots__}
         self.guards = guards if guards is not None else guards_of(settings.guards)
@@ -97,9 +101,8 @@ class Engine:
             equity_max=max(131072, bars + 4096),
         )  # fmt: skip
         self.strategy = strategy
-        self.decisions = Decisions(
-            strategy, sessions, settings, interval_ns, bars, self.log.trades_max
-        )
+        room = self.log.trades_max
+        self.decisions = Decisions(strategy, sessions, settings, interval_ns, bars, room)
         self.kernel = Kernel(
             self.decisions.runs,
             self.broker,
@@ -110,13 +113,12 @@ class Engine:
             lots=settings.lots,
             interval_ns=interval_ns,
             match_interval_ns=match_interval_ns,
-            slippage=settings.slippage.paise,
-            slippage_ticks=settings.slippage.ticks,
-            stop_more=settings.slippage.stop_more,
+            **self._slips(settings),
             on_opposite=OPPOSITE[settings.on_opposite],
             equity_each_bar=equity_each_bar,
             **self._rules(settings, interval_ns),
         )
+        _told_chain(self.kernel, strategy, chain, interval_ns)
         self.decisions.attach(self.kernel)
         self.kernel_ns = 0
         self._take = self.log.take if orders else self.log.take_trades
@@ -125,6 +127,14 @@ class Engine:
         self._singly = singly
         self._ticks: TickLoop | None = None
         self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    @staticmethod
+    def _slips(settings: Settings) -> dict[str, Any]:
+        """What market fills and triggered stops lose."""
+        slip = settings.slippage
+        return {
+            "slippage": slip.paise, "slippage_ticks": slip.ticks, "stop_more": slip.stop_more,
+        }  # fmt: skip
 
     @staticmethod
     def _rules(settings: Settings, interval_ns: int) -> dict[str, Any]:
@@ -256,6 +266,8 @@ class Engine:
             "orders_refused": kernel.orders_refused,
             "rule_conflicts": int(getattr(self.strategy, "conflicts", 0)),
         }
+        if self.strategy.wants_chain:
+            found["chain_sets"] = kernel.chain_seen
         if self._settings.sizing != SizingSettings():
             found["signals_without_size"] = kernel.signals_unsized
             found |= {f"size_{name.lower()}": count for name, count in kernel.sizes.items()}
@@ -315,6 +327,23 @@ def _told(
         )
     for graph in graphs:
         graph.compile().see(guards, interval_ns)
+
+
+def _told_chain(
+    kernel: Kernel, strategy: NativeStrategy, chain: ChainFeed | None, interval_ns: int
+) -> None:
+    """Have a strategy that looks at the option chain see it.
+
+    Raises:
+        ConfigError, UsageError: nothing tells it, or not all that it reads.
+    """
+    refuse_without_chain(strategy, chain)
+    if chain is None:
+        return
+    kernel.see_chain(chain)
+    for graph in graphs_of(strategy):
+        if "chain" in graph.needs:
+            graph.compile().see_chain(chain, interval_ns)
 
 
 def _simulated(gate: Gate, settings: Settings) -> Match:

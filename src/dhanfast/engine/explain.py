@@ -10,6 +10,8 @@ import numpy as np
 
 from dhanfast._core.rules.replay import node_values
 from dhanfast._core.strategy import NativeStrategy
+from dhanfast.engine.chain_input import chain_seen, refuse_without_chain
+from dhanfast.engine.chain_settings import ChainSettings
 from dhanfast.engine.runs import IST, bars_of, sessions_of
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import UsageError
@@ -36,19 +38,23 @@ def explain_bar(
     data: str | Path | BarSet,
     at: dt.datetime,
     params: Mapping[str, object] | None = None,
+    chain: ChainSettings | None = None,
 ) -> dict[str, float]:
     """Evaluate a strategy's rules up to one bar and return every node.
 
     Args:
         strategy, data, params: as for `backtest`.
         at: start of the bar; a time without a zone is IST.
+        chain: the option chain that the strategy sees, as of `Settings`.
     Returns:
         {label: value}, of a blend {member: label}; NaN in warm-up. Nodes that depend on the
         position are NaN, for this evaluation holds none, and so is India VIX, which a run tells.
     Raises:
         UsageError: no bar starts at `at`, or the strategy has no rules.
+        ConfigError: it looks at the option chain, and none is given.
+        BadData, OutOfCalendar: the data cannot be used.
     """
-    return explained(strategy, data, at, params).values
+    return explained(strategy, data, at, params, chain).values
 
 
 def explained(
@@ -56,6 +62,7 @@ def explained(
     data: str | Path | BarSet,
     at: dt.datetime,
     params: Mapping[str, object] | None = None,
+    chain: ChainSettings | None = None,
 ) -> Explained:
     """As `explain_bar`, with the factor table of a score."""
     found = find_strategy(strategy, params or {})
@@ -73,6 +80,12 @@ def explained(
     if not graphs:
         raise UsageError(f"{found.name} is a native strategy: it has no rule nodes to show")
     sessions = sessions_of(bars, Settings(), bars.interval_ns)
+    seen = chain_seen(runner, chain or ChainSettings(), bars)
+    feed = None if seen is None else seen.feed()
+    refuse_without_chain(runner, feed)
+    if feed is not None:
+        for one in graphs:
+            one.compile().see_chain(feed, bars.interval_ns)
     before = bars.bars[: int(where[0]) + 1]
     members = getattr(innermost(runner), "inners", ())
     if not members:

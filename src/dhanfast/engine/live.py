@@ -7,6 +7,7 @@ a simulation may as well. What differs between paper and live is the broker that
 import datetime as dt
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
 from dhanfast._core.callwatch import CallWatch
+from dhanfast._core.chainfeed import FIGURES, ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.courier import Courier
 from dhanfast._core.live.inputs import Command
@@ -26,6 +28,7 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE
 from dhanfast.clock import Clock
+from dhanfast.engine.chain_input import ChainSeen, figures_asked
 from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.seat import STOPPED, Misuse, Seat
@@ -66,6 +69,7 @@ class LiveRun(TickRun):
         BadData: the journal is of another day.
     Attributes:
         loop: takes the inputs. remote: the broker's side; None on paper. instrument: as given.
+        chain: what tells the strategy of the option chain; None: it does not ask.
         seat: who decides, and how another one takes its place.
     """
 
@@ -95,20 +99,14 @@ class LiveRun(TickRun):
         folder: Path | None = None,
     ) -> None:
         super().__init__(
-            strategy,
-            symbol=symbol,
-            params=params,
-            settings=settings,
-            interval=interval,
-            generated=generated,
-            notes=notes,
-            guards=guards,
-            source=source,
-        )
+            strategy, symbol=symbol, params=params, settings=settings, interval=interval,
+            generated=generated, notes=notes, guards=guards, source=source,
+        )  # fmt: skip
         if (remote_of is None) != (courier is None):
             raise UsageError("remote_of and courier come together")
         _of_this_day(journal, first_ns)
         self.remote: Remote | None = None
+        self.chain: ChainFeed | None = None
         self.journal, self.instrument = journal, instrument
         self._remote_of = remote_of
         self._live_engine = self._begin(first_ns)
@@ -122,6 +120,7 @@ class LiveRun(TickRun):
             sync_each=sync_each,
             guards=self._live_engine.guards,
             vix=vix,
+            chain=self.chain,
         )
         if courier is not None:
             courier.on_answer = self.loop.use_answer
@@ -174,6 +173,20 @@ class LiveRun(TickRun):
     def _own_guards(self) -> tuple[Guards | None, tuple[str, ...]]:
         """India VIX comes by the feed, and its history with guards that are handed in."""
         return guards_of(self._settings.guards), ()
+
+    def _own_chain(self) -> ChainSeen | None:
+        """Its sets come one by one, as inputs."""
+        return None
+
+    def _chain_feed(self) -> ChainFeed | None:
+        if self.figures:
+            self.chain = ChainFeed(figures=FIGURES, age_ns=self._settings.chain.age_ns)
+        return self.chain
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the option chain's figures that the strategy reads."""
+        return figures_asked(self._runner)
 
     def _broker_of(self) -> Callable[[Gate], Broker] | None:
         if self._remote_of is None:
@@ -314,7 +327,16 @@ class LiveRun(TickRun):
         if self._bar_count == 0:
             return None
         self._live_engine.kernel_ns = self.loop.used_ns
-        return self._result(self._live_engine, written)
+        result = self._result(self._live_engine, written)
+        if self.chain is None:
+            return result
+        seen = {"grade": "live", "expiry": self._settings.chain.expiry, "sets": self.chain.count}
+        note = (
+            "Chain figures are live: the broker's chain as it was asked for now and then, "
+            f"{seen['expiry']} expiry, {seen['sets']} sets so far."
+        )
+        data, notes = {**result.data, "chain": seen}, (*result.notes, note)
+        return replace(result, data=data, notes=notes)
 
     def feed(self, ticks: NDArray[Any]) -> None:
         """A live run is fed through `loop`.

@@ -24,6 +24,7 @@ from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast.clock import Clock
 from dhanfast.engine.belt import Belt
+from dhanfast.engine.chain_watch import ChainWatch
 from dhanfast.engine.kelly_history import HistoryKeeper
 from dhanfast.engine.locks import LockKeeper
 from dhanfast.engine.margin_asker import MarginAsker
@@ -92,6 +93,7 @@ class LiveEngine:
     Attributes:
         holds: why entries wait. notes: what somebody should look at. stopping: it is ending.
         history: keeps the trades that Kelly sizing knows; None: no size follows from them.
+        chain: asks for the option chain; None: the strategy does not.
         asker: asks the broker what a structure needs; None: it is not asked.
         beside: where another strategy is made; None: a thread.
     """
@@ -116,6 +118,7 @@ class LiveEngine:
         self.plan, self.belt, self.keeper = plan or LivePlan(), belt, keeper
         self.beside: Beside | None = None
         self.history: HistoryKeeper | None = None
+        self.chain: ChainWatch | None = None
         self.asker: MarginAsker | None = None
         self._vetoes = VetoNotes(run, self.note_if_room)
         self.holds: set[str] = {*holds, FEED}
@@ -173,6 +176,8 @@ class LiveEngine:
                 tasks.append(group.create_task(self._until_failed(self.asker.keep())))
             if self.belt is not None:
                 tasks.append(group.create_task(self._until_failed(self.belt.keep(self))))
+            if self.chain is not None:
+                tasks.append(group.create_task(self._until_failed(self.chain.keep())))
             await self._stop.wait()
             if self.plan.flatten_on_stop:
                 await self._until_failed(self._flatten())

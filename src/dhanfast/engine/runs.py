@@ -1,6 +1,7 @@
 """The runs: short functions that pick clock, source of events and broker, and drive the engine."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.strategy import NativeStrategy
+from dhanfast.engine.chain_input import ChainSeen, chain_seen
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.execution_settings import WORKED_FREEZES
 from dhanfast.engine.filter_build import mark_expiries, refuse_unseen
@@ -77,23 +79,22 @@ def backtest(
     guards, seen = recorded_guards(settings.guards)
     messages: list[Line] = []
     runner = _runner_of(found, signals, settings, interval_ns, messages)
+    chain = chain_seen(runner, settings.chain, signals)
     engine = Engine(
-        runner,
-        sessions,
-        settings,
-        interval_ns=interval_ns,
-        match_interval_ns=meets.interval_ns if meets else 0,
-        bars=len((meets or signals).bars),
-        guards=guards,
-    )
+        runner, sessions, settings, interval_ns=interval_ns,
+        match_interval_ns=meets.interval_ns if meets else 0, bars=len((meets or signals).bars),
+        guards=guards, chain=None if chain is None else chain.feed(),
+    )  # fmt: skip
     written = _fed(engine, shown, meets)
     found.stopped(runner)
     return replace(
-        _result(found, settings, signals, meets, engine, written),
+        with_chain(_result(found, settings, signals, meets, engine, written), chain),
         bars=shown if meets is None else meets.bars,
         counters=_counted(engine, outside),
         config=config_of(found, settings, start, end),
-        notes=notes_of(signals, meets, settings, trade_data is not None) + seen,
+        notes=notes_of(signals, meets, settings, trade_data is not None)
+        + seen
+        + (() if chain is None else chain.notes),
         log=in_order(messages, engine.guard_log()),
         **engine.decisions.told(len(written.trades)),
     )
@@ -177,6 +178,15 @@ def _result(
         kernel_ns=engine.kernel_ns,
         versions=versions_of(found),
     )
+
+
+def with_chain(result: RunResult, chain: ChainSeen | None) -> RunResult:
+    """The result of a run that saw an option chain; its digest depends on what was seen."""
+    if chain is None:
+        return result
+    rows = np.ascontiguousarray(chain.rows).view(np.uint8)
+    digest = hashlib.sha256(bytes.fromhex(result.digest) + rows.tobytes()).hexdigest()
+    return replace(result, data={**result.data, "chain": chain.data}, digest=digest)
 
 
 def _counted(engine: Engine, outside: int) -> dict[str, int]:

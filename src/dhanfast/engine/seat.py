@@ -285,7 +285,8 @@ class Seat:
         log = _Log(self._run.tell, heard=False)
         runner = self._run.runner_of(found, log)
         graph = graph_of(runner)
-        outside = sorted(graph.needs - {"volume"}) if graph is not None else []
+        needs = set() if graph is None else graph.needs - {"volume"}
+        outside = sorted(needs | ({"chain"} if runner.wants_chain else set()))
         if outside:
             raise UsageError(
                 f"{name} looks at {', '.join(outside)}, of which a running engine keeps no "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dhanfast.engine.chain_settings import ChainSettings, checked_chain
 from dhanfast.engine.execution_settings import ExecutionSettings, checked_execution
 from dhanfast.engine.filter_settings import FilterSettings, checked_filters
 from dhanfast.engine.guard_settings import GuardSettings, checked_guards
@@ -203,6 +204,7 @@ class Settings:
         protection_slab: it is that of the premium's slab instead (5, 3, 2 or 1 %).
         execution: how orders are worked.
         sizing: what an entry's size follows from. stops: rules of stops and targets.
+        chain: the option chain that the strategy sees.
         margin: what is asked before a structure of legs is sent.
         filters: what takes back entries of the strategy.
     """
@@ -225,6 +227,7 @@ class Settings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     sizing: SizingSettings = field(default_factory=SizingSettings)
     stops: StopSettings = field(default_factory=StopSettings)
+    chain: ChainSettings = field(default_factory=ChainSettings)
     margin: MarginSettings = field(default_factory=MarginSettings)
     filters: FilterSettings = field(default_factory=FilterSettings)
 
@@ -261,6 +264,7 @@ class Settings:
 _UNUSED = (
     ("sizing", SizingSettings()),
     ("stops", StopSettings()),
+    ("chain", ChainSettings()),
     ("margin", MarginSettings()),
     ("filters", FilterSettings()),
 )
@@ -326,6 +330,7 @@ def checked(settings: Settings) -> Settings:
     checked_execution(settings.execution, settings.lots)
     settings.sizing.native(settings.lots, settings.timeframe_ns or NS_PER_S)
     settings.stops.native()
+    checked_chain(settings.chain)
     return settings
 
 

@@ -9,16 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.risk import Gate
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE, TICK_DTYPE
+from dhanfast.engine.chain_input import ChainSeen, chain_of_ticks
 from dhanfast.engine.engine import Engine, Written
 from dhanfast.engine.filter_build import refuse_unseen
 from dhanfast.engine.guard_build import in_order, recorded_guards
 from dhanfast.engine.measured import measured_notes, with_measured
 from dhanfast.engine.provenance import versions_of
-from dhanfast.engine.runs import GENERATED, IST, MODELLED, NO_VOLUME, config_of, sessions_between
+from dhanfast.engine.runs import (
+    GENERATED,
+    IST,
+    MODELLED,
+    NO_VOLUME,
+    config_of,
+    sessions_between,
+    with_chain,
+)
 from dhanfast.engine.settings import Settings, checked, duration_ns, timeframe_text
 from dhanfast.errors import BadData, ConfigError, OutOfCalendar, UsageError
 from dhanfast.market.sessions import session_notes
@@ -140,6 +150,7 @@ class TickRun:
                           oi=False, quotes=False)  # fmt: skip
         if kind == "IDX" and any("volume" in graph.needs for graph in graphs_of(self._runner)):
             raise BadData(NO_VOLUME.format(f"{symbol}, ticks of the index"))
+        self._chain = self._own_chain()
         self._engine: Engine | None = None
         self._sessions = np.empty(0)
         self._from, self._until = dt.date.min, dt.date.min
@@ -202,7 +213,16 @@ class TickRun:
             more_sessions=self._more,
             broker_of=self._broker_of(),
             guards=self._guards,
+            chain=self._chain_feed(),
         )
+
+    def _own_chain(self) -> ChainSeen | None:
+        """The recorded chain that the strategy sees; None when it asks for none."""
+        return chain_of_ticks(self._runner, self._settings.chain, self._symbol)
+
+    def _chain_feed(self) -> ChainFeed | None:
+        """What tells the strategy of the option chain."""
+        return None if self._chain is None else self._chain.feed()
 
     def _say(self, at_ns: int, text: str) -> None:
         self._messages.append((at_ns, text))
@@ -257,7 +277,7 @@ class TickRun:
             digest.update(np.ascontiguousarray(rows).view(np.uint8).data)
         bars = np.concatenate([np.empty(0, BAR_DTYPE), *self._kept]) if self._each_bar else None
         counters = engine.counters()
-        return RunResult(
+        result = RunResult(
             strategy=self._found.name,
             symbol=self._symbol,
             traded=f"{self._symbol} FUT",
@@ -279,6 +299,7 @@ class TickRun:
             log=in_order(self._messages, engine.guard_log()),
             **engine.decisions.told(len(written.trades)),
         )
+        return with_chain(result, self._chain)
 
     def _data(self, count: int) -> dict[str, Any]:
         """What the run read, in the words of `provenance.data_of`, and how many ticks."""
@@ -303,6 +324,7 @@ class TickRun:
         notes += self._given_notes
         first, last = (_date(int(bar["start_ns"])) for bar in (self._edges[0], self._edges[-1]))
         notes += self._seen
+        notes += () if self._chain is None else self._chain.notes
         notes += measured_notes(self._settings, int(f"{first:%Y%m%d}"), quoted=quoted)
         return (*notes, *session_notes(self._symbol, "FUT", first, last))
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from dhanfast._core.chainfeed import CHAIN_DTYPE
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_header import CLOSED
@@ -30,6 +31,7 @@ RECORDS: Final[dict[int, np.dtype[Any]]] = {
     Kind.UPDATE: UPDATE_DTYPE,
     Kind.INTENT: INTENT_DTYPE,
     Kind.REPORT: REPORT_DTYPE,
+    Kind.CHAIN: CHAIN_DTYPE,
 }
 # What a live run's inputs carry behind their record: times of the market and of the machine.
 TAILS: Final[dict[int, tuple[str, ...]]] = {
@@ -37,6 +39,7 @@ TAILS: Final[dict[int, tuple[str, ...]]] = {
     Kind.ANSWER: ("market_ns",),
     Kind.UPDATE: ("market_ns",),
     Kind.TIMER: ("market_ns", "wall_ns"),
+    Kind.CHAIN: ("wall_ns",),
     Kind.COMMAND: ("command", "units", "price", "market_ns", "wall_ns"),
 }
 DECISIONS: Final = frozenset({Kind.INTENT, Kind.REPORT})
@@ -222,4 +225,5 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, bytes):
         return value.decode("ascii", "replace")
-    return value.item()
+    plain = value.item()
+    return None if plain != plain else plain  # JSON has no number that is none

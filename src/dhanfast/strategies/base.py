@@ -24,18 +24,19 @@ in backtest, replay, paper and live.
 from collections.abc import Callable
 from typing import Any
 
-from dhanfast._core.pydoor import BarView, Context, FillView, PythonRunner, TickView
+from dhanfast._core.pydoor import BarView, ChainView, Context, FillView, PythonRunner, TickView
 from dhanfast._core.rules.graph import Graph
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.errors import StrategyError
 from dhanfast.strategies.market import Market
 from dhanfast.strategies.params import Parametric, param
 
-__all__ = ["BarView", "Context", "FillView", "Market", "Strategy", "TickView", "param"]
+__all__ = [
+    "BarView", "ChainView", "Context", "FillView", "Market", "Strategy", "TickView", "param",
+]  # fmt: skip
 
 # Callbacks of the full contract that need parts of the engine which are not in this version.
 _LATER = {
-    "on_chain": "option chains",
     "on_order": "order updates",
     "on_timer": "timers",
 }
@@ -51,6 +52,8 @@ class Strategy(Parametric):
         on_start(m): declare series; called once before the first event.
         on_bar(ctx, bar): a bar of the run's timeframe is complete.
         on_tick(ctx, tick): a tick arrived (only in runs on ticks).
+        on_chain(ctx, chain): figures of the option chain came, of those that on_start declared
+            (`m.chain.pcr`): `chain.pcr`; only in runs with a chain.
         on_fill(ctx, fill): an order of this strategy filled, wholly or in part.
         on_stop(ctx): the run ends; positions are already closed.
         save(): what the strategy that takes its place in a running engine shall know: a dict of
@@ -76,7 +79,15 @@ class Strategy(Parametric):
         graph = Graph()
         context = Context(graph, log)
         self.on_start(Market(graph, interval_ns))
-        callbacks: list[Any] = [getattr(self, n, None) for n in ("on_bar", "on_tick", "on_fill")]
-        if callbacks[0] is None and callbacks[1] is None:
-            raise StrategyError(f"{type(self).__name__} defines neither on_bar nor on_tick")
+        names = ("on_bar", "on_tick", "on_fill", "on_chain")
+        callbacks: list[Any] = [getattr(self, name, None) for name in names]
+        if callbacks[0] is None and callbacks[1] is None and callbacks[3] is None:
+            raise StrategyError(
+                f"{type(self).__name__} defines none of on_bar, on_tick and on_chain"
+            )
+        if callbacks[3] is not None and not graph.chain_figures:
+            raise StrategyError(
+                f"{type(self).__name__}.on_chain asks for no figure: say which in on_start, for "
+                "example self.pcr = m.chain.pcr"
+            )
         return PythonRunner(self, context, *callbacks)

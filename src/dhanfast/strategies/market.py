@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dhanfast._core.rules.graph import Expr, Graph
 from dhanfast._core.rules.program import Field
 from dhanfast.errors import UsageError
+from dhanfast.strategies.chain_series import ChainSeries
 
 PERIOD_MAX = 100_000
 
@@ -334,6 +335,15 @@ class Market:
         """
         self._graph.needs.add("vix")
         return self._graph.field(Field.VIX)
+
+    @property
+    def chain(self) -> ChainSeries:
+        """Figures of the option chain, as they are known at the bar's end: `m.chain.pcr`.
+
+        NaN before the first, and when the last is older than the run's `chain.max_age`. A run
+        without a chain is refused.
+        """
+        return ChainSeries(self._graph)
 
     def rolling_vwap(self, period: int = 100) -> Expr:
         """Volume-weighted typical price of the last (up to) `period` bars, from the first bar on.

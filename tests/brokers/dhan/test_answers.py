@@ -260,3 +260,25 @@ def test_of_two_spellings_the_first_that_is_not_null_counts() -> None:
 
 def test_the_record_is_what_numpy_says() -> None:
     assert np.dtype(UPDATE_DTYPE).itemsize == 96
+
+
+@given(
+    value=st.one_of(
+        st.integers(-(10**17), 10**17),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.integers(-(10**13), 10**13).map(lambda paise: paise / 100),
+        st.integers(-(10**9), 10**9).map(lambda mills: mills / 1000),
+    )
+)
+def test_numbers_that_are_read_the_short_way_are_those_of_their_text(value: float) -> None:
+    """A text takes the long way, by Decimal; the number itself must give the same."""
+    short, long = Fields({"x": value}, "a"), Fields({"x": repr(value)}, "a")
+
+    def said(fields: Fields, what: str) -> Any:
+        try:
+            return getattr(fields, what)("x")
+        except BadData as error:
+            return str(error).partition(", the broker sent")[0]
+
+    for what in ("whole", "count", "number", "paise"):
+        assert said(short, what) == said(long, what)

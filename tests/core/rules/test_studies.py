@@ -116,8 +116,9 @@ STUDIES: dict[str, tuple[Callable[[Market], Any], Oracle]] = {
         lambda b: _seven(pivots(b.high, b.low, b.close, b.first)),
     ),
 }
-# vix: tests/strategies/test_vix_series; scaled: tests/strategies/test_score
-NOT_STUDIES = {"scaled", "typical", "constant", "between", "vix"}
+# vix: tests/strategies/test_vix_series; scaled: tests/strategies/test_score; chain:
+# tests/core/test_chainfeed
+NOT_STUDIES = {"scaled", "typical", "constant", "between", "vix", "chain"}
 
 
 def running(bars: Bars, values: NDArray[np.float64]) -> NDArray[np.float64]:

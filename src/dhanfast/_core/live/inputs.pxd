@@ -13,6 +13,7 @@ requests, byte for byte, and leaves the engine as it was:
     UPDATE    Update, i64 market's time          (wall: at_ns)
     COMMAND   i64 Command (and a contract's number << 32), i64 units, i64 price, i64 market's time,
               i64 wall
+    CHAIN     ChainRow (at_ns: the market's time), i64 wall
     STRATEGY  i64 market's time, i64 wall, JSON: see `engine.swapping`
     INTENT    Intent, behind the input that caused it
 
@@ -25,6 +26,7 @@ exchange's. Waiting and rates of requests go by the machine's.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
@@ -91,6 +93,9 @@ cdef class InputLoop(TickSink):
     cdef Status run_tick(self, const Tick *tick) noexcept
     # Whether a journaled tick may be of this run.
     cdef bint knows(self, const Tick *tick) noexcept
+    # A set of figures of the option chain. `knows_chain`: this run takes them.
+    cdef Status run_chain(self, const ChainRow *row) noexcept
+    cdef bint knows_chain(self) noexcept
     # Time has come to `now_ns`; the broker, if it is a real one, has been told already.
     cdef Status run_timer(self, ns_t now_ns) noexcept
     # The next time at which `run_timer` has something to do; INT64_MAX.
@@ -119,6 +124,7 @@ cdef class InputLoop(TickSink):
     cdef void _use_answer(self, const Answer *answer, ns_t now_ns) noexcept
     cdef void _use_update(self, const Update *update, ns_t now_ns) noexcept
     cdef void _use_timer(self, ns_t now_ns, ns_t wall_ns) noexcept
+    cdef bint _use_chain(self, const ChainRow *row, ns_t wall_ns) noexcept
     cdef void _use_command(self, int64_t command, int64_t units, int64_t price, ns_t now_ns,
                            ns_t wall_ns) noexcept
     cdef bint _use_strategy(self, bytes words, ns_t now_ns, ns_t wall_ns, bint vital) except -1

@@ -4,6 +4,7 @@ from libc.errno cimport ENOSPC
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from dhanfast._core.chainfeed cimport ChainRow
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
 from dhanfast._core.live.sink cimport FeedEvent
@@ -13,6 +14,7 @@ from dhanfast._core.wire.records cimport TickFlag
 
 import numpy as np
 
+from dhanfast._core.chainfeed import CHAIN_DTYPE
 from dhanfast._core.live.records import INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.status import Status as Statuses
@@ -24,7 +26,8 @@ cdef enum:
     SET_BACK_NS = 1_000_000_000  # a clock that is so far behind its last reading was set back
     CONTRACT_SHIFT = 32      # of a command's number: which contract it is about
 
-INPUTS = frozenset((Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND, Kind.STRATEGY))
+INPUTS = frozenset((Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND, Kind.STRATEGY,
+                    Kind.CHAIN))
 
 
 def _ahead(records):
@@ -77,6 +80,12 @@ cdef class InputLoop(TickSink):
         return Status.OK
 
     cdef bint knows(self, const Tick *tick) noexcept:
+        return False
+
+    cdef Status run_chain(self, const ChainRow *row) noexcept:
+        return Status.OK
+
+    cdef bint knows_chain(self) noexcept:
         return False
 
     cdef Status run_timer(self, ns_t now_ns) noexcept:
@@ -228,6 +237,16 @@ cdef class InputLoop(TickSink):
         self.far_update(update)
         self.end_input(Status.OK, now_ns)
 
+    cdef bint _use_chain(self, const ChainRow *row, ns_t wall_ns) noexcept:
+        cdef int64_t wall = wall_ns
+        if not self.write_input(Kind.CHAIN, row, sizeof(ChainRow), &wall, 1, wall_ns, False):
+            self.unjournaled += 1
+            return False
+        self.busy = True
+        self.far_tell(row.at_ns, wall_ns, True)
+        self.end_input(self.run_chain(row), row.at_ns)
+        return True
+
     cdef void _use_command(self, int64_t command, int64_t units, int64_t price, ns_t now_ns,
                            ns_t wall_ns) noexcept:
         cdef int64_t said[5]
@@ -362,6 +381,29 @@ cdef class InputLoop(TickSink):
         self._use_update(<const Update *>&raw[0],
                          self.market_ns((<const Update *>&raw[0]).at_ns))
         self.used_ns += mono_ns() - begun_ns
+
+    def use_chain(self, row, wall_ns: int):
+        """A set of figures of the option chain, known from now on.
+
+        Args:
+            row: a record of CHAIN_DTYPE; its `at_ns` becomes the market's time of now.
+            wall_ns: of the machine, UTC ns.
+        Returns:
+            False when it was not used: nobody asks for it, or the journal has no room for it.
+        Raises:
+            UsageError: not one record.
+        """
+        cdef uint8_t[::1] raw
+        cdef ns_t begun_ns
+        cdef bint used
+        if self.stopped or not self.knows_chain():
+            return False
+        raw = record_of(row, CHAIN_DTYPE, "chain set").view(np.uint8)
+        (<ChainRow *>&raw[0]).at_ns = self.market_ns(wall_ns)
+        begun_ns = mono_ns()
+        used = self._use_chain(<const ChainRow *>&raw[0], wall_ns)
+        self.used_ns += mono_ns() - begun_ns
+        return used
 
     def poll(self, wall_ns: int):
         """Let time pass: what is due by now is done. Cheap when nothing is.
@@ -514,6 +556,13 @@ cdef class InputLoop(TickSink):
                               "run does not have: it was written with other settings")
             self.use_tick(&tick, (<const int64_t *>(at + sizeof(Tick)))[0])
             return
+        if kind == Kind.CHAIN:
+            if not self.knows_chain():
+                raise BadData("the journal has figures of an option chain, which this run does not "
+                              "ask for: it was written with other settings")
+            self.market_last_ns = max(self.market_last_ns, (<const ChainRow *>at).at_ns)
+            self._use_chain(<const ChainRow *>at, (<const int64_t *>(at + sizeof(ChainRow)))[0])
+            return
         tail = <const int64_t *>(at + size - 8 * (5 if kind == Kind.COMMAND else
                                                   2 if kind == Kind.TIMER else 1))
         if kind == Kind.TIMER:
@@ -536,6 +585,8 @@ cdef class InputLoop(TickSink):
             return sizeof(Answer) + 8
         if kind == Kind.UPDATE:
             return sizeof(Update) + 8
+        if kind == Kind.CHAIN:
+            return sizeof(ChainRow) + 8
         return 40 if kind == Kind.COMMAND else 16
 
     def market_time(self, wall_ns: int):

@@ -43,6 +43,7 @@ cpdef enum Kind:
     FEED = 12                # FeedEvent: u32, or JSON
     RESUME = 13              # the engine goes on with a journal: JSON
     STRATEGY = 14            # another strategy from here on, or none: i64 times, JSON
+    CHAIN = 15               # ChainRow: figures of the option chain
 
 
 cdef extern from "df_journal.h" nogil:

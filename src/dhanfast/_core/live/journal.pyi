@@ -22,6 +22,7 @@ class Kind(IntEnum):
     FEED = 12
     RESUME = 13
     STRATEGY = 14
+    CHAIN = 15
 
 @dataclass(frozen=True)
 class Recovery:

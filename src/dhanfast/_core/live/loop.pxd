@@ -8,6 +8,7 @@ A TICK of instrument 0 is of what is traded, one of instrument 1 is India VIX: o
 from libc.stdint cimport int64_t, uint32_t
 
 from dhanfast._core.callwatch cimport CallWatch
+from dhanfast._core.chainfeed cimport ChainFeed
 from dhanfast._core.guards cimport Guards
 from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.live.inputs cimport InputLoop
@@ -27,5 +28,6 @@ cdef class LiveLoop(InputLoop):
     cdef readonly Guards guards          # of the gate; None: there are none
     cdef uint32_t instrument             # of the feed, that is traded
     cdef readonly uint32_t vix           # of the feed, India VIX; NO_VIX: not wanted
+    cdef readonly ChainFeed chain        # what it tells of the option chain; None: nobody asks
     cdef ns_t grace_ns                   # a bar closes so long after its end
     cdef public CallWatch watch          # tells of a native strategy that does not return; None

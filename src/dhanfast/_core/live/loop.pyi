@@ -3,6 +3,7 @@ from typing import Final
 from typing_extensions import disjoint_base
 
 from dhanfast._core.callwatch import CallWatch
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.guards import Guards
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.live.courier import Courier
@@ -19,6 +20,7 @@ class LiveLoop(InputLoop):
     remote: Final[Remote | None]
     guards: Final[Guards | None]
     vix: Final[int]
+    chain: Final[ChainFeed | None]
     watch: CallWatch | None
     def __new__(
         cls,
@@ -32,6 +34,7 @@ class LiveLoop(InputLoop):
         sync_each: bool = False,
         guards: Guards | None = None,
         vix: int | None = None,
+        chain: ChainFeed | None = None,
     ) -> LiveLoop: ...
     def put_strategy(self, strategy: NativeStrategy) -> None: ...
     def drop_strategy(self, way: str) -> None: ...

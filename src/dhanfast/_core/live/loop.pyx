@@ -3,13 +3,14 @@
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from dhanfast._core.broker cimport Hold
+from dhanfast._core.chainfeed cimport ChainFeed, ChainRow
 from dhanfast._core.execution.worker cimport Worker
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
-from dhanfast._core.loops cimport loop_due, loop_ticks, loop_timer
+from dhanfast._core.loops cimport loop_chain, loop_due, loop_ticks, loop_timer
 from dhanfast._core.status cimport Status
 from dhanfast._core.strategy cimport NativeStrategy
 from dhanfast._core.timing cimport latency_record, mono_ns, utc_raw_ns
@@ -33,13 +34,14 @@ cdef class LiveLoop(InputLoop):
         sync_each: True: a request leaves only when the disk has it.
         guards: of the gate; None: there are none. vix: the feed's number of India VIX, whose ticks
         the guards see; None: none of it is used.
+        chain: what tells the strategy of the option chain; None: nobody asks.
     Attributes:
         watch: tells of a native strategy that does not return; None: nobody does.
     """
 
     def __cinit__(self, TickLoop ticks not None, Journal journal not None, *, int instrument,
                   Remote remote=None, Courier courier=None, int64_t grace_ns=300_000_000,
-                  bint sync_each=False, Guards guards=None, vix=None):
+                  bint sync_each=False, Guards guards=None, vix=None, ChainFeed chain=None):
         if (remote is None) != (courier is None):
             raise ValueError("remote and courier come together: requests need who carries them")
         if remote is not None and ticks.kernel.broker is not remote and not (
@@ -52,7 +54,7 @@ cdef class LiveLoop(InputLoop):
         self.guards, self.vix = guards, NO_VIX if vix is None or guards is None else vix
         if self.vix == self.instrument:
             raise ValueError("vix must not be the instrument that is traded")
-        self.far = remote is not None
+        self.far, self.chain = remote is not None, chain
 
     cdef void take(self, const Tick *ticks, size_t count, ns_t recv_ns) noexcept:
         cdef size_t at
@@ -94,6 +96,14 @@ cdef class LiveLoop(InputLoop):
         if watched:
             self.watch.leave()
         return status
+
+    cdef Status run_chain(self, const ChainRow *row) noexcept:
+        if not self.chain.add(row):
+            return Status.OK                 # two of one instant: the first stands
+        return loop_chain(self.ticks, self.kernel, row.at_ns)
+
+    cdef bint knows_chain(self) noexcept:
+        return self.chain is not None
 
     cdef bint knows(self, const Tick *tick) noexcept:
         return tick.instrument == 0 or (tick.instrument == VIX_TICK and self.guards is not None)

@@ -271,8 +271,9 @@ static DF_TARGET void DF_F(df_implied)(size_t n, const double *price, const doub
     }
 }
 
-/* Premium (out[0]) and, with all, delta, gamma, vega, theta, rho, vanna, volga, charm of n options,
- * n a multiple of DF_W. ok = 0 where the branching code has to do it. */
+/* Premium (out[0]) and, with all, delta, gamma, vega, theta, rho, vanna, volga, charm of n
+ * options, n a multiple of DF_W; with all = 2 those up to vega. ok = 0 where the branching code has
+ * to do it. */
 static DF_TARGET void DF_F(df_greeks)(size_t n, const double *volatility, const double *forward,
                                       const double *strike, const double *years,
                                       const double *rate, const double *sign, int all,
@@ -308,6 +309,8 @@ static DF_TARGET void DF_F(df_greeks)(size_t n, const double *volatility, const 
         DF_F(store)(out[1] + i, delta);
         DF_F(store)(out[2] + i, mass / (f * f * s));
         DF_F(store)(out[3] + i, vega);
+        if (all == 2)
+            continue;
         DF_F(store)(out[4] + i, r * value - 0.5 * mass * v / root_years);
         DF_F(store)(out[5] + i, -span * value);
         DF_F(store)(out[6] + i, -(mass / f) * second / v);

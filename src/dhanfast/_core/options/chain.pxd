@@ -30,8 +30,8 @@ cdef int lanes_widest() noexcept nogil
 cdef void implied_many(int lanes, size_t n, const Columns *columns, double *volatility,
                        signed char *status) noexcept nogil
 
-# All greeks, or with all = False only out[0], the price.
-cdef void greeks_many(int lanes, size_t n, const Columns *columns, bint all, double **out,
+# All greeks; with all = 0 only out[0], the price, with all = 2 those up to out[3], vega.
+cdef void greeks_many(int lanes, size_t n, const Columns *columns, int all, double **out,
                       signed char *status) noexcept nogil
 
 # One option, the same bits as in a chain.

@@ -132,14 +132,14 @@ cdef void _spot_one(const Columns *columns, const Block *block, size_t i, double
     out[5][to], out[6][to], out[8][to] = one.rho, one.vanna, one.charm
 
 
-cdef void greeks_many(int lanes, size_t n, const Columns *columns, bint all, double **out,
+cdef void greeks_many(int lanes, size_t n, const Columns *columns, int all, double **out,
                       signed char *status) noexcept nogil:
     cdef Block block
     cdef double tail[GREEKS][BLOCK]
     cdef double *to[GREEKS]
     cdef size_t start, count, i
     cdef int g
-    cdef int wanted = GREEKS if all else 1
+    cdef int wanted = 1 if all == 0 else 4 if all == 2 else GREEKS
     start = 0
     while start < n:
         count = _fill(columns, start, n, &block)

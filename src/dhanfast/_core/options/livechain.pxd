@@ -20,6 +20,7 @@ cdef enum:
     WANT_EXPOSURE = 2       # gamma exposure; needs volatility
     WANT_PAIN = 4
     WANT_RATIOS = 8
+    WANT_MONEY = 16         # at the money only: volatilities of the strikes around the forward
     STRIKES_MAX = 1024
     TABLES = 20             # columns of doubles a strike
 
@@ -66,6 +67,12 @@ cdef class LiveChain:
     cdef Py_ssize_t _low                # rows with a volatility: _low to _high
     cdef Py_ssize_t _high
     cdef int _wanted
+    cdef int64_t _interest_changes      # how often open interest has changed
+    cdef int64_t _pain_of               # of them, those that max pain knows
+    cdef double _open_calls             # sums of the columns: whole numbers, so they are exact
+    cdef double _open_puts
+    cdef double _traded_calls
+    cdef double _traded_puts
     cdef int _nearest
     cdef Columns _columns
 
@@ -73,12 +80,16 @@ cdef class LiveChain:
     cdef void tick(self, Py_ssize_t place, bint put, double price, int64_t oi, int64_t volume,
                    int64_t at_ns) noexcept nogil
 
+    # The sums of whole columns, anew.
+    cdef void _add_up(self) noexcept nogil
+
     # Everything that is wanted, anew.
     cdef void settle(self, int64_t at_ns) noexcept nogil
 
     cdef void _volatilities(self) noexcept nogil
     cdef void _seeds(self, Py_ssize_t low, Py_ssize_t high) noexcept nogil
-    cdef void _skew(self) noexcept nogil
+    cdef void _middle(self) noexcept nogil
+    cdef void _wings(self) noexcept nogil
     cdef void _sums(self) noexcept nogil
     cdef double _spare(self, Py_ssize_t i) noexcept nogil
     cdef void _place(self) noexcept

@@ -28,7 +28,7 @@ cdef double MARK = 0.25                              # delta of the wings
 cdef int _widest = lanes_widest()
 
 WANTED = {"volatility": WANT_VOLATILITY, "exposure": WANT_VOLATILITY | WANT_EXPOSURE,
-          "max_pain": WANT_PAIN, "ratios": WANT_RATIOS}
+          "max_pain": WANT_PAIN, "ratios": WANT_RATIOS, "money": WANT_MONEY}
 COLUMNS = ("call", "put", "call_oi", "put_oi", "call_volume", "put_volume")
 
 
@@ -44,8 +44,8 @@ cdef class LiveChain:
         strike: ascending, 1 to 1,024 of them.
         expiry_ns: when it ends, ns UTC: `options.expiry_ns`.
         rate: continuous, a year.
-        wanted: of "volatility", "exposure", "max_pain", "ratios"; the forward and the straddle are
-            always there.
+        wanted: of "money" (volatility at the money), "volatility" (that of each strike, the skew),
+            "exposure", "max_pain", "ratios"; the forward and the straddle are always there.
         near: strikes on each side of the money that near ratios count.
         window: strikes on each side of the money that get a volatility; all for None. With one,
             gamma exposure is that of the window.
@@ -131,15 +131,21 @@ cdef class LiveChain:
         self.ticks += 1
         if put:
             self._put[place] = _quote(price)
-            if oi >= 0:
+            if oi >= 0 and <double>oi != self._put_oi[place]:
+                self._open_puts += <double>oi - self._put_oi[place]
                 self._put_oi[place] = <double>oi
+                self._interest_changes += 1
             if volume >= 0:
+                self._traded_puts += <double>volume - self._put_volume[place]
                 self._put_volume[place] = <double>volume
         else:
             self._call[place] = _quote(price)
-            if oi >= 0:
+            if oi >= 0 and <double>oi != self._call_oi[place]:
+                self._open_calls += <double>oi - self._call_oi[place]
                 self._call_oi[place] = <double>oi
+                self._interest_changes += 1
             if volume >= 0:
+                self._traded_calls += <double>volume - self._call_volume[place]
                 self._call_volume[place] = <double>volume
         self.settle(at_ns)
 
@@ -153,9 +159,10 @@ cdef class LiveChain:
         self.now.money = strike_near(n, self._strike, self.now.forward)
         self.now.straddle = straddle_price(n, self._strike, self._call, self._put,
                                            self.now.forward)
-        if self._wanted & WANT_VOLATILITY:
+        if self._wanted & (WANT_VOLATILITY | WANT_MONEY):
             self._volatilities()
-        if self._wanted & WANT_PAIN:
+        if self._wanted & WANT_PAIN and self._pain_of != self._interest_changes:
+            self._pain_of = self._interest_changes
             self.now.max_pain = pain_least(n, self._strike, self._call_oi, self._put_oi)
         if self._wanted & WANT_RATIOS:
             self._sums()
@@ -163,8 +170,12 @@ cdef class LiveChain:
     cdef void _sums(self) noexcept nogil:
         cdef Py_ssize_t n = self._n
         cdef Py_ssize_t low, count
-        self.now.ratio_oi = ratio_of_sums(n, self._put_oi, self._call_oi)
-        self.now.ratio_volume = ratio_of_sums(n, self._put_volume, self._call_volume)
+        self.now.ratio_oi = NAN
+        if self._open_calls > 0.0:
+            self.now.ratio_oi = self._open_puts / self._open_calls
+        self.now.ratio_volume = NAN
+        if self._traded_calls > 0.0:
+            self.now.ratio_volume = self._traded_puts / self._traded_calls
         if self.now.money < 0:
             self.now.ratio_oi_near = self.now.ratio_volume_near = NAN
             return
@@ -176,7 +187,19 @@ cdef class LiveChain:
         self.now.ratio_volume_near = ratio_of_sums(
             count, self._put_volume + low, self._call_volume + low)
 
+    cdef void _add_up(self) noexcept nogil:
+        cdef Py_ssize_t i
+        self._open_calls = self._open_puts = self._traded_calls = self._traded_puts = 0.0
+        for i in range(self._n):
+            self._open_calls += self._call_oi[i]
+            self._open_puts += self._put_oi[i]
+            self._traded_calls += self._call_volume[i]
+            self._traded_puts += self._put_volume[i]
+        self._interest_changes += 1
+
     cdef void _volatilities(self) noexcept nogil:
+        cdef bint all_strikes = (self._wanted & WANT_VOLATILITY) != 0
+        cdef Py_ssize_t window = self._window if all_strikes else 1
         cdef double forward = self.now.forward
         cdef Py_ssize_t i, low, high
         cdef double *out[9]
@@ -189,9 +212,10 @@ cdef class LiveChain:
         if self.now.money < 0 or not self.now.years > 0.0:
             self._low = self._high = 0
             return
-        self._seeds(self._low, self._high)
-        low = self.now.money - self._window if self.now.money > self._window else 0
-        high = self.now.money + self._window + 1
+        if all_strikes:
+            self._seeds(self._low, self._high)
+        low = self.now.money - window if self.now.money > window else 0
+        high = self.now.money + window + 1
         if high > self._n:
             high = self._n
         for i in range(low, high):
@@ -203,18 +227,22 @@ cdef class LiveChain:
         for i in range(low, high):
             if not 0.0 < self._volatility[i] < 1e100:
                 self._volatility[i] = self._spare(i)
+        self._low, self._high = low, high
+        self._middle()
+        if not all_strikes:
+            return
         for i in range(9):
             out[i] = self._table[i] + low
         self._columns.at[0] = self._volatility + low
-        greeks_many(_widest, high - low, &self._columns, True, out, NULL)
-        self._low, self._high, self._forward_seeded = low, high, forward
-        total = 0.0
-        for i in range(low, high):
-            if self._volatility[i] > 0.0:
-                total += self._table[GAMMA][i] * (self._call_oi[i] - self._put_oi[i])
+        greeks_many(_widest, high - low, &self._columns, 2, out, NULL)   # up to vega
+        self._forward_seeded = forward
         if self._wanted & WANT_EXPOSURE:
+            total = 0.0
+            for i in range(low, high):
+                if self._volatility[i] > 0.0:
+                    total += self._table[GAMMA][i] * (self._call_oi[i] - self._put_oi[i])
             self.now.gamma_exposure = forward * forward * 0.01 * total
-        self._skew()
+        self._wings()
 
     # Where each volatility goes when only the forward moves and its premium stands: v - delta dF /
     # vega. Where that is near, the array code needs one step and not two.
@@ -244,15 +272,28 @@ cdef class LiveChain:
         self._sign[i] = sign
         return found
 
-    cdef void _skew(self) noexcept nogil:
+    cdef void _middle(self) noexcept nogil:
+        cdef double forward = self.now.forward
+        cdef double share, near, far
+        cdef Py_ssize_t i = self.now.money
+        if self._strike[i] < forward:
+            i += 1
+        self.now.at_money = self._volatility[self.now.money]
+        if 0 < i < self._n:                          # strikes around the forward: i - 1 and i
+            near, far = self._volatility[i - 1], self._volatility[i]
+            if near > 0.0 and far > 0.0:
+                share = log(forward / self._strike[i - 1]) / log(
+                    self._strike[i] / self._strike[i - 1])
+                self.now.at_money = sqrt((1.0 - share) * near * near + share * far * far)
+
+    cdef void _wings(self) noexcept nogil:
         cdef double growth = df_exp(self._rate * self.now.years)
         cdef const double *slopes = self._table[DELTA]
-        cdef double forward = self.now.forward
         cdef double call_wing = NAN
         cdef double put_wing = NAN
         cdef double before = NAN
         cdef double last = NAN
-        cdef double delta, share, near, far
+        cdef double delta, share
         cdef Py_ssize_t i
         for i in range(self._low, self._high):       # delta of the call falls from 1 to 0
             if not self._volatility[i] > 0.0:
@@ -266,16 +307,6 @@ cdef class LiveChain:
                 call_wing = last + share * (self._volatility[i] - last)
                 break
             before, last = delta, self._volatility[i]
-        i = self.now.money
-        if self._strike[i] < forward:
-            i += 1
-        self.now.at_money = self._volatility[self.now.money]
-        if 0 < i < self._n:                          # strikes around the forward: i - 1 and i
-            near, far = self._volatility[i - 1], self._volatility[i]
-            if near > 0.0 and far > 0.0:
-                share = log(forward / self._strike[i - 1]) / log(
-                    self._strike[i] / self._strike[i - 1])
-                self.now.at_money = sqrt((1.0 - share) * near * near + share * far * far)
         self.now.risk_reversal = call_wing - put_wing
         self.now.butterfly = 0.5 * (call_wing + put_wing) - self.now.at_money
 
@@ -316,6 +347,7 @@ cdef class LiveChain:
                     to[which][i] = _quote(values[i])
                 else:
                     to[which][i] = values[i] if values[i] == values[i] else 0.0
+        self._add_up()
         self.settle(at_ns)
 
     def follow(self, place, put, price, oi, volume, at_ns):

@@ -4,6 +4,7 @@ cimport cython
 
 from dhanfast._core.rules.program cimport ROWS, Field, Program
 
+from dhanfast._core.chainfeed import FIGURES
 from dhanfast.errors import StrategyError
 
 _FIELD_NAMES = ("open", "high", "low", "close", "volume", "oi", "second", "weekday",
@@ -16,11 +17,11 @@ cdef class Graph:
 
     Attributes:
         program: what they were compiled to; None until `compile`.
-        needs: what a run's data must have for its series to be known: volume, vix.
+        needs: what a run's data must have for its series to be known: volume, vix, chain.
     """
 
     def __cinit__(self):
-        self._ops, self._constants, self._seen = [], {}, {}
+        self._ops, self._constants, self._seen, self._chain = [], {}, {}, {}
         self.needs = set()
         self._labels = list(_FIELD_NAMES)
         self._row_by_row = [i >= <int>Field.POSITION for i in range(<int>Field.FIELDS)]
@@ -30,6 +31,28 @@ cdef class Graph:
         if not 0 <= field < <int>Field.FIELDS:
             raise ValueError(f"field must be in 0..{<int>Field.FIELDS - 1}, was {field}")
         return Expr(self, field)
+
+    def chain(self, str figure not None):
+        """The series of a figure of the option chain, by its name; see `ChainFigure`.
+
+        Raises:
+            ValueError: there is no such figure. StrategyError: the graph is already compiled.
+        """
+        if figure not in FIGURES:
+            raise ValueError(f"no chain figure is called {figure!r}: {', '.join(FIGURES)}")
+        key = ("chain", figure)
+        if key not in self._seen:
+            self._still_open()
+            column = self._new_column(f"chain.{figure}", False)
+            self._chain[column] = FIGURES.index(figure)
+            self._seen[key] = (column,)
+            self.needs.add("chain")
+        return Expr(self, self._seen[key][0])
+
+    @property
+    def chain_figures(self):
+        """Names of the figures of the option chain that are read, in the order of `FIGURES`."""
+        return tuple([FIGURES[figure] for figure in sorted(self._chain.values())])
 
     def constant(self, double value):
         """A series that is `value` on every row."""
@@ -87,6 +110,8 @@ cdef class Graph:
         """Make the program; no more expressions can be added. Returns it (also on later calls)."""
         if self.program is None:
             self.program = Program(len(self._labels), self._constants, self._ordered())
+            for column, figure in self._chain.items():
+                self.program.fill_with(column, figure)
         return self.program
 
     def _ordered(self):
@@ -158,7 +183,8 @@ cdef class Expr:
         if self.graph.program is None:
             raise StrategyError("a value is known only while the strategy runs: read it in on_bar")
         if self.graph.row < 0:
-            raise StrategyError("a value cannot be read in on_fill: read it in on_bar and keep it")
+            raise StrategyError("a value cannot be read in on_fill or on_chain: read it in on_bar "
+                                "and keep it, and in on_chain read the figures of the chain")
         return self.graph.program.columns[self.column * ROWS + self.graph.row]
 
     def __bool__(self):

@@ -10,8 +10,9 @@ rows at a time (`run`); those that do run one row at a time (`run_row`), when th
 known. False is 0.0, true is 1.0, unknown (warm-up) is NaN; a comparison with NaN is false.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from dhanfast._core.chainfeed cimport CHAIN_FIGURES, ChainFeed
 from dhanfast._core.guardlocks cimport GuardLocks
 from dhanfast._core.strategy cimport View
 from dhanfast._core.types cimport Bar, ns_t
@@ -70,6 +71,9 @@ cdef class Program:
     cdef size_t vix_at               # the first of its recorded values that is not yet known
     cdef int64_t vix                 # 1/100 points, 0 = none yet
     cdef ns_t vix_ns                 # since when it is known
+    cdef ChainFeed chain             # what tells figures of the chain; None = nothing does
+    cdef uint64_t chain_at           # the first of its sets that is not yet known
+    cdef double *chain_to[CHAIN_FIGURES]     # the column of each; NULL = nobody reads it
     cdef readonly size_t rows        # filled by the last `run`
 
     cdef double *column(self, size_t at) noexcept nogil
@@ -79,6 +83,7 @@ cdef class Program:
     cdef void _feed_times(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                           size_t n) noexcept nogil
     cdef void _feed_vix(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil
+    cdef void _feed_chain(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil
     cdef void run(self, const Bar *bars, const uint32_t *index, const uint8_t *first,
                   size_t n) noexcept nogil
     cdef void run_row(self, size_t row, const View *view) noexcept nogil

@@ -7,6 +7,7 @@ from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
+from dhanfast._core.chainfeed cimport CHAIN_FIGURES, ChainFeed, ChainRow
 from dhanfast._core.rules.basic cimport bind_basic
 from dhanfast._core.rules.studies cimport bind_study
 from dhanfast._core.vixbands cimport VIX_LEAST, VIX_MOST
@@ -148,6 +149,30 @@ cdef class Program:
         self.guards, self.interval_ns = guards, interval_ns
         self.vix_at, self.vix, self.vix_ns = 0, 0, 0
 
+    def fill_with(self, Py_ssize_t column, int figure):
+        """Have a column filled with a figure of the option chain.
+
+        Args:
+            column: after those of `Field`. figure: a `ChainFigure`.
+        Raises:
+            ValueError: no such column or figure.
+        """
+        if column < Field.FIELDS or not 0 <= figure < CHAIN_FIGURES:
+            raise ValueError(f"column {column} cannot be filled with figure {figure}")
+        self.chain_to[figure] = self.column(self._checked(column))
+
+    def see_chain(self, ChainFeed chain not None, int64_t interval_ns):
+        """Have figures of the option chain told by a feed.
+
+        Args:
+            interval_ns: length of the bars, above 0: a set counts when known by a bar's end.
+        Raises:
+            ValueError: bars without a length.
+        """
+        if interval_ns <= 0:
+            raise ValueError(f"interval_ns must be above 0, was {interval_ns}")
+        self.chain, self.interval_ns, self.chain_at = chain, interval_ns, 0
+
     cdef double *column(self, size_t at) noexcept nogil:
         return self.columns + at * ROWS
 
@@ -159,6 +184,8 @@ cdef class Program:
         self._feed_times(bars, index, first, n)
         if self.used[<int>Field.VIX] and self.guards is not None:
             self._feed_vix(bars, index, n)
+        if self.chain is not None:
+            self._feed_chain(bars, index, n)
         for i in range(self.block_count):
             self.ops[i].run(&self.ops[i], 0, n)
 
@@ -242,6 +269,20 @@ cdef class Program:
                 to[i] = NAN
             else:
                 to[i] = self.vix / 100.0
+
+    cdef void _feed_chain(self, const Bar *bars, const uint32_t *index, size_t n) noexcept nogil:
+        """Of each bar the last set that is known at its end; a set counts as one, whole."""
+        cdef const ChainRow *found
+        cdef ns_t end_ns
+        cdef size_t i
+        cdef int each
+        for i in range(n):
+            end_ns = bars[index[i]].start_ns + self.interval_ns
+            self.chain_at = self.chain.known(self.chain_at, end_ns)
+            found = self.chain.fresh(self.chain_at, end_ns)
+            for each in range(CHAIN_FIGURES):
+                if self.chain_to[each] != NULL:
+                    self.chain_to[each][i] = NAN if found == NULL else found.figures[each]
 
     cdef void run_row(self, size_t row, const View *view) noexcept nogil:
         cdef size_t i

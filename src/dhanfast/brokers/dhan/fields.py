@@ -15,6 +15,7 @@ from dhanfast.market.calendar import IST_OFFSET_NS, NS_PER_S
 
 _NOTHING: Final = frozenset({"", "na", "n/a", "null", "none", "-"})
 NUMBER_MAX: Final = 10**15  # beyond any price, amount or time in seconds
+EXACT_MAX: Final = 10**11  # up to it a double holds paise exactly
 _EPOCH: Final = datetime(1970, 1, 1)
 # 2026-07-22 09:15:03[.123] | 2026-07-22T09:15:03[.123][Z|+05:30] | 22/07/2026 09:15[:03]
 _ISO: Final = re.compile(
@@ -81,6 +82,9 @@ class Fields:
         Raises:
             BadData: it is none.
         """
+        plain = self.raw(*names)
+        if type(plain) is int and abs(plain) <= EXACT_MAX:  # a chain has thousands: not by Decimal
+            return plain
         value = self.decimal(*names)
         if value != value.to_integral_value():
             raise self._bad(names[0], "a whole number")
@@ -122,7 +126,14 @@ class Fields:
         return number
 
     def number(self, *names: str) -> float:
-        """A number that is no money; missing is 0."""
+        """A number that is no money; missing is 0.
+
+        Raises:
+            BadData: it is none.
+        """
+        plain = self.raw(*names)
+        if type(plain) is float and abs(plain) <= EXACT_MAX:
+            return plain
         return float(self.decimal(*names))
 
     def paise(self, *names: str) -> int:
@@ -131,6 +142,12 @@ class Fields:
         Raises:
             BadData: it is none.
         """
+        plain = self.raw(*names)
+        if type(plain) is float and abs(plain) <= EXACT_MAX:
+            # Of so few digits a double has one shortest text: if this is it, it has two decimals.
+            paise = round(plain * 100.0)
+            if paise / 100.0 == plain:
+                return paise
         return paise_of(self.decimal(*names))
 
     def flag(self, *names: str) -> bool:

@@ -10,8 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dhanfast._core.chainfeed import ChainFeed
 from dhanfast._core.strategy import Action, NativeStrategy
 from dhanfast._core.watch import Watch
+from dhanfast.engine.chain_input import ChainSeen, chain_seen, figures_asked
 from dhanfast.engine.checks.outside import Outside
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import recorded_guards
@@ -75,7 +77,8 @@ class Stage:
         data, params, start, end, settings, slippages: as for `backtest`.
     Attributes:
         bars: BAR_DTYPE at the run's timeframe. outside: what the strategy opened beside its bars.
-        sees_vix: the strategy that ran last looks at India VIX.
+        sees_vix: the strategy that ran last looks at what comes from outside its bars: India VIX,
+            or figures of the option chain.
     Raises:
         UsageError, ConfigError, BadData, OutOfCalendar, StrategyError: as `backtest`.
     """
@@ -99,6 +102,8 @@ class Stage:
         self.strategy, self.params = strategy, dict(params or {})
         self.sees_vix = False
         self.outside = Outside()
+        self._chain: ChainSeen | None = None
+        self._chain_of: frozenset[str] = frozenset()
         with self.outside:
             self.found = find_strategy(strategy, self.params)
         signals = bars_of(data, start, end)
@@ -147,7 +152,7 @@ class Stage:
             found = find_strategy(self.strategy, self.params)
             runner = found.runner(lambda at_ns, text: None, self.interval_ns)
         graph = graph_of(runner)
-        self.sees_vix = graph is not None and "vix" in graph.needs
+        self.sees_vix = graph is not None and bool({"vix", "chain"} & graph.needs)
         watch = Watch(
             runner, max(1, len(bars)), graph=graph, probes=probes,
             state_of=lambda: state_of(found.made), flat=flat,
@@ -155,7 +160,7 @@ class Stage:
         guards, _ = recorded_guards(self.settings.guards)
         engine = Engine(
             watch, self.sessions, self.settings, interval_ns=self.interval_ns, bars=len(bars),
-            guards=guards,
+            guards=guards, chain=self._chain_feed(runner, bars),
         )  # fmt: skip
         error: DhanfastError | None = None
         net = 0
@@ -168,6 +173,16 @@ class Stage:
             except StrategyError as raised:
                 error = raised
         return Watched(watch.decisions.copy(), dict(watch.states), error, net)
+
+    def _chain_feed(self, runner: NativeStrategy, bars: NDArray[Any]) -> ChainFeed | None:
+        """The option chain as a run over these bars knows it: nothing after the last one."""
+        asked = frozenset(figures_asked(runner))
+        if asked != self._chain_of:
+            self._chain, self._chain_of = None, asked
+            self._chain = chain_seen(runner, self.settings.chain, self.signals)
+        if self._chain is None or not len(bars):
+            return None
+        return self._chain.feed(int(bars["start_ns"][-1]) + self.interval_ns)
 
     def _refuse_ticks_only(self) -> None:
         made = self.found.made

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dhanfast.engine.chain_input import ChainSeen, whole_chain
 from dhanfast.engine.guard_build import recorded_vix, vix_note, vix_values
 from dhanfast.engine.measured import with_measured
 from dhanfast.engine.provenance import data_of
@@ -88,8 +89,9 @@ def prepared(
     sessions = sessions_of(signals, settings, meets.interval_ns if meets else interval_ns)
     shown, _ = at_timeframe(signals, interval_ns, sessions)
     vix = recorded_vix(settings.guards)
+    chain = whole_chain(settings.chain, signals)
     notes = notes_of(signals, meets, settings, trade_data is not None)
-    read = data_of(signals, meets)
+    read = data_of(signals, meets) | ({} if chain is None else {"chain": chain.data})
     job = Job(
         name=found.name,
         **code_place(found.kind),
@@ -103,13 +105,14 @@ def prepared(
         meets=None if meets is None else held_of(meets.bars),
         objective=objective_of(objective),
         vix=None if vix is None else vix_values(vix),
+        chain=chain,
     )
     return Prepared(
         job=job,
         declared=declared(found.kind),
         arrays=(shown,) if meets is None else (shown, meets.bars),
         head=head_of(job, read),
-        notes=notes + (() if vix is None else (vix_note(vix),)),
+        notes=notes + _seen(vix, chain),
         data=read,
     )
 
@@ -146,6 +149,12 @@ def code_place(kind: type) -> dict[str, Any]:
     return {"module": module, "kind": kind.__qualname__, "code": code_of(path)}
 
 
+def _seen(vix: BarSet | None, chain: ChainSeen | None) -> tuple[str, ...]:
+    """What a reader must know of what comes from outside the bars."""
+    told = () if vix is None else (vix_note(vix),)
+    return told if chain is None else (*told, *chain.notes)
+
+
 def head_of(job: Job, read: dict[str, Any]) -> dict[str, Any]:
     """What the trials of a job depend on.
 
@@ -161,7 +170,7 @@ def head_of(job: Job, read: dict[str, Any]) -> dict[str, Any]:
         "objective": objective.name,
         "objective_sha256": objective.code.sha256 if objective.code is not None else None,
         "data": {
-            name: None if one is None else {key: one[key] for key in keys}
+            name: one if one is None or name == "chain" else {key: one[key] for key in keys}
             for name, one in read.items()
         },
         "settings": job.settings.as_dict(),

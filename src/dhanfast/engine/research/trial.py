@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.runlog import RunLog
+from dhanfast.engine.chain_input import ChainSeen
 from dhanfast.engine.engine import Engine
 from dhanfast.engine.guard_build import Vix, guards_of
 from dhanfast.engine.research.code import Code
@@ -108,6 +109,7 @@ class Job:
         sessions: SESSION_DTYPE of all the data. bars: what the strategy sees. meets: what orders
             meet when they are others.
         vix: India VIX for the guards that look at it.
+        chain: figures of the option chain for strategies that look at it.
         ticks: FUT or IDX when `bars` are ticks of these, which orders meet themselves.
     """
 
@@ -125,6 +127,7 @@ class Job:
     meets: Held | None
     objective: Objective
     vix: Vix | None = None
+    chain: ChainSeen | None = None
     ticks: str = ""
 
     @property
@@ -300,16 +303,11 @@ class Bench:
             refuse_without_volume(runner, f"{job.symbol} {timeframe_text(job.interval_ns)}")
         sessions = self._sessions(span)
         engine = Engine(
-            runner,
-            sessions,
-            job.settings,
-            interval_ns=job.interval_ns,
-            match_interval_ns=job.match_interval_ns,
-            equity_each_bar=each_bar,
-            guards=guards_of(job.settings.guards, vix=job.vix),
-            log=self._buffers(each_bar),
-            orders=whole,
-        )
+            runner, sessions, job.settings, interval_ns=job.interval_ns,
+            match_interval_ns=job.match_interval_ns, equity_each_bar=each_bar,
+            guards=guards_of(job.settings.guards, vix=job.vix), log=self._buffers(each_bar),
+            orders=whole, chain=None if job.chain is None else job.chain.feed(),
+        )  # fmt: skip
         rows = slice(self._from[span.first - span.warmup], self._to[span.last - 1])
         if not job.ticks:  # there the bars are few against the ticks
             shown = (span.first - span.warmup, span.last)
