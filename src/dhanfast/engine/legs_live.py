@@ -8,7 +8,7 @@ requests and limits of the account.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +53,7 @@ from dhanfast.engine.legs import (
     texts_of,
 )
 from dhanfast.engine.live import recovered
-from dhanfast.engine.runs import GENERATED
+from dhanfast.engine.live_prices import REPLAY, LivePrices
 from dhanfast.engine.served import Held, Recovered
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.engine.status import PositionLine
@@ -72,17 +72,6 @@ LEFT_STRIKES: Final = (
     "the index has left the strikes that are watched since the day's start: what is held goes on, "
     "and a new structure needs another engine.run"
 )
-PAPER: Final = (
-    "Grade paper: orders met a simulated exchange on the live quotes of their contracts. Fills pay "
-    "the spread; nobody else's orders were in the way, and none of these moved the market."
-)
-REPLAY: Final = "replay"
-RECORDED: Final = (
-    "Grade replay: orders met a simulated exchange on the recorded quotes of their contracts. "
-    "Fills pay the spread; nobody else's orders were in the way, and none of these moved the "
-    "market."
-)
-LIVE: Final = "Grade live: orders were sent to the broker, and fills are what it told."
 STAGES: Final = {
     Stage.HEDGES: "entering: bought legs first",
     Stage.SALES: "entering: bought legs are in, sold legs are sent",
@@ -127,44 +116,6 @@ class Named(Contracts):
     def name(self, number: int) -> str:
         """As a person says it: BANKNIFTY 2026-11-24 60000 CE; the index by its own name."""
         return super().name(number) if number != INDEX else self.underlying
-
-
-@dataclass
-class LivePrices:
-    """What a live day's result tells of its prices.
-
-    Args:
-        contracts: of the day. grade: paper, live or replay. generated: the market is.
-        notes: what else a reader must know. start: bytes that the day follows from.
-    """
-
-    contracts: Contracts
-    grade: str
-    generated: bool
-    notes: tuple[str, ...]
-    start: bytes
-    interval: str = "ticks"
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.underlying = self.contracts.underlying
-
-    def told(self) -> tuple[str, ...]:
-        """What a reader must know, the grade first."""
-        grade = {"paper": PAPER, "live": LIVE, REPLAY: RECORDED}[self.grade]
-        return (grade, *([GENERATED] if self.generated else []), *self.notes)
-
-    def fills_told(self, orders: NDArray[Any], passages: NDArray[Any]) -> tuple[str, ...]:
-        """Nothing more: fills were at quotes, or at the broker."""
-        return ()
-
-    def data(self) -> dict[str, Any]:
-        """What was read."""
-        return {"grade": self.grade, "generated": self.generated, **self.counts}
-
-    def digest(self) -> list[bytes]:
-        """The settings; what the market did is in the orders."""
-        return [self.start]
 
 
 class LegsRun:

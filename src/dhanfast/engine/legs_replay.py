@@ -26,7 +26,8 @@ from dhanfast.engine.hedge_prices import FUT
 from dhanfast.engine.leg_risk import recorded_guards_of_legs
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import Universe, universe_of
-from dhanfast.engine.legs_live import REPLAY, LegsRun, check_live_plan
+from dhanfast.engine.legs_live import LegsRun, check_live_plan
+from dhanfast.engine.live_prices import REPLAY
 from dhanfast.engine.recorded import (
     THREADS,
     Moment,

@@ -35,7 +35,7 @@ ROWS = ("trades", "orders", "equity", "days")
 WAYS = ("passages.parquet", "slippage.csv")  # absent when the run had no passages
 HEDGES = "hedges.parquet"  # absent when it had no hedge
 VETOES, FACTORS = "vetoes.parquet", "factors.parquet"  # absent without filters, without factors
-FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, HEDGES, "config.json", "report.html")
+FILES = (*(f"{kind}.parquet" for kind in ROWS), *WAYS, "config.json", "report.html")
 
 
 def _staging(target: Path) -> Path:
@@ -78,7 +78,7 @@ def _fill(result: RunResult, place: Path, risk_free: float) -> None:
     out = summary(result, risk_free=risk_free)
     out["log"] = [list(line) for line in result.log]
     out["files"] = {}
-    for name in (name for name in (*FILES, VETOES, FACTORS) if (place / name).exists()):
+    for name in (name for name in (*FILES, HEDGES, VETOES, FACTORS) if (place / name).exists()):
         data = (place / name).read_bytes()
         out["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(out, indent=1, allow_nan=False)
