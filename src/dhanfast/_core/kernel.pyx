@@ -54,6 +54,7 @@ cdef class Kernel(Dealer):
         sizing: how large an entry is; None: `lots`. stops: rules of stops; None: the strategy's.
     Attributes:
         bars_seen: shown to the strategy. bars_matched: met by orders. bars_outside: skipped.
+        chain_seen: sets of figures of an option chain that the strategy was shown.
         equity_peak: highest equity sampled, paise. drawdown_max: deepest fall from it, paise.
     Raises:
         ValueError: an argument is out of range; sessions are empty, unsorted or of another dtype.
