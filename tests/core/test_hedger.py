@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dhanfast._core.hedge import HedgeWhy
 from dhanfast._core.hedger import HEDGE_DTYPE, Hedge, HedgeDone, hedge_leg
+from dhanfast._core.legorder import Told
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Leg
 from dhanfast._core.match import Match
@@ -203,6 +204,26 @@ def test_it_leaves_when_the_last_leg_has_left_by_its_own_stop() -> None:
     assert rows[-1]["why"] == HedgeWhy.EMPTY
     assert rows[-1]["time_ns"] < OPEN + 7 * day.step  # in the row of the stop, not at the exit
     assert [now["position"] for now in run.legs_now()] == [0, 0]
+
+
+def test_stop_and_target_of_the_whole_count_the_hedge() -> None:
+    """A call whose loss the future makes good is not stopped for it; what fires is the equity."""
+    call = SELL_CALL | {"lots": 5}
+    for last, band, stops, targets in ((1_120.0, None, 1, 0), (1_120.0, 5.0, 0, 0),
+                                       (940.0, None, 0, 1), (1_000.0, 5.0, 0, 1)):  # fmt: skip
+        path = np.linspace(1_000.0, last, 31)
+        day = Market(path, 0.6, MINUTE * 20, 2 * DAY, STRIKES, lot=10)
+        run = hedged([call], None if band is None else {"band": band}, stop=1_500.0, stop_unit=1,
+                     target=20.0, target_unit=1)  # fmt: skip
+        run_day(run, day)
+        counts = run.counters()
+        assert (counts["combined_stops"], counts["combined_targets"]) == (stops, targets)
+        told = [row for row in run.take_notes() if row["told"] in
+                (Told.COMBINED_STOP, Told.COMBINED_TARGET)]  # fmt: skip
+        equity = run.log.take()[3]
+        for row in told:
+            at = equity[equity["time_ns"] == row["time_ns"]][-1]
+            assert int(row["strike"]) == int(at["equity"]) - CAPITAL
 
 
 def test_it_stays_until_nothing_that_was_sold_is_left() -> None:

@@ -74,6 +74,7 @@ cdef class LegRun(LegOrder):
     cdef readonly RunLog log
     cdef readonly LegRisk risk       # what an entry has to pass; None: the gate alone
     cdef readonly Hedge hedge        # None: the structure has none
+    cdef paise_t hedge_before        # its result when the structure in hand began
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
     cdef ChainNow now                # of which `chain` is the row; None: rows of a day
@@ -122,6 +123,8 @@ cdef class LegRun(LegOrder):
     cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil
     cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
     cdef object set_day(self, ChainDay chain, slots, Hours hours)
+    # What the hedge has made since the start, gross, its open quantity at the mark; 0 without one.
+    cdef paise_t hedge_result(self) noexcept nogil
     # The legs have moved: so does the hedge, when it has to.
     cdef void hedge_on(self, ns_t now_ns) noexcept nogil
     cdef void meet_side(self, size_t row, int side) noexcept nogil

@@ -15,7 +15,7 @@ from dhanfast._core.legasks cimport (
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legrisk cimport Moment, is_final
 from dhanfast._core.legs cimport Leg, Part, Phase
-from dhanfast._core.portfolio cimport portfolio_equity
+from dhanfast._core.portfolio cimport Position, portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport check
@@ -192,6 +192,13 @@ cdef class LegRun(LegOrder):
         if self.hedge is not None:
             self.hedge.follow(self.at, self.count, self.running, now_ns)
 
+    cdef paise_t hedge_result(self) noexcept nogil:
+        cdef const Position *books
+        if self.hedge is None:
+            return 0
+        books = &self.portfolio.positions[self.hedge.leg.instrument]
+        return books.realised + books.qty * books.mark - books.cost
+
     cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil:
         cdef bint beside = self.hedge is not None and self.hedge.leg.open_at_all()
         if self.risk is not None and self.risk.follow(
@@ -245,9 +252,10 @@ cdef class LegRun(LegOrder):
         _next_phase(<Leg>self.at[i], now_ns)
 
     cdef void combined(self, ns_t now_ns) noexcept nogil:
-        """Stop and target of the whole, by the marks. Rupees are of the file's own lots."""
+        """Stop and target of the whole, the hedge with it, by the marks. Rupees are of the file's
+        own lots."""
         cdef double scale = 1.0 if self.risk is None else self.risk.scale
-        cdef paise_t result = 0
+        cdef paise_t result = self.hedge_result() - self.hedge_before
         cdef paise_t premium = 0
         cdef double base
         cdef size_t i
@@ -382,6 +390,7 @@ cdef class LegRun(LegOrder):
             if self.last_missing != Missing.FOUND:
                 return False
         self.running = 1
+        self.hedge_before = self.hedge_result()
         self.last_missing = Missing.FOUND
         self.cycles += 1
         for i in range(self.count):
