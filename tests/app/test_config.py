@@ -170,6 +170,7 @@ def test_user_folder_is_where_the_catalog_is(tmp_path: Path) -> None:
         ('[feed]\ninstruments = ["NIFTY"]\n', "feed.instruments: must be of the form"),
         ('[feed]\ninstruments = ["NSE_FNO:1"]\n', "only feed.ring publishes them"),
         ('[feed]\nring = "../x"\n', "feed.ring: must be of the form"),
+        ('[filters]\ntimes = ["noon"]\n', "filters.times: each must be one of open, lunch, close"),
         ('preset = "moon"\n', "preset: must be one of scalper, momentum"),
         ("[risk\n", "standard input: is not TOML"),
         ("[[[[[\n", "standard input: is not TOML"),

@@ -183,10 +183,10 @@ def _hook(kind: type, value: Any) -> Any:
 def _plainly(words: str, kind: Any) -> str:
     """msgspec's words in ours."""
     plain = plain_type(kind)
-    if typing.get_origin(plain) is typing.Literal:
-        return "must be one of " + ", ".join(
-            str(one) for one in typing.get_args(plain) if one != ""
-        )
+    each = typing.get_args(plain)[0] if typing.get_origin(plain) is tuple else plain
+    if typing.get_origin(each) is typing.Literal and (each is plain or "enum" in words):
+        of = "must be one of " if each is plain else "each must be one of "
+        return of + ", ".join(str(one) for one in typing.get_args(each) if one != "")
     if isinstance(plain, types.UnionType):
         return words
     words = re.sub(r" - at `\$.*`$", "", words)
