@@ -433,3 +433,15 @@ def test_a_loss_without_a_bound_is_refused_before_the_first_day() -> None:
     with pytest.raises(ConfigError, match="does not follow one"):
         checked_leg_sizing(SizingSettings(method="volatility", target_e6=10_000))
     assert structures_of(spread_plan(6)) == 6
+
+
+@pytest.mark.parametrize("method", ["risk", "kelly"])
+def test_a_hedge_of_a_size_that_changes_needs_its_limit_written(method: str) -> None:
+    tree = {"underlying": "BANKNIFTY", "stop": "5000", "hedge": {"band": "1 lot"},
+            "leg": [{"side": "sell", "right": "CE", "strike": "atm"}]}  # fmt: skip
+    sizing = SizingSettings(method=method, risk=1_000_00)
+    with pytest.raises(ConfigError, match=r"hedge\.lots_max: with sizing\.method"):
+        checked_leg_sizing(sizing, plan_of(tree))
+    written = plan_of(tree | {"hedge": {"band": "1 lot", "lots_max": 9}})
+    assert checked_leg_sizing(sizing, written) is sizing
+    assert checked_leg_sizing(SizingSettings(), plan_of(tree)) == SizingSettings()

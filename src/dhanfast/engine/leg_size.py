@@ -124,12 +124,19 @@ def checked_leg_sizing(sizing: SizingSettings, plan: StructurePlan | None = None
     Args:
         plan: the structure, when it is known.
     Raises:
-        ConfigError: a volatility of prices as target; a stop that would be needed is missing.
+        ConfigError: a volatility of prices as target; a stop that would be needed is missing; a
+            hedge whose limit would not grow with the structure.
     """
     if sizing.method == "volatility":
         raise ConfigError(
             "sizing.method: volatility is that of one instrument's prices, and the result of a "
             "structure does not follow one; use risk, kelly or lots"
+        )
+    if sizing.method != "lots" and plan is not None and plan.hedge and not plan.hedge.lots_max:
+        raise ConfigError(
+            f"hedge.lots_max: with sizing.method = {sizing.method!r} a structure has another size "
+            "each time, and the usual limit of its hedge is the file's own lots: write how many "
+            "lots the hedge may have at most"
         )
     if sizing.method == "risk" and plan is not None:
         # What premiums and strikes will be does not matter to whether a bound exists.
