@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from dhanfast._core.chainday import StrikeRule
-from dhanfast._core.legrun import PlanUnit
 from dhanfast._core.legs import LegUnit
+from dhanfast._core.legwhole import PlanUnit
 from dhanfast.app.cli import cli
 from dhanfast.app.legs_file import plan_of, read_plan
 from dhanfast.engine.leg_settings import Amount, Reentry, Strike, Whole

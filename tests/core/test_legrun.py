@@ -45,6 +45,13 @@ RULES: dict[str, Any] = {
     "again_target": 0,
     "again_target_how": 1,
     "when": 0,
+    "again_stop_turn": 0,
+    "again_target_turn": 0,
+    "again_stop_arms": 0,
+    "again_target_arms": 0,
+    "again_stop_pause": 0,
+    "again_target_pause": 0,
+    "lazy": 0,
 }
 PLAN: dict[str, Any] = {
     "stop": 0.0,
@@ -57,6 +64,22 @@ PLAN: dict[str, Any] = {
     "signals": 0,
     "repairs": 0,
     "deadline_ns": 0,
+    "trail_every": 0.0,
+    "trail_step": 0.0,
+    "lock_at": 0.0,
+    "lock_keep": 0.0,
+    "lock_every": 0.0,
+    "lock_step": 0.0,
+    "lock_unit": 0,
+    "complete": 0,
+    "again_stop": 0,
+    "again_stop_how": 0,
+    "again_stop_turn": 0,
+    "again_stop_pause": 0,
+    "again_target": 0,
+    "again_target_how": 0,
+    "again_target_turn": 0,
+    "again_target_pause": 0,
 }
 
 

@@ -33,7 +33,9 @@ _PLAIN = {                       # a leg without rules of its own
     "strike": 0.0, "stop": 0.0, "target": 0.0, "trail_every": 0.0, "trail_step": 0.0, "wait": 0.0,
     "lots": 1, "side": 1, "right": 0, "strike_rule": 0, "premium_rule": 0, "stop_unit": 0,
     "target_unit": 0, "trail_unit": 0, "wait_unit": 0, "again_stop": 0, "again_stop_how": 0,
-    "again_target": 0, "again_target_how": 0, "when": 0,
+    "again_target": 0, "again_target_how": 0, "when": 0, "again_stop_turn": 0,
+    "again_target_turn": 0, "again_stop_arms": 0, "again_target_arms": 0, "again_stop_pause": 0,
+    "again_target_pause": 0, "lazy": 0,
 }
 
 

@@ -3,8 +3,10 @@
 Owner thread:  the engine thread only.   Memory: none.
 """
 
-from dhanfast._core.chainday cimport NOWHERE, ChainDay, Rung
-from dhanfast._core.legs cimport Again, Leg, Part, Phase, distance_of
+from dhanfast._core.chainday cimport NOWHERE, ChainDay, Missing, Rung
+from dhanfast._core.legs cimport (
+    Again, Leg, Part, Phase, Repeat, distance_of, on_index, plain_unit,
+)
 from dhanfast._core.types cimport Reason, ns_t, paise_t
 
 
@@ -18,6 +20,9 @@ cdef inline void leg_reset(Leg leg) noexcept nogil:
     leg.entered = leg.closed = 0
     leg.part = Part.APART
     leg.stops_left, leg.targets_left = leg.rules.again_stop, leg.rules.again_target
+    leg.side_next, leg.repeat = leg.rules.side, Repeat.FIRST
+    leg.again_ns = 0
+    leg.momentum = leg.waits_index = 0
 
 
 cdef inline paise_t leg_result(Leg leg) noexcept nogil:
@@ -28,7 +33,7 @@ cdef inline paise_t leg_premium(Leg leg) noexcept nogil:
     return leg.premium
 
 
-# Whether the row's prices reach the level that it waits for; False without a price.
+# Whether the row's prices, or its index, reach the level that it waits for; False without a price.
 cdef inline bint leg_reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
     cdef size_t at
     if leg.column == NOWHERE:
@@ -36,12 +41,17 @@ cdef inline bint leg_reached(Leg leg, ChainDay chain, size_t row) noexcept nogil
     at = row * chain.columns + leg.column
     if chain.close[at] <= 0:
         return False
+    if leg.waits_index:
+        return chain.spot[row] > 0 and leg.direction * (chain.spot[row] - leg.level) >= 0
     return (chain.high[at] >= leg.level) if leg.direction > 0 else (chain.low[at] <= leg.level)
 
 
 cdef inline void leg_wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef paise_t price = chain.close[row * chain.columns + leg.column]
-    cdef double way = distance_of(leg.rules.wait, leg.rules.wait_unit, price)
+    cdef bint index = on_index(leg.rules.wait_unit)
+    cdef paise_t price = (chain.spot[row] if index
+                          else chain.close[row * chain.columns + leg.column])
+    cdef double way = distance_of(leg.rules.wait, plain_unit(leg.rules.wait_unit), price)
+    leg.waits_index = index
     leg.phase, leg.since_ns = Phase.WAIT, chain.end_ns[row]
     leg.direction = 1 if way > 0 else -1
     leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
@@ -55,30 +65,55 @@ cdef inline void leg_close(Leg leg) noexcept nogil:
     leg.closed, leg.phase = 0, Phase.DONE
 
 
-# Its trade has ended by its own stop or target: whether it is entered again, and when.
-cdef inline void leg_next(Leg leg, ns_t now_ns) noexcept nogil:
+# Its trade has ended by its own stop or target: whether it is entered again (Again), and when.
+cdef inline int leg_next(Leg leg, ns_t now_ns) noexcept nogil:
     cdef int how = Again.NEVER
+    cdef bint turn = False
     if leg.closed_why == Reason.STOP_LOSS and leg.stops_left > 0:
         leg.stops_left -= 1
-        how = leg.rules.again_stop_how
+        how, turn = leg.rules.again_stop_how, leg.rules.again_stop_turn
+        leg.again_ns = now_ns + leg.rules.again_stop_pause
     elif leg.closed_why == Reason.TAKE_PROFIT and leg.targets_left > 0:
         leg.targets_left -= 1
-        how = leg.rules.again_target_how
-    leg.since_ns = now_ns
-    if how == Again.ASAP:
-        leg.phase = Phase.CHOOSE
-    elif how == Again.COST:
-        leg.phase = Phase.COST_AGAIN
+        how, turn = leg.rules.again_target_how, leg.rules.again_target_turn
+        leg.again_ns = now_ns + leg.rules.again_target_pause
+    if how == Again.NEVER or how == Again.ARM:
+        return how
+    leg.since_ns, leg.repeat, leg.momentum = now_ns, Repeat.ONCE_MORE, how == Again.MOMENTUM
+    if turn:
+        leg.side_next = -leg.rules.side
+    if how == Again.COST:
+        leg.phase, leg.waits_index = Phase.COST_AGAIN, 0
         leg.level, leg.direction = leg.paid, (1 if leg.closed_at < leg.paid else -1)
+    else:
+        leg.phase = Phase.CHOOSE
+    return how
 
 
-# Whether it waits for a premium, and this row has come to it.
+# Another leg has let it in: it chooses its strike, and waits from there when it has a wait.
+cdef inline void leg_arm(Leg leg, ns_t now_ns, ns_t again_ns) noexcept nogil:
+    leg.phase, leg.repeat, leg.momentum = Phase.CHOOSE, Repeat.ARMED, leg.rules.wait_unit != 0
+    leg.since_ns, leg.again_ns = now_ns, again_ns
+
+
+# Whether it waits to go in by itself.
+cdef inline bint leg_waits(Leg leg) noexcept nogil:
+    return (leg.phase == Phase.WAIT or leg.phase == Phase.CHOOSE
+            or leg.phase == Phase.COST_AGAIN)
+
+
+# Whether it waits for a level, and this row has come to it.
 cdef inline bint leg_waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    return (leg.since_ns < chain.end_ns[row]
+    return (leg.since_ns < chain.end_ns[row] and leg.again_ns <= chain.end_ns[row]
             and (leg.phase == Phase.WAIT or leg.phase == Phase.COST_AGAIN)
             and leg_reached(leg, chain, row))
 
 
 cdef inline Rung leg_picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
-    return chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule, leg.rules.strike,
-                      leg.rules.premium_rule)
+    cdef Rung rung = chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule,
+                                leg.rules.strike, leg.rules.premium_rule)
+    if rung.missing == Missing.FOUND and chain.spot[row] <= 0 and (
+            on_index(leg.rules.stop_unit) or on_index(leg.rules.target_unit)
+            or on_index(leg.rules.wait_unit)):
+        rung.missing, rung.column = Missing.NO_SPOT, NOWHERE
+    return rung

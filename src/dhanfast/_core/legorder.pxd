@@ -53,6 +53,16 @@ cpdef enum Told:
     UNWOUND = 9              # why is an Unwind
     REPAIRED = 10            # a leg that was refused or lost is asked again
     STAYS_OUT = 11           # a leg that was to go in by itself; why is a Missing
+    TRAILED = 12             # the stop of the whole, after it has moved
+    LOCKED = 13              # left to keep a profit of the whole
+    WITH_LEG = 14            # all leave with a leg; why is a Reason
+    AGAIN = 15               # the whole is entered again; why 1: the other way round
+    DROPPED = 16             # it was to be, and was left for another reason first
+    INDEX_STOP = 17          # a leg leaves; `strike` is the index
+    INDEX_TARGET = 18
+    ARMED = 19               # another leg has let it in
+    NOT_ARMED = 20           # it was to be let in, and is in
+    TOO_LATE = 21            # is not entered again: the time for that is over
 
 
 cpdef enum Unwind:
@@ -71,10 +81,10 @@ cdef struct OrderRules:
 
 cdef packed struct Note:     # 24 bytes
     ns_t time_ns
-    paise_t strike           # 0 = none
+    paise_t strike           # 0 = none; of some a result, or the index
     uint32_t leg             # NOBODY = all
     uint8_t told             # Told
-    uint8_t why              # Missing; Unwind
+    uint8_t why              # Missing; Unwind; Reason
     uint8_t spare[2]
 
 

@@ -25,6 +25,16 @@ class Told(IntEnum):
     UNWOUND = 9
     REPAIRED = 10
     STAYS_OUT = 11
+    TRAILED = 12
+    LOCKED = 13
+    WITH_LEG = 14
+    AGAIN = 15
+    DROPPED = 16
+    INDEX_STOP = 17
+    INDEX_TARGET = 18
+    ARMED = 19
+    NOT_ARMED = 20
+    TOO_LATE = 21
 
 class Unwind(IntEnum):
     DEADLINE = 1

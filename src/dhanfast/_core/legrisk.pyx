@@ -6,7 +6,8 @@ from libc.string cimport memset
 
 from dhanfast._core.chainday cimport NOWHERE
 from dhanfast._core.guardlocks cimport GuardKind, guards_watch
-from dhanfast._core.legs cimport Leg, Phase
+from dhanfast._core.legasks cimport leg_waits
+from dhanfast._core.legs cimport Leg
 from dhanfast._core.portfolio cimport portfolio_equity
 from dhanfast._core.tradebook cimport units
 from dhanfast._core.tradewindow cimport ClosedTrade
@@ -19,10 +20,6 @@ cdef extern from "df_wide.h" nogil:
 
 cdef enum:
     WHOLE = -1               # place of a question about all legs
-
-
-cdef inline bint _comes_again(Leg leg) noexcept nogil:
-    return leg.phase == Phase.WAIT or leg.phase == Phase.CHOOSE or leg.phase == Phase.COST_AGAIN
 
 
 cdef inline int64_t _lots(int64_t qty, int64_t lot) noexcept nogil:
@@ -174,7 +171,7 @@ cdef class LegRisk:
             if (<Leg>legs[i]).entered == 2 and (<Leg>legs[i]).closed_why == Reason.STOP_LOSS:
                 self.stopped = True
             over &= not (<Leg>legs[i]).open_at_all() and (last or not (
-                (<Leg>legs[i]).closed or (running and _comes_again(<Leg>legs[i]))))
+                (<Leg>legs[i]).closed or (running and leg_waits(<Leg>legs[i]))))
             if self.fresh and (<Leg>legs[i]).entered:
                 self.fresh, self.counted = False, True
                 if self.guards is not None:

@@ -7,9 +7,10 @@ A row (a minute bar, or a snapshot) of all contracts is one event, in this order
                  its stop and target. Bought legs first, and sold ones sent then meet the same row
                  (left: sold ones first): a row is longer than that takes
     2  mark      the closes value what is held; equity is sampled after step 4
-    3  follow    legs that ended: other stops to cost, entries again; stops that trail
-    4  decide    stop and target of the whole; the exit time; signals; the entry time; waits; last
-                 the hedge (hedger.pxd), whose orders meet a row after those of the legs
+    3  follow    legs that ended: all out with it, other stops to cost, entries again; stops that
+                 trail; stops and targets of legs on the index
+    4  decide    stop, lock and target of the whole (legwhole.pxd); the exit time; signals; all in
+                 again; the entry time; waits; last the hedge (hedger.pxd), whose orders meet a row after those of the legs
 What is decided in a row meets prices of the next row at the earliest.
 
 Live, rows are seconds of a chain that ticks keep (`ChainNow`): step 1 is then done tick by tick, by
@@ -20,22 +21,12 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.chainday cimport EXPIRIES_MAX, ChainDay, Missing
 from dhanfast._core.chainnow cimport ChainNow
-from dhanfast._core.hedger cimport Hedge
-from dhanfast._core.legorder cimport LEGS_MAX, LegOrder
-from dhanfast._core.legrisk cimport LegRisk
-from dhanfast._core.portfolio cimport Portfolio
+from dhanfast._core.legorder cimport LEGS_MAX
+from dhanfast._core.legwhole cimport LegWhole
 from dhanfast._core.risk cimport Gate
 from dhanfast._core.runlog cimport RunLog
 from dhanfast._core.status cimport Status
 from dhanfast._core.types cimport Tick, ns_t, paise_t
-
-cpdef enum PlanUnit:
-    """What stop and target of the whole count."""
-
-    UNSET = 0
-    RUPEES = 1
-    PREMIUM = 2              # percent of the net premium of the first entries
-
 
 cpdef enum Fault:
     """Why a run cannot go on."""
@@ -45,36 +36,19 @@ cpdef enum Fault:
     EXPIRY_MISSED = 2        # held past its expiry: that day is not in the data
 
 
-cdef struct PlanRules:
-    double stop
-    double target
-    int32_t stop_unit        # PlanUnit
-    int32_t target_unit
-    int32_t to_cost          # 1: a stop moves the other legs' stops to cost
-    int32_t hold             # 1: held to the expiry; 0: out every day
-    int32_t settles          # 1: with hold: to the final settlement
-    int32_t signals          # 1: entered and left on signals, not by the clock
-    int32_t repairs          # of the order: see legorder.pxd
-    ns_t deadline_ns
-
-
 cdef struct Hours:           # of a day
     ns_t entry_ns
     ns_t until_ns            # last moment to begin
     ns_t exit_ns
     int32_t trade            # 1: may begin today
     int32_t date
+    ns_t again_ns            # nothing is entered again after it; 0 = no limit
 
 
-cdef class LegRun(LegOrder):
-    cdef PlanRules plan
+cdef class LegRun(LegWhole):
     cdef readonly bint ticking       # orders meet ticks, rows only mark and decide
-    cdef readonly Portfolio portfolio
     cdef readonly Gate gate
     cdef readonly RunLog log
-    cdef readonly LegRisk risk       # what an entry has to pass; None: the gate alone
-    cdef readonly Hedge hedge        # None: the structure has none
-    cdef paise_t hedge_before        # its result when the structure in hand began
     cdef uint64_t next_id            # one source of order numbers
     cdef ChainDay chain
     cdef ChainNow now                # of which `chain` is the row; None: rows of a day
@@ -97,25 +71,24 @@ cdef class LegRun(LegOrder):
     cdef readonly uint64_t rows_seen
     cdef readonly uint64_t cycles    # structures entered
     cdef readonly uint64_t reentries
-    cdef readonly uint64_t to_cost   # stops moved to cost
     cdef readonly uint64_t settled   # legs that expired held
-    cdef readonly uint64_t combined_stops
-    cdef readonly uint64_t combined_targets
+    cdef readonly uint64_t armed     # legs that another leg has let in
 
     cdef Status day_loop(self) noexcept nogil
     cdef void begin_day(self) noexcept nogil
     cdef void end_day(self) noexcept nogil
     cdef void row(self, size_t row) noexcept nogil
-    cdef void closings(self, ns_t now_ns) noexcept nogil
-    cdef void ended(self, size_t i, ns_t now_ns) noexcept nogil
-    cdef void combined(self, ns_t now_ns) noexcept nogil
     cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_time(self, size_t row, ns_t now_ns) noexcept nogil
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil
+    cdef void begin_again(self, size_t row, ns_t now_ns) noexcept nogil
     # A signal of a side (0 = flat) that was known at `at_ns`: what runs is left, an entry waits for
     # the next row on which all is flat.
     cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil
     cdef void waits(self, size_t row, ns_t now_ns) noexcept nogil
+    cdef void choose(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
+    cdef bint too_late(self, size_t i, ns_t now_ns) noexcept nogil
+    cdef void count_entry(self, size_t i) noexcept nogil
     cdef bint begin(self, size_t row, ns_t now_ns, int when) noexcept nogil
     cdef void give_up(self, ns_t now_ns) noexcept nogil
     cdef bint all_idle(self) noexcept nogil
@@ -123,8 +96,6 @@ cdef class LegRun(LegOrder):
     cdef void sample(self, ns_t now_ns, bint anew) noexcept nogil
     cdef void take(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil
     cdef object set_day(self, ChainDay chain, slots, Hours hours)
-    # What the hedge has made since the start, gross, its open quantity at the mark; 0 without one.
-    cdef paise_t hedge_result(self) noexcept nogil
     # The legs have moved: so does the hedge, when it has to.
     cdef void hedge_on(self, ns_t now_ns) noexcept nogil
     cdef void meet_side(self, size_t row, int side) noexcept nogil

@@ -6,17 +6,12 @@ from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.hedger import Hedge
-from dhanfast._core.legorder import LegOrder
 from dhanfast._core.legrisk import LegRisk
 from dhanfast._core.legs import Leg
+from dhanfast._core.legwhole import LegWhole
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
-
-class PlanUnit(IntEnum):
-    UNSET = 0
-    RUPEES = 1
-    PREMIUM = 2
 
 class Fault(IntEnum):
     WHOLE = 0
@@ -24,22 +19,17 @@ class Fault(IntEnum):
     EXPIRY_MISSED = 2
 
 @final
-class LegRun(LegOrder):
-    portfolio: Final[Portfolio]
+class LegRun(LegWhole):
     gate: Final[Gate]
     log: Final[RunLog]
-    risk: Final[LegRisk | None]
-    hedge: Final[Hedge | None]
     fault: Final[int]
     fault_leg: Final[int]
     ticking: Final[bool]
     rows_seen: Final[int]
     cycles: Final[int]
     reentries: Final[int]
-    to_cost: Final[int]
     settled: Final[int]
-    combined_stops: Final[int]
-    combined_targets: Final[int]
+    armed: Final[int]
     def __new__(
         cls,
         legs: list[Leg],
@@ -64,9 +54,8 @@ class LegRun(LegOrder):
         date: int,
         signal_ns: NDArray[Any] | None = None,
         signal_side: NDArray[Any] | None = None,
+        again_ns: int = 0,
     ) -> bool: ...
     def finish(self) -> None: ...
     def close_books(self) -> None: ...
-    def legs_now(self) -> list[dict[str, int]]: ...
-    def held(self) -> list[tuple[int, int]]: ...
     def counters(self) -> dict[str, int]: ...

@@ -8,14 +8,13 @@ import numpy as np
 from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legasks cimport (
-    leg_held as _held, leg_reset as _reset, leg_result as _result, leg_premium as _premium,
-    leg_wait as _wait, leg_why as _why, leg_close as _close, leg_next as _next_phase,
-    leg_waited as _waited, leg_picked as _picked,
+    leg_held as _held, leg_picked as _picked, leg_reset as _reset, leg_wait as _wait,
+    leg_waited as _waited, leg_waits as _waits,
 )
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
-from dhanfast._core.legrisk cimport Moment, is_final
-from dhanfast._core.legs cimport Leg, Part, Phase
-from dhanfast._core.portfolio cimport Position, portfolio_equity
+from dhanfast._core.legrisk cimport LegRisk, Moment, is_final
+from dhanfast._core.legs cimport Again, Leg, Part, Phase, Repeat
+from dhanfast._core.portfolio cimport Portfolio, portfolio_equity
 from dhanfast._core.runlog cimport EquityRow
 from dhanfast._core.risk cimport RiskState
 from dhanfast._core.status cimport check
@@ -26,7 +25,7 @@ from dhanfast.errors import UsageError
 
 
 @cython.final
-cdef class LegRun(LegOrder):
+cdef class LegRun(LegWhole):
     """Drives the legs of one structure over days of a chain.
 
     Args:
@@ -39,8 +38,7 @@ cdef class LegRun(LegOrder):
     Attributes:
         fault: Fault that ended the run. fault_leg: whose. ticking: as given.
         rows_seen: rows run. cycles: structures entered. reentries: legs entered again.
-        to_cost: stops moved to cost by another leg's stop. settled: legs that expired held.
-        combined_stops, combined_targets: cycles that the whole's stop or target has ended.
+        settled: legs that expired held. armed: legs that another leg has let in.
     Raises:
         UsageError: no legs, too many, or a leg at another place than its instrument.
     """
@@ -55,6 +53,7 @@ cdef class LegRun(LegOrder):
         self.portfolio, self.gate, self.log = portfolio, gate, log
         self.order_rules = OrderRules(self.plan.deadline_ns, self.plan.repairs)
         self.next_id, self.ticking = 1, ticking
+        self.turned = 1
         for i, leg in enumerate(legs):
             if leg.instrument != <uint32_t>i or leg.portfolio is not portfolio:
                 raise UsageError(f"leg {i} trades instrument {leg.instrument}, or has other books")
@@ -86,6 +85,9 @@ cdef class LegRun(LegOrder):
         self.now_ns = now_ns
         self.signal_at = 0
         self.begun = self.running        # carried: nothing is begun today
+        if self.restart != Again.NEVER:  # of a day that is over
+            self.restart = Again.NEVER
+            self.note(now_ns, Told.DROPPED, 0, NOBODY, 0)
         self.turn, self.last_missing = 0, Missing.FOUND
         for i in range(self.count):
             if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).day.contract < self.hours.date:
@@ -169,6 +171,7 @@ cdef class LegRun(LegOrder):
         self.step(now_ns)
         self.closings(now_ns)
         if self.running:
+            self.by_index(self.chain.spot[row], now_ns)
             self.combined(now_ns)
         self.tell_risk(now_ns, False)
         self.clock(row, now_ns)
@@ -191,13 +194,6 @@ cdef class LegRun(LegOrder):
     cdef void hedge_on(self, ns_t now_ns) noexcept nogil:
         if self.hedge is not None:
             self.hedge.follow(self.at, self.count, self.running, now_ns)
-
-    cdef paise_t hedge_result(self) noexcept nogil:
-        cdef const Position *books
-        if self.hedge is None:
-            return 0
-        books = &self.portfolio.positions[self.hedge.leg.instrument]
-        return books.realised + books.qty * books.mark - books.cost
 
     cdef void tell_risk(self, ns_t now_ns, bint last) noexcept nogil:
         cdef bint beside = self.hedge is not None and self.hedge.leg.open_at_all()
@@ -228,59 +224,6 @@ cdef class LegRun(LegOrder):
             return True
         return self.stage != Stage.REST
 
-    cdef void closings(self, ns_t now_ns) noexcept nogil:
-        cdef size_t i
-        for i in range(self.count):
-            if (<Leg>self.at[i]).closed:
-                _close(<Leg>self.at[i])
-                self.ended(i, now_ns)
-        for i in range(self.count):
-            if _held(<Leg>self.at[i]) and (<Leg>self.at[i]).rules.trail_unit \
-                    and (<Leg>self.at[i]).last_ns == now_ns:
-                (<Leg>self.at[i]).trail((<Leg>self.at[i]).last_bar.start_ns, now_ns)
-
-    cdef void ended(self, size_t i, ns_t now_ns) noexcept nogil:
-        """A leg's trade has ended: what that means to it and to the others."""
-        cdef size_t other
-        if not self.running:
-            return
-        if self.plan.to_cost and _why(<Leg>self.at[i]) == Reason.STOP_LOSS:
-            for other in range(self.count):
-                if other != i and _held(<Leg>self.at[other]):
-                    (<Leg>self.at[other]).stop_to_cost(now_ns)
-                    self.to_cost += 1
-        _next_phase(<Leg>self.at[i], now_ns)
-
-    cdef void combined(self, ns_t now_ns) noexcept nogil:
-        """Stop and target of the whole, the hedge with it, by the marks. Rupees are of the file's
-        own lots."""
-        cdef double scale = 1.0 if self.risk is None else self.risk.scale
-        cdef paise_t result = self.hedge_result() - self.hedge_before
-        cdef paise_t premium = 0
-        cdef double base
-        cdef size_t i
-        if self.plan.stop_unit == PlanUnit.UNSET and self.plan.target_unit == PlanUnit.UNSET:
-            return
-        for i in range(self.count):
-            result += _result(<Leg>self.at[i])
-            premium += _premium(<Leg>self.at[i])
-        base = units(premium)
-        if self.plan.stop_unit == PlanUnit.RUPEES or (
-                self.plan.stop_unit == PlanUnit.PREMIUM and premium != 0):
-            if -result >= self.plan.stop * (
-                    100.0 * scale if self.plan.stop_unit == PlanUnit.RUPEES else 0.01 * base):
-                self.combined_stops += 1
-                self.note(now_ns, Told.COMBINED_STOP, 0, NOBODY, result)
-                self.leave_all(Reason.STOP_LOSS, now_ns)
-                return
-        if self.plan.target_unit == PlanUnit.RUPEES or (
-                self.plan.target_unit == PlanUnit.PREMIUM and premium != 0):
-            if result >= self.plan.target * (
-                    100.0 * scale if self.plan.target_unit == PlanUnit.RUPEES else 0.01 * base):
-                self.combined_targets += 1
-                self.note(now_ns, Told.COMBINED_TARGET, 0, NOBODY, result)
-                self.leave_all(Reason.TAKE_PROFIT, now_ns)
-
     cdef void clock(self, size_t row, ns_t now_ns) noexcept nogil:
         cdef bint last
         if self.hours.exit_ns and now_ns >= self.hours.exit_ns:
@@ -294,6 +237,8 @@ cdef class LegRun(LegOrder):
                 return
         if self.plan.signals:
             self.by_signals(row, now_ns)
+        elif self.restart != Again.NEVER:
+            self.begin_again(row, now_ns)
         else:
             self.by_time(row, now_ns)
 
@@ -303,8 +248,21 @@ cdef class LegRun(LegOrder):
             return
         if now_ns > self.hours.until_ns:
             self.give_up(now_ns)
-        elif self.begin(row, now_ns, 0):
+            return
+        self.fresh_start()
+        if self.begin(row, now_ns, 0):
             self.begun = 1
+
+    cdef void begin_again(self, size_t row, ns_t now_ns) noexcept nogil:
+        """All are out for a stop or a target of the whole, and go in once more."""
+        if self.hours.again_ns and now_ns > self.hours.again_ns:
+            self.restart = Again.NEVER
+            self.note(now_ns, Told.TOO_LATE, 0, NOBODY, 0)
+        elif self.restart_due(now_ns) and self.all_idle() and self.begin(row, now_ns, 0):
+            if self.running:                     # else its risk has said no
+                self.restarts += 1
+                self.note(now_ns, Told.AGAIN, self.turned < 0, NOBODY, 0)
+            self.restart = Again.NEVER
 
     cdef void by_signals(self, size_t row, ns_t now_ns) noexcept nogil:
         """The last signal of those that have come; an entry waits until all is flat."""
@@ -332,18 +290,43 @@ cdef class LegRun(LegOrder):
         cdef Rung rung
         cdef size_t i
         for i in range(self.count):
-            if not (<Leg>self.at[i]).idle():
+            if not (<Leg>self.at[i]).idle() or self.too_late(i, now_ns):
                 continue
             if (<Leg>self.at[i]).phase == Phase.CHOOSE:
+                if now_ns < (<Leg>self.at[i]).again_ns:
+                    continue
                 rung = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
-                if rung.missing == Missing.FOUND and self.passes(i, row, rung.column, now_ns):
-                    self.reentries += 1
-                    self.take(i, row, rung.column, now_ns)
+                if rung.missing == Missing.FOUND:
+                    self.choose(i, row, rung.column, now_ns)
+            elif _waited(<Leg>self.at[i], self.chain, row):
+                (<Leg>self.at[i]).rules.side = (<Leg>self.at[i]).side_next
+                if self.passes(i, row, (<Leg>self.at[i]).column, now_ns):
+                    self.count_entry(i)
                     (<Leg>self.at[i]).ask(now_ns)
-            elif _waited(<Leg>self.at[i], self.chain, row) \
-                    and self.passes(i, row, (<Leg>self.at[i]).column, now_ns):
-                self.reentries += (<Leg>self.at[i]).phase == Phase.COST_AGAIN
-                (<Leg>self.at[i]).ask(now_ns)
+
+    cdef void choose(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
+        """A strike is there for a leg that goes in by itself: it waits from there, or goes in."""
+        (<Leg>self.at[i]).rules.side = (<Leg>self.at[i]).side_next
+        if (<Leg>self.at[i]).momentum:
+            self.take(i, row, column, now_ns)
+            _wait(<Leg>self.at[i], self.chain, row)
+        elif self.passes(i, row, column, now_ns):
+            self.count_entry(i)
+            self.take(i, row, column, now_ns)
+            (<Leg>self.at[i]).ask(now_ns)
+
+    cdef bint too_late(self, size_t i, ns_t now_ns) noexcept nogil:
+        """Whether the time for entries again is over; a leg that waits for one waits no more."""
+        if not self.hours.again_ns or now_ns <= self.hours.again_ns \
+                or (<Leg>self.at[i]).repeat == Repeat.FIRST or not _waits(<Leg>self.at[i]):
+            return False
+        (<Leg>self.at[i]).phase = Phase.DONE
+        self.note(now_ns, Told.TOO_LATE, 0, i, 0)
+        return True
+
+    cdef void count_entry(self, size_t i) noexcept nogil:
+        self.reentries += (<Leg>self.at[i]).repeat == Repeat.ONCE_MORE
+        self.armed += (<Leg>self.at[i]).repeat == Repeat.ARMED
 
     cdef bint passes(self, size_t i, size_t row, Py_ssize_t column, ns_t now_ns) noexcept nogil:
         """Whether a leg may go in by itself; refused for good it does not ask again."""
@@ -352,7 +335,7 @@ cdef class LegRun(LegOrder):
         if self.risk is None:
             return True
         found = self.risk.add(self.at, self.count, i, self.chain, self.now, self.slot[i], column,
-                              (<Leg>self.at[i]).phase != Phase.WAIT, &at)
+                              (<Leg>self.at[i]).repeat != Repeat.FIRST, &at)
         if is_final(found):
             (<Leg>self.at[i]).phase = Phase.DONE
             self.note(now_ns, Told.STAYS_OUT, found, i, self.chain.strike[column])
@@ -371,9 +354,12 @@ cdef class LegRun(LegOrder):
             if self.risk is not None:
                 self.risk.drop()
             return False
+        self.set_sides()
         for i in range(self.count):
             rungs[i].column = NOWHERE
             if (<Leg>self.at[i]).rules.when and (<Leg>self.at[i]).rules.when != when:
+                continue
+            if (<Leg>self.at[i]).rules.lazy:
                 continue
             rungs[i] = _picked(<Leg>self.at[i], self.chain, row, self.slot[i])
             if rungs[i].missing != Missing.FOUND:
@@ -390,7 +376,7 @@ cdef class LegRun(LegOrder):
             if self.last_missing != Missing.FOUND:
                 return False
         self.running = 1
-        self.hedge_before = self.hedge_result()
+        self.hedge_before, self.best = self.hedge_result(), 0
         self.last_missing = Missing.FOUND
         self.cycles += 1
         for i in range(self.count):
@@ -398,7 +384,7 @@ cdef class LegRun(LegOrder):
             if rungs[i].column == NOWHERE:
                 continue
             self.take(i, row, rungs[i].column, now_ns)
-            if (<Leg>self.at[i]).rules.wait_unit:
+            if (<Leg>self.at[i]).rules.wait_unit and self.restart != Again.ASAP:
                 _wait(<Leg>self.at[i], self.chain, row)
             else:
                 (<Leg>self.at[i]).part = Part.TO_SEND
@@ -457,14 +443,16 @@ cdef class LegRun(LegOrder):
     # ---- the Python door ------------------------------------------------------------------------
 
     def run_day(self, ChainDay chain not None, *, slots, int64_t entry_ns, int64_t until_ns,
-                int64_t exit_ns, bint trade, int32_t date, signal_ns=None, signal_side=None):
+                int64_t exit_ns, bint trade, int32_t date, signal_ns=None, signal_side=None,
+                int64_t again_ns=0):
         """Run one day.
 
         Args:
             chain: its rows. slots: which of its expiries each leg takes; -1 = it has none.
             entry_ns, until_ns: the structure is entered at the end of the first row in
                 [entry, until]. exit_ns: all leave at the end of the first row at or after; 0 = no.
-            trade: whether it may be entered today. date: YYYYMMDD.
+            trade: whether it may be entered today. date: YYYYMMDD. again_ns: nothing is entered
+                again after it; 0 = no limit.
             signal_ns, signal_side: int64 ascending and int8 (+1, -1, 0 = flat), for a plan that
                 follows signals; known at their times.
         Returns:
@@ -478,7 +466,7 @@ cdef class LegRun(LegOrder):
         cdef Status status
         if self.log.nearly_full(chain.rows * (self.count + (self.hedge is not None))):
             return False
-        self.set_day(chain, slots, Hours(entry_ns, until_ns, exit_ns, trade, date))
+        self.set_day(chain, slots, Hours(entry_ns, until_ns, exit_ns, trade, date, again_ns))
         self.signals_count = 0
         if signal_ns is not None and len(signal_ns):
             times = np.ascontiguousarray(signal_ns, np.int64)
@@ -523,40 +511,6 @@ cdef class LegRun(LegOrder):
             self.sample(self.now_ns, False)
             self.tell_risk(self.now_ns, True)
 
-    def held(self):
-        """What the legs hold now.
-
-        Returns:
-            list of (expiry YYYYMMDD, strike in paise), one a leg that holds something; a hedge's
-            too when it is an option.
-        """
-        cdef Leg leg
-        found = []
-        for leg in self._legs:
-            if leg.position != 0:
-                found.append((leg.day.contract, leg.strike))
-        if self.hedge is not None and self.hedge.leg.position != 0 and self.hedge.leg.strike:
-            found.append((self.hedge.leg.day.contract, self.hedge.leg.strike))
-        return found
-
-    def legs_now(self):
-        """Every leg as it is now.
-
-        Returns:
-            list of dicts, one a leg, the hedge last: listed (the contract's number, 0 = none yet),
-            strike, contract (expiry YYYYMMDD), side, right, position, entering (signed units), part
-            (Part), phase, stop, target, mark (paise, 0 = none), works (orders that are not done).
-        """
-        cdef Leg leg
-        legs = [*self._legs, self.hedge.leg] if self.hedge is not None else self._legs
-        return [{
-            "listed": leg.listed if leg.column != NOWHERE else 0, "strike": leg.strike,
-            "contract": leg.day.contract, "side": leg.rules.side, "right": leg.rules.right,
-            "position": leg.position, "entering": leg.entering, "part": <int>leg.part,
-            "phase": <int>leg.phase, "stop": leg.stop_price, "target": leg.target_price,
-            "mark": leg.portfolio.positions[leg.instrument].mark, "works": leg.working_count,
-        } for leg in legs]
-
     def counters(self):
         """How often what happened in this run, by name."""
         cdef Leg leg
@@ -576,6 +530,10 @@ cdef class LegRun(LegOrder):
             found["rows_without_quote_while_held"] += leg.unquoted
             found["orders_sent"] += leg.orders_sent
             found["orders_refused"] += leg.orders_refused
+        found |= self.whole_counters()
+        for leg in self._legs:
+            if leg.rules.lazy:
+                found["legs_armed"] = self.armed
         if self.risk is not None:
             found |= self.risk.counters()
         return found if self.hedge is None else found | self.hedge.counters()

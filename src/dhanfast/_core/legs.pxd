@@ -4,11 +4,13 @@ Owner thread:  the engine thread only.   Memory: none after construction.
 
 A leg's orders, books and exits are the dealer's: stop and target rest at the exchange, one group.
 What a leg adds: distances are counted from the price of its fill, its stop is moved (by steps, or
-to cost), it says when a trade of it has ended, and an expired option is settled.
+to cost), it says when a trade of it has ended, and an expired option is settled. A stop or target
+that counts the index does not rest: whoever drives the leg looks at it once a row.
 
     IDLE ──entry──▶ ASKED ──fill──▶ (held) ──stop, target──▶ CHOOSE (as soon as possible)
-      └──▶ WAIT (a premium) ──▶ ASKED                   ├──▶ COST (its entry price) ──▶ ASKED
-                                                        └──▶ DONE
+      └──▶ WAIT (a premium, the index) ──▶ ASKED        ├──▶ COST (its entry price) ──▶ ASKED
+                ▲                                       └──▶ DONE
+                └── CHOOSE of one that waits again, or that another leg has armed
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -24,6 +26,8 @@ cpdef enum LegUnit:
     NONE = 0
     POINTS = 1               # rupees of premium
     PERCENT = 2              # of the premium it is measured from
+    INDEX_POINTS = 3         # of the underlying
+    INDEX_PERCENT = 4        # of the underlying's level it is measured from
 
 
 cpdef enum Again:
@@ -32,6 +36,14 @@ cpdef enum Again:
     NEVER = 0
     ASAP = 1                 # at once, at a strike chosen anew
     COST = 2                 # the same contract, when its premium is back at the entry's
+    MOMENTUM = 3             # a strike chosen anew, and its wait from there
+    ARM = 4                  # not itself: another leg goes in
+
+
+cdef enum Repeat:            # why a leg goes in
+    FIRST = 0
+    ONCE_MORE = 1
+    ARMED = 2                # by another leg
 
 
 cdef enum Phase:
@@ -74,6 +86,13 @@ cdef struct LegRules:
     int32_t again_target
     int32_t again_target_how
     int32_t when             # 0 always; +1, -1: on signals of that side
+    int32_t again_stop_turn  # 1: the other way round
+    int32_t again_target_turn
+    int32_t again_stop_arms  # with ARM: the place of the leg that goes in
+    int32_t again_target_arms
+    ns_t again_stop_pause    # not before so long after its end
+    ns_t again_target_pause
+    int32_t lazy             # 1: goes in only when another leg arms it
 
 
 cdef class Leg(Dealer):
@@ -102,6 +121,16 @@ cdef class Leg(Dealer):
     cdef uint8_t closed_why          # Reason
     cdef paise_t closed_at           # average price of its exit
     cdef readonly uint64_t unquoted  # rows without a price while held
+    cdef int32_t own_side            # as the file says it; `rules.side` may be turned
+    cdef int32_t side_next           # of its next entry
+    cdef ns_t again_ns               # its next entry is not before
+    cdef Repeat repeat               # of its next entry, or of the one that is held
+    cdef uint8_t momentum            # its next entry waits first
+    cdef uint8_t waits_index         # `level` is the index's
+    cdef paise_t index_entry         # the index when it went in; 0 = not known
+    cdef paise_t index_best          # its best gain since, paise of the index
+    cdef readonly uint64_t index_stops
+    cdef readonly uint64_t index_targets
 
     cdef bint idle(self) noexcept nogil
     cdef paise_t open_result(self) noexcept nogil
@@ -117,6 +146,8 @@ cdef class Leg(Dealer):
     cdef bint open_at_all(self) noexcept nogil
     cdef void ask(self, ns_t now_ns) noexcept nogil
     cdef void trail(self, ns_t start_ns, ns_t now_ns) noexcept nogil
+    # Whether the index has come to its stop or target: a Reason; 0 = neither.
+    cdef int index_exit(self, paise_t index) noexcept nogil
     cdef void stop_to_cost(self, ns_t now_ns) noexcept nogil
     cdef void again(self, ns_t now_ns) noexcept nogil
     cdef void move_stop(self, paise_t price, ns_t now_ns) noexcept nogil
@@ -125,7 +156,17 @@ cdef class Leg(Dealer):
                            ns_t now_ns) noexcept nogil
 
 
-# A distance in paise from a price; 0 without one.
+# Whether a distance counts the underlying.
+cdef inline bint on_index(int unit) noexcept nogil:
+    return unit >= LegUnit.INDEX_POINTS
+
+
+# The same distance as one of premium would be: points, or percent.
+cdef inline int plain_unit(int unit) noexcept nogil:
+    return unit - 2 if on_index(unit) else unit
+
+
+# A distance of premium in paise from a price; 0 without one.
 cdef inline double distance_of(double amount, int unit, paise_t price) noexcept nogil:
     if unit == LegUnit.POINTS:
         return 100.0 * amount

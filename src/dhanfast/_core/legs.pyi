@@ -14,11 +14,15 @@ class LegUnit(IntEnum):
     NONE = 0
     POINTS = 1
     PERCENT = 2
+    INDEX_POINTS = 3
+    INDEX_PERCENT = 4
 
 class Again(IntEnum):
     NEVER = 0
     ASAP = 1
     COST = 2
+    MOMENTUM = 3
+    ARM = 4
 
 class Part(IntEnum):
     APART = 0
@@ -30,6 +34,8 @@ class Part(IntEnum):
 @disjoint_base
 class Leg(Dealer):
     unquoted: Final[int]
+    index_stops: Final[int]
+    index_targets: Final[int]
     def __new__(
         cls,
         rules: Mapping[str, Any],

@@ -17,6 +17,11 @@ from dhanfast._core.tradebook cimport price_on_tick, units
 from dhanfast._core.types cimport OrderFlag, Reason
 
 
+# A distance of the index in whole paise from its level.
+cdef inline paise_t _index_distance(double amount, int unit, paise_t index) noexcept nogil:
+    return llrint(distance_of(amount, plain_unit(unit), index))
+
+
 cdef class Leg(Dealer):
     """One leg: a dealer of one option contract at a time, with the rules of its entry and exits.
 
@@ -28,7 +33,8 @@ cdef class Leg(Dealer):
         ticking: its orders meet ticks, and may fill in parts.
 
     Attributes:
-        unquoted: rows without a price while it was held.
+        unquoted: rows without a price while it was held. index_stops, index_targets: times that it
+            was left because of where the index stood.
     """
 
     def __cinit__(self, rules, uint32_t instrument, Broker broker not None,
@@ -44,6 +50,7 @@ cdef class Leg(Dealer):
         self.next_id = 1
         self.column = NOWHERE
         self.session = &self.day
+        self.own_side = self.side_next = self.rules.side
 
     cdef bint idle(self) noexcept nogil:
         """Nothing held and nothing at work: another contract may be taken."""
@@ -156,6 +163,7 @@ cdef class Leg(Dealer):
                                                 report.price)
         Dealer.open_trade(self, report)
         self.best, self.first_stop = report.price, self.stop_price
+        self.index_entry, self.index_best = self.signal_level, 0     # as the row before had it
 
     cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
         Dealer.book_entry(self, report, bill)
@@ -196,6 +204,31 @@ cdef class Leg(Dealer):
         price = min(price, limit) if self.trade.side > 0 else max(price, limit)
         if price >= self.day.tick:
             self.move_stop(price, now_ns)
+
+    cdef int index_exit(self, paise_t index) noexcept nogil:
+        """Its stop moves as `trail` moves one of premium; what is gained counts its own side."""
+        cdef paise_t gain, level, every
+        if index <= 0 or self.leaving or self.exit_id:
+            return 0
+        if self.index_entry == 0:
+            self.index_entry = index
+        gain = self.trade.side * self.rules.right * (index - self.index_entry)
+        if on_index(self.rules.stop_unit):
+            level = -_index_distance(self.rules.stop, self.rules.stop_unit, self.index_entry)
+            if on_index(self.rules.trail_unit):
+                self.index_best = max(self.index_best, gain)
+                every = _index_distance(self.rules.trail_every, self.rules.trail_unit,
+                                        self.index_entry)
+                level += self.index_best // max(<paise_t>1, every) * _index_distance(
+                    self.rules.trail_step, self.rules.trail_unit, self.index_entry)
+            if gain <= level:
+                self.index_stops += 1
+                return Reason.STOP_LOSS
+        if on_index(self.rules.target_unit) and gain >= _index_distance(
+                self.rules.target, self.rules.target_unit, self.index_entry):
+            self.index_targets += 1
+            return Reason.TAKE_PROFIT
+        return 0
 
     cdef void stop_to_cost(self, ns_t now_ns) noexcept nogil:
         """Its stop goes to what it has paid; beyond that already, it leaves."""

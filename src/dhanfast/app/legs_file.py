@@ -16,14 +16,15 @@ docs/reference/legs-file.md has every key. A key that is not known is refused wi
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dhanfast.engine.hedge_settings import Cost, Delta, HedgePlan
 from dhanfast.engine.leg_settings import (
     Amount,
     LegPlan,
+    Lock,
     Reentry,
     Strike,
     StructurePlan,
@@ -47,6 +48,12 @@ TOP: Final = (
     "dte",
     "stop",
     "target",
+    "trail",
+    "lock",
+    "square_off",
+    "after_stop",
+    "after_target",
+    "again_until",
     "move_to_cost",
     "signals",
     "timeframe",
@@ -87,9 +94,13 @@ LEG: Final = (
     "after_stop",
     "after_target",
     "when",
+    "lazy",
 )
+AGAIN: Final = ("again", "times", "pause", "leg")
+SQUARE_OFF: Final = ("partial", "complete")
 SETTLEMENT: Final = "settlement"
 USUAL: Final = HedgePlan()
+T = TypeVar("T")
 
 
 def read_plan(path: str | Path, values: Mapping[str, object] | None = None) -> StructurePlan:
@@ -145,7 +156,14 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         dte=tuple(_whole(days, "dte") for days in _list(tree, "dte")),
         stop=Whole.parse(_optional(tree, "stop"), "stop"),
         target=Whole.parse(_optional(tree, "target"), "target"),
-        move_to_cost=_flag(tree, "move_to_cost"),
+        move_to_cost=_to_cost(tree),
+        cost_of_stops=tree.get("move_to_cost") == "stops",
+        trail=_trail(tree, Whole.parse),
+        lock=_lock(_table(tree, "lock")),
+        complete=_square_off(tree),
+        after_stop=_again(tree, "after_stop"),
+        after_target=_again(tree, "after_target"),
+        again_until=None if "again_until" not in tree else _time(tree, "again_until", ""),
         signals=_text(tree, "signals", ""),
         timeframe_ns=_timeframe(tree),
         lot=_lot(tree),
@@ -180,10 +198,6 @@ def _leg(tree: Any, name: str) -> LegPlan:
     try:
         _known(tree, LEG, "key")
         right = _text(tree, "right", None).upper()
-        trail = _table(tree, "trail")
-        _known(trail, ("every", "step"), "key of trail")
-        if trail and len(trail) != 2:
-            raise ConfigError('trail: write both, as trail = { every = "10pts", step = "5pts" }')
         return LegPlan(
             side=_text(tree, "side", None).lower(),
             right=right,
@@ -192,14 +206,12 @@ def _leg(tree: Any, name: str) -> LegPlan:
             lots=_whole(tree.get("lots", 1), "lots"),
             stop=Amount.parse(_optional(tree, "stop"), "stop"),
             target=Amount.parse(_optional(tree, "target"), "target"),
-            trail=(
-                Amount.parse(trail.get("every"), "trail.every"),
-                Amount.parse(trail.get("step"), "trail.step"),
-            ),
+            trail=_trail(tree, Amount.parse),
             wait=Amount.parse(_optional(tree, "wait"), "wait", signed=True),
             after_stop=_again(tree, "after_stop"),
             after_target=_again(tree, "after_target"),
             when=_text(tree, "when", ""),
+            lazy=_flag(tree, "lazy"),
         )
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
@@ -254,8 +266,59 @@ def _again(tree: Mapping[str, Any], name: str) -> Reentry:
     table = _table(tree, name)
     if not table:
         return Reentry()
-    _known(table, ("again", "times"), f"key of {name}")
-    return Reentry(_text(table, "again", "asap"), _whole(table.get("times", 1), f"{name}.times"))
+    _known(table, AGAIN, f"key of {name}")
+    leg = table.get("leg", 0)
+    return Reentry(
+        _text(table, "again", "asap").lower(),
+        _whole(table.get("times", 1), f"{name}.times"),
+        0 if "pause" not in table else duration_ns(_text(table, "pause", None), f"{name}.pause"),
+        _whole(leg, f"{name}.leg"),
+    )
+
+
+def _trail(tree: Mapping[str, Any], parse: Callable[[str | None, str], T]) -> tuple[T, T]:
+    """(every, step), of a leg's stop or of that of the whole."""
+    table = _table(tree, "trail")
+    _known(table, ("every", "step"), "key of trail")
+    if table and len(table) != 2:
+        example = "10pts" if parse == Amount.parse else "1000"
+        raise ConfigError(
+            f'trail: write both, as trail = {{ every = "{example}", step = "{example}" }}'
+        )
+    return (
+        parse(_optional(table, "every"), "trail.every"),
+        parse(_optional(table, "step"), "trail.step"),
+    )
+
+
+def _lock(table: Mapping[str, Any]) -> Lock:
+    _known(table, ("at", "keep", "every", "step"), "key of lock")
+    if table and not {"at", "keep"} <= set(table):
+        raise ConfigError('lock: write at and keep, as lock = { at = "5000", keep = "2000" }')
+    if ("every" in table) != ("step" in table):
+        raise ConfigError("lock: every and step belong together: write both, or none")
+    return Lock(
+        at=Whole.parse(_optional(table, "at"), "lock.at"),
+        keep=Whole.parse(_optional(table, "keep"), "lock.keep", least=0.0),
+        every=Whole.parse(_optional(table, "every"), "lock.every"),
+        step=Whole.parse(_optional(table, "step"), "lock.step"),
+    )
+
+
+def _to_cost(tree: Mapping[str, Any]) -> bool:
+    """Whether a stop moves others to cost: true and "all" of all, "stops" of those with one."""
+    said = tree.get("move_to_cost", False)
+    if isinstance(said, str) and said not in ("all", "stops"):
+        raise ConfigError(unknown("move_to_cost", said, ["all", "stops"]))
+    return True if isinstance(said, str) else _flag(tree, "move_to_cost")
+
+
+def _square_off(tree: Mapping[str, Any]) -> bool:
+    """Whether a leg's end takes all legs with it."""
+    said = _text(tree, "square_off", SQUARE_OFF[0]).lower()
+    if said not in SQUARE_OFF:
+        raise ConfigError(unknown("square_off", said, list(SQUARE_OFF)))
+    return said == "complete"
 
 
 def _known(tree: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:

@@ -9,21 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dhanfast._core.chainday import StrikeRule
-from dhanfast._core.legrun import PlanUnit
 from dhanfast._core.legs import Again, LegUnit
+from dhanfast._core.legwhole import PlanUnit
 from dhanfast.engine.hedge_settings import OPTION, HedgePlan, checked_hedge
+from dhanfast.engine.leg_checks import check_again, check_whole
 from dhanfast.errors import ConfigError
 from dhanfast.market.optionsessions import EXPIRIES
 from dhanfast.strategies.params import unknown
 
 LEGS_MAX: Final = 10
-AGAIN_MAX: Final = 20
 DTE_MAX: Final = 60
 DEADLINE_NS: Final = (1_000_000_000, 600_000_000_000)
 LOT_MAX: Final = 1_000_000  # units
 REPAIRS_MAX: Final = 10
 WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-AGAIN: Final = {"asap": Again.ASAP, "cost": Again.COST}
+REVERSE: Final = "-reverse"
+AGAIN: Final = {"asap": Again.ASAP, "cost": Again.COST, "momentum": Again.MOMENTUM}
+INDEX_UNITS: Final = (LegUnit.INDEX_POINTS, LegUnit.INDEX_PERCENT)
 STRIKES: Final = (
     "atm, atm+2, otm3, itm1, 0.25d (delta), 100rs, >=100rs, <=100rs (premium), +1.5% (of the "
     "index), -1w (straddle widths), or a strike"
@@ -38,7 +40,7 @@ _STRIKE: Final = re.compile(
     re.IGNORECASE,
 )
 _BOUNDS: Final = {None: 0, ">=": 1, "<=": 2}  # options.board.PremiumRule
-_AMOUNT: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(pts|points|%)\s*")
+_AMOUNT: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(pts|points|%)\s*(?:(?:of\s+)?(index))?\s*")
 _MONEY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(rs|%)?\s*")
 
 
@@ -86,14 +88,14 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A distance of premium: 20 points, or 30 percent of it."""
+    """A distance of premium: 20 points, or 30 percent of it; or one of the index."""
 
     value: float = 0.0
     unit: LegUnit = LegUnit.NONE
 
     @classmethod
     def parse(cls, text: str | None, name: str, *, signed: bool = False) -> "Amount":
-        """`20pts`, `30%`; with `signed` `+10%`, `-5pts`; None is none.
+        """`20pts`, `30%`, `100pts index`, `0.5% index`; with `signed` `+10%`; None is none.
 
         Raises:
             ConfigError: none of these, or not above 0.
@@ -103,11 +105,22 @@ class Amount:
         found = _AMOUNT.fullmatch(str(text))
         if found is None or (signed and found[1][0] not in "+-"):
             example = "+10% or -5pts" if signed else "20pts or 30%"
-            raise ConfigError(f"{name}: {text!r} is not understood; write for example {example}")
+            raise ConfigError(
+                f"{name}: {text!r} is not understood; write for example {example}; of the index "
+                f"{'+' if signed else ''}100pts index or {'+' if signed else ''}0.5% index"
+            )
         value = float(found[1])
         if value == 0.0 or (value < 0.0 and not signed) or abs(value) > 1e6:
             raise ConfigError(f"{name}: {text!r} must be above 0, and at most 1000000")
+        if found[3]:
+            unit = LegUnit.INDEX_PERCENT if found[2] == "%" else LegUnit.INDEX_POINTS
+            return cls(value, unit)
         return cls(value, LegUnit.PERCENT if found[2] == "%" else LegUnit.POINTS)
+
+    @property
+    def on_index(self) -> bool:
+        """Whether it counts the underlying, not the premium."""
+        return self.unit in INDEX_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +131,73 @@ class Whole:
     unit: PlanUnit = PlanUnit.UNSET
 
     @classmethod
-    def parse(cls, text: str | None, name: str) -> "Whole":
+    def parse(cls, text: str | None, name: str, *, least: float = 1e-9) -> "Whole":
         """`5000`, `5000rs`, `25%`; None is none.
 
+        Args:
+            least: that it may be.
         Raises:
-            ConfigError: none of these, or not above 0.
+            ConfigError: none of these, or too small.
         """
         if text is None:
             return cls()
         found = _MONEY.fullmatch(str(text).replace(",", ""))
-        if found is None or not 0.0 < float(found[1]) <= 1e9:
+        if found is None or not least <= float(found[1]) <= 1e9:
             raise ConfigError(
                 f"{name}: {text!r} is not understood; write rupees as 5000, or 25% "
-                "of the net premium, above 0"
+                f"of the net premium, {'above 0' if least else '0 or more'}"
             )
         return cls(float(found[1]), PlanUnit.PREMIUM if found[2] == "%" else PlanUnit.RUPEES)
 
 
 @dataclass(frozen=True, slots=True)
 class Reentry:
-    """How often a leg is entered again, and how: asap or cost."""
+    """How often a leg, or all of them, is entered again, and how.
+
+    Attributes:
+        how: asap, cost or momentum, each with `-reverse`: the other way round; `leg`: another leg
+            goes in. leg: which one, from 1. pause_ns: not before so long after the end.
+    """
 
     how: str = "asap"
     times: int = 0
+    pause_ns: int = 0
+    leg: int = 0
+
+    @property
+    def turn(self) -> bool:
+        """The other way round: what was sold is bought."""
+        return self.how.endswith(REVERSE)
+
+    @property
+    def way(self) -> Again:
+        """As the native floor takes it."""
+        if self.how == "leg":
+            return Again.ARM
+        return AGAIN[self.how.removesuffix(REVERSE)] if self.times else Again.NEVER
+
+    def native(self, what: str) -> dict[str, Any]:
+        """Its fields of LegRules and PlanRules.
+
+        Args:
+            what: stop or target.
+        """
+        return {
+            f"again_{what}": self.times,
+            f"again_{what}_how": int(self.way),
+            f"again_{what}_turn": int(self.turn),
+            f"again_{what}_pause": self.pause_ns,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What is kept of a profit of the whole: from `at` on `keep`, `step` more every `every`."""
+
+    at: Whole = Whole()
+    keep: Whole = Whole()
+    every: Whole = Whole()
+    step: Whole = Whole()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +207,9 @@ class LegPlan:
     Attributes:
         side: buy or sell. right: CE or PE. expiry: of `EXPIRIES`. lots: of the contract.
         trail: (every, step): a gain of `every` moves the stop by `step`.
-        wait: the premium has to move so far from where it is at the entry time.
-        when: "" always; long or short: on signals of that side.
+        wait: the premium, or the index, has to move so far from where it is at the entry time.
+        when: "" always; long or short: on signals of that side. lazy: goes in only when another
+            leg arms it.
     """
 
     side: str
@@ -166,6 +224,7 @@ class LegPlan:
     after_stop: Reentry = Reentry()
     after_target: Reentry = Reentry()
     when: str = ""
+    lazy: bool = False
 
     def native(self) -> dict[str, Any]:
         """Every field of the native LegRules."""
@@ -185,17 +244,24 @@ class LegPlan:
             "target_unit": int(self.target.unit),
             "trail_unit": int(self.trail[0].unit),
             "wait_unit": int(self.wait.unit),
-            "again_stop": self.after_stop.times,
-            "again_stop_how": int(AGAIN[self.after_stop.how]),
-            "again_target": self.after_target.times,
-            "again_target_how": int(AGAIN[self.after_target.how]),
             "when": {"": 0, "long": 1, "short": -1}[self.when],
+            "lazy": int(self.lazy),
+            **self.after_stop.native("stop"),
+            **self.after_target.native("target"),
+            "again_stop_arms": max(0, self.after_stop.leg - 1),
+            "again_target_arms": max(0, self.after_target.leg - 1),
         }
 
     @property
     def text(self) -> str:
         """As a person says it: sell 1 CE otm2 nearest."""
-        return f"{self.side} {self.lots} {self.right} {self.strike.text} {self.expiry}"
+        lazy = "lazy " if self.lazy else ""
+        return f"{lazy}{self.side} {self.lots} {self.right} {self.strike.text} {self.expiry}"
+
+    @property
+    def counts_index(self) -> bool:
+        """Whether its stop, target or wait counts the underlying."""
+        return self.stop.on_index or self.target.on_index or self.wait.on_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +274,10 @@ class StructurePlan:
         exit: all leave at this time; None with hold = expiry: held to the final settlement.
         hold: day or expiry. weekdays, dte: days that may begin one; () = any. dte counts trading
             days to the nearest expiry.
-        stop, target: of all together. move_to_cost: a leg's stop moves the others' to cost.
+        stop, target: of all together. trail: (every, step) of that stop. lock: of their profit.
+        move_to_cost: a leg's stop moves the others' to cost; cost_of_stops: of those with a stop.
+        complete: a leg's stop or target takes all with it. after_stop, after_target: all are
+        entered again after one of the whole. again_until: nothing is entered again after it, IST.
         signals: a strategy whose entries and exits are followed; "" = by the clock. timeframe_ns:
         length of its bars; 0 = those of the data, live a minute.
         deadline_ns: after which what is not entered whole is unwound, 0 = none. repairs: how often
@@ -236,6 +305,13 @@ class StructurePlan:
     params: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     hedge: HedgePlan | None = None
+    trail: tuple[Whole, Whole] = (Whole(), Whole())
+    lock: Lock = Lock()
+    cost_of_stops: bool = False
+    complete: bool = False
+    after_stop: Reentry = Reentry()
+    after_target: Reentry = Reentry()
+    again_until: dt.time | None = None
 
     def native(self) -> dict[str, Any]:
         """Every field of the native PlanRules."""
@@ -244,7 +320,17 @@ class StructurePlan:
             "target": self.target.value,
             "stop_unit": int(self.stop.unit),
             "target_unit": int(self.target.unit),
-            "to_cost": int(self.move_to_cost),
+            "trail_every": self.trail[0].value,
+            "trail_step": self.trail[1].value,
+            "lock_at": self.lock.at.value,
+            "lock_keep": self.lock.keep.value,
+            "lock_every": self.lock.every.value,
+            "lock_step": self.lock.step.value,
+            "lock_unit": int(self.lock.at.unit),
+            "to_cost": int(self.move_to_cost) + int(self.move_to_cost and self.cost_of_stops),
+            "complete": int(self.complete),
+            **self.after_stop.native("stop"),
+            **self.after_target.native("target"),
             "hold": int(self.hold == "expiry"),
             "settles": int(self.exit is None),
             "signals": int(bool(self.signals)),
@@ -296,6 +382,11 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
         raise ConfigError(f"order.repairs must be in 0..{REPAIRS_MAX}, was {plan.repairs}")
     for number, leg in enumerate(plan.legs, 1):
         _check_leg(leg, f"leg {number}", plan)
+        check_again(plan, number, leg.after_stop, "after_stop", leg.stop)
+        check_again(plan, number, leg.after_target, "after_target", leg.target)
+        if turns(plan, leg):
+            _check_falls(leg, f"leg {number}", "sell" if leg.side == "buy" else "buy")
+    check_whole(plan)
     if plan.hedge is not None:
         checked_hedge(plan.hedge, plan)
     return plan
@@ -328,32 +419,40 @@ def _check_leg(leg: LegPlan, name: str, plan: StructurePlan) -> None:
             raise ConfigError(f"{name}: {unknown(field_name, value, list(known))}")
     if not 1 <= leg.lots <= 10_000:
         raise ConfigError(f"{name}: lots must be in 1..10000, was {leg.lots}")
-    for again, field_name, needs in (
-        (leg.after_stop, "after_stop", leg.stop),
-        (leg.after_target, "after_target", leg.target),
-    ):
-        if again.how not in AGAIN:
-            raise ConfigError(f"{name}: {unknown(f'{field_name}.how', again.how, list(AGAIN))}")
-        if not 0 <= again.times <= AGAIN_MAX:
-            raise ConfigError(
-                f"{name}: {field_name}.times must be in 0..{AGAIN_MAX}, was {again.times}"
-            )
-        moved = field_name == "after_stop" and plan.move_to_cost
-        if again.times and needs.unit == LegUnit.NONE and not moved:
-            raise ConfigError(f"{name}: {field_name} needs a {field_name[6:]}")
-    falls = leg.stop if leg.side == "buy" else leg.target
-    if falls.unit == LegUnit.PERCENT and falls.value >= 100.0:
-        what = "stop" if leg.side == "buy" else "target"
-        raise ConfigError(
-            f"{name}: {what} of {falls.value:g}% lies at or below a premium of 0; "
-            "write less than 100%"
-        )
+    _check_falls(leg, name, leg.side)
     every, step = leg.trail
     if every.unit != step.unit:
         raise ConfigError(f"{name}: trail.every and trail.step must both be points, or both %")
     if every.unit != LegUnit.NONE and leg.stop.unit == LegUnit.NONE:
         raise ConfigError(f"{name}: trail needs a stop to move")
-    if leg.wait.unit == LegUnit.PERCENT and leg.wait.value <= -100.0:
+    if every.unit != LegUnit.NONE and every.on_index != leg.stop.on_index:
+        raise ConfigError(
+            f"{name}: trail and stop must both count the premium, or both the index: "
+            "a stop of premium is not moved by the index"
+        )
+    if every.on_index and step.value > every.value:
+        raise ConfigError(
+            f"{name}: trail.step must be at most trail.every: it would pass the index"
+        )
+    if leg.wait.unit in (LegUnit.PERCENT, LegUnit.INDEX_PERCENT) and leg.wait.value <= -100.0:
         raise ConfigError(f"{name}: wait of {leg.wait.value:g}% never comes; write more than -100%")
     if leg.when and not plan.signals:
         raise ConfigError(f"{name}: when = {leg.when!r} needs signals = a strategy's name")
+
+
+def turns(plan: StructurePlan, leg: LegPlan) -> bool:
+    """Whether a leg may be entered the other way round."""
+    again = (leg.after_stop, leg.after_target, plan.after_stop, plan.after_target)
+    return any(each.turn for each in again)
+
+
+def _check_falls(leg: LegPlan, name: str, side: str) -> None:
+    """A stop of what is bought, and a target of what is sold, lies above a premium of 0."""
+    what = "stop" if side == "buy" else "target"
+    falls = leg.stop if side == "buy" else leg.target
+    if falls.unit == LegUnit.PERCENT and falls.value >= 100.0:
+        turned = "" if side == leg.side else ", the other way round,"
+        raise ConfigError(
+            f"{name}: {what} of {falls.value:g}%{turned} lies at or below a premium of 0; "
+            "write less than 100%"
+        )

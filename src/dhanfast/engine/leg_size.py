@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from dhanfast._core.legrun import PlanUnit
 from dhanfast._core.legs import LegUnit
+from dhanfast._core.legwhole import PlanUnit
 from dhanfast._core.sizing import Sizer
 from dhanfast._core.types import SESSION_DTYPE
 from dhanfast.engine.leg_settings import Amount, LegPlan, StructurePlan
@@ -87,12 +87,15 @@ def _by_whole(plan: StructurePlan, wanted: Sequence[Wanted]) -> AtRisk | None:
 
 
 def _by_stops(plan: StructurePlan, wanted: Sequence[Wanted]) -> AtRisk | None:
-    """By what each leg may lose; None when a sold one has no stop."""
+    """By what each leg may lose; None when a sold one has no stop of premium, or one is lazy: what
+    it costs is not known before it goes in."""
     total = 0.0
+    if any(leg.lazy for leg in plan.legs):
+        return None
     for one in wanted:
         leg, price = plan.legs[one.place], one.price / 100.0
         far = _distance(leg.stop, price)
-        if leg.side == "buy":
+        if one.qty > 0:
             far = min(far, price)
         if far == inf:
             return None
@@ -107,8 +110,13 @@ def _distance(amount: Amount, price: float) -> float:
     return amount.value / 100.0 * price if amount.unit == LegUnit.PERCENT else inf
 
 
+def _bounds(stop: Amount) -> bool:
+    """Whether a stop says how much premium is lost; one on the index does not."""
+    return stop.unit in (LegUnit.POINTS, LegUnit.PERCENT)
+
+
 def _again(leg: LegPlan) -> bool:
-    return bool(leg.after_stop.times or leg.after_target.times)
+    return bool(leg.lazy or leg.after_stop.times or leg.after_target.times)
 
 
 def _by_payoff(plan: StructurePlan, legs: Sequence[Leg]) -> AtRisk | None:
@@ -141,17 +149,18 @@ def checked_leg_sizing(sizing: SizingSettings, plan: StructurePlan | None = None
     if sizing.method == "risk" and plan is not None:
         # What premiums and strikes will be does not matter to whether a bound exists.
         unbound = plan.stop.unit == PlanUnit.UNSET and any(
-            leg.side == "sell" and leg.stop.unit == LegUnit.NONE for leg in plan.legs
+            leg.lazy or (leg.side == "sell" and not _bounds(leg.stop)) for leg in plan.legs
         )
         covered = all(
             sum(leg.lots for leg in plan.legs if leg.right == right and leg.side == "buy")
             >= sum(leg.lots for leg in plan.legs if leg.right == right and leg.side == "sell")
             for right in ("CE", "PE")
         )
-        if unbound and not covered:
+        if unbound and not (covered and not any(leg.lazy for leg in plan.legs)):
             raise ConfigError(
                 "sizing.method: risk needs a loss that is bounded, and this structure has sold "
-                "legs without a stop that nothing covers: give the whole or each of them a stop"
+                "legs without a stop of premium that nothing covers, or a lazy leg: give the whole "
+                "a stop, or each of them"
             )
     return sizing
 

@@ -21,6 +21,7 @@ from dhanfast._core.match import Match
 from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
+from dhanfast._core.types import Reason
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
 from dhanfast.engine.filter_settings import FilterSettings
@@ -83,7 +84,18 @@ TOLD: Final = {
     Told.SIGNAL_DROPPED: "a signal came outside the entry times, or no strike was there",
     Told.UNFILLED: "an entry met no price all day",
     Told.REPAIRED: "refused or lost, asked again",
+    Told.TRAILED: "trailed stop of the whole",
+    Told.LOCKED: "profit of the whole kept",
+    Told.DROPPED: "was to be entered again, and all was left for another reason first",
+    Told.INDEX_STOP: "stop on the index",
+    Told.INDEX_TARGET: "target on the index",
+    Told.ARMED: "let in by another leg",
+    Told.NOT_ARMED: "was to be let in by another leg, and is in already",
+    Told.TOO_LATE: "is not entered again after again_until",
 }
+ENDED: Final = {Reason.STOP_LOSS: "stop", Reason.TAKE_PROFIT: "target"}
+OF_WHOLE: Final = (Told.COMBINED_STOP, Told.COMBINED_TARGET, Told.TRAILED, Told.LOCKED)
+OF_INDEX: Final = (Told.INDEX_STOP, Told.INDEX_TARGET)
 UNWOUND: Final = {
     Unwind.DEADLINE: "not whole at the deadline",
     Unwind.REFUSED: "an order was refused",
@@ -278,6 +290,7 @@ def _run_day(
         date=ymd(day.on),
         signal_ns=at,
         signal_side=side,
+        again_ns=again_ns(plan, day.on),
     ):
         return False
     seen.skipped += not fits
@@ -285,6 +298,11 @@ def _run_day(
         if slot < 0 and fits:
             seen.unlisted[leg.text] = seen.unlisted.get(leg.text, 0) + 1
     return True
+
+
+def again_ns(plan: StructurePlan, on: dt.date) -> int:
+    """After which nothing is entered again on a day, UTC ns; 0 = no limit."""
+    return 0 if plan.again_until is None else moment(on, plan.again_until)
 
 
 def moment(on: dt.date, at: dt.time) -> int:
@@ -350,10 +368,16 @@ def texts_of(
             text = f"stays out: {MISSING[Missing(row['why'])]}"
         elif row["told"] == Told.UNWOUND:
             text = f"taken back: {UNWOUND[Unwind(row['why'])]}"
+        elif row["told"] == Told.WITH_LEG:
+            text = f"all leave with it, after its {ENDED[Reason(row['why'])]}"
+        elif row["told"] == Told.AGAIN:
+            text = "entered again" + (", the other way round" if row["why"] else "")
         else:
             text = TOLD[Told(row["told"])]
-        if row["told"] in (Told.COMBINED_STOP, Told.COMBINED_TARGET):
+        if row["told"] in OF_WHOLE:
             text += f" at {row['strike'] / 100:,.2f} rupees"
+        elif row["told"] in OF_INDEX:
+            text += f" at {row['strike'] / 100:,.2f}"
         elif row["strike"]:
             text += f", strike {row['strike'] / 100:g}"
         lines.append((int(row["time_ns"]), f"{leg}: {text}"))
@@ -491,7 +515,7 @@ def _counts(log: Sequence[tuple[int, str]]) -> dict[str, int]:
 def _counted_notes(log: Sequence[tuple[int, str]]) -> list[str]:
     """How often what a reader must know has happened; the run's log has each by name."""
     counts: dict[str, int] = {}
-    usual = {TOLD[Told.COMBINED_STOP], TOLD[Told.COMBINED_TARGET]}
+    usual = {TOLD[told] for told in (*OF_WHOLE, *OF_INDEX)}
     for _, text in log:
         if is_risk_line(text):
             continue

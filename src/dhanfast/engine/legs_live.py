@@ -45,6 +45,7 @@ from dhanfast.engine.legs import (
     OPTION_TICK,
     Seen,
     Signals,
+    again_ns,
     check_freeze,
     checked_legs,
     fits_day,
@@ -215,6 +216,7 @@ class LegsRun:
             date=ymd(on),
             open_ns=hours.windows[0][0],
             close_ns=hours.windows[-1][1],
+            again_ns=again_ns(plan, on),
         )
 
     def _begin_hedge(self, hours: TradingDay) -> None:
@@ -355,6 +357,8 @@ class LegsRun:
             notes.append("the broker is asked for margin and funds")
         if self._run.stage != Stage.REST:
             notes.append(STAGES[Stage(self._run.stage)])
+        elif self._run.restart:
+            notes.append("all legs are to be entered again")
         return notes
 
     def name_of(self, number: int) -> str:

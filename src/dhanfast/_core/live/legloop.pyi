@@ -43,6 +43,7 @@ class LegLoop(InputLoop):
         date: int,
         open_ns: int,
         close_ns: int,
+        again_ns: int = 0,
     ) -> None: ...
     @property
     def gate_state(self) -> int: ...

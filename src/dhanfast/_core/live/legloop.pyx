@@ -70,11 +70,11 @@ cdef class LegLoop(InputLoop):
         self.far = desk is not None
 
     def begin_day(self, *, slots, int64_t entry_ns, int64_t until_ns, int64_t exit_ns, bint trade,
-                  int32_t date, int64_t open_ns, int64_t close_ns):
+                  int32_t date, int64_t open_ns, int64_t close_ns, int64_t again_ns=0):
         """Begin the day, once, before its first input or the repeating of its journal.
 
         Args:
-            slots, entry_ns, until_ns, exit_ns, trade, date: as of `LegRun.run_day`.
+            slots, entry_ns, until_ns, exit_ns, trade, date, again_ns: as of `LegRun.run_day`.
             open_ns, close_ns: of the market, UTC ns: decisions are taken between them.
         Raises:
             UsageError: it has begun; or as of `LegRun.run_day`.
@@ -83,7 +83,7 @@ cdef class LegLoop(InputLoop):
             raise UsageError("the day has begun already")
         self.run.now = self.chain
         self.run.set_day(self.chain.day, slots,
-                         Hours(entry_ns, until_ns, exit_ns, trade, date))
+                         Hours(entry_ns, until_ns, exit_ns, trade, date, again_ns))
         self.row_ns = open_ns + SECOND_NS - open_ns % SECOND_NS
         self.close_ns = close_ns
         with nogil:
