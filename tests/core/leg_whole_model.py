@@ -49,7 +49,8 @@ class WholeRun(PlainRun):
     def follow(self, row: int) -> None:
         """All out with a leg that has ended."""
         for leg in self.legs:
-            if self.running and self.complete and leg.closed and leg.closed[0] in ("stop", "target"):
+            ended = leg.closed is not None and leg.closed[0] in ("stop", "target")
+            if self.running and self.complete and ended and leg.closed:
                 why, leg.closed, leg.phase = leg.closed[0], None, "done"
                 self.why.append("with a leg")
                 self.out(why, row)

@@ -52,6 +52,9 @@ RULES: dict[str, Any] = {
     "again_stop_pause": 0,
     "again_target_pause": 0,
     "lazy": 0,
+    "range_side": 0,
+    "range_index": 0,
+    "range_ns": 0,
 }
 PLAN: dict[str, Any] = {
     "stop": 0.0,

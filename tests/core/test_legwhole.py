@@ -13,7 +13,15 @@ from dhanfast._core.legs import Again, LegUnit
 from dhanfast._core.types import Reason
 from tests.core.leg_whole_model import IndexLeg, WholeRun
 from tests.core.test_legrun import (
-    MINUTE, OPEN, STRIKES, amounts, bars, chain, flat, native, rules_of,
+    MINUTE,
+    OPEN,
+    STRIKES,
+    amounts,
+    bars,
+    chain,
+    flat,
+    native,
+    rules_of,
 )  # fmt: skip
 
 LOT = 25
@@ -372,3 +380,25 @@ def test_without_a_level_of_the_index_a_leg_that_counts_it_stays_out() -> None:
     run = native([{"stop": 10.0, "stop_unit": POINTS}])
     assert len(day(run, calls(*[100_00] * 5), 0)) == 0
     assert [what for what, _ in told(run)] == [Told.NOT_ENTERED]
+
+
+def test_a_leg_waits_until_a_range_is_broken() -> None:
+    """Three minutes from the end of row 0: rows 1 to 3, highest 107.00, lowest 94.00.
+
+    Touching it is not enough: row 5's high is 107.00. Row 6's is 107.05: in at row 7's open.
+    """
+    bars_ = [(100_00,) * 4, (101_00, 104_00, 100_00, 103_00), (103_00, 107_00, 99_00, 100_00),
+             (100_00, 101_00, 94_00, 99_00), (99_00, 100_00, 95_00, 96_00),
+             (96_00, 107_00, 96_00, 106_00), (106_00, 107_05, 100_00, 101_00),
+             (102_00, 102_00, 93_95, 95_00), (96_00,) * 4, (96_00,) * 4]  # fmt: skip
+    rows = [[bar] * 3 for bar in bars_]
+    for side, wanted in ((1, (7, 102_00)), (-1, (8, 96_00))):
+        run = native([{"range_side": side, "range_ns": 3 * MINUTE}])
+        assert [one[2:4] for one in seen(day(run, rows, exit_row=8))] == [wanted]
+
+
+def test_a_range_of_the_index_is_of_its_levels() -> None:
+    run = native([{"range_side": 1, "range_ns": 2 * MINUTE, "range_index": 1}])
+    trades = day(run, calls(*[100_00] * 7),
+                 [110_000, 110_500, 110_300, 110_500, 110_505, 110_505, 110_505], exit_row=5)
+    assert [one[2] for one in seen(trades)] == [5]

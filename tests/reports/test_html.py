@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dhanfast._core.hedge import HedgeWhy
+from dhanfast._core.hedger import HEDGE_DTYPE, HedgeDone
 from dhanfast.reports import extremes, groups, html, metrics
 from dhanfast.reports.result import RunResult
 
@@ -101,6 +103,51 @@ def test_nothing_is_loaded_from_anywhere(result: RunResult) -> None:
     assert policy is not None and policy.startswith("default-src 'none'")
     for word in ("fetch(", "XMLHttpRequest", "WebSocket", "import("):
         assert word not in text
+
+
+def hedged(result: RunResult, count: int) -> RunResult:
+    """The run with decisions of a hedge: every third one was held back, the first is blind."""
+    rows = np.zeros(count, HEDGE_DTYPE)
+    rows["time_ns"] = 1_641_180_600_000_000_000 + 60_000_000_000 * np.arange(count)
+    rows["why"], rows["done"] = HedgeWhy.BAND, HedgeDone.SENT
+    rows["units"], rows["price"], rows["cost"] = -35, 5_275_005, 4_321
+    rows["before"], rows["after"], rows["band"] = 41.25, 6.25, 15.0
+    late = rows[::3]
+    late["why"], late["done"], late["units"], late["cost"] = (
+        HedgeWhy.WAITS,
+        HedgeDone.HELD_BACK,
+        0,
+        0,
+    )
+    rows[:1]["why"], rows[:1]["before"] = HedgeWhy.BLIND, np.nan
+    return dataclasses.replace(result, hedges=rows)
+
+
+def test_a_hedged_run_has_its_decisions_on_the_page(result: RunResult) -> None:
+    """Seven decisions: 0, 3 and 6 were held back, four were sent at 43.21 rupees each."""
+    text = html.report_page(hedged(result, 7))
+    page = Page(text)
+    assert page.open == []
+    told = " ".join(page.texts["hedge"].split())
+    for words in ("Decisions, dealt", "7, 4", "140, ₹172.84", "41.2, 6.2, 15.0", "Band, sent",
+                  "Too soon, held back", "No price, held back", "All 7 decisions"):  # fmt: skip
+        assert words in told, words
+    assert text.count('<td class="text">sent</td>') == 4
+    assert (
+        '<th scope="row">01-03 09:01</th><td class="text">band</td><td class="text">sent</td>'
+    ) in text
+    assert (
+        f"<td>{html.MINUS}35</td><td>52750.05</td><td>+41.2</td><td>+6.2</td><td>15.0</td>" in text
+    )
+
+
+def test_a_long_hedge_is_cut_and_says_so_and_none_has_no_table(result: RunResult) -> None:
+    text = html.report_page(hedged(result, 301))
+    assert "The first 200 of 301 decisions; all are in hedges.parquet" in text
+    assert text.count('<td class="text">sent</td>') + text.count(">held back</td>") == 200
+    assert 'id="hedge"' not in html.report_page(result)
+    empty = html.report_page(hedged(result, 0))
+    assert Page(empty).open == [] and "Decisions, dealt</dt><dd>0, 0</dd>" in empty
 
 
 def test_names_cannot_become_markup(result: RunResult) -> None:

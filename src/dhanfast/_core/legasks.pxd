@@ -33,6 +33,34 @@ cdef inline paise_t leg_premium(Leg leg) noexcept nogil:
     return leg.premium
 
 
+# Where the row was furthest on the side that it looks to, of its premium or of the index; its own
+# level without a price.
+cdef inline paise_t leg_edge(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    cdef paise_t edge = chain.spot[row]
+    cdef size_t at
+    if not leg.waits_index:
+        at = row * chain.columns + leg.column
+        edge = chain.high[at] if leg.direction > 0 else chain.low[at]
+        if chain.close[at] <= 0:
+            return leg.level
+    return edge if edge > 0 else leg.level
+
+
+# The range that it waits to be broken goes on.
+cdef inline void leg_range(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    cdef paise_t edge
+    if leg.phase != Phase.WAIT or chain.end_ns[row] > leg.range_until \
+            or chain.end_ns[row] <= leg.since_ns:
+        return
+    edge = leg_edge(leg, chain, row)
+    leg.level = max(leg.level, edge) if leg.direction > 0 else min(leg.level, edge)
+
+
+# Whether it waits before it goes in.
+cdef inline bint leg_has_wait(Leg leg) noexcept nogil:
+    return leg.rules.wait_unit != 0 or leg.rules.range_ns != 0
+
+
 # Whether the row's prices, or its index, reach the level that it waits for; False without a price.
 cdef inline bint leg_reached(Leg leg, ChainDay chain, size_t row) noexcept nogil:
     cdef size_t at
@@ -41,18 +69,25 @@ cdef inline bint leg_reached(Leg leg, ChainDay chain, size_t row) noexcept nogil
     at = row * chain.columns + leg.column
     if chain.close[at] <= 0:
         return False
+    if leg.range_until:                      # it has to be broken, not to be touched
+        return chain.end_ns[row] > leg.range_until \
+            and leg.direction * (leg_edge(leg, chain, row) - leg.level) > 0
     if leg.waits_index:
         return chain.spot[row] > 0 and leg.direction * (chain.spot[row] - leg.level) >= 0
     return (chain.high[at] >= leg.level) if leg.direction > 0 else (chain.low[at] <= leg.level)
 
 
 cdef inline void leg_wait(Leg leg, ChainDay chain, size_t row) noexcept nogil:
-    cdef bint index = on_index(leg.rules.wait_unit)
+    cdef bint index = on_index(leg.rules.wait_unit) or leg.rules.range_index
     cdef paise_t price = (chain.spot[row] if index
                           else chain.close[row * chain.columns + leg.column])
     cdef double way = distance_of(leg.rules.wait, plain_unit(leg.rules.wait_unit), price)
-    leg.waits_index = index
+    leg.waits_index, leg.range_until = index, 0
     leg.phase, leg.since_ns = Phase.WAIT, chain.end_ns[row]
+    if leg.rules.range_ns:
+        leg.direction, leg.level = leg.rules.range_side, price
+        leg.range_until = leg.since_ns + leg.rules.range_ns
+        return
     leg.direction = 1 if way > 0 else -1
     leg.level = price + <paise_t>(way + (0.5 if way > 0 else -0.5))
 
@@ -83,7 +118,7 @@ cdef inline int leg_next(Leg leg, ns_t now_ns) noexcept nogil:
     if turn:
         leg.side_next = -leg.rules.side
     if how == Again.COST:
-        leg.phase, leg.waits_index = Phase.COST_AGAIN, 0
+        leg.phase, leg.waits_index, leg.range_until = Phase.COST_AGAIN, 0, 0
         leg.level, leg.direction = leg.paid, (1 if leg.closed_at < leg.paid else -1)
     else:
         leg.phase = Phase.CHOOSE
@@ -92,7 +127,7 @@ cdef inline int leg_next(Leg leg, ns_t now_ns) noexcept nogil:
 
 # Another leg has let it in: it chooses its strike, and waits from there when it has a wait.
 cdef inline void leg_arm(Leg leg, ns_t now_ns, ns_t again_ns) noexcept nogil:
-    leg.phase, leg.repeat, leg.momentum = Phase.CHOOSE, Repeat.ARMED, leg.rules.wait_unit != 0
+    leg.phase, leg.repeat, leg.momentum = Phase.CHOOSE, Repeat.ARMED, leg_has_wait(leg)
     leg.since_ns, leg.again_ns = now_ns, again_ns
 
 
@@ -114,6 +149,6 @@ cdef inline Rung leg_picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot
                                 leg.rules.strike, leg.rules.premium_rule)
     if rung.missing == Missing.FOUND and chain.spot[row] <= 0 and (
             on_index(leg.rules.stop_unit) or on_index(leg.rules.target_unit)
-            or on_index(leg.rules.wait_unit)):
+            or on_index(leg.rules.wait_unit) or leg.rules.range_index):
         rung.missing, rung.column = Missing.NO_SPOT, NOWHERE
     return rung

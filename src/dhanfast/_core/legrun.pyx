@@ -8,8 +8,8 @@ import numpy as np
 from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legasks cimport (
-    leg_held as _held, leg_picked as _picked, leg_reset as _reset, leg_wait as _wait,
-    leg_waited as _waited, leg_waits as _waits,
+    leg_has_wait as _has_wait, leg_held as _held, leg_picked as _picked, leg_range as _range,
+    leg_reset as _reset, leg_wait as _wait, leg_waited as _waited, leg_waits as _waits,
 )
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legrisk cimport LegRisk, Moment, is_final
@@ -168,6 +168,7 @@ cdef class LegRun(LegWhole):
             if (<Leg>self.at[i]).column != NOWHERE:
                 (<Leg>self.at[i]).mark_row(self.chain, row)
                 (<Leg>self.at[i]).again(now_ns)
+                _range(<Leg>self.at[i], self.chain, row)
         self.step(now_ns)
         self.closings(now_ns)
         if self.running:
@@ -384,7 +385,7 @@ cdef class LegRun(LegWhole):
             if rungs[i].column == NOWHERE:
                 continue
             self.take(i, row, rungs[i].column, now_ns)
-            if (<Leg>self.at[i]).rules.wait_unit and self.restart != Again.ASAP:
+            if _has_wait(<Leg>self.at[i]) and self.restart != Again.ASAP:
                 _wait(<Leg>self.at[i], self.chain, row)
             else:
                 (<Leg>self.at[i]).part = Part.TO_SEND

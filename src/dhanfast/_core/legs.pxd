@@ -93,6 +93,9 @@ cdef struct LegRules:
     ns_t again_stop_pause    # not before so long after its end
     ns_t again_target_pause
     int32_t lazy             # 1: goes in only when another leg arms it
+    int32_t range_side       # +1: waits for more than the highest of a range; -1: for less
+    int32_t range_index      # 1: of the underlying, not of the premium
+    ns_t range_ns            # its length from where the wait begins; 0 = there is none
 
 
 cdef class Leg(Dealer):
@@ -127,6 +130,7 @@ cdef class Leg(Dealer):
     cdef Repeat repeat               # of its next entry, or of the one that is held
     cdef uint8_t momentum            # its next entry waits first
     cdef uint8_t waits_index         # `level` is the index's
+    cdef ns_t range_until            # until then `level` goes with the market; 0 = it stays
     cdef paise_t index_entry         # the index when it went in; 0 = not known
     cdef paise_t index_best          # its best gain since, paise of the index
     cdef readonly uint64_t index_stops

@@ -25,6 +25,7 @@ from dhanfast.engine.leg_settings import (
     Amount,
     LegPlan,
     Lock,
+    Range,
     Reentry,
     Strike,
     StructurePlan,
@@ -198,6 +199,8 @@ def _leg(tree: Any, name: str) -> LegPlan:
     try:
         _known(tree, LEG, "key")
         right = _text(tree, "right", None).upper()
+        wait = _optional(tree, "wait")
+        breakout = Range.parse(wait, "wait")
         return LegPlan(
             side=_text(tree, "side", None).lower(),
             right=right,
@@ -207,7 +210,8 @@ def _leg(tree: Any, name: str) -> LegPlan:
             stop=Amount.parse(_optional(tree, "stop"), "stop"),
             target=Amount.parse(_optional(tree, "target"), "target"),
             trail=_trail(tree, Amount.parse),
-            wait=Amount.parse(_optional(tree, "wait"), "wait", signed=True),
+            wait=Amount() if breakout else Amount.parse(wait, "wait", signed=True),
+            breakout=breakout or Range(),
             after_stop=_again(tree, "after_stop"),
             after_target=_again(tree, "after_target"),
             when=_text(tree, "when", ""),

@@ -3,6 +3,7 @@
 Of `engine.leg_settings.checked_plan`, which asks for it; the values are its own.
 """
 
+import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from dhanfast._core.legs import Again, LegUnit
@@ -11,9 +12,10 @@ from dhanfast.errors import ConfigError
 from dhanfast.strategies.params import unknown
 
 if TYPE_CHECKING:
-    from dhanfast.engine.leg_settings import Amount, Reentry, StructurePlan
+    from dhanfast.engine.leg_settings import Amount, LegPlan, Reentry, StructurePlan
 
 AGAIN_MAX: Final = 20
+RANGE_NS: Final = (60_000_000_000, 6 * 3_600_000_000_000)
 PAUSE_NS: Final = (1_000_000_000, 6 * 3_600_000_000_000)
 OF_LEGS: Final = (
     "asap", "asap-reverse", "cost", "cost-reverse", "momentum", "momentum-reverse", "leg",
@@ -43,7 +45,7 @@ def check_again(
             f'{name}: {what}: square_off = "complete" takes all legs out with this one: write '
             f"{what} of the whole, above the legs"
         )
-    if again.way == Again.MOMENTUM and leg.wait.unit == LegUnit.NONE:
+    if again.way == Again.MOMENTUM and not leg.waits:
         raise ConfigError(f'{name}: {what}.again = "{again.how}" needs a wait, from the new strike')
     if again.turn and leg.side == "buy" and any(other.side == "sell" for other in plan.legs):
         raise ConfigError(
@@ -108,6 +110,27 @@ def check_whole(plan: "StructurePlan") -> None:
             f"again_until: {plan.again_until:%H:%M} must lie between the entry {plan.entry:%H:%M} "
             "and the exit"
         )
+
+
+def check_range(plan: "StructurePlan", leg: "LegPlan", name: str) -> None:
+    """Refuse a range that is over before it can be broken, or too short to be one.
+
+    Raises:
+        ConfigError: names the leg, the length and what to do.
+    """
+    length_ns = leg.breakout.length_ns
+    if not leg.breakout.side:
+        return
+    if not RANGE_NS[0] <= length_ns <= RANGE_NS[1]:
+        raise ConfigError(f"{name}: wait: a range of {length_ns / 1e9:g} s is not in 1m..6h")
+    if plan.hold == "day" and plan.exit is not None:
+        day = dt.date(2000, 1, 1)
+        over = dt.datetime.combine(day, plan.until) + dt.timedelta(microseconds=length_ns // 1000)
+        if over >= dt.datetime.combine(day, plan.exit):
+            raise ConfigError(
+                f"{name}: wait: a range of {length_ns / 6e10:g} minutes from {plan.until:%H:%M} on "
+                f"is not over before the exit {plan.exit:%H:%M}"
+            )
 
 
 def _ends(plan: "StructurePlan", what: str) -> bool:
@@ -192,5 +215,5 @@ def _check_all_again(plan: "StructurePlan") -> None:
             raise ConfigError(
                 f"{what}: with signals the strategy says when all go in: leave {what} out"
             )
-        if again.way == Again.MOMENTUM and not any(leg.wait.unit for leg in plan.legs):
+        if again.way == Again.MOMENTUM and not any(leg.waits for leg in plan.legs):
             raise ConfigError(f'{what}.again = "{again.how}" needs a leg with a wait')

@@ -12,7 +12,8 @@ from dhanfast._core.chainday import StrikeRule
 from dhanfast._core.legs import Again, LegUnit
 from dhanfast._core.legwhole import PlanUnit
 from dhanfast.engine.hedge_settings import OPTION, HedgePlan, checked_hedge
-from dhanfast.engine.leg_checks import check_again, check_whole
+from dhanfast.engine.leg_checks import check_again, check_range, check_whole
+from dhanfast.engine.settings import duration_ns
 from dhanfast.errors import ConfigError
 from dhanfast.market.optionsessions import EXPIRIES
 from dhanfast.strategies.params import unknown
@@ -41,6 +42,7 @@ _STRIKE: Final = re.compile(
 )
 _BOUNDS: Final = {None: 0, ">=": 1, "<=": 2}  # options.board.PremiumRule
 _AMOUNT: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(pts|points|%)\s*(?:(?:of\s+)?(index))?\s*")
+_RANGE: Final = re.compile(r"\s*(high|low)\s+(\S+)\s*(?:(?:of\s+)?(index))?\s*")
 _MONEY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(rs|%)?\s*")
 
 
@@ -121,6 +123,32 @@ class Amount:
     def on_index(self) -> bool:
         """Whether it counts the underlying, not the premium."""
         return self.unit in INDEX_UNITS
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a leg waits to be broken: the highest or lowest of a time from the entry on.
+
+    Attributes:
+        side: high or low; "" = it waits for none. length_ns: of the range. on_index: of the
+            underlying, not of the premium.
+    """
+
+    side: str = ""
+    length_ns: int = 0
+    on_index: bool = False
+
+    @classmethod
+    def parse(cls, text: str | None, name: str) -> "Range | None":
+        """`high 25m`, `low 1h index`; None: it says something else.
+
+        Raises:
+            ConfigError: a length that is not one.
+        """
+        found = _RANGE.fullmatch("" if text is None else str(text).lower())
+        if found is None:
+            return None
+        return cls(found[1], duration_ns(found[2], name), bool(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +236,7 @@ class LegPlan:
         side: buy or sell. right: CE or PE. expiry: of `EXPIRIES`. lots: of the contract.
         trail: (every, step): a gain of `every` moves the stop by `step`.
         wait: the premium, or the index, has to move so far from where it is at the entry time.
+        breakout: or it has to leave the range that it has from there.
         when: "" always; long or short: on signals of that side. lazy: goes in only when another
             leg arms it.
     """
@@ -225,6 +254,7 @@ class LegPlan:
     after_target: Reentry = Reentry()
     when: str = ""
     lazy: bool = False
+    breakout: Range = Range()
 
     def native(self) -> dict[str, Any]:
         """Every field of the native LegRules."""
@@ -246,6 +276,9 @@ class LegPlan:
             "wait_unit": int(self.wait.unit),
             "when": {"": 0, "long": 1, "short": -1}[self.when],
             "lazy": int(self.lazy),
+            "range_side": {"": 0, "high": 1, "low": -1}[self.breakout.side],
+            "range_index": int(self.breakout.on_index),
+            "range_ns": self.breakout.length_ns,
             **self.after_stop.native("stop"),
             **self.after_target.native("target"),
             "again_stop_arms": max(0, self.after_stop.leg - 1),
@@ -259,9 +292,9 @@ class LegPlan:
         return f"{lazy}{self.side} {self.lots} {self.right} {self.strike.text} {self.expiry}"
 
     @property
-    def counts_index(self) -> bool:
-        """Whether its stop, target or wait counts the underlying."""
-        return self.stop.on_index or self.target.on_index or self.wait.on_index
+    def waits(self) -> bool:
+        """Whether it waits before it goes in."""
+        return self.wait.unit != LegUnit.NONE or bool(self.breakout.side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +417,7 @@ def checked_plan(plan: StructurePlan) -> StructurePlan:
         _check_leg(leg, f"leg {number}", plan)
         check_again(plan, number, leg.after_stop, "after_stop", leg.stop)
         check_again(plan, number, leg.after_target, "after_target", leg.target)
+        check_range(plan, leg, f"leg {number}")
         if turns(plan, leg):
             _check_falls(leg, f"leg {number}", "sell" if leg.side == "buy" else "buy")
     check_whole(plan)

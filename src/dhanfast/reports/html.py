@@ -17,6 +17,7 @@ import numpy as np
 from dhanfast.reports import figures, groups, metrics, series, slippage
 from dhanfast.reports.figures import iso_date, ist, percent, ratio, span
 from dhanfast.reports.html_cells import MINUS, group_table, money, plain, share, table, tone
+from dhanfast.reports.html_hedges import hedge_part
 from dhanfast.reports.html_parts import excursion_part, expiry_part, falls_part, heat_part
 from dhanfast.reports.html_signals import signals_part
 from dhanfast.reports.result import RunResult
@@ -395,7 +396,8 @@ def report_page(result: RunResult, *, risk_free: float = 0.0) -> str:
         + group_table("Weekday of entry", "Indian time", groups.by_weekday(result))
         + '</div><div class="split"><div>' + excursion_part(result) + "</div><div>"
         + heat_part(result) + expiry_part(result) + "</div></div>"
-        + signals_part(result) + _slippage(result) + _trade_list(result) + _origin(result)
+        + signals_part(result) + hedge_part(result) + _slippage(result) + _trade_list(result)
+        + _origin(result)
     )  # fmt: skip
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

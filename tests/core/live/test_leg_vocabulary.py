@@ -49,6 +49,13 @@ STRUCTURES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"complete": 1, "again_stop": 4, "again_stop_how": MOMENTUM, "again_target": 4,
          "again_target_how": ASAP},
     ),
+    "range": (
+        [leg(-1, 1, 110_000, range_side=1, range_ns=10 * SECOND, stop=2.0, stop_unit=PREMIUM,
+             again_stop=3, again_stop_how=MOMENTUM),
+         leg(-1, -1, 110_000, range_side=-1, range_ns=8 * SECOND, range_index=1, stop=2.0,
+             stop_unit=POINTS, again_stop=3, again_stop_how=MOMENTUM)],
+        {},
+    ),
     "armed": (
         [leg(-1, 1, 110_000, stop=3.0, stop_unit=PREMIUM, again_stop=1, again_stop_how=ARM,
              again_stop_arms=1),
