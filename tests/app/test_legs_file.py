@@ -120,7 +120,7 @@ def with_leg(**more: Any) -> dict[str, Any]:
         (with_leg(stop="9pts", trail={"every": "10pts"}), "trail: write both"),
         (with_leg(stop="9pts", trail={"every": "10pts", "step": "5%"}), "must both be points"),
         (with_leg(after_stop={"again": "cost"}), "after_stop needs a stop"),
-        (with_leg(stop="9pts", after_stop={"again": "later"}), "after_stop.how is called 'later'"),
+        (with_leg(stop="9pts", after_stop={"again": "later"}), "no after_stop.again is called"),
         (with_leg(stop="9pts", after_stop={"times": 21}), "after_stop.times must be in 0..20"),
         (with_leg(when="long"), "needs signals"),
         (with_leg() | {"leg": [LEG] * 11}, "1 to 10 legs, this one 11"),

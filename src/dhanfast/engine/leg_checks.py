@@ -34,7 +34,7 @@ def check_again(
         ConfigError: names leg, key, value and what to do.
     """
     leg, name = plan.legs[number - 1], f"leg {number}"
-    _check_reentry(again, f"{name}: {what}", OF_LEGS)
+    _check_reentry(again, f"{name}: ", what, OF_LEGS)
     if not again.times:
         return
     moved = what == "after_stop" and plan.move_to_cost
@@ -68,9 +68,10 @@ def _check_arms(plan: "StructurePlan", number: int, again: "Reentry", name: str)
         )
 
 
-def _check_reentry(again: "Reentry", name: str, known: tuple[str, ...]) -> None:
+def _check_reentry(again: "Reentry", whose: str, what: str, known: tuple[str, ...]) -> None:
     if again.how not in known:
-        raise ConfigError(unknown(f"{name}.again", again.how, list(known)))
+        raise ConfigError(whose + unknown(f"{what}.again", again.how, list(known)))
+    name = whose + what
     if not 0 <= again.times <= AGAIN_MAX:
         raise ConfigError(f"{name}.times must be in 0..{AGAIN_MAX}, was {again.times}")
     if again.pause_ns and not PAUSE_NS[0] <= again.pause_ns <= PAUSE_NS[1]:
@@ -203,7 +204,7 @@ def _check_all_again(plan: "StructurePlan") -> None:
             plan.target.unit or (plan.complete and _ends(plan, "target")),
         ),
     ):
-        _check_reentry(again, what, OF_ALL)
+        _check_reentry(again, "", what, OF_ALL)
         if not again.times:
             continue
         if not has:
