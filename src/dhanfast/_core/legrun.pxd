@@ -10,7 +10,8 @@ A row (a minute bar, or a snapshot) of all contracts is one event, in this order
     3  follow    legs that ended: all out with it, other stops to cost, entries again; stops that
                  trail; stops and targets of legs on the index
     4  decide    stop, lock and target of the whole (legwhole.pxd); the exit time; signals; all in
-                 again; the entry time; waits; last the hedge (hedger.pxd), whose orders meet a row after those of the legs
+                 again; the entry time; waits; last the hedge (hedger.pxd), whose orders meet a row
+                 after those of the legs
 What is decided in a row meets prices of the next row at the earliest.
 
 Live, rows are seconds of a chain that ticks keep (`ChainNow`): step 1 is then done tick by tick, by

@@ -100,9 +100,10 @@ def check_whole(plan: "StructurePlan") -> None:
     _check_all_again(plan)
     if plan.again_until is None:
         return
-    if not any(
-        each.times for one in (plan, *plan.legs) for each in (one.after_stop, one.after_target)
-    ):
+    again = [plan.after_stop, plan.after_target]
+    for leg in plan.legs:
+        again += [leg.after_stop, leg.after_target]
+    if not any(each.times for each in again):
         raise ConfigError("again_until: nothing is entered again; write after_stop or after_target")
     if plan.again_until < plan.entry or (
         plan.hold == "day" and plan.exit is not None and plan.again_until >= plan.exit

@@ -22,13 +22,14 @@ from hypothesis.stateful import (
 
 from dhanfast._core.legorder import Stage
 from dhanfast._core.legrisk import LegRisk
+from dhanfast._core.legs import Again, LegUnit
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.records import IntentKind, Outcome, Seen
 from dhanfast._core.types import OrderFlag, OrderKind
 from dhanfast.engine.leg_judge import Question
 
 from .leg_passes import risk_of
-from .leg_world import LOT, MS, OWN, SECOND, LegWorld, condor, leg, straddle
+from .leg_world import LOT, MS, OWN, SECOND, SPOT, LegWorld, condor, leg, straddle
 from .plain_broker import Held
 
 picks = st.integers(0, 1 << 16)
@@ -461,3 +462,57 @@ class PlainHedgedMachine(HedgedLegs, PlainLegMachine):
     def tick_future(self, move: int) -> None:
         world = self.world
         world.tick(world.future, max(60_000, min(150_000, world.bids[world.future] + move)))
+
+
+class PlainAgainMachine(PlainLegMachine):
+    """All legs leave for a stop or a target of the whole and go in again; sold ones look at the
+    index as well. Nothing is asked before an entry: what passes is another machine's."""
+
+    WORDS: ClassVar[dict[str, Any]] = {
+        "stop": 700.0, "stop_unit": 1, "target": 700.0, "target_unit": 1, "again_stop": 9,
+        "again_stop_how": int(Again.ASAP), "again_stop_pause": SECOND, "again_target": 9,
+        "again_target_how": int(Again.ASAP), "lock_at": 400.0, "lock_keep": 200.0, "lock_unit": 1,
+    }  # fmt: skip
+
+    @property
+    def passes(self) -> None:
+        return None
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        by_index = {"stop": 20.0, "stop_unit": int(LegUnit.INDEX_POINTS), "again_stop": 3,
+                    "again_stop_how": int(Again.ASAP)}  # fmt: skip
+        return {
+            name: [rules | (by_index if rules["side"] < 0 and not rules["stop"] else {})
+                   for rules in legs]
+            for name, legs in SHAPES.items()
+        }  # fmt: skip
+
+    def world_of(self, plan: dict[str, int], per_second: int) -> LegWorld:
+        return LegWorld(self.folder / "legs.dfj", self.rules, plan=self.WORDS | plan,
+                        per_second=per_second)  # fmt: skip
+
+    @invariant()
+    def nothing_enters_before_its_margin_is_known(self) -> None:
+        """Not asked here."""
+
+    def hedges_are_whole(self) -> None:
+        """Held now: what an earlier entry has brought does not cover this one."""
+        for rules in self.rules:
+            if rules["side"] > 0:
+                assert self.world.at_broker(self.world.number(rules)) >= self.units(rules)
+
+    @rule(move=st.sampled_from([-2_500, -500, 500, 2_500]))
+    def tick_index(self, move: int) -> None:
+        self.level = max(90_000, min(120_000, getattr(self, "level", SPOT) + move))
+        self.world.tick(0, self.level)
+
+    @rule()
+    def a_second_goes_well(self) -> None:
+        self.go_well()
+        self.world.deliver()
+        self.world.pass_time(1_100 * MS)
+
+    def leave_all(self) -> None:
+        super().leave_all()
+        for name in ("structures_entered_again", "index_stops", "reentries", "profits_locked"):
+            self.tally[name] += self.world.run.counters().get(name, 0)
