@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from dhanfast._core.chainday import StrikeRule
 from dhanfast._core.legs import Again, LegUnit
 from dhanfast._core.legwhole import PlanUnit
 from dhanfast.app.legs_file import plan_of
-from dhanfast.engine.leg_settings import Amount, Lock, Range, Reentry, StructurePlan, Whole
+from dhanfast.engine.leg_settings import Amount, Lock, Range, Reentry, Strike, StructurePlan, Whole
 from dhanfast.engine.leg_size import checked_leg_sizing
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.errors import ConfigError
@@ -54,6 +55,17 @@ def test_every_word_is_understood() -> None:
     assert plan.again_until == dt.time(14, 30)
     assert plan.native()["to_cost"] == 2 and plan.native()["lock_unit"] == 2
     assert leg.native()["again_target_arms"] == 1 and leg.native()["again_stop_turn"] == 1
+
+
+def test_a_strike_by_a_range_of_premiums() -> None:
+    assert Strike.parse("80-120.5rs", "CE", "strike") == Strike(
+        "80-120.5rs", StrikeRule.PREMIUM, 120.5, 2, 80.0
+    )
+    with pytest.raises(ConfigError, match="the smaller premium comes first"):
+        Strike.parse("120-80rs", "CE", "strike")
+    hedge = {"instrument": "option", "strike": "80-120rs", "band": "10 units"}
+    with pytest.raises(ConfigError, match=r"hedge.strike: '80-120rs': .* as 100rs"):
+        plan_of(tree(hedge=hedge))
 
 
 def test_what_is_not_written_is_off() -> None:

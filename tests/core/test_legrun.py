@@ -55,6 +55,7 @@ RULES: dict[str, Any] = {
     "range_side": 0,
     "range_index": 0,
     "range_ns": 0,
+    "premium_least": 0.0,
 }
 PLAN: dict[str, Any] = {
     "stop": 0.0,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dhanfast._core.chainday import Missing, StrikeRule
 from dhanfast._core.legorder import Told
 from dhanfast._core.legrun import LegRun
 from dhanfast._core.legs import Again, LegUnit
@@ -395,6 +396,20 @@ def test_a_leg_waits_until_a_range_is_broken() -> None:
     for side, wanted in ((1, (7, 102_00)), (-1, (8, 96_00))):
         run = native([{"range_side": side, "range_ns": 3 * MINUTE}])
         assert [one[2:4] for one in seen(day(run, rows, exit_row=8))] == [wanted]
+
+
+def test_a_premium_within_a_range_is_the_largest_of_it() -> None:
+    """Calls at 150.00, 119.95 and 80.00: of 80 to 120 it is the second, of 100 to 110 none."""
+    rows = [[flat(150_00), flat(119_95), flat(80_00)]] * 4
+    by_premium = {"strike_rule": int(StrikeRule.PREMIUM), "premium_rule": 2}
+    run = native([by_premium | {"strike": 120.0, "premium_least": 80.0}])
+    assert [one[0] for one in seen(day(run, rows, exit_row=2))] == [1]
+    exact = native([by_premium | {"strike": 119.95, "premium_least": 119.95}])
+    assert [one[0] for one in seen(day(exact, rows, exit_row=2))] == [1]
+    none = native([by_premium | {"strike": 110.0, "premium_least": 100.0}])
+    assert len(day(none, rows, exit_row=2)) == 0
+    (note,) = none.take_notes()
+    assert (note["told"], note["why"]) == (Told.NOT_ENTERED, Missing.NO_STRIKE)
 
 
 def test_a_range_of_the_index_is_of_its_levels() -> None:

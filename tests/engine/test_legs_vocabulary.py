@@ -10,7 +10,10 @@ from dhanfast.app.legs_file import plan_of
 from dhanfast.clock import ManualClock
 from dhanfast.engine.chain_source import RecordedChains
 from dhanfast.engine.generated_ticks import archive_writer
+from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.legs import backtest_legs
+from dhanfast.engine.margin_settings import MarginSettings
+from dhanfast.engine.settings import Settings
 from dhanfast.market.tickday import tick_day
 from dhanfast.reports.metrics import contradictions
 from dhanfast.storage.chains import read_chains
@@ -22,13 +25,13 @@ CALL: dict[str, Any] = {"side": "sell", "right": "CE", "strike": "59100"}
 
 
 def run(tmp_path: Path, shots: list[tuple[str, float, float]], legs: list[dict[str, Any]],
-        **plan: Any) -> Any:  # fmt: skip
+        settings: Settings | None = None, **plan: Any) -> Any:  # fmt: skip
     """Snapshots (time, index, premium of the call 59100) from 10:19 to 15:00."""
     rows = [(ns(at), spot, {59_100: (call, 50.0)}) for at, spot, call in shots]
     file = chain_file(tmp_path / "chain.parquet", rows)
     source = RecordedChains(read_chains(file), "BANKNIFTY")
     tree = {"underlying": "BANKNIFTY", "entry": "10:19", "late": "10m", "exit": "15:00"}
-    return backtest_legs(plan_of(tree | {"leg": legs} | plan), source)
+    return backtest_legs(plan_of(tree | {"leg": legs} | plan), source, settings)
 
 
 def test_a_stop_on_the_index_by_hand_to_the_paisa(tmp_path: Path) -> None:
@@ -89,6 +92,28 @@ def test_all_in_again_the_other_way_round_by_hand(tmp_path: Path) -> None:
     assert result.counters["structures_entered_again"] == 1
     assert any(note.startswith("1 times: entered again") for note in result.notes)
     assert contradictions(result) == ()
+
+
+FALLS = [
+    ("10:19:21", 58_744.30, 72.30), ("10:23:10", 58_750.20, 76.00), ("10:26:00", 58_800.00, 97.00),
+    ("10:29:00", 58_800.00, 97.00), ("10:32:00", 58_800.00, 98.00), ("10:35:00", 58_800.00, 98.00),
+    ("15:01:00", 58_900.00, 98.00), ("15:04:00", 58_900.00, 98.00),
+]  # fmt: skip
+
+
+def test_guards_and_margin_are_asked_before_all_go_in_again(tmp_path: Path) -> None:
+    """The structure that comes again is a trade of its own: a second one, of another margin."""
+    words: dict[str, Any] = {"stop": "600", "after_stop": {"again": "asap"}}
+    assert len(run(tmp_path, FALLS, [CALL], **words).trades) == 2
+    one = run(tmp_path, FALLS, [CALL], Settings(guards=GuardSettings(trades_max=1)), **words)
+    assert len(one.trades) == 1 and one.counters["structures_entered_again"] == 0
+    assert one.counters["entries_guarded"] > 0
+    assert "structure: was to be entered again, and all was left for another reason first" in [
+        text for _, text in one.log
+    ]
+    asked = run(tmp_path, FALLS, [CALL], Settings(margin=MarginSettings(short="refuse")), **words)
+    assert len(asked.trades) == 2
+    assert any("Margin was asked before 2 entries" in note for note in asked.notes)
 
 
 def test_a_lock_and_a_leg_that_takes_all_out_are_told(tmp_path: Path) -> None:

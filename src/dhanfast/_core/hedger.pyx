@@ -36,6 +36,7 @@ _PLAIN = {                       # a leg without rules of its own
     "again_target": 0, "again_target_how": 0, "when": 0, "again_stop_turn": 0,
     "again_target_turn": 0, "again_stop_arms": 0, "again_target_arms": 0, "again_stop_pause": 0,
     "again_target_pause": 0, "lazy": 0, "range_side": 0, "range_index": 0, "range_ns": 0,
+    "premium_least": 0.0,
 }
 
 

@@ -147,8 +147,7 @@ cdef inline bint leg_waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
 cdef inline Rung leg_picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
     cdef Rung rung = chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule,
                                 leg.rules.strike, leg.rules.premium_rule)
-    if rung.missing == Missing.FOUND and chain.spot[row] <= 0 and (
-            on_index(leg.rules.stop_unit) or on_index(leg.rules.target_unit)
-            or on_index(leg.rules.wait_unit) or leg.rules.range_index):
-        rung.missing, rung.column = Missing.NO_SPOT, NOWHERE
+    if rung.missing == Missing.FOUND and leg.rules.premium_least > 0.0 \
+            and chain.close[row * chain.columns + rung.column] < 100.0 * leg.rules.premium_least:
+        rung.missing, rung.column = Missing.NO_STRIKE, NOWHERE
     return rung

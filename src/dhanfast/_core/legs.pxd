@@ -96,6 +96,7 @@ cdef struct LegRules:
     int32_t range_side       # +1: waits for more than the highest of a range; -1: for less
     int32_t range_index      # 1: of the underlying, not of the premium
     ns_t range_ns            # its length from where the wait begins; 0 = there is none
+    double premium_least     # a strike whose premium is less is none, rupees; 0 = any
 
 
 cdef class Leg(Dealer):

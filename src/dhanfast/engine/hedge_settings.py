@@ -153,6 +153,11 @@ def checked_hedge(hedge: HedgePlan, plan: "StructurePlan") -> HedgePlan:
             f"hedge.instrument: {plan.underlying} is a stock, and futures of indexes are known "
             'only: write instrument = "option" and a strike'
         )
+    if hedge.strike is not None and hedge.strike.least:
+        raise ConfigError(
+            f"hedge.strike: {hedge.strike.text!r}: a hedge that finds no premium in a range would "
+            "not be made; write the one it should be near, as 100rs"
+        )
     if (hedge.instrument == OPTION) != (hedge.strike is not None):
         raise ConfigError('hedge.strike: an option needs one, as strike = "atm"; a future has none')
     if hedge.strike is not None:

@@ -28,13 +28,14 @@ REVERSE: Final = "-reverse"
 AGAIN: Final = {"asap": Again.ASAP, "cost": Again.COST, "momentum": Again.MOMENTUM}
 INDEX_UNITS: Final = (LegUnit.INDEX_POINTS, LegUnit.INDEX_PERCENT)
 STRIKES: Final = (
-    "atm, atm+2, otm3, itm1, 0.25d (delta), 100rs, >=100rs, <=100rs (premium), +1.5% (of the "
-    "index), -1w (straddle widths), or a strike"
+    "atm, atm+2, otm3, itm1, 0.25d (delta), 100rs, >=100rs, <=100rs, 80-120rs (premium), +1.5% "
+    "(of the index), -1w (straddle widths), or a strike"
 )
 _STRIKE: Final = re.compile(
     r"(?:(?P<money>atm|itm|otm)(?P<steps>[+-]?\d{1,3})?"
     r"|(?P<delta>0?\.\d+)d"
     r"|(?P<bound>>=|<=)?(?P<premium>\d+(?:\.\d+)?)rs"
+    r"|(?P<least>\d+(?:\.\d+)?)-(?P<most>\d+(?:\.\d+)?)rs"
     r"|(?P<percent>[+-]\d+(?:\.\d+)?)%"
     r"|(?P<widths>[+-]\d+(?:\.\d+)?)w"
     r"|(?P<strike>\d+(?:\.\d+)?))",
@@ -52,17 +53,18 @@ class Strike:
 
     Attributes:
         text: as it was written. rule, amount, bound: as the native floor takes them; steps and
-            widths count towards higher strikes.
+            widths count towards higher strikes. least: a premium below it is none, rupees.
     """
 
     text: str
     rule: StrikeRule
     amount: float
     bound: int = 0
+    least: float = 0.0
 
     @classmethod
     def parse(cls, text: str, right: str, name: str) -> "Strike":
-        """Of `atm`, `otm2`, `0.25d`, `100rs`, `+1%`, `-1w`, `52000`.
+        """Of `atm`, `otm2`, `0.25d`, `100rs`, `80-120rs`, `+1%`, `-1w`, `52000`.
 
         Raises:
             ConfigError: none of these.
@@ -85,6 +87,11 @@ class Strike:
         ):
             if found[part]:
                 return cls(text, rule, float(found[part]))
+        if found["most"]:
+            least, most = float(found["least"]), float(found["most"])
+            if not 0.0 < least <= most:
+                raise ConfigError(f"{name}: {text!r}: the smaller premium comes first: 80-120rs")
+            return cls(text, StrikeRule.PREMIUM, most, _BOUNDS["<="], least)
         return cls(text, StrikeRule.PREMIUM, float(found["premium"]), _BOUNDS[found["bound"]])
 
 
@@ -270,6 +277,7 @@ class LegPlan:
             "right": 1 if self.right == "CE" else -1,
             "strike_rule": int(self.strike.rule),
             "premium_rule": self.strike.bound,
+            "premium_least": self.strike.least,
             "stop_unit": int(self.stop.unit),
             "target_unit": int(self.target.unit),
             "trail_unit": int(self.trail[0].unit),
