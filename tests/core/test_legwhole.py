@@ -211,8 +211,11 @@ def test_a_stop_on_the_index_trails_with_its_best_level() -> None:
     rules = {"side": 1, "stop": 10.0, "stop_unit": POINTS, "trail_every": 8.0, "trail_step": 5.0,
              "trail_unit": POINTS}  # fmt: skip
     run = native([rules])
-    trades = day(run, calls(*[100_00] * 8),
-                 [110_000, 110_000, 110_800, 111_700, 110_005, 110_000, 110_000, 110_000])
+    trades = day(
+        run,
+        calls(*[100_00] * 8),
+        [110_000, 110_000, 110_800, 111_700, 110_005, 110_000, 110_000, 110_000],
+    )
     assert [one[4] for one in seen(trades)] == [6]
     assert told(run) == [(Told.INDEX_STOP, 110_000)]
 
@@ -220,8 +223,12 @@ def test_a_stop_on_the_index_trails_with_its_best_level() -> None:
 def test_a_leg_waits_for_the_index() -> None:
     """+10 points from 1,100.00 at the entry's time: there in row 3, in at row 4's price."""
     run = native([{"wait": 10.0, "wait_unit": POINTS}])
-    trades = day(run, calls(100_00, 200_00, 90_00, 95_00, 97_00, 97_00),
-                 [110_000, 110_995, 110_000, 111_000, 110_000, 110_000], exit_row=5)
+    trades = day(
+        run,
+        calls(100_00, 200_00, 90_00, 95_00, 97_00, 97_00),
+        [110_000, 110_995, 110_000, 111_000, 110_000, 110_000],
+        exit_row=5,
+    )
     assert [one[2:4] for one in seen(trades)] == [(4, 97_00)]
 
 
@@ -414,6 +421,10 @@ def test_a_premium_within_a_range_is_the_largest_of_it() -> None:
 
 def test_a_range_of_the_index_is_of_its_levels() -> None:
     run = native([{"range_side": 1, "range_ns": 2 * MINUTE, "range_index": 1}])
-    trades = day(run, calls(*[100_00] * 7),
-                 [110_000, 110_500, 110_300, 110_500, 110_505, 110_505, 110_505], exit_row=5)
+    trades = day(
+        run,
+        calls(*[100_00] * 7),
+        [110_000, 110_500, 110_300, 110_500, 110_505, 110_505, 110_505],
+        exit_row=5,
+    )
     assert [one[2] for one in seen(trades)] == [5]

@@ -256,7 +256,10 @@ cdef class LegRun(LegWhole):
 
     cdef void begin_again(self, size_t row, ns_t now_ns) noexcept nogil:
         """All are out for a stop or a target of the whole, and go in once more."""
-        if self.hours.again_ns and now_ns > self.hours.again_ns:
+        if not self.hours.trade:                 # carried into a day that begins none
+            self.restart = Again.NEVER
+            self.note(now_ns, Told.DROPPED, 0, NOBODY, 0)
+        elif self.hours.again_ns and now_ns > self.hours.again_ns:
             self.restart = Again.NEVER
             self.note(now_ns, Told.TOO_LATE, 0, NOBODY, 0)
         elif self.restart_due(now_ns) and self.all_idle() and self.begin(row, now_ns, 0):

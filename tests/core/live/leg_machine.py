@@ -470,8 +470,11 @@ class CoveredWorld(LegWorld):
 
     def collect(self) -> None:
         for made in self.wires.left[self.collected :]:
-            if made["kind"] != IntentKind.PLACE or made["flags"] \
-                    or made["instrument"] not in self.sold():
+            if (
+                made["kind"] != IntentKind.PLACE
+                or made["flags"]
+                or made["instrument"] not in self.sold()
+            ):
                 continue
             for rules in self.rules:
                 if rules["side"] > 0:

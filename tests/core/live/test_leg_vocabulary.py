@@ -93,8 +93,13 @@ def backtested(made: LegWorld, index: list[int], prices: list[list[int]]) -> Leg
         final_price=[0], exercise_e9=[0], exercise_full=[0],
     )  # fmt: skip
     assert run.run_day(
-        chain, slots=[0] * len(rules), entry_ns=made.entry, until_ns=made.entry + 5 * MINUTE,
-        exit_ns=OPEN + 300 * MINUTE, trade=True, date=int(made.session["date"][0]),
+        chain,
+        slots=[0] * len(rules),
+        entry_ns=made.entry,
+        until_ns=made.entry + 5 * MINUTE,
+        exit_ns=OPEN + 300 * MINUTE,
+        trade=True,
+        date=int(made.session["date"][0]),
     )
     return run
 
