@@ -132,7 +132,7 @@ ONE = {"again": "leg", "leg": 2}
         (tree(lock={"from": "5"}), "no key of lock is called 'from'"),
         (tree(**STOP), "after_stop: needs a stop of the whole, or square_off"),
         (tree(stop="5", after_target={"again": "asap"}), "after_target: needs a target of the"),
-        (tree(stop="5", after_stop={"again": "cost"}), "no after_stop.again is called 'cost'"),
+        (tree(stop="5", after_stop={"again": "leg"}), "no after_stop.again is called 'leg'"),
         (tree(stop="5", after_stop={"again": "momentum"}), "needs a leg with a wait"),
         (tree(stop="5", after_stop={"times": 21}), "after_stop.times must be in 0..20"),
         (tree(stop="5", signals="momentum", **STOP), "the strategy says when all go in"),

@@ -25,7 +25,7 @@ class IndexLeg(PlainLeg):
 class WholeRun(PlainRun):
     """A run over rows that have an index as well.
 
-    Again is (how, times, pause in rows); how is asap, reverse or momentum.
+    Again is (how, times, pause in rows); how is asap, reverse, momentum or cost.
     """
 
     index: list[int] = field(default_factory=list)
@@ -36,6 +36,9 @@ class WholeRun(PlainRun):
     again_target: tuple[str, int, int] = ("", 0, 0)
     best: int = 0
     pending: tuple[str, int] | None = None
+    cost: int = 0
+    above: bool = False  # in again at or above the cost
+    been: list[PlainLeg] = field(default_factory=list)
     restarts: int = 0
     why: list[str] = field(default_factory=list)
 
@@ -98,6 +101,9 @@ class WholeRun(PlainRun):
 
     def out(self, why: str, row: int) -> None:
         """All leave; they may come again."""
+        self.been = [leg for leg in self.legs if leg.held or not leg.first]
+        self.cost = sum(leg.side * leg.entry for leg in self.been)
+        self.above = self.worth() < self.cost
         self.leave_all(row + 1)
         name = "again_stop" if why == "stop" else "again_target"
         how, left, pause = getattr(self, name)
@@ -109,15 +115,19 @@ class WholeRun(PlainRun):
         if self.pending and row < self.exit_row:
             how, since = self.pending
             idle = not any(leg.held or leg.entering for leg in self.legs)
-            quoted = all(self.rows[row][leg.column][3] for leg in self.legs)
-            if row >= since and self.stage == "rest" and idle and quoted:
+            again = self.been if how == "cost" else self.legs
+            quoted = all(self.rows[row][leg.column][3] for leg in again)
+            back = self.worth() >= self.cost if self.above else self.worth() <= self.cost
+            ready = idle and quoted and (back or how != "cost")
+            if row >= since and self.stage == "rest" and ready:
                 self.pending = None
                 self.restarts += 1
                 for leg in self.legs:
                     leg.side *= -1 if how == "reverse" else 1
                     wait, leg.wait = leg.wait, leg.wait if how == "momentum" else 0.0
-                    leg.realised, leg.first, leg.part = 0, True, ""
-                    self.begin_leg(leg, row)
+                    leg.realised, leg.first, leg.part, leg.phase = 0, True, "", "idle"
+                    if leg in again:
+                        self.begin_leg(leg, row)
                     leg.wait = wait
                 self.running, self.best = True, 0
                 self.stage, self.order_at = "hedges", row + 1
@@ -125,6 +135,10 @@ class WholeRun(PlainRun):
                 self.step(row + 1)
             return
         super().clock(row)
+
+    def worth(self) -> int:
+        """What those that have been in would cost now."""
+        return sum(leg.side * leg.mark for leg in self.been)
 
     def begin_leg(self, leg: PlainLeg, row: int) -> None:
         leg.stops_left, leg.targets_left = leg.after_stop[1], leg.after_target[1]

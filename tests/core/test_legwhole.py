@@ -19,10 +19,12 @@ from tests.core.test_legrun import (
     STRIKES,
     amounts,
     bars,
+    begin,
     chain,
     flat,
     native,
     rules_of,
+    session,
 )  # fmt: skip
 
 LOT = 25
@@ -98,7 +100,9 @@ def whole_runs(draw: st.DrawFn) -> WholeRun:
     stop, step = draw(rupees), draw(st.integers(5, 100))
     at = draw(st.just(0.0) | st.integers(10, 200).map(float))
     again = st.tuples(
-        st.sampled_from(["asap", "reverse", "momentum"]), st.integers(0, 3), st.integers(0, 4)
+        st.sampled_from(["asap", "reverse", "momentum", "cost"]),
+        st.integers(0, 3),
+        st.integers(0, 4),
     )
     level = np.cumsum([draw(st.integers(-800, 800)) for _ in range(count)])
     return WholeRun(
@@ -127,7 +131,7 @@ def whole_rules(leg: IndexLeg) -> dict[str, Any]:
 
 def again_of(what: str, again: tuple[str, int, int]) -> dict[str, int]:
     how, times, pause = again
-    way = Again.MOMENTUM if how == "momentum" else Again.ASAP
+    way = {"momentum": Again.MOMENTUM, "cost": Again.COST}.get(how, Again.ASAP)
     return {
         f"again_{what}": times, f"again_{what}_how": int(way if times else Again.NEVER),
         f"again_{what}_turn": int(how == "reverse"), f"again_{what}_pause": pause * MINUTE,
@@ -276,6 +280,37 @@ def test_the_exit_and_an_operator_end_what_would_come_again() -> None:
     trades = day(run, calls(100_00, 100_00, 110_00, *[111_00] * 4), exit_row=5)
     assert len(trades) == 1
     assert told(run) == [(Told.COMBINED_STOP, -250_00), (Told.DROPPED, 0)]
+
+
+def test_all_go_in_again_at_their_cost() -> None:
+    """Two calls sold at 100.00 and 60.00, stop of the whole 250: 160.00 together.
+
+    Row 2 at 111.00 and 59.00, 170.00 together: out in row 3. Row 4 is 160.05 together, row 5 at
+    140.00 and 20.00 is 160.00: in again in row 6, in the same contracts.
+    """
+    prices = [(100_00, 60_00), (100_00, 60_00), (111_00, 59_00), (110_00, 60_00),
+              (100_05, 60_00), (140_00, 20_00), (139_00, 21_00), (139_00, 21_00)]  # fmt: skip
+    rows = [[flat(one), flat(other), flat(0)] for one, other in prices]
+    run = native([{}, {"strike": 1100.0}], stop=250.0, stop_unit=1, again_stop=1,
+                 again_stop_how=int(Again.COST))  # fmt: skip
+    assert [(*one[:1], *one[2:5]) for one in seen(day(run, rows, exit_row=6))] == [
+        (0, 1, 100_00, 3), (1, 1, 60_00, 3), (0, 6, 139_00, 7), (1, 6, 21_00, 7),
+    ]  # fmt: skip
+    assert told(run) == [(Told.COMBINED_STOP, -250_00), (Told.AGAIN, 0)]
+
+
+def test_a_day_that_begins_none_enters_none_again_and_a_new_day_is_anew() -> None:
+    """Held over night; stopped on a day of no entries, and on one with them."""
+    words: dict[str, Any] = {"stop": 250.0, "stop_unit": 1, "again_stop": 1, "hold": 1,
+                             "again_stop_how": int(Again.ASAP), "settles": 1}  # fmt: skip
+    for trade, wanted in ((False, [Told.COMBINED_STOP, Told.DROPPED]),
+                          (True, [Told.COMBINED_STOP, Told.AGAIN])):  # fmt: skip
+        run = native([{}], **words)
+        begin(run, chain(calls(*[100_00] * 3)), 1, 3, exit_ns=0)
+        next_day = chain(calls(111_00, 111_00, 111_00, 111_00),
+                         sessions=session(4, date=20260127), final_price=[100_000])  # fmt: skip
+        begin(run, next_day, 1, 3, exit_ns=0, date=20260127, trade=trade)
+        assert [what for what, _ in told(run)] == wanted
 
 
 def test_momentum_waits_again_and_asap_does_not() -> None:

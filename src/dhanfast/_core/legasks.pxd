@@ -144,6 +144,15 @@ cdef inline bint leg_waited(Leg leg, ChainDay chain, size_t row) noexcept nogil:
             and leg_reached(leg, chain, row))
 
 
+# The contract that it had, if it has a price.
+cdef inline Rung leg_same(Leg leg, ChainDay chain, size_t row) noexcept nogil:
+    cdef Rung rung
+    rung.missing, rung.column, rung.strike = Missing.FOUND, leg.column, leg.strike
+    if leg.column == NOWHERE or chain.close[row * chain.columns + leg.column] <= 0:
+        rung.missing, rung.column = Missing.NO_QUOTE, NOWHERE
+    return rung
+
+
 cdef inline Rung leg_picked(Leg leg, ChainDay chain, size_t row, Py_ssize_t slot) noexcept nogil:
     cdef Rung rung = chain.pick(row, slot, leg.rules.right, leg.rules.strike_rule,
                                 leg.rules.strike, leg.rules.premium_rule)

@@ -9,7 +9,7 @@ from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legasks cimport (
     leg_has_wait as _has_wait, leg_held as _held, leg_picked as _picked, leg_range as _range,
-    leg_reset as _reset, leg_wait as _wait, leg_waited as _waited, leg_waits as _waits,
+    leg_reset as _reset, leg_same as _same, leg_wait as _wait, leg_waited as _waited, leg_waits as _waits,
 )
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legrisk cimport LegRisk, Moment, is_final
@@ -361,6 +361,12 @@ cdef class LegRun(LegWhole):
         self.set_sides()
         for i in range(self.count):
             rungs[i].column = NOWHERE
+            if self.restart == Again.COST:       # what has been in, in the same contracts
+                if (<Leg>self.at[i]).entered:
+                    rungs[i] = _same(<Leg>self.at[i], self.chain, row)
+                    if rungs[i].missing != Missing.FOUND:
+                        return False
+                continue
             if (<Leg>self.at[i]).rules.when and (<Leg>self.at[i]).rules.when != when:
                 continue
             if (<Leg>self.at[i]).rules.lazy:
@@ -388,7 +394,8 @@ cdef class LegRun(LegWhole):
             if rungs[i].column == NOWHERE:
                 continue
             self.take(i, row, rungs[i].column, now_ns)
-            if _has_wait(<Leg>self.at[i]) and self.restart != Again.ASAP:
+            if _has_wait(<Leg>self.at[i]) and (self.restart == Again.NEVER
+                                               or self.restart == Again.MOMENTUM):
                 _wait(<Leg>self.at[i], self.chain, row)
             else:
                 (<Leg>self.at[i]).part = Part.TO_SEND

@@ -127,6 +127,7 @@ cdef class Leg(Dealer):
     cdef readonly uint64_t unquoted  # rows without a price while held
     cdef int32_t own_side            # as the file says it; `rules.side` may be turned
     cdef int32_t side_next           # of its next entry
+    cdef int32_t side_was            # of its last one
     cdef ns_t again_ns               # its next entry is not before
     cdef Repeat repeat               # of its next entry, or of the one that is held
     cdef uint8_t momentum            # its next entry waits first

@@ -164,6 +164,7 @@ cdef class Leg(Dealer):
         Dealer.open_trade(self, report)
         self.best, self.first_stop = report.price, self.stop_price
         self.index_entry, self.index_best = self.signal_level, 0     # as the row before had it
+        self.side_was = report.side
 
     cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
         Dealer.book_entry(self, report, bill)

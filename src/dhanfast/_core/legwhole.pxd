@@ -108,6 +108,8 @@ cdef class LegWhole(LegOrder):
     cdef int32_t targets_left
     cdef readonly int restart        # Again: how all go in again; 0 = they do not
     cdef ns_t restart_ns             # not before
+    cdef paise_t cost                # of the structure that has left, as `net_price` counts
+    cdef int32_t cost_way            # with COST: +1 in again at or above it, -1 at or below
     cdef readonly uint64_t to_cost   # stops moved to cost
     cdef readonly uint64_t combined_stops
     cdef readonly uint64_t combined_targets
@@ -131,7 +133,10 @@ cdef class LegWhole(LegOrder):
     cdef void out(self, int reason, ns_t now_ns) noexcept nogil
     # A structure that the clock begins: as the file says it, with every entry again to come.
     cdef void fresh_start(self) noexcept nogil
-    # Whether all may go in again now, as far as time and what is still open go.
+    # What the legs that have been in would be worth, bought and sold as they were: by what they
+    # have paid, or by their marks.
+    cdef paise_t net_price(self, bint paid) noexcept nogil
+    # Whether all may go in again now, as far as time, price and what is still open go.
     cdef bint restart_due(self, ns_t now_ns) noexcept nogil
     # Every leg's side, before it is entered.
     cdef void set_sides(self) noexcept nogil

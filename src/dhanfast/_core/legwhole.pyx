@@ -142,6 +142,9 @@ cdef class LegWhole(LegOrder):
             how, turn = self.plan.again_target_how, self.plan.again_target_turn
             pause_ns = self.plan.again_target_pause
         self.restart, self.restart_ns = how, now_ns + pause_ns
+        if how == Again.COST:
+            self.cost = self.net_price(True)
+            self.cost_way = 1 if self.net_price(False) < self.cost else -1
         if turn:
             self.turned = -self.turned
 
@@ -149,9 +152,21 @@ cdef class LegWhole(LegOrder):
         self.turned, self.restart = 1, Again.NEVER
         self.stops_left, self.targets_left = self.plan.again_stop, self.plan.again_target
 
+    cdef paise_t net_price(self, bint paid) noexcept nogil:
+        cdef paise_t price, total = 0
+        cdef size_t i
+        for i in range(self.count):
+            if (<Leg>self.at[i]).entered:
+                price = ((<Leg>self.at[i]).paid if paid
+                         else self.portfolio.positions[i].mark)
+                total += (<Leg>self.at[i]).side_was * price * (<Leg>self.at[i]).want
+        return total
+
     cdef bint restart_due(self, ns_t now_ns) noexcept nogil:
         return (now_ns >= self.restart_ns and not self.paused and not self.shut
-                and (self.hedge is None or self.hedge.leg.idle()))
+                and (self.hedge is None or self.hedge.leg.idle())
+                and (self.restart != Again.COST
+                     or self.cost_way * (self.net_price(False) - self.cost) >= 0))
 
     cdef void set_sides(self) noexcept nogil:
         cdef size_t i

@@ -20,7 +20,7 @@ PAUSE_NS: Final = (1_000_000_000, 6 * 3_600_000_000_000)
 OF_LEGS: Final = (
     "asap", "asap-reverse", "cost", "cost-reverse", "momentum", "momentum-reverse", "leg",
 )  # fmt: skip
-OF_ALL: Final = ("asap", "asap-reverse", "momentum", "momentum-reverse")
+OF_ALL: Final = OF_LEGS[:-1]
 
 
 def check_again(

@@ -159,8 +159,8 @@ def checked_leg_sizing(sizing: SizingSettings, plan: StructurePlan | None = None
         if unbound and not (covered and not any(leg.lazy for leg in plan.legs)):
             raise ConfigError(
                 "sizing.method: risk needs a loss that is bounded, and this structure has sold "
-                "legs without a stop of premium that nothing covers, or a lazy leg: give the whole "
-                "a stop, or each of them"
+                "legs without a stop that nothing covers, or a lazy leg: give the whole a stop, or "
+                "each of them one of premium: a stop on the index bounds no loss"
             )
     return sizing
 
