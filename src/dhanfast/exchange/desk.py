@@ -289,6 +289,10 @@ class Desk:
         body.whole("disclosedQuantity", 0)
         if kind in ("MARKET", "STOP_LOSS_MARKET"):
             price = 0
+        elif not price:
+            raise bad_input("price is required")
+        if kind in STOPS and not trigger:
+            raise bad_input("triggerPrice is required")
         return self.change(ticket, kind, validity, qty, price, trigger if kind in STOPS else 0,
                            now_ns)  # fmt: skip
 
