@@ -147,7 +147,7 @@ def test_a_bug_in_one_command_leaves_the_others_to_be_heard(
     with serving(folder, Faulty(), loop_of):
         client = ControlClient(folder / "main.sock")
         for _ in range(2):
-            with pytest.raises(EngineRefused, match="lock failed inside the engine .too large."):
+            with pytest.raises(EngineRefused, match="lock failed inside the engine"):
                 client.command("lock", until="106000d")
             with pytest.raises(EngineRefused, match="positions failed inside the engine"):
                 client.positions()

@@ -124,6 +124,26 @@ def test_a_stop_market_becomes_a_limit_with_a_price_only() -> None:
     assert order["price"] >= order["triggerPrice"]  # the limit that protected it before
 
 
+def test_a_change_of_what_is_disclosed(account: Account) -> None:
+    future = account.contract("FUT")
+    far, lot = account.mid(future) - 400 * future.tick, future.lot
+    order_id = placed(account, future, far, quantity=4 * lot, disclosedQuantity=2 * lot)
+    account.core.take_updates()
+
+    def asked(shown: int, lots: int = 4) -> tuple[int, int]:
+        body = change(order_id, "LIMIT", lots * lot, price=far / 100, disclosedQuantity=shown)
+        status = account.ask("PUT", f"/orders/{order_id}", body)[0]
+        account.run(1)
+        return status, account.ask("GET", f"/orders/{order_id}")[1]["disclosedQuantity"]
+
+    assert asked(3 * lot) == (200, 3 * lot)
+    assert account.core.take_updates()[-1]["Data"]["DiscQuantity"] == 3 * lot
+    assert asked(lot) == (400, 3 * lot)  # 25 % are too few
+    assert asked(5 * lot) == (400, 3 * lot)
+    assert asked(2 * lot, lots=0) == (200, 2 * lot)  # the quantity stays
+    assert asked(0) == (200, 0)
+
+
 # ---- several orders in one request ----
 
 

@@ -34,7 +34,7 @@ from dhanfast.engine.sizing_settings import TradeHistory
 from dhanfast.engine.swap_words import read_words
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
-from dhanfast.strategies.plugins import LEGS
+from dhanfast.strategies.plugins import LEGS, find_strategy
 
 if TYPE_CHECKING:
     from dhanfast.app.live_traded import Traded
@@ -361,6 +361,8 @@ def _journal(
                 "contract: go on with those, or give this engine another name (engine.run)"
             )
         return journal
+    if config.strategy.use != LEGS:  # what cannot be made leaves no journal behind
+        find_strategy(config.strategy_place(), config.strategy.params)
     header = JournalHeader(
         epoch=int.from_bytes(os.urandom(4), "little") | 1,
         date=int(f"{market.day:%Y%m%d}"),
