@@ -47,7 +47,8 @@ def refuse_without_legs(given: Mapping[str, Any]) -> None:
     """
     for name in ONLY_LEGS:
         if _said(name):
-            raise UsageError(f"--{name.rstrip('s').replace('_', '-')}: is of a run of --legs")
+            word = "strikes" if name == "strikes" else name.rstrip("s").replace("_", "-")
+            raise UsageError(f"--{word}: is of a run of --legs")
 
 
 def refuse_with_legs(*, named: bool = False) -> None:
