@@ -22,7 +22,7 @@ from dhanfast._core.tradebook cimport units as count_of
 from dhanfast._core.types cimport Reason, Tick
 from dhanfast._core.wire.records cimport TickFlag
 
-from dhanfast.errors import StrategyError, UsageError
+from dhanfast.errors import StrategyError, UsageError, raised_at
 
 cdef enum:
     ROOM = 512               # rows that one input may write into the run log
@@ -173,7 +173,8 @@ cdef class LegLoop(InputLoop):
     cdef void strategy_failed(self, ns_t now_ns) noexcept:
         """A strategy that raised is followed no more; what the legs hold is closed."""
         raised = self.lead.kernel.strategy.error
-        self.error = StrategyError(f"strategy stopped: {type(raised).__name__}: {raised}")
+        self.error = StrategyError(
+            f"strategy stopped: {type(raised).__name__}: {raised}{raised_at(raised)}")
         self.lead.kernel.strategy = NativeStrategy()
         self.lead = None
         self.run.gate.state = RiskState.HALTED
