@@ -246,6 +246,10 @@ def test_a_chain_of_one_side_takes_the_forward_that_is_given(run: Run, tmp_path:
         assert shown["forward"] == 25_180.0
         solved = options.solve_chain(calls, RATE, forward=25_180.0)
         assert shown["at_money_volatility"] == solved.at_money_volatility()
+    words = f"payoff {path} --spread bull-call"
+    assert "give the forward" in run(words)[2]
+    legs = told(run, f"{words} --forward 25180 --rate 5.25%")["legs"]
+    assert [leg["strike"] for leg in legs] == [25_200.0, 25_400.0]
 
 
 def test_the_smile_of_what_has_ended_is_none(run: Run, tmp_path: Path) -> None:

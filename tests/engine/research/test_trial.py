@@ -279,6 +279,9 @@ def test_an_objective_of_ones_own(bars: Any, tmp_path: Path) -> None:
         "    return -float(result.equity['equity'].std()) if len(result.trades) > 30 else None\n"
         "def text(result):\n    return 'good'\n"
         "def broken(result):\n    return 1 / 0\n"
+        "def summed(result):\n    return result.trades['gross'].sum()\n"
+        "def single(result):\n    return result.equity['equity'].astype('f4').max()\n"
+        "def vast(result):\n    return 10**400\n"
     )
     made = prepared("momentum", bars, objective=f"{file}:calm")
     assert made.job.objective.each_bar
@@ -288,11 +291,18 @@ def test_an_objective_of_ones_own(bars: Any, tmp_path: Path) -> None:
     assert sweep.best.score == -float(run.equity["equity"].std())
     for name, error, said in (
         ("text", UsageError, "must return a number"),
-        ("broken", StrategyError, "raised ZeroDivisionError"),
+        ("broken", StrategyError, r"raised ZeroDivisionError: .* \(goal.py:7\)"),
     ):
         bad = prepared("momentum", bars, objective=f"{file}:{name}")
         with pytest.raises(error, match=said):
             optimize(bad, ranges=["ema=5..50:15"], engines=Engines(jobs=1))
+    # What numpy's sums and extremes give are numbers, too.
+    for name, value in (
+        ("summed", float(run.trades["gross"].sum())),
+        ("single", float(np.float32(run.equity["equity"].max()))),
+        ("vast", None),
+    ):
+        assert objective_of(f"{file}:{name}").load()(run) == value
 
 
 @pytest.mark.parametrize(
