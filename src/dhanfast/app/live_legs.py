@@ -15,7 +15,7 @@ from dhanfast._core.live.journal import Journal
 from dhanfast.app.config import DEFAULT, Config
 from dhanfast.app.legs_file import read_plan
 from dhanfast.app.live_market import Market
-from dhanfast.app.live_one import limits_of
+from dhanfast.app.live_one import begun_source, limits_of, started_file, watch_of
 from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
 from dhanfast.engine.hedge_prices import FUT, future_session
@@ -27,6 +27,7 @@ from dhanfast.engine.leg_universe import Slot, Universe, universe_of
 from dhanfast.engine.legs import checked_legs
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
 from dhanfast.engine.margin_asker import MarginAsker
+from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar
@@ -187,7 +188,7 @@ class Structure:
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._master, self._market = config, master, market
-        self.watch: CallWatch | None = None  # nothing of a user's is called
+        self.watch: CallWatch | None = None
         self._plan = plan_of(config)
         self._segment = option_segment(self._plan.underlying)[0]
         self.contract: Contract = index_of(master, self._plan.underlying)
@@ -288,8 +289,8 @@ class Structure:
         )
 
     def started(self) -> dict[str, Any]:
-        """The day's contracts: a restart must number them alike."""
-        return {"universe": self.universe.as_dict()}
+        """The day's contracts: a restart must number them alike; and the file that is followed."""
+        return {"universe": self.universe.as_dict(), **started_file(self._config)}
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes: capital as it was at the day's start."""
@@ -331,6 +332,9 @@ class Structure:
         vix: int | None,
     ) -> LegsRun:  # fmt: skip
         """The day's run."""
+        strategy = self._config.strategy
+        if self._plan.signals:
+            self.watch = watch_of(self._config)
         return LegsRun(
             self._plan, settings, self.universe, self._hours, journal,
             limits=None if courier is None else limits_of(self._config),
@@ -340,6 +344,10 @@ class Structure:
             notes=self._market.notes,
             guards=guards_of_legs(settings.guards, self._plan, carried=start.get("carried")),
             vix=vix is not None,
+            misuse=Misuse(strategy.on_error, strategy.memory_limit.bytes),
+            watch=self.watch,
+            folder=self._config.folders.strategies,
+            source=begun_source(start),
         )  # fmt: skip
 
     def ordered(self) -> dict[tuple[str, str], int]:

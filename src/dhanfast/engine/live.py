@@ -135,6 +135,14 @@ class LiveRun(TickRun):
 
     # ---- its strategy, which may be exchanged ----------------------------------------------------
 
+    def decider(self, name: str) -> str:
+        """The strategy that decides.
+
+        Args:
+            name: of what the engine was started with.
+        """
+        return self.seat.now.name
+
     @property
     def interval_ns(self) -> int:
         """Length of a signal bar."""
@@ -208,6 +216,11 @@ class LiveRun(TickRun):
     def decisions(self) -> Decisions:
         """Filters, books and factors around the strategy."""
         return self._live_engine.decisions
+
+    @property
+    def vetoed(self) -> dict[str, int]:
+        """{filter: entries it took back}."""
+        return self.decisions.vetoed
 
     @property
     def trades_mark(self) -> int:

@@ -50,7 +50,7 @@ from dhanfast.strategies.plugins import Found, find_strategy, graph_of
 from dhanfast.strategies.shelf import place_of
 
 if TYPE_CHECKING:
-    from dhanfast.engine.live import LiveRun
+    from dhanfast.engine.seated import Seated
 
 DOORS: Final = ("rules", "python", "cython")
 ON_ERROR: Final = ("flatten", "keep", "stop")
@@ -163,7 +163,7 @@ class _Gone:
 
 
 class Seat:
-    """Who decides in a live run.
+    """Who decides in a live run, or leads the legs of a structure.
 
     Args:
         run: whose strategy it is, its loop made. name: of the first, for people; "": as found.
@@ -177,7 +177,7 @@ class Seat:
     """
 
     def __init__(
-        self, run: "LiveRun", found: Found, runner: NativeStrategy, *, name: str = "",
+        self, run: "Seated", found: Found, runner: NativeStrategy, *, name: str = "",
         misuse: Misuse | None = None, watch: CallWatch | None = None, folder: Path | None = None,
     ) -> None:  # fmt: skip
         self._run, self._watch, self._folder = run, watch, folder
