@@ -1,34 +1,21 @@
 """A strategy that legs follow and that fails: it is stopped alone, the legs by the policy."""
 
 import asyncio
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.legorder import Stage
-from dhanfast._core.live.inputs import Command
-from dhanfast._core.live.journal import Journal, Kind
-from dhanfast._core.live.journal_header import JournalHeader
-from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.types import Reason
-from dhanfast.clock import ManualClock
 from dhanfast.engine import seat as seats
-from dhanfast.engine.generated_ticks import archive_writer
-from dhanfast.engine.leg_settings import StructurePlan
-from dhanfast.engine.legs_live import LegsRun
-from dhanfast.engine.legs_replay import RecordedStructure, StructureReplay, recorded_structure
+from dhanfast.engine.legs_replay import StructureReplay
 from dhanfast.engine.seat import STOPPED, Misuse
 from dhanfast.engine.settings import Settings
 from dhanfast.errors import BadData, StrategyError, UsageError
-from dhanfast.market.tickday import tick_day
+from tests.engine.legs_life import Life, World, world_in
 from tests.engine.live_stage import now_and_here
-from tests.engine.test_legs_signals import DAY, SECOND, drive, plan
+from tests.engine.test_legs_signals import plan
 
 STRATEGIES = '''
 from dhanfast.strategies import Strategy, param
@@ -107,93 +94,9 @@ class Mends(Strategy):
 '''
 
 
-class World(NamedTuple):
-    path: Path
-    ticks: RecordedStructure
-    all: NDArray[Any]
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("misuse")
-    (folder / "own.py").write_text(STRATEGIES)
-    path = folder / "generated.dfa"
-    day = tick_day("BANKNIFTY", DAY, seed=5, ticks=24_000, strikes=21)
-    with archive_writer(path, day, clock=ManualClock()) as write:
-        for batch in day:
-            write(batch)
-    ticks = recorded_structure(plan(folder, "Fails"), [path])
-    return World(folder, ticks, np.concatenate(list(ticks.open(0))))
-
-
-class Life:
-    """One life of the run of a day, on its journal."""
-
-    def __init__(
-        self, world: World, path: Path, of: str, way: str = "flatten", *,
-        watch: CallWatch | None = None, made: StructurePlan | None = None, **params: Any,
-    ) -> None:  # fmt: skip
-        self.world, self.path = world, path
-        self.given = (of, way, watch, made, params)
-        header = JournalHeader(epoch=1, date=20251117, run="legs", config_digest=bytes(32),
-                               created_ns=world.ticks.first_ns, text="")  # fmt: skip
-        old = path.exists()
-        journal = Journal(str(path), sync_ns=0) if old else Journal(str(path), header, sync_ns=0)
-        chosen = made or plan(world.path, of, params=params)
-        self.run = LegsRun(chosen, Settings(), world.ticks.universe, world.ticks.hours, journal,
-                           generated=True, misuse=Misuse(way), watch=watch,
-                           folder=world.path)  # fmt: skip
-        assert self.run.seat is not None
-        self.seat = self.run.seat
-        self.at = 0
-        self.second_ns = int(world.all["recv_ns"][0]) // SECOND * SECOND + SECOND
-
-    def on(self, until: Callable[[], bool] = lambda: False, step: int = 20) -> "Life":
-        """Ticks until something is so, or to the end."""
-        while self.at < len(self.world.all) and not until():
-            ticks = self.world.all[self.at : self.at + step]
-            self.second_ns = drive(self.run, ticks, self.second_ns)
-            self.at += step
-        return self
-
-    def again(self) -> "Life":
-        """Killed, and started anew on what the journal holds."""
-        self.run.journal.close()
-        with JournalReader(str(self.path)) as reader:
-            records = [(kind, bytes(payload)) for kind, _, _, payload in reader]
-        of, way, watch, made, params = self.given
-        new = Life(self.world, self.path, of, way, watch=watch, made=made, **params)
-        new.at, new.second_ns = self.at, self.second_ns
-        new.run.journal.append_record(Kind.RESUME, b"{}", new.second_ns, vital=True)
-        new.run.recover([*records, (Kind.RESUME, b"{}")], new.second_ns)
-        return new
-
-    def swap(self, name: str) -> dict[str, Any]:
-        """Another leads."""
-        place = f"{self.world.path / 'own.py'}:{name}"
-        return asyncio.run(
-            self.seat.swap(place, {}, wall_ns=lambda: self.second_ns, beside=now_and_here)
-        )
-
-    def resume(self) -> None:
-        """What the live engine does once nothing holds entries back."""
-        self.run.loop.command(Command.RESUME, self.second_ns)
-
-    @property
-    def words(self) -> list[dict[str, Any]]:
-        """What the journal says of strategies."""
-        with JournalReader(str(self.path)) as reader:
-            return [json.loads(bytes(payload)[16:]) for kind, _, _, payload in reader
-                    if kind == Kind.STRATEGY]  # fmt: skip
-
-    @property
-    def figures(self) -> tuple[Any, ...]:
-        """What a restart must bring back."""
-        trades, orders = self.run.rows_so_far()
-        seat, loop = self.seat, self.run.loop
-        return (trades.tobytes(), orders.tobytes(), self.run.positions(), loop.led,
-                loop.gate_state, seat.now.name, seat.stopped, seat.stops, seat.swaps,
-                seat.rollbacks, seat.changes, self.run.portfolio.snapshot())  # fmt: skip
+    return world_in(tmp_path_factory.mktemp("misuse"), STRATEGIES)
 
 
 def test_flatten_closes_the_legs_and_the_engine_lives(world: World, tmp_path: Path) -> None:
@@ -254,9 +157,15 @@ def test_a_restart_at_any_time_is_the_same_day(
 @pytest.mark.parametrize("after", [1, 2, 3, 40])
 def test_kept_legs_are_whole_or_not_there(world: World, tmp_path: Path, after: int) -> None:
     """A condor whose leader fails on the way in: what is not whole is taken back."""
-    legs = [{"side": side, "right": right, "strike": strike, "when": "long"}
-            for side, right, strike in (("buy", "CE", "atm+4"), ("sell", "CE", "atm+1"),
-                                        ("buy", "PE", "atm-4"), ("sell", "PE", "atm-1"))]
+    legs = [
+        {"side": side, "right": right, "strike": strike, "when": "long"}
+        for side, right, strike in (
+            ("buy", "CE", "atm+4"),
+            ("sell", "CE", "atm+1"),
+            ("buy", "PE", "atm-4"),
+            ("sell", "PE", "atm-1"),
+        )
+    ]
     made = plan(world.path, "Early", leg=legs, params={"after": after})
     life = Life(world, tmp_path / "day.dfj", "Early", "keep", made=made)
     life.on(lambda: bool(life.seat.stopped), step=1)

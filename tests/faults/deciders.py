@@ -78,7 +78,10 @@ def _params(rng: random.Random, plan: Plan, use: str, failing: float) -> dict[st
     near = {"stop": rng.choice([0.0, plan.stop, 20.0]), "target": plan.target}
     if use == "Ruled":
         return near
-    found: dict[str, Any] = {"seed": rng.randrange(1 << 30), "part": rng.choice([0.1, 0.4, 0.6])} | near
+    found: dict[str, Any] = {
+        "seed": rng.randrange(1 << 30),
+        "part": rng.choice([0.1, 0.4, 0.6]),
+    } | near
     if rng.random() < failing:
         found["where"] = rng.choice(["tick", "tick", "bar", "fill"])
         most = {"tick": 80, "bar": 12, "fill": 4}[found["where"]]
@@ -133,7 +136,7 @@ def _blend(rng: random.Random, plan: Plan) -> str:
         if params.get("where") in ("tick", "start"):
             params |= {"where": "bar", "fails": 4 + params["fails"] % 8}
         told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in params.items())
-        more = "veto = \"against\"" if at == 2 else f"weight = {rng.choice([0.5, 1.0, 2.0])}"
+        more = 'veto = "against"' if at == 2 else f"weight = {rng.choice([0.5, 1.0, 2.0])}"
         text += MEMBER.format(file=FILE, use="Slow", name=f"m{at}", params=f"{{{told}}}", more=more)
     return text
 

@@ -69,7 +69,9 @@ def show(
             print(f"  {name:<28}{counts[name]:>10,}")
     print(f"seeds {seeds:,} in {seconds:.1f} s, violations in {len(broken)}")
     for outcome in broken:
-        print(f"\nseed {outcome.seed}: scripts/simulate-faults --first {outcome.seed} --seeds 1{more}")
+        print(
+            f"\nseed {outcome.seed}: scripts/simulate-faults --first {outcome.seed} --seeds 1{more}"
+        )
         for words in outcome.violations:
             print(f"  {words}")
 
