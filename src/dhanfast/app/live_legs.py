@@ -14,6 +14,7 @@ from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast.app.config import DEFAULT, Config
 from dhanfast.app.legs_file import read_plan
+from dhanfast.app.live_build import ITS_MISUSE
 from dhanfast.app.live_market import Market
 from dhanfast.app.live_one import begun_source, limits_of, started_file, watch_of
 from dhanfast.app.live_traded import Compared
@@ -66,6 +67,8 @@ def legs_place(config: Config, text: str) -> str:
 def with_legs(config: Config, path: str, params: Mapping[str, Any] | None = None) -> Config:
     """The configuration with a legs file in the place of its strategy.
 
+    What is done about a strategy that misbehaves is kept: the legs may follow one.
+
     Args:
         path: of the file. params: values of its parameters.
     Raises:
@@ -74,12 +77,16 @@ def with_legs(config: Config, path: str, params: Mapping[str, Any] | None = None
     from dhanfast.app.config_fields import Strategy
 
     place, values = Path(path).absolute(), dict(params or {})
+    before = config.tree.strategy[0] if config.tree.strategy else None
+    misuse = {} if before is None else {key: getattr(before, key) for key in ITS_MISUSE}
     plan = read_plan(place, values)
     strategy = Strategy(
         name=_as_name(plan.name), use=LEGS, legs=str(place), underlying=plan.underlying,
-        params=values,
+        params=values, **misuse,
     )  # fmt: skip
-    sources = {key: one for key, one in config.sources.items() if not key.startswith("strategy.")}
+    kept = tuple(f"strategy.{key}" for key in ITS_MISUSE)
+    sources = {key: one for key, one in config.sources.items()
+               if key in kept or not key.startswith("strategy.")}  # fmt: skip
     told = dict.fromkeys(("strategy.legs", *(["strategy.params"] if values else [])), "--legs")
     tree = msgspec.structs.replace(config.tree, strategy=(strategy,))
     return replace(config, tree=tree, sources=sources | told)
