@@ -80,7 +80,7 @@ def _params(rng: random.Random, plan: Plan, use: str, failing: float) -> dict[st
         return near
     found: dict[str, Any] = {
         "seed": rng.randrange(1 << 30),
-        "part": rng.choice([0.1, 0.4, 0.6]),
+        "part": rng.choice([0.2, 0.5, 0.6]),
     } | near
     if rng.random() < failing:
         found["where"] = rng.choice(["tick", "tick", "bar", "fill"])
@@ -113,14 +113,14 @@ def _filters(rng: random.Random) -> FilterSettings:
     spans = tuple(
         Span.parse(f"w{at} {9 + at // 2:02}:{30 * (at % 2):02}-{9 + at // 2:02}:"
                    f"{30 * (at % 2) + 29:02}")
-        for at in sorted(rng.sample(range(13), rng.choice([0, 2, 5])))
+        for at in sorted(rng.sample(range(13), rng.choice([0, 1, 4])))
     )  # fmt: skip
     return FilterSettings(
         windows=spans,
-        momentum=rng.choice(["none", "roc", "adx", "both"]),
+        momentum=rng.choice(["none", "none", "roc", "adx", "both"]),
         momentum_bars=2,
         adx=rng.choice([5.0, 20.0]),
-        volume=rng.choice([0.0, 0.5, 1.0]),
+        volume=rng.choice([0.0, 0.0, 0.5, 1.0]),
         volume_bars=rng.choice([1, 3]),
         spread_ticks=rng.choice([0.0, 2.0, 20.0]),
     )
