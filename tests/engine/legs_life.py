@@ -5,7 +5,7 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +68,20 @@ class Life:
         chosen = made or plan(world.path, of, params=params)
         self.run = LegsRun(
             chosen, settings or Settings(), world.ticks.universe, world.ticks.hours, journal,
-            generated=True, misuse=Misuse(way), watch=watch, folder=world.path,
+            generated=True, misuse=Misuse(way), watch=watch, folder=world.path, **self.wired(),
         )  # fmt: skip
         self.at = 0
         self.second_ns = int(world.all["recv_ns"][0]) // SECOND * SECOND + SECOND
 
-    def on(self, until: Callable[[], bool] = lambda: False, step: int = 20) -> "Life":
+    def wired(self) -> dict[str, Any]:
+        """What carries its orders: nothing, they are simulated."""
+        return {}
+
+    def hand_on(self, heir: "Life") -> None:
+        """What outlives the process."""
+        heir.at, heir.second_ns = self.at, self.second_ns
+
+    def on(self, until: Callable[[], bool] = lambda: False, step: int = 20) -> Self:
         """Ticks until something is so, or to the end."""
         while self.at < len(self.world.all) and not until():
             ticks = self.world.all[self.at : self.at + step]
@@ -81,15 +89,15 @@ class Life:
             self.at += step
         return self
 
-    def again(self) -> "Life":
+    def again(self) -> Self:
         """Killed, and started anew on what the journal holds."""
         self.run.journal.close()
         with JournalReader(str(self.path)) as reader:
             records = [(kind, bytes(payload)) for kind, _, _, payload in reader]
         of, way, watch, made, settings, params = self.given
-        new = Life(self.world, self.path, of, way, watch=watch, made=made, settings=settings,
+        new = type(self)(self.world, self.path, of, way, watch=watch, made=made, settings=settings,
                    **params)  # fmt: skip
-        new.at, new.second_ns = self.at, self.second_ns
+        self.hand_on(new)
         new.run.journal.append_record(Kind.RESUME, b"{}", new.second_ns, vital=True)
         new.run.recover([*records, (Kind.RESUME, b"{}")], new.second_ns)
         return new

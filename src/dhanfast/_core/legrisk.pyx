@@ -134,8 +134,8 @@ cdef class LegRisk:
         judge: `engine.leg_judge.Judge`, or anything with its `begin`, `again`, `closed`, `told` and
             `drop`; None: every entry is of the file's size.
     Attributes:
-        guards, judge, filters: as given. error: what the judge raised. file_times: structures that the
-        file's lots are: their largest common divisor. times: structures of the entry in hand.
+        guards, judge, filters: as given. error: what the judge raised. file_times: structures that
+        the file's lots are: their largest common divisor. times: structures of the entry in hand.
         guarded: entries that a guard let wait, counted by row. refused: structures that the judge
         refused. smaller: that it made smaller. not_again: legs that were not entered again.
         told_closed: structures that guards and judge know as closed.
