@@ -174,14 +174,9 @@ class LegsRun:
             raise UsageError("limits and courier come together")
         if guards is None and settings.guards.any_on:
             raise UsageError("guards are on in the settings, and none were handed in")
-        if journal.header.date != ymd(hours.date):
-            raise BadData(
-                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
-                f"{hours.date}: a day has a journal of its own"
-            )
+        _of_day(journal, hours)
         self.plan, self._settings = check_live_plan(plan), checked_legs(settings)
-        self.universe, self._hours, self.journal = universe, hours, journal
-        self.instrument = INDEX
+        self.universe, self._hours, self.journal, self.instrument = universe, hours, journal, INDEX
         check_freeze(plan, hours, option_expiries(plan.underlying, hours.date))
         self._contracts = Named(universe)
         self._prices = LivePrices(
@@ -189,8 +184,9 @@ class LegsRun:
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None
-        far = limits is not None
-        self._passes = leg_risk_of(plan, settings, self._contracts, guards, far=far)
+        self._passes = leg_risk_of(
+            plan, settings, self._contracts, guards, far=limits is not None
+        )  # fmt: skip
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
         self._beside: list[tuple[int, str]] = []  # what others have to say
@@ -207,14 +203,18 @@ class LegsRun:
         self.seat: Seat | None = None
         if lead is not None:
             self.seat = lead.lead(self, misuse=misuse, watch=watch, folder=folder)
+        self._begin_rows()
+        self._begin_hedge(hours)
+        self._begin_day(plan, hours)
+
+    def _begin_rows(self) -> None:
+        """What is gathered of the day, for its result."""
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._messages: list[tuple[int, str]] = []
         self._failed: Exception | None = None  # of the judge, told of once
         self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
         self._hedges: list[NDArray[Any]] = []
         self._vetoes: list[NDArray[Any]] = []  # rows of filters
-        self._begin_hedge(hours)
-        self._begin_day(plan, hours)
 
     def _begin_day(self, plan: StructurePlan, hours: TradingDay) -> None:
         """Tell the loop the day's times, before its first input."""
@@ -565,6 +565,19 @@ def _hold_text(name: str, before: Stage, after: Stage) -> str:
     if before in (Stage.HEDGES, Stage.SALES) and after not in (Stage.HEDGES, Stage.SALES):
         return "the entry is taken back: sold legs first, then bought ones"
     return "no structure is being entered: nothing to cancel"
+
+
+def _of_day(journal: Journal, hours: TradingDay) -> None:
+    """Whether a journal is of the market's day.
+
+    Raises:
+        BadData: it is of another.
+    """
+    if journal.header.date != ymd(hours.date):
+        raise BadData(
+            f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+            f"{hours.date}: a day has a journal of its own"
+        )
 
 
 def _index_of(journal: Journal) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
