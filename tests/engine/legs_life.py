@@ -99,7 +99,7 @@ class Life:
                    **params)  # fmt: skip
         self.hand_on(new)
         new.run.journal.append_record(Kind.RESUME, b"{}", new.second_ns, vital=True)
-        new.run.recover([*records, (Kind.RESUME, b"{}")], new.second_ns)
+        new.run.recover(records, new.second_ns)
         return new
 
     def swap(self, name: str) -> dict[str, Any]:

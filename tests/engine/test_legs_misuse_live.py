@@ -1,96 +1,21 @@
 """A strategy that legs follow fails while orders work at a broker, and answers are out."""
 
+import contextlib
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from dhanfast._core.live.records import ANSWER_DTYPE, UPDATE_DTYPE, IntentKind, Outcome
-from dhanfast._core.types import OrderKind
+from dhanfast._core.live.records import IntentKind, Outcome
 from dhanfast.engine.leg_settings import StructurePlan
-from tests.core.live.leg_world import Wires
-from tests.core.live.plain_broker import Held, PlainBroker
-from tests.engine.legs_life import Life, World, world_in
+from dhanfast.errors import DhanfastError
+from tests.core.live.plain_broker import Held
+from tests.engine.legs_far import FarLife, StormLife
+from tests.engine.legs_life import World, world_in
 from tests.engine.test_legs_misuse import STRATEGIES
 from tests.engine.test_legs_signals import plan
-
-
-class FarLife(Life):
-    """A life whose orders go to a broker in plain Python, which fills every limit order at once.
-
-    Attributes:
-        deaf: requests leave and nothing comes back. unfilled: sides of entries that meet nobody.
-    """
-
-    def __init__(self, *words: Any, **more: Any) -> None:
-        self.broker, self.wires = PlainBroker(), Wires()
-        self.deaf = False
-        self.unfilled: set[int] = set()
-        super().__init__(*words, **more)
-
-    def wired(self) -> dict[str, Any]:
-        return {"limits": {}, "courier": self.wires}
-
-    def hand_on(self, heir: Life) -> None:
-        super().hand_on(heir)
-        assert isinstance(heir, FarLife)
-        for made in self.wires.requests:  # what had left arrives all the same
-            self.broker.serve(made)
-        self.broker.take_said()
-        heir.broker = self.broker
-
-    def on(self, until: Any = lambda: False, step: int = 1) -> "FarLife":
-        def served() -> bool:
-            if until():
-                return True
-            self.serve()
-            return False
-
-        super().on(served, step)
-        return self
-
-    def serve(self) -> None:
-        """Requests arrive, are answered, and limit orders fill."""
-        if self.deaf:
-            return
-        while self.wires.requests:
-            made = self.wires.requests.pop(0)
-            reply = self.broker.serve(made)
-            self.hear()
-            self.answer(made["id"], reply)
-        for order in self.broker.orders.values():
-            waits = order.kind == OrderKind.SL or (
-                not order.is_exit and order.side in self.unfilled
-            )  # fmt: skip
-            if order.live and not waits:
-                self.broker.fill(order, order.open, order.price)
-        self.hear()
-
-    def hear(self) -> None:
-        """What the broker has said."""
-        for message in self.broker.take_said():
-            update = np.zeros(1, UPDATE_DTYPE)[0]
-            update["at_ns"] = self.second_ns
-            for name, value in message.items():
-                update[name] = value
-            self.run.loop.use_update(update)
-
-    def answer(self, number: int, fields: dict[str, Any]) -> None:
-        answer = np.zeros(1, ANSWER_DTYPE)[0]
-        answer["intent"], answer["at_ns"] = number, self.second_ns
-        for name, value in fields.items():
-            answer[name] = value
-        self.run.loop.use_answer(answer)
-
-    @property
-    def truth(self) -> dict[int, int]:
-        """Units held at the broker, by contract."""
-        held: dict[int, int] = {}
-        for order in self.broker.orders.values():
-            held[order.instrument] = held.get(order.instrument, 0) + order.side * order.filled
-        return {number: units for number, units in held.items() if units}
 
 
 def exits(life: FarLife) -> Iterator[Held]:
@@ -181,3 +106,60 @@ def test_an_answer_that_is_lost_is_asked_for_and_not_sent_again(
     life.on(lambda: life.run.flat)
     once(life)
     assert life.truth == {} and len(list(exits(life))) == 4
+
+
+# ---- anything, at any time -----------------------------------------------------------------------
+
+
+def play(world: World, folder: Path, seed: int) -> tuple[int, ...]:
+    """A day of failures, swaps, deaths and a bad broker; how often what happened."""
+    rng = random.Random(f"legs {seed}")
+    of = rng.choice(["Fails", "Early", "Filled", "Mends"])
+    params = {"after": rng.choice([1, 2, 5, 30])} if of in ("Fails", "Early") else {}
+    made = condor(world, of, deadline=rng.choice(["10s", "2m", "none"]), **params)
+    way = rng.choice(["flatten", "keep"])
+    life = StormLife(world, folder / f"{seed}.dfj", of, way, made=made, rng=rng)
+    deaths = 0
+    for _ in range(rng.randint(3, 14)):
+        end = life.at + rng.randint(1, 900)
+        life.on(lambda end=end, life=life: life.at >= end)  # type: ignore[misc]
+        seat, held = life.seat, life.run.positions()
+        if rng.random() < 0.4:
+            sent = life.run.kernel.orders_sent
+            with contextlib.suppress(DhanfastError):
+                life.swap(rng.choice(["Mends", "Calm", "Early", "Fails"]))
+                assert (life.run.positions(), life.run.kernel.orders_sent) == (held, sent)
+                life.resume()
+            continue
+        who = (seat.now.name, seat.stopped, seat.swaps, seat.stops, seat.rollbacks, seat.changes)
+        life, deaths = life.again(), deaths + 1
+        seat = life.seat
+        assert who == (seat.now.name, seat.stopped, seat.swaps, seat.stops, seat.rollbacks,
+                       seat.changes), "a restart"  # fmt: skip
+    life.calm = True
+    life.on()
+    assert all(count == 1 for count in life.broker.accepted.values())
+    assert life.run.loop.error is None and not life.run.loop.stopped
+    assert life.run.positions() == life.truth == {} and life.run.flat
+    assert life.worst == 0, "sold, and not covered"
+    seat = life.seat
+    return deaths, seat.swaps, seat.stops, seat.rollbacks, len(life.broker.orders)
+
+
+def played(world: World, folder: Path, seeds: range) -> None:
+    sums = [0] * 5
+    for seed in seeds:
+        try:
+            sums = [a + b for a, b in zip(sums, play(world, folder, seed), strict=True)]
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+    assert all(sums), f"deaths, swaps, stops, put back, orders: {sums}"
+
+
+def test_anything_at_any_time(world: World, tmp_path: Path) -> None:
+    played(world, tmp_path, range(12))
+
+
+@pytest.mark.slow
+def test_much_more_of_it(world: World, tmp_path: Path) -> None:
+    played(world, tmp_path, range(100, 160))
