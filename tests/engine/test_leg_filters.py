@@ -1,12 +1,14 @@
 """Filters of a structure: windows in which it is not begun, alike in every run."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dhanfast.app.cli import run
 from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.filter_settings import Event, FilterSettings, Span
 from dhanfast.engine.legs import backtest_legs
@@ -140,10 +142,10 @@ def first_ns(text: str) -> int:
 
 
 def replayed(world: World, made: Any, filters: FilterSettings) -> Any:
-    run = StructureReplay(made, world.ticks, Settings(filters=filters))
+    replay = StructureReplay(made, world.ticks, Settings(filters=filters))
     for batch in world.ticks.open(0):
-        run.feed(batch)
-    return run.finish()
+        replay.feed(batch)
+    return replay.finish()
 
 
 def test_paper_replay_and_a_restart_wait_alike(world: World, tmp_path: Path) -> None:
@@ -200,3 +202,28 @@ def test_what_looks_at_a_contract_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         chained(tmp_path, FilterSettings(**told))
+
+
+def test_a_configuration_file_brings_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`dhanfast backtest --legs FILE -c CONFIG`: the counts are in what is printed."""
+    chain, legs, config = (tmp_path / name for name in ("c.parquet", "legs.toml", "c.toml"))
+    shots = [(ns(at), 59_000.0, {59_100: (50.0, 1.0)}) for at in
+             ("10:00:10", "10:05:10", "10:10:10", "15:00:10", "15:20:10")]  # fmt: skip
+    chain_file(chain, shots)
+    legs.write_text(
+        'underlying = "BANKNIFTY"\nentry = "10:00"\nlate = "12m"\nexit = "15:00"\n'
+        '[[leg]]\nside = "buy"\nright = "CE"\nstrike = "59100"\n'
+    )
+    config.write_text('[filters]\nwindows = ["fixing 10:00-10:07"]\n')
+    words = ["backtest", "--legs", str(legs), "--data", str(chain), "--json"]
+    assert run(words) == 0
+    free = json.loads(capsys.readouterr().out)
+    assert run([*words, "-c", str(config)]) == 0
+    held = json.loads(capsys.readouterr().out)
+    assert "vetoes" not in free and held["vetoes"]["counts"] == {"fixing": 1}
+    assert held["counters"]["vetoed_fixing"] == 1 and held["digest"] != free["digest"]
+    config.write_text("[filters.volume]\ntimes = 2.0\n")
+    assert run([*words, "-c", str(config)]) == 3
+    assert "filters.volume.times: a legs run does not follow it" in capsys.readouterr().err
