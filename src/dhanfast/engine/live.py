@@ -174,6 +174,7 @@ class LiveRun(TickRun):
         """This one decides from now on; what is written of the run names it."""
         self._found, self._runner = found, runner
         self._live_engine.strategy = runner
+        self._live_engine.decisions.another()
 
     def _notes(self, quoted: bool) -> tuple[str, ...]:
         return (*super()._notes(quoted), *self.seat.notes())
