@@ -192,7 +192,7 @@ def test_the_command_prints_the_result_with_its_grade(tmp_path: Path) -> None:
         (("-s", "momentum"), "--strategy: does not go with --legs; use signals"),
         (("--lots", "2"), "--lots: does not go with --legs; use lots of each leg"),
         (("--set", "ema=3"), "no parameter of this legs file is called 'ema'"),
-        (("--set", "risk.day_loss=1"), "settings of [risk] and [simulation] come with -c"),
+        (("--set", "risk.day_loss=1"), "[filters] and [simulation] come with -c"),
         (("--entry-from", "09:30"), "--entry-from: does not go with --legs"),
         (("--volatility", "v.parquet"), "never mix"),
         (("--final-price", "2026=1"), "write DATE=VALUE"),

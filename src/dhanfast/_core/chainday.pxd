@@ -42,6 +42,7 @@ cpdef enum Missing:
     UNASKED = 9              # what it needs could not be had
     NO_SIZE = 10             # its size comes to nothing
     EXPOSED = 11             # too much would be held
+    FILTERED = 12            # a filter kept it out
 
 
 cdef struct Rung:            # what was chosen

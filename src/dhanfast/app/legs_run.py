@@ -113,8 +113,8 @@ def legs_values(sets: Sequence[str]) -> dict[str, object]:
     for key, value in map(key_and_value, sets):
         if "." in key:
             raise UsageError(
-                f"--set {key}: with legs it sets the file's parameters; settings of [risk] and "
-                "[simulation] come with -c"
+                f"--set {key}: with legs it sets the file's parameters; settings of [risk], "
+                "[filters] and [simulation] come with -c"
             )
         found[key] = value
     return found
