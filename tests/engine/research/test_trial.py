@@ -357,11 +357,19 @@ def test_rows_survive_being_written_down(made: Prepared) -> None:
             Row.of_dict({**row.as_dict(), "daily": daily})
 
 
-def test_bars_are_held_once_and_taken_away_by_the_last(bars: Any) -> None:
-    held = held_of(bars.bars)
-    with holding([bars.bars]):
-        with holding([bars.bars]):
-            assert mapped(held).tobytes() == bars.bars.tobytes()
+@pytest.fixture
+def own(bars: Any) -> Any:
+    """Bars that no other process of these tests holds."""
+    changed = bars.bars.copy()
+    changed["volume"][0] = os.getpid()
+    return changed
+
+
+def test_bars_are_held_once_and_taken_away_by_the_last(own: Any) -> None:
+    held = held_of(own)
+    with holding([own]):
+        with holding([own]):
+            assert mapped(held).tobytes() == own.tobytes()
             assert not mapped(held).flags.writeable
         assert held.path.exists()
     assert not held.path.exists()
@@ -369,14 +377,14 @@ def test_bars_are_held_once_and_taken_away_by_the_last(bars: Any) -> None:
         mapped(held)
 
 
-def test_bars_that_are_something_else_are_not_used(bars: Any) -> None:
-    held = held_of(bars.bars)
-    held.path.write_bytes(b"x" * bars.bars.nbytes)
+def test_bars_that_are_something_else_are_not_used(own: Any) -> None:
+    held = held_of(own)
+    held.path.write_bytes(b"x" * own.nbytes)
     try:
         with pytest.raises(Missing, match="does not hold the bars"):
             mapped(held)
-        with holding([bars.bars]):  # put right
-            assert len(mapped(held)) == len(bars.bars)
+        with holding([own]):  # put right
+            assert len(mapped(held)) == len(own)
     finally:
         held.path.unlink(missing_ok=True)
 
