@@ -231,8 +231,14 @@ def contract_words(contract: "Contract") -> list[Any]:
 
 
 def strategy_file(config: Config) -> Path | None:
-    """The file of the configuration's strategy; None: it has a name that is none of a file."""
-    path = Path(config.strategy_place().partition(":")[0])
+    """The file of the configuration's strategy, or of the one that its legs follow; None: it has a
+    name that is none of a file."""
+    place = config.strategy_place()
+    if config.strategy.use == LEGS:
+        from dhanfast.app.live_legs import plan_of
+
+        place = plan_of(config).signals
+    path = Path(place.partition(":")[0])
     return path if path.suffix == ".py" and path.is_file() else None
 
 
