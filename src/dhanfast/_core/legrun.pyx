@@ -9,7 +9,8 @@ from dhanfast._core.chainday cimport NOWHERE, Rung
 from dhanfast._core.hedger cimport Hedge
 from dhanfast._core.legasks cimport (
     leg_has_wait as _has_wait, leg_held as _held, leg_picked as _picked, leg_range as _range,
-    leg_reset as _reset, leg_same as _same, leg_wait as _wait, leg_waited as _waited, leg_waits as _waits,
+    leg_reset as _reset, leg_same as _same, leg_wait as _wait, leg_waited as _waited,
+    leg_waits as _waits,
 )
 from dhanfast._core.legorder cimport NOBODY, OrderRules, Stage, Told
 from dhanfast._core.legrisk cimport LegRisk, Moment, is_final
@@ -284,8 +285,9 @@ cdef class LegRun(LegWhole):
     cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil:
         self.turn = side
         self.turn_until = at_ns + self.hours.until_ns - self.hours.entry_ns
+        self.last_missing = Missing.FOUND
         if self.risk is not None:
-            self.risk.drop()                 # what was asked for another signal
+            self.risk.another()
         if self.running:
             self.leave_all(Reason.EXIT_SIGNAL, now_ns)
 

@@ -142,6 +142,8 @@ cdef class LegWhole(LegOrder):
             how, turn = self.plan.again_target_how, self.plan.again_target_turn
             pause_ns = self.plan.again_target_pause
         self.restart, self.restart_ns = how, now_ns + pause_ns
+        if self.risk is not None:
+            self.risk.another()              # what comes again is an entry of its own
         if how == Again.COST:
             self.cost = self.net_price(True)
             self.cost_way = 1 if self.net_price(False) < self.cost else -1
