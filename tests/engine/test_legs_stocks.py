@@ -14,7 +14,6 @@ from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.bar_source import RecordedBars
 from dhanfast.engine.chain_source import RecordedChains
 from dhanfast.engine.legs import backtest_legs
-from dhanfast.engine.legs_live import check_live_plan
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import Calendar
@@ -132,8 +131,6 @@ def test_what_is_no_index_needs_a_lot_and_an_index_has_one(tmp_path: Path) -> No
         option_expiries("HDFCBANK", DAY)
     with pytest.raises(UsageError, match="lot: NIFTY is an index"):
         option_expiries("NIFTY", DAY, 75)
-    with pytest.raises(ConfigError, match="HDFCBANK is a stock, and paper and live"):
-        check_live_plan(plan())
 
 
 # ---- the tables ----------------------------------------------------------------------------------

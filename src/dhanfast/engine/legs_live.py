@@ -6,7 +6,6 @@ exchange of its own, as in a backtest; live each has its place at one desk, whic
 requests and limits of the account.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
-from dhanfast._core.chainnow import ChainNow
 from dhanfast._core.guards import Guards
 from dhanfast._core.legorder import Stage
 from dhanfast._core.legrun import LegRun
@@ -31,7 +29,6 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
-from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
 from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
@@ -52,19 +49,19 @@ from dhanfast.engine.legs import (
     result_of,
     texts_of,
 )
+from dhanfast.engine.legs_chain import INDEX, Named, chain_of
 from dhanfast.engine.live import recovered
 from dhanfast.engine.live_prices import REPLAY, LivePrices
 from dhanfast.engine.served import Held, Recovered
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.engine.status import PositionLine
+from dhanfast.engine.stock_terms import check_delivery, filled
 from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import TradingDay
-from dhanfast.market.optionsessions import option_expiries, option_sessions
 from dhanfast.market.sessions import ymd
 from dhanfast.reports.result import RunResult
 
-INDEX: Final = 0  # the feed's number of the index
 TRADES_MAX: Final = 1 << 13
 ORDERS_MAX: Final = 1 << 15
 EQUITY_MAX: Final = 1 << 17
@@ -85,37 +82,14 @@ def check_live_plan(plan: StructurePlan) -> StructurePlan:
     """`plan`, or a refusal of what only a backtest of it can do.
 
     Raises:
-        ConfigError: it is carried over night, settled, or of a stock.
+        ConfigError: it is carried over night, or settled.
     """
     if plan.hold != "day" or plan.exit is None:
         raise ConfigError(
             'hold: paper and live carry nothing over night: write hold = "day" and an exit time; '
             "a structure that is held to its expiry is backtested"
         )
-    if plan.lot:
-        raise ConfigError(
-            f"lot: {plan.underlying} is a stock, and paper and live trade options of indexes: a "
-            "structure of a stock's options is backtested"
-        )
     return checked_plan(plan)
-
-
-class Named(Contracts):
-    """The contracts of a universe, by their feed numbers: the index has none.
-
-    Args:
-        universe: of the day.
-    """
-
-    def __init__(self, universe: Universe) -> None:
-        super().__init__(universe.underlying)
-        self.number(dt.date.max, 0, "IDX")
-        for expiry, strike, right in universe.contracts():
-            self.number(expiry, strike, right)
-
-    def name(self, number: int) -> str:
-        """As a person says it: BANKNIFTY 2026-11-24 60000 CE; the index by its own name."""
-        return super().name(number) if number != INDEX else self.underlying
 
 
 class LegsRun:
@@ -170,11 +144,14 @@ class LegsRun:
                 f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
                 f"{hours.date}: a day has a journal of its own"
             )
-        self.plan, self._settings = check_live_plan(plan), checked_legs(settings)
+        check_delivery(universe, hours.date)
+        self.plan = plan = check_live_plan(filled(plan, universe))
+        self._settings = checked_legs(settings)
         self.universe, self._hours, self.journal = universe, hours, journal
         self.instrument = INDEX
-        check_freeze(plan, hours, option_expiries(plan.underlying, hours.date))
-        self._contracts = Named(universe)
+        self._names = universe.names(hours.date)
+        check_freeze(plan, hours, self._names, universe.lots() if universe.coming else None)
+        self._contracts = Named(universe, hours.date)
         self._prices = LivePrices(
             self._contracts, grade if limits is None else "live", generated, notes,
             bytes(journal.header.config_digest),
@@ -211,7 +188,7 @@ class LegsRun:
             entry_ns=moment(on, plan.entry),
             until_ns=moment(on, plan.until),
             exit_ns=moment(on, plan.exit),
-            trade=fits_day(plan, hours),
+            trade=fits_day(plan, hours, self._names["nearest"]),
             date=ymd(on),
             open_ns=hours.windows[0][0],
             close_ns=hours.windows[-1][1],
@@ -471,7 +448,7 @@ class LegsRun:
         self.rows_so_far()
         seen = Seen([self._hours.date], *_index_of(self.journal))
         seen.hedges = self._hedges
-        seen.skipped = int(not fits_day(self.plan, self._hours))
+        seen.skipped = int(not fits_day(self.plan, self._hours, self._names["nearest"]))
         self._prices.counts = {"ticks": self.loop.inputs}
         result = result_of(
             self.plan, self._prices, self._settings, self._signals(), self._run, seen, self._parts,
@@ -496,23 +473,6 @@ class LegsRun:
         if result is None:
             raise BadData(f"{self.plan.underlying}: no tick of the index lies inside the session")
         return result
-
-
-def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
-    """The chain that ticks keep, its columns in the order of the universe.
-
-    Raises:
-        OutOfCalendar: lot, tick or charges are not known on the day.
-    """
-    sessions = option_sessions(
-        universe.underlying, hours, [slot.expiry for slot in universe.slots]
-    )  # fmt: skip
-    return ChainNow(
-        [np.array(slot.strikes, np.int64) for slot in universe.slots],
-        sessions,
-        begin_ns=hours.windows[0][0],
-        more=int(universe.future is not None),
-    )
 
 
 def _hold_text(name: str, before: Stage, after: Stage) -> str:
