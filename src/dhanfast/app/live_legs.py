@@ -405,8 +405,20 @@ class Structure:
             tag=tag,
             instruments=self.ordered(),
             product=self._config.broker.product,
+            ending=self._ending(),
         )
-        return Compared(account, LegsReconciler(run, clock, account))
+        delivery = None if self._stock is None else account.delivery
+        return Compared(account, LegsReconciler(run, clock, account, delivery))
+
+    def _ending(self) -> dict[tuple[str, str], str]:
+        """Contracts of a stock that end today in delivery: (segment, security id) -> name."""
+        if self._stock is None:
+            return {}
+        rows = self._master.pick(
+            self._plan.underlying, segment=STOCK_SEGMENT, expiry=self._market.day
+        )  # fmt: skip
+        listed = [self._master.contract(int(row)) for row in rows]
+        return {(one.segment, str(one.security_id)): one.symbol for one in listed}
 
 
 def stock_of(master: "Master", underlying: str) -> "Contract":

@@ -124,8 +124,10 @@ class Day:
             return np.empty(0, BAR_DTYPE)
         kinds = next(group for group in GROUPS if one.kind in group)
         if kinds not in self._made:
-            mine = [each.symbol for each in self.instruments.values() if each.kind in kinds]
-            bars = self._make(self.date, kinds, len(mine))
+            drawn = [each for each in self.instruments.values() if each.kind in kinds]
+            mine = [each.symbol for each in drawn]
+            known = {each.kind for each in drawn}
+            bars = self._make(self.date, tuple(kind for kind in kinds if kind in known), len(mine))
             self._made[kinds] = {
                 name: bars[bars["instrument"] == place] for place, name in enumerate(mine)
             }
