@@ -14,10 +14,11 @@ from dhanfast.app.cli import run
 from dhanfast.app.config import load_config
 from dhanfast.app.live_legs import Structure, plan_of, with_legs
 from dhanfast.app.live_market import Market
+from dhanfast.app.live_one import OneFuture
 from dhanfast.brokers.dhan.account import DhanContracts
 from dhanfast.clock import ManualClock
 from dhanfast.engine.legs_reconcile import LegsReconciler
-from dhanfast.errors import BadData, ConfigError
+from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.exchange.core import ExchangeCore
 from dhanfast.exchange.market import GeneratedMarket
 from dhanfast.exchange.settings import ExchangeSettings
@@ -218,6 +219,24 @@ def test_entries_wait_while_something_is_about_to_be_delivered() -> None:
 def test_what_a_stock_cannot_do(tmp_path: Path, more: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         structure(tmp_path, "M&M", more=more)
+
+
+def test_a_strategy_on_a_stock_is_refused_by_name(tmp_path: Path) -> None:
+    sets = ["strategy.name=mine", "strategy.use=momentum", "strategy.underlying=M&M"]
+    made = load_config([], tmp_path, sets, {}, named_only=True)
+    market: Any = SimpleNamespace(day=DAY)
+    with pytest.raises(ConfigError, match=r"strategy\.underlying: M&M is a stock, .* trade --legs"):
+        OneFuture(made, master_of(text_of("M&M")), market)
+
+
+def test_figures_of_a_stocks_chain_are_refused_by_name() -> None:
+    from dhanfast.engine.chain_input import _Recorded
+    from dhanfast.engine.chain_settings import ChainSettings
+
+    with pytest.raises(
+        UsageError, match=r"chain: M&M is no index, .* `dhanfast chain -u NAME` shows"
+    ):
+        _Recorded("M&M", ChainSettings(), ("pcr",), [])
 
 
 def test_guards_sizes_and_margin_are_those_of_any_structure(tmp_path: Path) -> None:

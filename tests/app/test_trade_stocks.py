@@ -18,6 +18,7 @@ from dhanfast.exchange.core import ExchangeCore
 from dhanfast.exchange.market import GeneratedMarket
 from dhanfast.exchange.settings import ExchangeSettings
 from tests.app.live_process import DAY, exchange
+from tests.app.test_chain_live import calling
 from tests.app.test_trade_legs import (
     CONDOR,
     faults,
@@ -31,6 +32,7 @@ from tests.app.test_trade_legs import (
     trader_of,
     whole,
 )
+from tests.exchange.serving import serving
 
 pytest.importorskip("picows")
 pytest.importorskip("uvloop")
@@ -93,7 +95,8 @@ def test_a_paper_day_of_a_stock_goes_on_after_a_kill(told: dict[str, Any], tmp_p
 def test_killed_while_a_stocks_sold_leg_is_in_doubt(told: dict[str, Any], tmp_path: Path) -> None:
     """The exchange takes a sold leg's order and does not say so; the engine dies. The next life
     asks for it by its number, sends nothing twice, compares by security id, and leaves flat."""
-    trader, path = trader_of(tmp_path, told, text=structure("BAJAJ-AUTO", "lot = 75"))
+    trader, path = trader_of(tmp_path, told, text=structure("BAJAJ-AUTO", "lot = 75"),
+                             risk__margin__short="refuse")  # fmt: skip
     old = {one["orderId"] for one in orders(told)}
     faults(told, {"kind": "timeout-after", "path": "/v2/orders", "method": "POST", "after": 2,
                   "count": 1, "delay_s": 60})  # fmt: skip
@@ -110,7 +113,10 @@ def test_killed_while_a_stocks_sold_leg_is_in_doubt(told: dict[str, Any], tmp_pa
         assert set(filled.values()) == {1} and len(filled) == 4, "each leg once"
         assert {one["filledQty"] for one in entries if one["filledQty"]} == {LOTS["BAJAJ-AUTO"]}
         assert second.interrupt() == 0
-        assert "Grade live" in second.said
+        said = second.said
+        assert "Grade live" in said and "Margin was asked before 1 entries" in " ".join(
+            said.split()
+        )
     assert held(told) == {} and resting(told) == []
 
 
@@ -159,6 +165,21 @@ def test_the_chain_of_a_stock_is_asked_for_by_its_shares_id() -> None:
     }  # fmt: skip
     quote = ask("/marketfeed/quote", {"NSE_EQ": [2031]})["data"]["NSE_EQ"]["2031"]
     assert quote["volume"] > 0 and quote["last_price"] == found["last_price"]
+
+
+def test_a_user_sees_the_chain_of_a_stock(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        serving(core_of("M&M"), speed=0.001, minutes=30) as served,
+        calling(served, tmp_path, capsys) as call,
+    ):
+        code, out, err = call("chain", "-u", "M&M", "--strikes", "5", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    share = served.core.contracts.find("NSE_EQ", 2031)
+    assert found["underlying"] == "M&M" and found["expiry"] == EXPIRY
+    assert found["spot"] == served.core.last(share) / 100
 
 
 def test_a_stocks_share_ends_before_its_options_do() -> None:
