@@ -144,6 +144,10 @@ def test_of_several_shares_of_a_name_it_is_the_one_behind_the_options(tmp_path: 
     twin = share.replace("NSE,E,2031,", "NSE,E,31,").replace(",EQ,1.0,", ",BE,1.0,")
     made = structure(tmp_path, "M&M", master_of("\n".join([*rows, twin]) + "\n"))
     assert made.contract.security_id == 2031
+    silent = [twin, *(row.replace(",OPTSTK,2031,", ",OPTSTK,,") for row in rows)]
+    silent = [rows[0], *(row for row in silent if row != rows[0])]
+    made = structure(tmp_path, "M&M", master_of("\n".join(silent) + "\n"))
+    assert made.contract.security_id == 2031, "the usual series, where options name no share"
     with pytest.raises(BadData, match=r"no one share \(NSE_EQ\) behind the options"):
         structure(tmp_path, "M&M", master_of("\n".join(one for one in rows if one != share) + "\n"))
 
@@ -233,9 +237,7 @@ def test_figures_of_a_stocks_chain_are_refused_by_name() -> None:
     from dhanfast.engine.chain_input import _Recorded
     from dhanfast.engine.chain_settings import ChainSettings
 
-    with pytest.raises(
-        UsageError, match=r"chain: M&M is no index, .* `dhanfast chain -u NAME` shows"
-    ):
+    with pytest.raises(UsageError, match=r"M&M is no index, .* `dhanfast chain -u NAME` shows"):
         _Recorded("M&M", ChainSettings(), ("pcr",), [])
 
 

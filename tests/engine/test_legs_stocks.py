@@ -147,7 +147,11 @@ def test_expiries_and_sessions_of_a_stock() -> None:
     for level, tick in ((100_000, 5), (0, 5), (20_000, 1)):
         (row,) = option_sessions("HDFCBANK", hours, [EXPIRY], lot=LOT, level=level)
         assert (row["lot"], row["tick"], row["freeze"]) == (LOT, tick, 0)
-    assert "HDFCBANK is 550 units" in option_notes("HDFCBANK", [DAY], LOT)[0]
+    notes = option_notes("HDFCBANK", [DAY, EXPIRY, dt.date(2026, 1, 19)], LOT)
+    assert "HDFCBANK is 550 units" in notes[0]
+    # The 22nd is two trading days before the 27th, whose own day enters the next month's; the 19th
+    # has five.
+    assert "on 1 of 3 days the nearest contract of HDFCBANK was at most 4 trading" in notes[1]
 
 
 # ---- recorded days -------------------------------------------------------------------------------

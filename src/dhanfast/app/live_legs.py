@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 STOCK_SEGMENT: Final = "NSE_FNO"
 EQUITY: Final = "NSE_EQ"
+USUAL_SERIES: Final = "EQ"
 NAME_MAX: Final = 32
 PRESET: Final = "preset "  # how the source of a preset's values begins
 LOOK_S: Final = 1.0  # between two looks at an index that has no price yet
@@ -432,8 +433,11 @@ def stock_of(master: "Master", underlying: str) -> "Contract":
     shares = [
         master.contract(int(row)) for row in master.pick(underlying, segment=EQUITY, kind="EQ")
     ]
-    if number is not None:  # a name may have several series of shares, an id is one of them
+    # A name may have several series of shares: the options say which; else it is the usual one.
+    if number is not None:
         shares = [one for one in shares if one.security_id == number]
+    elif len(shares) > 1:
+        shares = [one for one in shares if one.series == USUAL_SERIES]
     if not len(rows) or len(shares) != 1:
         near = difflib.get_close_matches(underlying, list(master.underlyings), n=3)
         what = "options" if not len(rows) else f"one share ({EQUITY}) behind the options"

@@ -12,16 +12,19 @@ the day on which it would be delivered.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
 from dhanfast.errors import BadData
-from dhanfast.market.optionsessions import days_to_expiry, is_index, option_segment
+from dhanfast.market.optionsessions import (
+    DELIVERY_DAYS,
+    days_to_expiry,
+    is_index,
+    option_segment,
+)
 
 if TYPE_CHECKING:
     from dhanfast.engine.leg_universe import Slot, Universe
-
-DELIVERY_DAYS: Final = 4  # the last trading days of a contract, in which margin of delivery is due
 
 
 @dataclass(frozen=True, slots=True)

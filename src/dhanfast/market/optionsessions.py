@@ -22,6 +22,7 @@ from dhanfast.market.tables import read
 
 EXPIRIES: Final = ("nearest", "next", "monthly")
 LARGE: Final = 10**9  # paise: a level of the upper tick band
+DELIVERY_DAYS: Final = 4  # the last trading days of a stock's contract: margin of delivery is due
 AHEAD: Final = timedelta(days=70)  # two monthlies lie in it, whatever the holidays
 
 
@@ -209,6 +210,16 @@ def option_notes(underlying: str, days: list[date], lot: int = 0) -> tuple[str, 
             f"a lot of {underlying} is {lot:,} units on every day, as was said; its freeze "
             "quantity is not known and not enforced; the tick is that of the day's first level"
         )
+        near = sum(
+            days_to_expiry(on, option_expiries(underlying, on, lot)["nearest"]) <= DELIVERY_DAYS
+            for on in days
+        )
+        if near:
+            notes.append(
+                f"on {near} of {len(days)} days the nearest contract of {underlying} was at most "
+                f"{DELIVERY_DAYS} trading days from its delivery: brokers ask more margin then, "
+                "which the estimate does not have, or take no new positions"
+            )
     for on in days:
         notes += charges.rates(segment, on).notes
         if not lot and not _freeze(underlying, on):
