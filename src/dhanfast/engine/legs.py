@@ -312,7 +312,7 @@ def check_freeze(
         if expiry is None or leg.lots == 1:
             continue
         if listed is not None:
-            lot, freeze = listed[expiry]
+            lot, freeze = listed.get(expiry, (0, 0))
         else:
             session = option_sessions(plan.underlying, hours, [expiry], lot=plan.lot)[0]
             lot, freeze = int(session["lot"]), int(session["freeze"])

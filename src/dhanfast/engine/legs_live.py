@@ -66,7 +66,7 @@ TRADES_MAX: Final = 1 << 13
 ORDERS_MAX: Final = 1 << 15
 EQUITY_MAX: Final = 1 << 17
 LEFT_STRIKES: Final = (
-    "the index has left the strikes that are watched since the day's start: what is held goes on, "
+    "the {what} has left the strikes that are watched since the day's start: what is held goes on, "
     "and a new structure needs another engine.run"
 )
 STAGES: Final = {
@@ -300,7 +300,9 @@ class LegsRun:
     @property
     def barred(self) -> str:
         """Why it must make no entry now."""
-        return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
+        if not self.universe.beyond(self.chain.index):
+            return ""
+        return LEFT_STRIKES.format(what="stock" if self.universe.coming else "index")
 
     @property
     def flat(self) -> bool:
@@ -471,7 +473,7 @@ class LegsRun:
         self._run.close_books()
         result = self.so_far()
         if result is None:
-            raise BadData(f"{self.plan.underlying}: no tick of the index lies inside the session")
+            raise BadData(f"{self.plan.underlying}: no tick of it lies inside the session")
         return result
 
 

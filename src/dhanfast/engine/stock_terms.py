@@ -162,8 +162,8 @@ def told_of(universe: "Universe", day: date) -> list[str]:
         if left <= DELIVERY_DAYS:
             notes.append(
                 f"{universe.underlying} {slot.expiry} is settled by delivery in {left} trading "
-                "days: a broker may ask more for it now, for bought options in the money too, or "
-                "take no new positions in it. The estimate of margin does not have that; live the "
-                "broker's own answer has it"
+                f"day{'s' * (left > 1)}: a broker may ask more for it now, for bought options in "
+                "the money too, or take no new positions in it. The estimate of margin does not "
+                "have that; live the broker's own answer has it"
             )
     return notes
