@@ -214,11 +214,14 @@ def grid(call: int, put: int, dates: tuple[dt.date, ...], strikes: Any) -> Price
 
 def archive(
     path: Path, name: str, prices: Prices, parts: list[NDArray[Any]], on: dt.date,
-    named: Callable[[Instrument], str] = nse_symbol, **given: Any,
+    named: Callable[[Instrument], str] = nse_symbol, share: dict[str, Any] | None = None,
+    **given: Any,
 ) -> Path:  # fmt: skip
     told = {"lot": 200, "tick": 5} | given
     with ArchiveWriter(path, [TICKS], clock=ManualClock(), day=int(f"{on:%Y%m%d}")) as writer:
-        listed: list[dict[str, Any]] = [{"index": 0, "symbol": name, "kind": "EQ", "lot": 1}]
+        listed: list[dict[str, Any]] = [
+            {"index": 0, "symbol": name, "kind": "EQ", "lot": 1} | (share or {})
+        ]
         for number, (expiry, strike, right) in enumerate(prices, 1):
             symbol = named(Instrument(name, right, expiry, 100 * strike, "M"))
             listed.append({"index": number, "symbol": symbol, "kind": "OPT", **told,
@@ -306,6 +309,14 @@ def test_an_archive_of_the_live_feed_names_contracts_as_the_broker_does(tmp_path
     assert legs_of(replayed(path, plan("BAJAJ-AUTO"))) == legs_of(
         replayed(day_of(folder(tmp_path), "BAJAJ-AUTO"), plan("BAJAJ-AUTO"))
     )
+
+
+def test_of_two_exchanges_shares_it_is_that_of_nse(tmp_path: Path) -> None:
+    both = {"symbol": "M&M NSE_EQ", "segment": "NSE_EQ", "security_id": "2031"}
+    assert len(replayed(day_of(tmp_path, share=both), plan()).trades) == 2
+    other = {"symbol": "M&M", "segment": "BSE_EQ", "security_id": "500520"}
+    with pytest.raises(UsageError, match="no ticks of the stock M&M"):
+        recorded_structure(plan(), [day_of(folder(tmp_path), share=other)])
 
 
 def test_an_archive_without_lots_needs_the_files(tmp_path: Path) -> None:

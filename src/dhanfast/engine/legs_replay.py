@@ -51,6 +51,7 @@ from dhanfast.storage.archive.reader import ArchiveReader
 
 SECOND_NS: Final = 1_000_000_000
 SEGMENT: Final = "NSE_FNO"
+SHARES: Final = "NSE_EQ"
 NOBODY: Final = 0xFFFF_FFFF
 
 
@@ -171,7 +172,7 @@ def _listed(reader: ArchiveReader, underlying: str) -> tuple[Listed, dict[Key, L
     for number, entry in reader.instruments.items():
         if number not in used:
             continue
-        if entry.symbol == underlying and kind_of(entry) == ("EQ" if stock else "IDX"):
+        if _is_underlying(entry, underlying, stock=stock):
             index = entry
         elif entry.strike and entry.expiry and entry.right:
             found = named(entry.symbol, stocks)
@@ -188,6 +189,15 @@ def _listed(reader: ArchiveReader, underlying: str) -> tuple[Listed, dict[Key, L
             "strikes are chosen by its level; record it too ([feed] instruments)"
         )
     return index, options
+
+
+def _is_underlying(entry: Listed, underlying: str, *, stock: bool) -> bool:
+    """Whether an entry is the index, or the share of NSE: a recorder that has that of BSE too tells
+    them apart by the segment."""
+    if not stock:
+        return entry.symbol == underlying and kind_of(entry) == "IDX"
+    named_so = entry.symbol in (underlying, f"{underlying} {SHARES}")
+    return named_so and kind_of(entry) == "EQ" and entry.segment in (None, SHARES)
 
 
 def _stock_list(name: str, options: dict[Key, Listed], usual: Terms) -> StockList:
