@@ -4,6 +4,11 @@
 4 not authenticated, 5 refused by risk, 6 a check found problems.
 """
 
+import os
+from typing import Final
+
+_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
 
 class DhanfastError(Exception):
     """Base of all of them."""
@@ -71,3 +76,24 @@ class PoolFull(DhanfastError):
 
 class JournalFailed(DhanfastError):
     """The journal cannot take or keep a record: the disk is full or failing."""
+
+
+def raised_at(error: BaseException) -> str:
+    """Where the author of a strategy finds what raised: " (mine.py:12)".
+
+    The innermost line of code that is neither installed nor ours; of none, the innermost of all.
+
+    Returns:
+        "" for code without lines: compiled, or raised nowhere.
+    """
+    found = ours = ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        place = f" ({os.path.basename(name)}:{trace.tb_lineno})"
+        if name.endswith(".py"):
+            ours = place
+            if "site-packages" not in name and not name.startswith(_OURS):
+                found = place
+        trace = trace.tb_next
+    return found or ours

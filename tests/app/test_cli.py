@@ -456,6 +456,7 @@ def test_wrong_data_is_named(say: Say, verb: str, file: str, code: int, text: st
         ("minus.py:Minsu", 2, "did you mean Minus?"),
         ("leaves.py", 1, "leaves.py cannot be imported: SystemExit: 0"),
         ("raises.py", 1, "strategy stopped: TypeError"),
+        ("raises.py", 1, "(raises.py:"),
         ("minus.py", 1, "Minus: stop is a distance in rupees from the fill price"),
     ],
 )

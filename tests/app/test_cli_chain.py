@@ -97,6 +97,8 @@ def test_which_chain(run: Run) -> None:
         ("chain FILE -u NIFTY --rate 5.25", "--rate 5.25 is 525 %; give at most 100 %"),
         ("chain FILE -u NIFTY --rate x", "--rate 'x' is not a number"),
         ("oi FILE -u NIFTY --since 2026-01-22T15:00 --at 2026-01-22T10:00", "after the chain of"),
+        ("oi FILE -u NIFTY --since 2026-01-22T13:01", "after the chain of 2026-01-22 13:00; give"),
+        ("chain FILE -u NIFTY --forward -1", "forward is -1.0: give a price above 0"),
         ("payoff", "give either FILE with --spread, or --leg"),
         ("payoff FILE -u NIFTY", "give --spread: one of bull-call"),
         ("payoff FILE -u NIFTY --spread condor", "did you mean iron-condor"),
@@ -219,3 +221,39 @@ def test_too_few_quotes_for_a_smile_are_said(run: Run, tmp_path: Path) -> None:
     assert shown["smile"] is None and "4 volatilities" in shown["smile_reason"]
     assert "no smile: 4 volatilities" in run(f"iv {path}")[1]
     assert told(run, f"payoff {path} --spread straddle")["profit_probability_smile"] is None
+
+
+def test_a_day_of_one_snapshot_has_no_changes(run: Run) -> None:
+    """Compared with itself it would show a change of 0 at every strike."""
+    shown = told(run, "oi FILE -u RELIANCE --levels 1")
+    assert shown["since"] is None and shown["support"][0]["change"] is None
+    assert all(row["call_change"] is None and row["put_class"] == "" for row in shown["rows"])
+    assert shown["rows"][0]["call_oi"] is not None
+    text = run("oi FILE -u RELIANCE")[1]
+    assert "no changes: there is no earlier snapshot to compare with" in text
+
+
+def test_a_chain_of_one_side_takes_the_forward_that_is_given(run: Run, tmp_path: Path) -> None:
+    both = chain(LATER, tick=0.05)
+    none = np.zeros(len(both))
+    calls = options.snapshot(LATER, "NIFTY", EXPIRY, both.strike, both.call, none,
+                             call_oi=both.call_oi, put_oi=both.put_oi)  # fmt: skip
+    path = write(tmp_path / "calls.parquet", table(calls))
+    for words in ("chain", "iv", "oi"):
+        code, _, messages = run(f"{words} {path}")
+        assert code == 1 and "no strike has a call and a put with a price; give the" in messages
+        shown = told(run, f"{words} {path} --forward 25180 --rate 5.25%")
+        assert shown["forward"] == 25_180.0
+        solved = options.solve_chain(calls, RATE, forward=25_180.0)
+        assert shown["at_money_volatility"] == solved.at_money_volatility()
+    words = f"payoff {path} --spread bull-call"
+    assert "give the forward" in run(words)[2]
+    legs = told(run, f"{words} --forward 25180 --rate 5.25%")["legs"]
+    assert [leg["strike"] for leg in legs] == [25_200.0, 25_400.0]
+
+
+def test_the_smile_of_what_has_ended_is_none(run: Run, tmp_path: Path) -> None:
+    held = chain(LATER, tick=0.05)
+    ended = options.snapshot(LATER, "NIFTY", date(2026, 1, 20), held.strike, held.call, held.put)
+    shown = told(run, f"iv {write(tmp_path / 'ended.parquet', table(ended))}")
+    assert shown["smile"] is None and "have ended" in shown["smile_reason"]

@@ -53,6 +53,8 @@ def test_a_demo_trades_ends_and_leaves_a_report_and_nothing_else(tmp_path: Path)
     assert "PAPER: orders are simulated" in done.stderr
     assert done.stdout.startswith("2026-11-20 · paper") and "GENERATED DATA" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+    told = [line for line in done.stderr.splitlines() if not line.startswith("report:")]
+    assert max(map(len, told)) <= 80, told
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<html" in page and "GENERATED" in page and "BANKNIFTY" in page
     assert exchanges(seed) == [] and not home.exists()

@@ -70,6 +70,12 @@ def test_now_is_the_moment_unless_told(run: Run, monkeypatch: pytest.MonkeyPatch
     assert json.loads(output)["years"] == 3.5 / 24 / 365
 
 
+def test_the_last_instant_is_not_over(run: Run) -> None:
+    words = f"{OPTION} --volatility 15% --expiry 2026-07-28 --at 2026-07-28T15:30 --json"
+    code, output, _ = run(words)
+    assert code == 0 and json.loads(output)["years"] == 0.0 == json.loads(output)["price"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -87,6 +93,9 @@ def test_now_is_the_moment_unless_told(run: Run, monkeypatch: pytest.MonkeyPatch
         (f"{OPTION} --years 1 --volatility -5%", "--volatility -5%: give 0 or more"),
         (f"{OPTION} --years 1 --volatility nan", "--volatility nan: give 0 or more"),
         (f"{OPTION} --years 1 --price 1 --rate 6.5", "--rate 6.5 is 650 %; write 6.5%"),
+        (f"{OPTION} --years 1 --price 1 --rate 700000%", "700000 %; give at most 100 %"),
+        (f"{OPTION} --years 1 --volatility inf", "--volatility inf: give 0 or more"),
+        (f"{OPTION} --years 1 --volatility 1e9%", "give at most 100000 %"),
         (f"{OPTION} --years 1 --price 1 --dividend 1%", "leave --dividend out"),
         ("--forward 1 --strike 1 --right C --years 1 --price 1", "--right 'C': give CE"),
         ("--forward -1 --strike 1 --right CE --years 1 --price 1", "--forward -1: give a positive"),
@@ -94,6 +103,10 @@ def test_now_is_the_moment_unless_told(run: Run, monkeypatch: pytest.MonkeyPatch
         (f"{OPTION} --price 9 --expiry 28-07-2026", "'28-07-2026' is not a date"),
         (f"{OPTION} --price 9 --expiry 2026-07-28 --at noon", "--at 'noon' is not a time"),
         (f"{OPTION} --price 9 --expiry 2026-07-26", "2026-07-26 is not a trading day"),
+        (
+            f"{OPTION} --volatility 9% --expiry 2026-07-28 --at 2026-07-28T15:31",
+            "--expiry 2026-07-28: over since 2026-07-28 15:30; give an earlier --at",
+        ),
         ("--forward 25180 --strike 25000 --right CE --price 12 --years 0.1", "is worth, 180"),
         (f"{OPTION} --price 25180 --years 0.1", "as much as the option can ever cost, 25180"),
         (f"{OPTION} --price 30000 --years 0.1", "more than the option can ever cost, 25180"),

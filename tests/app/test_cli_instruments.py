@@ -187,3 +187,20 @@ def test_the_broker_is_asked_over_https_for_the_detailed_file(
     assert say("update", "--rows-min", "1", "--format", "compact")[0] == 1  # it is the other form
     base = "https://images.dhan.co/api-data/api-scrip-master"
     assert asked == [f"{base}-detailed.csv", f"{base}.csv"]
+
+
+def test_the_list_comes_from_where_trade_takes_it(say: Say, server: Server, tmp_path: Path) -> None:
+    """A configuration of an exchange on this machine: doctor's advice works as it is written."""
+    (tmp_path / "home").mkdir()
+    config = tmp_path / "home" / "config.toml"
+    config.write_text(f'[broker]\nexchange = "{server.url}"\n')
+    server.say("/api-data/api-scrip-master-detailed.csv", 200, as_csv(options(3)))
+    code, out, _ = say("update")
+    assert code == 0 and f"3 contracts from {server.url}/api-data/" in out
+    config.write_text(f'[broker.hosts]\ninstruments = "{server.url}/own"\n')
+    server.say("/own/api-scrip-master-detailed.csv", 200, as_csv(options(4)))
+    code, out, _ = say("update")
+    assert code == 0 and f"4 contracts from {server.url}/own/" in out
+    config.write_text("[broker]\nexchange = 5\n")
+    code, _, err = say("update")
+    assert code == 3 and "broker.exchange" in err

@@ -154,10 +154,32 @@ def test_walk_forward_json_and_export_agree(say: Say) -> None:
 
 @pytest.mark.parametrize("split", ["anchored", "purged", "combinatorial"])
 def test_every_split_runs(say: Say, split: str) -> None:
-    found = ok(say(*WALK, "--json", "--split", split, "--folds", "4", "--embargo", "1d"))
+    folds, days = ("--folds", "4"), ("--train", "10d", "--test", "4d")
+    words = [one for one in WALK if one not in days]
+    words += days if split == "anchored" else folds
+    found = ok(say(*words, "--json", "--split", split, "--embargo", "1d"))
     count = {"anchored": 2, "purged": 4, "combinatorial": 6}[split]
     assert len(found["windows"]) == count
     assert len(found["paths_sharpe"]) == (3 if split == "combinatorial" else 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--anchored --split purged", "--anchored is --split anchored, and --split purged"),
+        ("--split purged --train 10d", "--train belongs to --split rolling or anchored"),
+        ("--split combinatorial --test 4d", "--test belongs to --split rolling or anchored"),
+        ("--split purged --windows 3", "--windows belongs to --split rolling or anchored"),
+        ("--folds 4", "--folds belongs to --split purged or combinatorial, and this is rolling"),
+        ("--split purged --tested 1", "--tested belongs to --split combinatorial"),
+        ("--anchored --tested 1", "and this is anchored: leave it out"),
+        ("--split purge", "split must be one of"),
+    ],
+)
+def test_an_option_of_another_split_is_refused(say: Say, words: str, said: str) -> None:
+    """Silently it would be taken for a choice that was made."""
+    got = say(*WALK[: WALK.index("--train")], "-j", "1", "--trials", "4", *words.split())
+    assert got.code == 2 and said in got.err and not got.out
 
 
 @pytest.mark.parametrize(
@@ -280,7 +302,7 @@ def test_an_archive_of_ticks_is_searched_and_walked(say: Say) -> None:
         ("--data bars.parquet --legs a.toml", "say so with --volatility"),
         ("--data bars.parquet --legs a.toml -s momentum", "--strategy: does not go with --legs"),
         ("--data bars.parquet --legs a.toml --lots 2", "lots"),
-        ("--data bars.parquet -s momentum --strikes 9", "--strike: is of a run of --legs"),
+        ("--data bars.parquet -s momentum --strikes 9", "--strikes: is of a run of --legs"),
         ("--data bars.parquet -s momentum --symbols NIFTY", "--symbols chooses from tick archives"),
         ("-s momentum --generate NIFTY --from 2022-02-22 --to 2022-02-22 --detail x", "leave it"),
     ],

@@ -78,7 +78,9 @@ def test_list_of_another_folder_and_of_nothing(home: Path, tmp_path: Path, capsy
     assert run(["backtest", "list", "--dir", str(home / "results")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert run(["backtest", "list", "--dir", str(tmp_path)]) == 0
-    assert "no runs in" in capsys.readouterr().out
+    assert f"`dhanfast backtest --export {tmp_path}/NAME` puts them" in capsys.readouterr().out
+    assert run(["backtest", "list", "--dir", str(tmp_path / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
 
 
 def test_a_damaged_run_is_listed_with_its_fault(home: Path, capsys: Capture) -> None:

@@ -291,6 +291,9 @@ def call(*command: Any) -> None:
         (("mine", "--template", "momentun"), "did you mean momentum?"),
         (("mine", "--template", "momentum-cython"), "no template is called"),
         (("mine", "--template", "v1", "--legs"), "leave out --rules"),
+        (("mine", "--rules", "--legs"), "--rules and --legs: a strategy has one door"),
+        (("class", "--cython"), "a package cannot be called so"),
+        (("numpy", "--cython"), "or there is one already"),
     ],
 )
 def test_names_and_templates_that_are_refused(

@@ -476,7 +476,7 @@ def test_validate_makes_the_strategy(
     (tmp_path / "config.toml").write_text(WHOLE)
     assert run(["config", "validate"]) == 0
     assert "strategy: mine (Momentum, rules)" in capsys.readouterr().out
-    assert run(["config", "validate", "--set", "strategy.params.emu=3"]) == 2
+    assert run(["config", "validate", "--set", "strategy.params.emu=3"]) == 3
     assert "did you mean ema?" in capsys.readouterr().err
     assert run(["config", "validate", "--set", "risk.band=9"]) == 3
     assert run(["config", "validate", "-c", str(tmp_path / "none.toml")]) == 3

@@ -1,5 +1,6 @@
 """What the day of `dhanfast trade` is started with, and what decides it."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,10 @@ from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.risk import Gate
 from dhanfast.app import live_one
 from dhanfast.app.config import load_config
-from dhanfast.app.live_build import Past, _started, deciding_digest, settings_of_day
+from dhanfast.app.live_build import Past, _journal, _started, deciding_digest, settings_of_day
 from dhanfast.engine.live import GRACE_NS
 from dhanfast.engine.settings import Settings
+from dhanfast.errors import ConfigError, UsageError
 from tests.core.live.desk import LOT, OPEN, PLACE, SECOND, SESSION, Desk
 
 
@@ -68,6 +70,25 @@ def test_the_past_is_read_anew_and_does_not_grow(tmp_path: Path) -> None:
     assert list(past) == wanted == list(past)
     assert len(list(Past(path))) == 4
     journal.close()
+
+
+def test_a_strategy_that_cannot_be_made_leaves_no_journal(tmp_path: Path) -> None:
+    """With one, the day would be refused to the same command without the typing error."""
+    day: Any = SimpleNamespace(day=dt.date(2025, 11, 17), wall_ns=1)
+    path = tmp_path / "20251117-main-paper.dfj"
+
+    def begin(*sets: str) -> Journal:
+        made = load_config([], tmp_path, ["strategy.use=momentum", *sets], {}, named_only=True)
+        return _journal(made, "paper", day, CONTRACT, path, Past(path))
+
+    for wrong in ("strategy.params.emu=12", "strategy.use=nosuch"):
+        with pytest.raises(UsageError, match=r"emu|nosuch"):
+            begin(wrong)
+        assert not path.exists()
+    begin().close()
+    with pytest.raises(ConfigError, match="written today with another strategy"):
+        begin("strategy.params.ema=12")
+    begin().close()
 
 
 # ---- what decides --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The lines that a trader sees while the day goes on."""
 
+import datetime as dt
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,3 +58,31 @@ def test_an_entry_whose_rest_the_exit_took_back_comes_first_and_brings_nothing()
         f"10:22:40  BUY      90 {SYMBOL} at 66,288.00  stop  -5,088.00",
     ]
     assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_what_begins_is_told_in_80_columns(mode: str) -> None:
+    held = ", ".join(f"-75 NIFTY-25Nov2025-{strike}-CE" for strike in range(25_000, 25_400, 100))
+    run = SimpleNamespace(
+        kernel=SimpleNamespace(position=-75), held_text=lambda: held, rows_so_far=lambda: ([], [])
+    )
+    live: Any = SimpleNamespace(
+        mode=mode, names={}, engine=SimpleNamespace(run=run),
+        view=SimpleNamespace(strategy="a-strategy-with-a-name-of-32-chars"),
+        contract=SimpleNamespace(symbol="BANKNIFTY-Nov2026-FUT"),
+        market=SimpleNamespace(day=dt.date(2026, 11, 20), now_ns=lambda: 1_763_352_900 * 10**9),
+        recovered=SimpleNamespace(records=1_234_567, open=2, unmet=1),
+    )  # fmt: skip
+    lines: list[str] = []
+    Narrator(live, lines.append).begin()
+    told = "\n".join(lines)
+    assert max(map(len, told.splitlines())) <= 80
+    assert ("PAPER: orders are simulated" if mode == "paper" else "LIVE: orders are real") in told
+    for words in (
+        "BANKNIFTY-Nov2026-FUT",
+        "09:45:00 IST",
+        "1,234,567 records",
+        "2 requests in doubt",
+    ):
+        assert words in told
+    assert " ".join(told.split()).count("-75 NIFTY") == 4

@@ -56,18 +56,25 @@ def plain(
     """The place among the strikes, or None: written for reading."""
     own = calls if right > 0 else puts
 
-    def near(level: float) -> int:
+    step = STRIKES[1] - STRIKES[0]
+
+    def near(level: float) -> int | None:
+        """None where the listing ends before it: one strike more would be nearer."""
+        if not STRIKES[0] - step / 2 <= level <= STRIKES[-1] + step / 2:
+            return None
         return min(range(len(STRIKES)), key=lambda i: (abs(STRIKES[i] - level), i))
 
     if rule == StrikeRule.STEPS:
-        at = near(spot) + int(amount)
+        money = near(spot)
+        at = -1 if money is None else money + int(amount)
         return at if 0 <= at < len(STRIKES) else None
     if rule == StrikeRule.PERCENT:
         return near(spot * (1 + amount / 100))
     if rule == StrikeRule.STRADDLE:
-        at = near(spot)
-        if not (calls[at] and puts[at]):
+        money = near(spot)
+        if money is None or not (calls[money] and puts[money]):
             return None
+        at = money
         return near(spot + amount * (calls[at] + puts[at]) / 100)
     fits = [
         i
@@ -115,6 +122,19 @@ def test_choices_agree_with_plain_ones(
         assert (missing, column) == (Missing.FOUND, place + (0 if right > 0 else len(STRIKES)))
     else:
         assert (missing, column) == (Missing.NO_QUOTE, -1)
+
+
+@pytest.mark.parametrize(("rule", "amount"), [
+    (StrikeRule.STEPS, 0.0), (StrikeRule.STEPS, -1.0), (StrikeRule.STRADDLE, -1.0),
+])  # fmt: skip
+def test_an_index_beyond_the_listing_has_no_strike_at_the_money(
+    rule: StrikeRule, amount: float
+) -> None:
+    """The last strike listed would be sold as the one at the money, 300 points off."""
+    quotes = np.full(len(STRIKES), 5_000)
+    level = int(STRIKES[-1]) * 100 + 30_000
+    chosen = made(quotes, quotes, level).choose(0, 0, 1, rule, amount)
+    assert chosen == (Missing.NO_STRIKE, -1, 0)
 
 
 @pytest.mark.parametrize(("right", "target"), [(1, 0.25), (-1, 0.25), (1, 0.5), (-1, 0.1)])

@@ -243,3 +243,28 @@ def test_what_cannot_be_is_refused(words: str, given: dict[str, Any]) -> None:
     inner = Scripted([]).runner(unheard, MINUTE)
     with pytest.raises(ValueError, match=words):
         Filters(inner, given.pop("names", ["a"]), **given)
+
+
+def test_another_strategy_inside_is_asked_as_the_first_was() -> None:
+    """Exchanged between two bars, the filters go on with what they know: what is taken back is what
+    they would have taken back from one strategy that wished all of it."""
+    told = FilterSettings(momentum="roc", momentum_bars=30, times=("lunch",))
+    wished = [(1, 0.0, 0.0)] * len(BARS.bars)
+
+    def vetoed(cut: int) -> tuple[dict[str, int], list[tuple[int, int]]]:
+        sessions = sessions_of(BARS, Settings(), MINUTE)
+        first = Scripted(wished).runner(unheard, MINUTE)
+        filters = filters_of(told, first, sessions, MINUTE)
+        assert filters is not None
+        watch = Watch(filters, len(BARS.bars), flat=True)
+        engine = Engine(watch, sessions, Settings(capital=10**10), interval_ns=MINUTE)
+        engine.feed(BARS.bars[:cut])
+        filters.failed, filters.error = 1, ValueError("of the one before")
+        second = Scripted(wished).runner(unheard, MINUTE)
+        filters.put(second)
+        assert filters.inner is second and not filters.failed and filters.error is None
+        engine.feed(BARS.bars[cut:])
+        return filters.vetoed, [(int(row["from_ns"]), int(row["count"])) for row in filters.take()]
+
+    never, at_noon = vetoed(1), vetoed(1_000)
+    assert never == at_noon and never[0]["momentum"] > 100

@@ -11,6 +11,7 @@ from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.bar_source import RecordedBars
 from dhanfast.engine.leg_signals import signals_of
 from dhanfast.engine.legs import backtest_legs
+from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData
 from dhanfast.storage.option_bars import read_option_bars
 from tests.engine.test_legs import EXPIRY, ns
@@ -87,3 +88,32 @@ def test_two_prices_of_one_minute_and_days_outside_are_refused(tmp_path: Path) -
     one = source(tmp_path, [bar("09:59", 30.0), bar("10:00", 30.0)])
     with pytest.raises(BadData, match="no index to run a strategy on"):
         signals_of(plan_of(PLAN | {"signals": "momentum"}), one)
+
+
+@pytest.mark.data
+def test_recorded_bars_that_name_a_moved_expiry_are_traded(data_dir: Path) -> None:
+    """June 2023's contracts were listed for the 29th, which became a holiday two days before.
+
+    Sold 150 at 180.00, bought back at 185.05; bought 100 at 142.75, sold at 138.70:
+    turnover 82,902.50 at 0.05 %, STT 0.0625 % of 27,000 and 13,870, stamp 0.003 % of
+    27,757.50 and 14,275, GST 18 % of brokerage, exchange charge and SEBI fee.
+    """
+    path = data_dir / "options/NIFTY_options_1m_2023-06-05.parquet"
+    tree = {
+        "name": "moved", "underlying": "NIFTY", "entry": "09:40", "exit": "10:10",
+        "leg": [
+            {"side": "sell", "right": "CE", "strike": "atm", "expiry": "monthly", "lots": 3},
+            {"side": "buy", "right": "PE", "strike": "otm2", "expiry": "monthly", "lots": 2},
+        ],
+    }  # fmt: skip
+    settings = Settings(capital=100_000_000, slippage=Slippage(rate_e6=5_000))
+    result = backtest_legs(
+        plan_of(tree), RecordedBars(read_option_bars(path, "NIFTY"), "NIFTY"), settings
+    )
+    trades = result.trades
+    assert trades["contract"].tolist() == [20230628] * 2
+    assert trades["gross"].tolist() == [-75_750, -40_500]
+    day = result.days[0]
+    assert [int(day[name]) for name in ("brokerage", "exchange", "stt", "stamp", "gst")] == [
+        8_000, 4_145, 2_600, 100, 2_188,
+    ]  # fmt: skip

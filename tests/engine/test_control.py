@@ -132,6 +132,30 @@ def talk(path: Path, *lines: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
+def test_a_bug_in_one_command_leaves_the_others_to_be_heard(
+    folder: Path, loop_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Engine):
+        async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
+            if name == "lock":
+                raise OverflowError("too large")
+            return await super().command(name, **arguments)
+
+        def positions(self) -> list[dict[str, Any]]:
+            raise ZeroDivisionError("of nothing")
+
+    with serving(folder, Faulty(), loop_of):
+        client = ControlClient(folder / "main.sock")
+        for _ in range(2):
+            with pytest.raises(EngineRefused, match="lock failed inside the engine"):
+                client.command("lock", until="106000d")
+            with pytest.raises(EngineRefused, match="positions failed inside the engine"):
+                client.positions()
+        assert client.command("panic", broker_kill=False) == {"text": "did panic"}
+        assert client.status()["state"] == "trading"
+    assert any("lock failed" in record.getMessage() for record in caplog.records)
+
+
 def test_a_swap_does_not_keep_other_commands_waiting(folder: Path, loop_of: Any) -> None:
     """It may take many seconds to make a strategy ready: panic does not wait for it."""
     begun, go_on = threading.Event(), threading.Event()

@@ -232,9 +232,10 @@ def test_data_that_a_filter_cannot_see_is_refused_by_name(
         TickRun("momentum", symbol="BANKNIFTY", kind="IDX", settings=Settings(filters=told))
 
 
-def test_legs_refuse_filters() -> None:
-    with pytest.raises(ConfigError, match="filters: a legs run does not follow it"):
-        checked_legs(Settings(filters=LUNCH))
+def test_legs_take_filters_of_time_alone() -> None:
+    assert checked_legs(Settings(filters=LUNCH)).filters == LUNCH
+    with pytest.raises(ConfigError, match=r"filters\.volume\.times: a legs run does not follow it"):
+        checked_legs(Settings(filters=replace(LUNCH, volume=2.0)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dhanfast._core.chainday import Missing
@@ -85,6 +85,8 @@ def test_every_rule_has_its_reach_and_room_beside_it(strike: str, reach: int) ->
     level=st.integers(4_800_000, 6_700_000),
     moved=st.floats(-0.06, 0.06),
 )
+@example(strike="+1.5%", right="CE", level=5_955_001, moved=0.025390625)  # a percent of more index
+@example(strike="-2%", right="PE", level=5_955_001, moved=0.0253)
 def test_a_rule_finds_the_strike_of_the_whole_list_or_the_index_is_beyond(
     strike: str, right: str, level: int, moved: float
 ) -> None:

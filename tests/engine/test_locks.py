@@ -195,6 +195,21 @@ def test_when_a_lock_ends() -> None:
     assert until_text(end_of("10:30", DAY, now)) == "2026-11-20 10:30:00"
 
 
+@pytest.mark.parametrize("text", ["99999d", "106000d", "2500000h"])
+def test_a_lock_that_would_end_beyond_the_last_nanosecond(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="beyond every clock"):
+        end_of(text, DAY, at("10:00"))
+    stage = Stage(tmp_path, {}, guards=Guards(trades_max=1))
+
+    async def act() -> None:
+        with pytest.raises(UsageError, match="beyond every clock"):
+            await stage.engine.command("lock", until=text)
+        await stage.engine.command("lock", until="80000d")  # 219 years are none too many
+        assert names(stage) == ["operator"]
+
+    stage.play(act)
+
+
 # ---- India VIX -----------------------------------------------------------------------------------
 
 

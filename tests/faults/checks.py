@@ -14,6 +14,8 @@ from dhanfast._core.types import OrderFlag, RejectReason, ReportKind
 from dhanfast.brokers.dhan.requests import order_of
 from dhanfast.errors import BadData
 
+from .deciders import seat_figures
+
 if TYPE_CHECKING:
     from .world import World
 
@@ -145,6 +147,9 @@ def _again(world: "World", records: list[tuple[int, bytes]]) -> None:
     finally:
         journal.close()
         path.unlink(missing_ok=True)
+    run.seat.repeated()
+    if world.plan.decided is not None and seat_figures(run) != seat_figures(last.run):
+        world.violate(f"repeated, {seat_figures(run)}, and not {seat_figures(last.run)}")
     if len(unmet):
         world.violate(f"repeated, it makes requests that were never made: {unmet['id'].tolist()}")
     if {int(each) for each in waiting["id"]} != set(last.courier.waiting):

@@ -2,8 +2,10 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from dhanfast.engine.execution_settings import ExecutionSettings
+from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.sizing_settings import SizingSettings
 from dhanfast.engine.stop_settings import StopSettings
@@ -26,6 +28,34 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Swap:
+    """Another strategy is to decide. at_s: from the beginning; make_s: how long making it takes."""
+
+    at_s: float
+    use: str  # a class of `deciders_file`, or a name of the library
+    params: dict[str, Any]
+    make_s: float = 0.0
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Who decides: a class of `deciders_file` or a blend of them, its filters, and what ends it.
+
+    Attributes:
+        eats: when the process has grown, seconds from the beginning.
+    """
+
+    use: str
+    params: dict[str, Any]
+    blend: str = ""
+    swaps: tuple[Swap, ...] = ()
+    on_error: str = "flatten"
+    eats: tuple[float, ...] = ()
+    filters: FilterSettings = field(default_factory=FilterSettings)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that chance decides, drawn from the seed before the run begins.
 
@@ -43,6 +73,7 @@ class Plan:
         bar_s: length of a signal bar. freeze: largest order, in half lots; 0 = as the exchange's
         table has it, which no order of these sizes reaches.
         kills: journal records at which the engine dies, each counted from its start.
+        decided: who decides in the place of `strategy`; `deciders.with_deciders` draws it.
     """
 
     seed: int
@@ -77,6 +108,7 @@ class Plan:
     thin: bool = False
     bar_s: int = 5
     freeze: int = 0
+    decided: Decided | None = None
 
     @classmethod
     def of(cls, seed: int) -> "Plan":

@@ -10,12 +10,14 @@ the native request bytes. The exchange is the real ExchangeCore. Network, clocks
 
 import asyncio
 import datetime as dt
+import json
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -38,7 +40,7 @@ from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.brokers.dhan.rest import DhanRest
 from dhanfast.brokers.dhan.updates import Broken, OrderUpdates, UpdateSettings
 from dhanfast.brokers.link import Backoff
-from dhanfast.engine import live_engine
+from dhanfast.engine import live_engine, seat
 from dhanfast.engine.guard_build import guards_of
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
@@ -49,11 +51,11 @@ from dhanfast.exchange import core
 from dhanfast.exchange.answers import Reply
 from dhanfast.exchange.settings import ExchangeSettings
 
-from . import checks
+from . import checks, deciders
 from .cut import cut_behind
 from .market import SYMBOL, OneFuture, future_of, lively, thinned, vix_walk, window
 from .orders import VIX
-from .plan import Event, Plan
+from .plan import Event, Plan, Swap
 from .simloop import SimClock, VirtualLoop
 from .wires import Net, SimCourier, SimLine, SimTokens, SimWeb
 from .wisher import Eager, Wisher
@@ -175,6 +177,8 @@ class World:
         self.limits_hit = 0
         self._pump_at = 0.0
         self._ended = asyncio.Event()
+        self.own_bytes, self._make_s = deciders.BASE, 0.0
+        self._swaps: list[asyncio.Task[None]] = []
 
     # ---- the broker -----------------------------------------------------------------------------
 
@@ -261,11 +265,13 @@ class World:
         """The engine of this run, on any journal."""
         plan, lot = self.plan, self.contract.lot
         room = {"stop_room_e4": plan.execution.route.stop_room_e4}
+        decided = plan.decided
+        chosen = {"strategy": self.strategy()} if decided is None else deciders.place_of(self)
         risk = RiskSettings(qty_max=plan.lots * lot, position_max=plan.lots * lot,
                             margin_check=False)  # fmt: skip
         return FrozenRun(
-            self.strategy(),
             freeze=self.contract.freeze,
+            **chosen,
             symbol=SYMBOL,
             journal=journal,
             instrument=1,
@@ -279,6 +285,7 @@ class World:
                 sizing=plan.sizing,
                 guards=plan.guards,
                 execution=plan.execution,
+                **({} if decided is None else {"filters": decided.filters}),
             ),
             interval=f"{plan.bar_s}s",
             remote_of=lambda gate: Remote(
@@ -320,6 +327,9 @@ class World:
         run = self.live_run(journal, courier)
         dies_in = self.deaths.pop(0) if self.deaths else 0
         life = Life(number, run, courier, journal.seq + dies_in if dies_in else 0)
+        if self.plan.decided is not None:
+            deciders.SeatWatch(self, run)
+            self.own_bytes = deciders.BASE
         self.lives.append(life)
         courier.is_dead = lambda: life.gone
         courier.on_update = run.loop.use_update
@@ -343,6 +353,7 @@ class World:
         plan = LivePlan(reconcile_s=self.plan.reconcile_s)
         life.engine = LiveEngine(run, self.clock, life.feed, account=account, updates=updates,
                                  plan=plan)  # fmt: skip
+        life.engine.beside = partial(self._beside, life)
         life.task = self.loop.create_task(life.engine.serve())
         life.task.add_done_callback(lambda task: self._over(life, task))
 
@@ -405,6 +416,34 @@ class World:
         price = until_ns if event.kind == "LOCK" else 0
         life.run.loop.command(Command[event.kind], self.clock.now_ns(), units=units, price=price)
 
+    async def _beside(self, life: Life, work: Callable[[], Any], limit_s: float) -> Any:
+        """Another strategy is made, which takes its time."""
+        await asyncio.sleep(self._make_s)
+        if life.gone:
+            raise DhanfastError("the process is gone")
+        return work()
+
+    def _swap(self, swap: Swap) -> None:
+        """An operator exchanges the strategy, when there is an engine to hear it."""
+        life = self.life
+        if life is not None and life.engine is not None and not life.engine.stopping:
+            self._make_s = swap.make_s
+            self._swaps.append(self.loop.create_task(self._swapped(life, swap)))
+
+    async def _swapped(self, life: Life, swap: Swap) -> None:
+        assert life.engine is not None
+        try:
+            await life.engine.command(
+                "swap", strategy=deciders.named(self, swap.use), params=json.dumps(swap.params),
+                fresh=swap.fresh,
+            )  # fmt: skip
+        except DhanfastError:
+            self.outcome.counts["swap refused"] += 1
+
+    def _eat(self) -> None:
+        """The process has grown."""
+        self.own_bytes += deciders.GROWS
+
     # ---- the run --------------------------------------------------------------------------------
 
     async def _story(self) -> None:
@@ -415,6 +454,10 @@ class World:
             self.loop.call_at(event.at_s, self._strike, event)
         for event in self.plan.commands:
             self.loop.call_at(event.at_s, self._say, event)
+        for swap in () if self.plan.decided is None else self.plan.decided.swaps:
+            self.loop.call_at(swap.at_s, self._swap, swap)
+        for at_s in () if self.plan.decided is None else self.plan.decided.eats:
+            self.loop.call_at(at_s, self._eat)
         await asyncio.sleep(self.plan.busy_s)
         self.net.healed = True
         self.tokens.away_until_s = 0.0
@@ -432,11 +475,13 @@ class World:
         """The whole story, and what it proves."""
         self.loop.on_turn = self.watch_death
         poll_s, live_engine.TICK_S = live_engine.TICK_S, POLL_S
+        own_bytes, seat.own_bytes = seat.own_bytes, lambda: self.own_bytes
         try:
             self.loop.run_until_complete(self._story())
             checks.check(self)
         finally:
             live_engine.TICK_S = poll_s
+            seat.own_bytes = own_bytes
             self._close()
         counts = self.outcome.counts
         counts.update(self.net.counts)
@@ -455,6 +500,10 @@ class World:
         counts["exit that was hurried"] += getattr(run.kernel.broker, "hurried", 0)
         counts["entry without a size"] += run.kernel.signals_unsized
         counts["stop moved"] += run.kernel.stops_moved
+        counts["entry taken back by a filter"] += sum(run.vetoed.values())
+        counts["opposite stances of a blend"] += (
+            run.decisions.counters(0).get("blend_conflicts", 0)
+        )  # fmt: skip
         return self.outcome
 
     def _count_routes(self, run: LiveRun) -> None:

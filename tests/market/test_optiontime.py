@@ -7,7 +7,7 @@ import pytest
 
 from dhanfast.errors import OutOfCalendar, UsageError
 from dhanfast.market.calendar import Calendar, midnight_ns
-from dhanfast.market.optiontime import expiry_ns, trading_years, years_to_expiry
+from dhanfast.market.optiontime import ends_on, expiry_ns, trading_years, years_to_expiry
 
 MINUTE = 60 * 10**9
 DAY = 1440 * MINUTE
@@ -60,3 +60,17 @@ def test_a_full_day_is_one_on_both_sides_of_the_longer_hours() -> None:
     for day in days:
         end = expiry_ns(day)
         assert trading_years(at(day, 9, 15), end) * 252 == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("named", "ended"),
+    [
+        (date(2023, 6, 29), date(2023, 6, 28)),  # Bakri Id, moved from the 28th
+        (date(2021, 11, 4), date(2021, 11, 3)),  # Diwali: its evening session is no expiry
+        (date(2026, 1, 27), date(2026, 1, 27)),
+        (date(2026, 1, 25), date(2026, 1, 25)),  # a Sunday is a mistake, and stays one
+        (date(2099, 1, 1), date(2099, 1, 1)),
+    ],
+)
+def test_a_contract_ends_on_the_trading_day_before_a_holiday(named: date, ended: date) -> None:
+    assert ends_on(named) == ended

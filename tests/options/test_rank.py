@@ -33,13 +33,14 @@ def test_a_history_that_is_too_short_is_refused() -> None:
 
 
 def test_what_never_moved_has_no_rank() -> None:
+    assert options.standing([0.1, 0.2], 0.15, 2.0).percentile == 50.0  # type: ignore[arg-type]
     assert math.isnan(options.standing([0.1] * 30, 0.1, 30).rank)
 
 
 @pytest.mark.parametrize(
     ("history", "value", "days"),
     [([0.1] * 9, 0.1, 1), ([0.1, 0.0], 0.1, 2), ([0.1, math.nan], 0.1, 2), ([0.1] * 2, 0.0, 2),
-     ([[0.1, 0.1]], 0.1, 2), ([0.1] * 2, math.inf, 2)],
+     ([[0.1, 0.1]], 0.1, 2), ([0.1] * 2, math.inf, 2), ([0.1] * 9, 0.1, 2.5)],
 )  # fmt: skip
 def test_refusals(history: list[float], value: float, days: int) -> None:
     with pytest.raises(UsageError):

@@ -156,3 +156,14 @@ def test_too_few_days_or_trials_are_not_judged() -> None:
 def test_blocks_out_of_range_are_refused(blocks: int) -> None:
     with pytest.raises(ValueError, match="blocks must be even"):
         overfitting_probability(np.ones((50, 3)), blocks)
+
+
+def test_trials_that_are_all_alike_are_not_judged() -> None:
+    """Nothing was chosen among them: a parameter that decides nothing, or no trade at all."""
+    one = np.random.default_rng(5).normal(0.0, 1.0, (60, 1))
+    for table in (np.zeros((60, 4)), np.repeat(one, 4, axis=1)):
+        judged = overfitting_probability(table, 8)
+        assert judged.probability is None and judged.loss is None and judged.splits == 0
+    nearly = np.repeat(one, 4, axis=1)
+    nearly[7, 2] += 0.5
+    assert overfitting_probability(nearly, 8).probability is not None

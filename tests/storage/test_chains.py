@@ -187,3 +187,18 @@ def test_recorded_chains(data_dir: Path) -> None:
         zeros = sum(pa.compute.sum(pa.compute.equal(raw[side], 0.0)).as_py()
                     for side in ("ce_ltp", "pe_ltp"))  # fmt: skip
         assert sum(one.quoted for one in found) == 2 * rows - zeros
+
+
+def test_an_expiry_that_became_a_holiday_is_the_trading_day_before(tmp_path: Path) -> None:
+    """The 26th of January was never a trading day: whoever named it meant the 23rd."""
+    holiday, before = date(2026, 1, 26), date(2026, 1, 23)
+    rows = options_on(holiday)
+    found = read_chains(write(tmp_path / "a.parquet", table(*rows)))
+    assert found.expiries == (before,) and found[0].expiry == before
+    both = read_chains(write(tmp_path / "b.parquet", table(*options_on(before), *rows)))
+    assert both.expiries == (before, holiday)  # two chains stay two
+
+
+def options_on(expiry: date) -> list[Snapshot]:
+    held = chain(at("09:30"), strikes=FEW)
+    return [snapshot(held.at_ns, "NIFTY", expiry, held.strike, held.call, held.put)]

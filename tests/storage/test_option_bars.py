@@ -80,3 +80,11 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="no column open"):
         read_option_bars(other, "NIFTY")
     assert not is_option_bars(other) and not is_option_bars(tmp_path / "absent")
+
+
+def test_an_expiry_that_became_a_holiday_is_the_trading_day_before(tmp_path: Path) -> None:
+    """Bakri Id of 2023 was moved to the 29th, which contracts had named as their expiry."""
+    named = ROW | {"ts": 1_685_936_700_000_000_000, "expiry": dt.date(2023, 6, 29)}
+    rows = [named, named | {"ts": named["ts"] + MINUTE}]
+    bars = read_option_bars(written(tmp_path / "o.parquet", rows), "BANKNIFTY")
+    assert bars.expiry[0] == (dt.date(2023, 6, 28) - dt.date(1970, 1, 1)).days

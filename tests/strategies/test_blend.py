@@ -240,3 +240,16 @@ def test_without_a_table_blend_it_is_a_legs_file(tmp_path: Path) -> None:
     path.write_text("underlying = 'NIFTY'\n")
     assert is_legs(str(path)) and shelf(tmp_path)["condor"].legs
     assert replace(shelf(tmp_path)["condor"], legs=False).place == str(path)
+
+
+@pytest.mark.parametrize(("mode", "key"), [
+    ("weights", "votes = 1"), ("weights", "stay = 1"), ("net", "threshold = 0.5"),
+    ("net", "votes = 1"), ("vote", "threshold = 0.5"), ("vote", "leave = 0.1"),
+])  # fmt: skip
+def test_a_key_of_another_mode_is_refused(mode: str, key: str, tmp_path: Path) -> None:
+    """It would say nothing: whoever wrote it believes that it decides."""
+    path = tmp_path / "two.toml"
+    members = '[[member]]\nuse = "momentum"\n[[member]]\nuse = "v1"\n'
+    path.write_text(f'[blend]\nmode = "{mode}"\n{key}\n{members}')
+    with pytest.raises(ConfigError, match=rf"{key.split()[0]} belongs to mode .*this is {mode}"):
+        Blend.read(path)

@@ -21,7 +21,7 @@ cpdef enum StrikeRule:
 
     STEPS = 0                # so many listed strikes above (or below) the one nearest to the index
     PREMIUM = 1              # by its own premium, rupees
-    PERCENT = 2              # nearest to the index + percent
+    PERCENT = 2              # nearest to the index + percent, where the listing reaches so far
     DELTA = 3                # nearest to a delta, by size
     STRADDLE = 4             # nearest to the index + so many prices of the straddle
     EXACT = 5                # this one, rupees
@@ -42,6 +42,7 @@ cpdef enum Missing:
     UNASKED = 9              # what it needs could not be had
     NO_SIZE = 10             # its size comes to nothing
     EXPOSED = 11             # too much would be held
+    FILTERED = 12            # a filter kept it out
 
 
 cdef struct Rung:            # what was chosen

@@ -25,6 +25,7 @@ class Missing(IntEnum):
     UNASKED = 9
     NO_SIZE = 10
     EXPOSED = 11
+    FILTERED = 12
 
 @final
 class ChainDay:

@@ -7,7 +7,7 @@ import numpy as np
 
 from dhanfast._core.options.black cimport Greeks, OptionStatus, black_greeks, black_volatility
 from dhanfast._core.options.board cimport (
-    PremiumRule, straddle_price, strike_near, strike_of_delta, strike_of_premium,
+    PremiumRule, straddle_price, strike_near, strike_of_delta, strike_of_premium, strike_within,
 )
 from dhanfast._core.options.forward cimport parity_forward
 
@@ -196,18 +196,22 @@ cdef class ChainDay:
         n = <Py_ssize_t>self.count[slot]
         self._load(row, slot)
         if rule == StrikeRule.STEPS:
-            at = strike_near(n, self._strikes, level) + <Py_ssize_t>amount
+            at = strike_within(n, self._strikes, level)
+            if at >= 0:
+                at += <Py_ssize_t>amount
         elif rule == StrikeRule.PREMIUM:
             at = strike_of_premium(n, self._calls if right > 0 else self._puts, amount,
                                    <PremiumRule>premium_rule)
         elif rule == StrikeRule.PERCENT:
-            at = strike_near(n, self._strikes, level * (1.0 + 0.01 * amount))
+            at = strike_within(n, self._strikes, level * (1.0 + 0.01 * amount))
         elif rule == StrikeRule.STRADDLE:
-            at = strike_near(n, self._strikes, level + amount * straddle_price(
-                n, self._strikes, self._calls, self._puts, level))
+            at = strike_within(n, self._strikes, level)
+            if at >= 0:
+                at = strike_within(n, self._strikes, level + amount * straddle_price(
+                    n, self._strikes, self._calls, self._puts, level))
         elif rule == StrikeRule.EXACT:
             at = strike_near(n, self._strikes, amount)
-            if self._strikes[at] != amount:
+            if at >= 0 and self._strikes[at] != amount:
                 at = NOWHERE
         else:
             at = self._by_delta(row, slot, right, amount)

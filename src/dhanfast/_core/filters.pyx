@@ -52,7 +52,7 @@ cdef class Filters(NativeStrategy):
                   size_t room=8192):
         cdef Expr long_ok, short_ok, value
         cdef Check *check
-        self.inner, self.names = inner, tuple(names)
+        self.names = tuple(names)
         if not 0 < len(self.names) <= FILTERS_MAX or len(set(self.names)) != len(self.names):
             raise ValueError(f"names must be 1..{FILTERS_MAX}, each once, were {self.names}")
         if not -1 <= spread < <int>len(self.names) or len(checks) > FILTERS_MAX:
@@ -76,8 +76,7 @@ cdef class Filters(NativeStrategy):
             self.check_count += 1
         self.room = room
         self._make_rows()
-        self.wants_ticks, self.python = inner.wants_ticks, inner.python
-        self.wants_chain = inner.wants_chain
+        self.put(inner)
         self.see(np.empty(0, WINDOW_DTYPE) if windows is None else windows)
 
     cdef object _make_rows(self):
@@ -106,6 +105,16 @@ cdef class Filters(NativeStrategy):
         if self.window_count:
             raw = rows.view(np.uint8)
             self.windows = <const Window *><const void *>&raw[0]
+
+    def put(self, NativeStrategy inner not None):
+        """Stand around another strategy from here on, between two events.
+
+        Args:
+            inner: warmed up; what filters know of bars and have vetoed stays.
+        """
+        self.inner, self.failed, self.error = inner, 0, None
+        self.wants_ticks, self.python = inner.wants_ticks, inner.python
+        self.wants_chain = inner.wants_chain
 
     def attach(self, Dealer dealer not None):
         """Whose strategy this is: its quotes, and what it does with an opposite wish."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from dhanfast._core.sizing import SizeReason as SizeReasons
 from dhanfast._core.types import SESSION_DTYPE
-from dhanfast.errors import OrderRefused, StrategyError
+from dhanfast.errors import OrderRefused, StrategyError, raised_at
 
 
 cdef extern from "df_native.h" nogil:
@@ -435,8 +435,9 @@ cdef class Kernel(Dealer):
         if status == Status.PYTHON_ERROR:
             if isinstance(self.strategy.error, KeyboardInterrupt):
                 raise self.strategy.error
-            raise StrategyError(f"strategy stopped: {type(self.strategy.error).__name__}: "
-                                f"{self.strategy.error}") from self.strategy.error
+            raise StrategyError(
+                f"strategy stopped: {type(self.strategy.error).__name__}: {self.strategy.error}"
+                f"{raised_at(self.strategy.error)}") from self.strategy.error
         check(status)
         self.main.base = self.main.taken = self.main.count = self.main.at = 0
         self.side.base = self.side.taken = self.side.count = self.side.at = 0

@@ -62,6 +62,7 @@ cpdef enum Unwind:
     REFUSED = 2              # a leg was refused or lost as often as it may be
     PARTLY = 3               # a leg ended with a part of it, or left by its own stop meanwhile
     CANCELLED = 4            # an operator said so
+    UNLED = 5                # the strategy that it followed was stopped
 
 
 cdef struct OrderRules:

@@ -31,6 +31,7 @@ class Unwind(IntEnum):
     REFUSED = 2
     PARTLY = 3
     CANCELLED = 4
+    UNLED = 5
 
 @disjoint_base
 class LegOrder:

@@ -2,7 +2,9 @@
 
 Owner thread:  the engine thread only.   Memory: none after construction, but what a judge keeps.
 
-    begin ──▶ guards ──vetoed──▶ not now: the next row asks again
+    begin ──▶ filters ─object──▶ not now: the next row asks again
+                │ pass
+              guards ──vetoed──▶ not now: the next row asks again
                 │ pass
                 ▼
               judge ──0 not yet──▶ the same contracts are asked for in the next row
@@ -13,7 +15,8 @@ Owner thread:  the engine thread only.   Memory: none after construction, but wh
 Guards are told of a structure as of one trade: opened by its first fill, closed when nothing of it
 is held and nothing of it will come. An exit is never asked about, and neither is what completes an
 entry that was let through. A leg that is entered again is asked about: guards first, then the judge
-(all but the count of trades, of which the structure is one).
+(all but the count of trades, of which the structure is one). Filters look at windows of time, and
+at the entry of a structure alone: what goes in again is of one that was begun.
 
 The judge is Python, asked once a structure and once for each leg that goes in again; never for a
 row without an entry. It may depend on what it was told and on nothing else, so that a repeated
@@ -25,6 +28,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from dhanfast._core.chainday cimport ChainDay, Missing, Rung
 from dhanfast._core.chainnow cimport ChainNow
+from dhanfast._core.filters cimport Filters
 from dhanfast._core.guards cimport Guards
 from dhanfast._core.legorder cimport LEGS_MAX
 from dhanfast._core.portfolio cimport Portfolio
@@ -50,6 +54,8 @@ cdef struct Asked:           # a contract that would be entered
 cdef class LegRisk:
     cdef readonly Guards guards          # None: none of them
     cdef readonly object judge           # None: what the file says is sent
+    cdef readonly Filters filters        # None: none is on
+    cdef uint64_t objected               # filters that have a veto of the entry in hand, by place
     cdef readonly object error           # what the judge raised; the entry is then over
     cdef Portfolio portfolio
     cdef int64_t parts[LEGS_MAX]         # lots of each leg in one structure
@@ -86,6 +92,10 @@ cdef class LegRisk:
                      ns_t now_ns) noexcept nogil
     # Contracts that wait for an answer are let go.
     cdef void drop(self) noexcept nogil
+    # Another entry than the one before: by the clock of another day, or of another signal.
+    cdef void another(self) noexcept nogil
+    # Whether a filter objects to the entry in hand; counted once an entry and filter.
+    cdef bint filtered(self, const Moment *at) noexcept nogil
     cdef void trades(self, uint32_t place, const Session *session) noexcept nogil
     cdef void tell_closed(self, paise_t net) noexcept nogil
     cdef int64_t judged(self, PyObject **legs, size_t count, const Rung *rungs, ChainDay chain,
@@ -96,4 +106,4 @@ cdef class LegRisk:
 
 # Whether an answer of `enter` ends this entry.
 cdef inline bint is_final(Missing missing) noexcept nogil:
-    return missing >= Missing.MARGIN
+    return missing >= Missing.MARGIN and missing != Missing.FILTERED

@@ -1,7 +1,8 @@
 """LegRisk: see legrisk.pxd."""
 
 cimport cython
-from libc.stdint cimport uint32_t
+from libc.math cimport NAN
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from dhanfast._core.chainday cimport NOWHERE
@@ -128,19 +129,20 @@ cdef class LegRisk:
     """What a structure has to pass before it is sent; see legrisk.pxd.
 
     Args:
+        filters: windows of time in which no structure is begun; None: there are none.
         guards: rules that entries wait for; None: there are none.
         judge: `engine.leg_judge.Judge`, or anything with its `begin`, `again`, `closed`, `told` and
             `drop`; None: every entry is of the file's size.
     Attributes:
-        guards, judge: as given. error: what the judge raised. file_times: structures that the
-        file's lots are: their largest common divisor. times: structures of the entry in hand.
+        guards, judge, filters: as given. error: what the judge raised. file_times: structures that
+        the file's lots are: their largest common divisor. times: structures of the entry in hand.
         guarded: entries that a guard let wait, counted by row. refused: structures that the judge
         refused. smaller: that it made smaller. not_again: legs that were not entered again.
         told_closed: structures that guards and judge know as closed.
     """
 
-    def __cinit__(self, Guards guards=None, judge=None):
-        self.guards, self.judge = guards, judge
+    def __cinit__(self, Guards guards=None, judge=None, Filters filters=None):
+        self.guards, self.judge, self.filters = guards, judge, filters
         self.file_times = self.times = 1
         self.scale = 1.0
 
@@ -158,7 +160,7 @@ cdef class LegRisk:
     # ---- the day and its equity ---------------------------------------------------------------
 
     cdef void new_day(self, int64_t date, ns_t now_ns) noexcept nogil:
-        self.drop()
+        self.another()
         if self.guards is not None:
             self.guards.new_day(date, portfolio_equity(self.portfolio), now_ns)
 
@@ -211,6 +213,9 @@ cdef class LegRisk:
         cdef int64_t times
         if self.frozen_when != at.when:
             self.drop()
+        if self.filters is not None and self.filtered(at):
+            self.drop()
+            return Missing.FILTERED
         for i in range(count):
             if self.frozen:                  # what was asked about is what is sent
                 rungs[i] = self.rungs[i]
@@ -278,6 +283,21 @@ cdef class LegRisk:
         if self.guards is not None:
             self.guards.instrument(place, session.contract, session.lot)
 
+    cdef void another(self) noexcept nogil:
+        self.drop()
+        self.objected = 0
+
+    cdef bint filtered(self, const Moment *at) noexcept nogil:
+        cdef int32_t place = self.filters.window(at.now_ns)
+        if place < 0:
+            return False
+        if not self.objected >> place & 1:
+            self.objected |= <uint64_t>1 << place
+            self.filters.counts[place] = self.filters.counts[place] + 1
+            self.filters.asked += 2              # a row of its own
+            self.filters.note(at.now_ns, at.when, place, NAN, NAN)
+        return True
+
     cdef void drop(self) noexcept nogil:
         if self.frozen:
             self.frozen = False
@@ -339,6 +359,10 @@ cdef class LegRisk:
     def counters(self):
         """How often what happened, by name; of guards those that vetoed."""
         found = {}
+        if self.filters is not None:
+            vetoed = self.filters.vetoed
+            found["entries_vetoed"] = sum(vetoed.values())
+            found |= {f"vetoed_{name}": count for name, count in vetoed.items()}
         if self.judge is not None:
             found |= {"structures_refused": self.refused, "structures_made_smaller": self.smaller,
                       "reentries_refused": self.not_again}

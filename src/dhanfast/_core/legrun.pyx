@@ -322,8 +322,9 @@ cdef class LegRun(LegOrder):
     cdef void follow(self, int side, ns_t at_ns, ns_t now_ns) noexcept nogil:
         self.turn = side
         self.turn_until = at_ns + self.hours.until_ns - self.hours.entry_ns
+        self.last_missing = Missing.FOUND
         if self.risk is not None:
-            self.risk.drop()                 # what was asked for another signal
+            self.risk.another()
         if self.running:
             self.leave_all(Reason.EXIT_SIGNAL, now_ns)
 

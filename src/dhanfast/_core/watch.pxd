@@ -10,7 +10,7 @@ Law:           what is watched decides as if nobody watched: the same calls in t
 from libc.stdint cimport int32_t, int64_t
 
 from dhanfast._core.rules.graph cimport Graph
-from dhanfast._core.strategy cimport NativeStrategy
+from dhanfast._core.strategy cimport NativeStrategy, Signal
 from dhanfast._core.types cimport ns_t
 
 
@@ -19,7 +19,7 @@ cdef packed struct Decision:     # 48 bytes: what was said on one bar
     int64_t position         # signed units held when it was asked
     double stop              # rupees from the fill, as it was said
     double target
-    int64_t took_ns          # inside on_bar, monotonic
+    int64_t took_ns          # inside on_bar and, since the bar before, on_chain; monotonic
     int32_t action           # Action
     int32_t session_start    # 1 on the first bar of a session
 
@@ -37,6 +37,10 @@ cdef class Watch(NativeStrategy):
     cdef size_t probe_count, probe_at
     cdef size_t row                  # of the block that `prepare` began
     cdef bint flat
+    # What `on_chain` wished since the last bar: of several sets the last that wished anything. It
+    # is a decision of the bar that ends then, unless on_bar has a wish of its own.
+    cdef Signal wished
+    cdef int64_t wished_ns           # inside on_chain since the last bar, monotonic
     cdef object _state_of
 
     cdef void note(self, ns_t start_ns) noexcept

@@ -85,10 +85,14 @@ cdef class Watch(NativeStrategy):
         row = &self.rows[self.count]
         began_ns = mono_ns()
         self.inner.on_bar(bar, view, signal)
-        row.took_ns = mono_ns() - began_ns
+        row.took_ns = mono_ns() - began_ns + self.wished_ns
         row.start_ns, row.position = bar.start_ns, view.position
         row.session_start = view.session_start
         row.action, row.stop, row.target = signal.action, signal.stop, signal.target
+        if signal.action == Action.HOLD and self.wished.action != Action.HOLD:
+            row.action, row.stop = self.wished.action, self.wished.stop
+            row.target = self.wished.target
+        self.wished.action, self.wished_ns = Action.HOLD, 0
         self.count += 1
         while self.probe_at < self.probe_count and self.probes[self.probe_at] < bar.start_ns:
             self.probe_at += 1                       # of a bar that never came
@@ -126,7 +130,11 @@ cdef class Watch(NativeStrategy):
 
     cdef void on_chain(self, const ChainRow *chain, const View *view,
                        Signal *signal) noexcept nogil:
+        cdef ns_t began_ns = mono_ns()
         self.inner.on_chain(chain, view, signal)
+        self.wished_ns += mono_ns() - began_ns
+        if signal.action != Action.HOLD:
+            self.wished = signal[0]
         if self.inner.failed:
             with gil:
                 self.failed, self.error = self.inner.failed, self.inner.error

@@ -79,10 +79,11 @@ class FileChain:
         """
         recorded, rows = self.recorded, self.rows
         if since is not None:
-            found = recorded.at(rows.underlying, moment_ns(since, "since"), rows.expiry)
-            if found.at_ns > rows.at_ns:
-                raise UsageError(f"--since {since}: after the chain of {rows.time_text}")
-            return found
+            moment = moment_ns(since, "since") or 0
+            if moment > rows.at_ns and not _is_date(since):
+                raise UsageError(f"--since {since}: after the chain of {rows.time_text}; give an "
+                                 "earlier moment")  # fmt: skip
+            return recorded.at(rows.underlying, min(moment, rows.at_ns), rows.expiry)
         places = recorded.places(rows.underlying, rows.expiry)
         for place in recorded.on_day(places, rows.date, rows.underlying):
             first = recorded[int(place)]
@@ -167,10 +168,15 @@ def moment_ns(text: str | None, name: str = "at") -> int | None:
         found = None
     if found is None or found.tzinfo is not None:
         raise UsageError(f"--{name} {text!r} is not a moment; write 'YYYY-MM-DD HH:MM', IST")
-    if len(text.strip()) == len("2026-01-22"):
+    if _is_date(text):
         found += dt.timedelta(days=1, microseconds=-1)
     since = found.replace(tzinfo=dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return since // dt.timedelta(microseconds=1) * 1000 - IST_OFFSET_NS
+
+
+def _is_date(text: str) -> bool:
+    """A date alone, which is its end."""
+    return len(text.strip()) == len("2026-01-22")
 
 
 def chosen(given: dict[str, Any], file: str) -> FileChain:
@@ -218,15 +224,18 @@ def following(recorded: "ChainFile", near: "Snapshot") -> "Snapshot":
     return recorded.at(near.underlying, near.at_ns, later[0])
 
 
-def solved_of(rows: "Snapshot", rate: str) -> "SolvedChain":
+def solved_of(rows: "Snapshot", rate: str, forward: float | None = None) -> "SolvedChain":
     """The snapshot with forward, volatilities and greeks.
+
+    Args:
+        forward: of its expiry; by put-call parity unless given.
 
     Raises:
         UsageError, BadData, OutOfCalendar: as `solve_chain`.
     """
     from dhanfast.options.chain import solve_chain
 
-    return solve_chain(rows, fraction("rate", rate, RATE_MAX))
+    return solve_chain(rows, fraction("rate", rate, RATE_MAX), forward=forward)
 
 
 def head(solved: "SolvedChain", source: ChainSource) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def lookahead_text(got: "Lookahead") -> str:
             _verdict(
                 got.passed,
                 "no decision knew what came after it",
-                "decisions know what came after them",
+                _unchecked(got) or "decisions know what came after them",
             ),
         ]
     )
@@ -125,3 +125,10 @@ def _away(distance: float | None) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) < NAME else f"{name[: NAME - 2]}…"
+
+
+def _unchecked(got: "Lookahead") -> str:
+    """Why nothing is known of its decisions; "" when something was found of them."""
+    if {one.code for one in got.findings} <= {"no-signals", "raised"}:
+        return "there was no decision that could be checked"
+    return ""

@@ -5,6 +5,7 @@ risk, 6 a check found problems. Results go to standard output, messages to stand
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -263,7 +264,24 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; the console script."""
+    _stand_in()
     sys.exit(run(argv))
+
+
+def _stand_in() -> None:
+    """Have the three standard streams open, as nothing, where the caller closed them.
+
+    Otherwise the next file that is opened, a journal perhaps, takes the number of one of them, and
+    gets what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r")  # noqa: SIM115  it stays open
+            setattr(sys, name, stream)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

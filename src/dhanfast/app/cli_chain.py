@@ -38,6 +38,10 @@ near_option = click.option(
     "--near", type=click.IntRange(0, STRIKES_MAX), default=5, show_default=True,
     help="Strikes on each side that near ratios count.",
 )  # fmt: skip
+forward_option = click.option(
+    "--forward", type=float, help="Forward of the expiry, as its future's price; by put-call "
+    "parity unless given.",
+)  # fmt: skip
 
 
 @click.command()
@@ -45,6 +49,7 @@ near_option = click.option(
 @chain_options
 @strikes_option
 @near_option
+@forward_option
 @live_options
 @edge
 def chain(file: str | None, strikes: int, near: int, **given: Any) -> None:
@@ -60,7 +65,7 @@ def chain(file: str | None, strikes: int, near: int, **given: Any) -> None:
     """
 
     def render(source: ChainSource) -> Page:
-        solved = solved_of(source.rows, given["rate"])
+        solved = solved_of(source.rows, given["rate"], given["forward"])
         told = {**head(solved, source), **_whole(solved, near)}
         part = solved.near(strikes)
         return Page(
@@ -145,6 +150,7 @@ def _table(solved: "SolvedChain", part: slice) -> list[str]:
 @click.argument("file", type=click.Path(dir_okay=False), required=False)
 @chain_options
 @strikes_option
+@forward_option
 @click.option(
     "--days",
     type=click.IntRange(2, 2_520),
@@ -182,7 +188,7 @@ def iv(file: str | None, strikes: int, days: tuple[int, ...], remember: bool, **
 
     def render(source: ChainSource) -> Page:
         rows = source.rows
-        solved = solved_of(rows, given["rate"])
+        solved = solved_of(rows, given["rate"], given["forward"])
         kept = None
         if remember and isinstance(source, FileChain):
             folders.root.mkdir(parents=True, exist_ok=True)
@@ -213,6 +219,8 @@ def _smile_told(
 
     told: dict[str, Any] = head(solved, source)
     try:
+        if not solved.years > 0.0:
+            raise BadData("the options have ended: no volatility is left")
         smile: Smile | None = smile_of(solved)
     except BadData as error:
         smile, told["smile_reason"] = None, str(error)
@@ -331,6 +339,7 @@ def _smile_table(rows: list[dict[str, Any]]) -> list[str]:
 @chain_options
 @strikes_option
 @near_option
+@forward_option
 @click.option(
     "--since",
     metavar='"DATE HH:MM"',
@@ -363,10 +372,11 @@ def oi(
         raise UsageError("--since goes with FILE: the broker tells the day before only")
 
     def render(source: ChainSource) -> Page:
-        solved = solved_of(source.rows, given["rate"])
-        before = source.before(since)
-        told = {**head(solved, source), "since": before.time_text, **_whole(solved, near),
-                **_interest(source.rows, before, levels)}  # fmt: skip
+        solved = solved_of(source.rows, given["rate"], given["forward"])
+        found = source.before(since)
+        before = found if since is not None or found.at_ns < source.rows.at_ns else None
+        told = {**head(solved, source), "since": None if before is None else before.time_text,
+                **_whole(solved, near), **_interest(source.rows, before, levels)}  # fmt: skip
         part = solved.near(strikes)
         table = _interest_rows(source.rows, before, part)
         money = float(source.rows.strike[solved.money])
@@ -379,7 +389,7 @@ def oi(
     show(file, given, render)
 
 
-def _interest(rows: "Snapshot", before: "Snapshot", levels: int) -> dict[str, Any]:
+def _interest(rows: "Snapshot", before: "Snapshot | None", levels: int) -> dict[str, Any]:
     """Sums and levels."""
     from dhanfast.options.interest import interest_levels
 
@@ -389,12 +399,14 @@ def _interest(rows: "Snapshot", before: "Snapshot", levels: int) -> dict[str, An
             "resistance": [one._asdict() for one in found.resistance]}  # fmt: skip
 
 
-def _interest_rows(rows: "Snapshot", before: "Snapshot", part: slice) -> list[dict[str, Any]]:
-    """A dictionary a strike: what is open, its change and class."""
+def _interest_rows(
+    rows: "Snapshot", before: "Snapshot | None", part: slice
+) -> list[dict[str, Any]]:
+    """A dictionary a strike: what is open, its change and class; unknown without `before`."""
     from dhanfast.options.interest import BuildUp, interest_change
 
-    moved = interest_change(before, rows)
-    held = {level: i for i, level in enumerate(moved.strike.tolist())}
+    moved = interest_change(before or rows, rows)
+    held = {level: i for i, level in enumerate(moved.strike.tolist())} if before else {}
     table = []
     for i in range(*part.indices(len(rows))):
         strike = float(rows.strike[i])
@@ -420,8 +432,9 @@ def _interest_lines(told: dict[str, Any], near: int) -> list[str]:
         f"{number(told['put_call_oi_near'])}; max pain {number(told['max_pain'], 0)}",
         f"resistance (calls): {shown(told['resistance'])}",
         f"support (puts):     {shown(told['support'])}",
-        f"changes since {told['since']} IST",
-    ]
+        f"changes since {told['since']} IST" if told["since"] is not None
+        else "no changes: there is no earlier snapshot to compare with",
+    ]  # fmt: skip
 
 
 def _interest_table(rows: list[dict[str, Any]], money: float) -> list[str]:

@@ -8,6 +8,7 @@ import click
 from dhanfast.app.config import DEFAULT, Config, each_field
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import WIDTH, edge, print_json
+from dhanfast.errors import ConfigError, StrategyError, UsageError
 
 
 @click.group("config")
@@ -60,7 +61,7 @@ def validate_command(config: Config, as_json: bool) -> None:
     Example:
       dhanfast config validate
     """
-    from dhanfast.strategies.plugins import LEGS, find_strategy
+    from dhanfast.strategies.plugins import LEGS
 
     named = ""
     if config.tree.strategy and config.strategy.use == LEGS:
@@ -69,8 +70,7 @@ def validate_command(config: Config, as_json: bool) -> None:
         plan = plan_of(config)
         named = f"{config.strategy.name} ({len(plan.legs)} legs on {plan.underlying})"
     elif config.tree.strategy:
-        found = find_strategy(config.strategy_place(), config.strategy.params)
-        named = f"{config.strategy.name} ({found.kind.__name__}, {found.door})"
+        named = f"{config.strategy.name} ({_made(config)})"
     if as_json:
         print_json({"valid": True, "files": list(config.files), "strategy": named or None,
                     "digest": config.digest()})  # fmt: skip
@@ -78,6 +78,23 @@ def validate_command(config: Config, as_json: bool) -> None:
     read = ", ".join(config.files) or "no file: all defaults"
     click.echo(f"valid: {read}")
     click.echo(f"strategy: {named or 'none; `dhanfast trade` needs one'}")
+
+
+def _made(config: Config) -> str:
+    """The strategy of a configuration, which must be there and take its parameters.
+
+    Raises:
+        ConfigError: it is not, or does not.
+    """
+    from dhanfast.strategies.plugins import find_strategy
+
+    try:
+        found = find_strategy(config.strategy_place(), config.strategy.params)
+    except (UsageError, StrategyError) as error:
+        wrong = "strategy.params" if config.strategy.params and "parameter" in str(error) else ""
+        key = wrong or "strategy.use"
+        raise ConfigError(f"{config.source(key)}: {key}: {error}") from None
+    return f"{found.kind.__name__}, {found.door}"
 
 
 @config_group.command("schema")

@@ -80,7 +80,7 @@ def exchange(**given: Any) -> None:
     require_aiohttp()
     faults = []
     if given["faults"] is not None:
-        faults = faults_of(given["faults"].read_text(), str(given["faults"]))
+        faults = faults_of(given["faults"].read_text("utf-8", "replace"), str(given["faults"]))
     core = ExchangeCore(market, settings, random.Random(given["seed"]), faults, _history(given))
     start_ns = _start_ns(given["start"], market)
     span_ns = 0 if given["duration"] is None else duration_ns(given["duration"], "duration")

@@ -11,6 +11,7 @@ from dhanfast.errors import UsageError
 
 DAYS: Final = 365.0
 VOLATILITY_MAX: Final = 10.0  # a larger fraction is a percentage without its sign
+VOLATILITY_MOST: Final = 1_000.0
 RATE_MAX: Final = 1.0
 ROWS: Final = (  # name, unit of the derivative, trader's name, its unit
     ("delta", "per 1 of {by}", "", ""),
@@ -107,14 +108,14 @@ def _years(given: dict[str, Any]) -> float:
         return years
     from dhanfast.clock import SystemClock
     from dhanfast.market.calendar import IST_OFFSET_NS
-    from dhanfast.market.optiontime import expiry_ns, years_to_expiry
 
     try:
         day = dt.date.fromisoformat(given["expiry"])
     except ValueError:
         raise UsageError(f"--expiry {given['expiry']!r} is not a date; write YYYY-MM-DD") from None
+    end_ns = _end_ns(day)
     if given["at"] is None:
-        return years_to_expiry(SystemClock().now_ns(), expiry_ns(day))
+        return _left(SystemClock().now_ns(), end_ns, day)
     try:
         moment = dt.datetime.fromisoformat(given["at"])
         since = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else None
@@ -124,7 +125,36 @@ def _years(given: dict[str, Any]) -> float:
         raise UsageError(f"--at {given['at']!r} is not a time; write 'YYYY-MM-DD HH:MM', IST")
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     now_ns = (since - epoch) // dt.timedelta(microseconds=1) * 1000 - IST_OFFSET_NS
-    return years_to_expiry(now_ns, expiry_ns(day))
+    return _left(now_ns, end_ns, day)
+
+
+def _end_ns(day: dt.date) -> int:
+    """When trading ends on an expiry.
+
+    Raises:
+        UsageError: nothing is traded on that date. OutOfCalendar: the calendar does not know it.
+    """
+    from dhanfast.market.calendar import Calendar
+    from dhanfast.market.optiontime import expiry_ns
+
+    if Calendar.load().day(day) is None:
+        raise UsageError(f"--expiry {day} is not a trading day, on which an option could end")
+    return expiry_ns(day)
+
+
+def _left(now_ns: int, end_ns: int, day: dt.date) -> float:
+    """Years to the end of an expiry; 0 at that very moment.
+
+    Raises:
+        UsageError: it is over.
+    """
+    from dhanfast.market.optiontime import years_to_expiry
+    from dhanfast.storage.stamps import ist_text
+
+    if now_ns > end_ns:
+        raise UsageError(f"--expiry {day}: over since {ist_text(end_ns)}; give an earlier --at, or "
+                         "a later --expiry")  # fmt: skip
+    return years_to_expiry(now_ns, end_ns)
 
 
 def _fraction(name: str, text: str, limit: float) -> float:
@@ -133,10 +163,13 @@ def _fraction(name: str, text: str, limit: float) -> float:
         value = float(text.removesuffix("%")) * (0.01 if text.endswith("%") else 1.0)
     except ValueError:
         raise UsageError(f"--{name} {text!r} is not a number; write 15% or 0.15") from None
-    if not text.endswith("%") and abs(value) > limit:
-        raise UsageError(f"--{name} {text} is {100 * value:g} %; write {text}% if you mean that")
     if not isfinite(value) or (value < 0.0 and name == "volatility"):
         raise UsageError(f"--{name} {text}: give 0 or more, as 15% or 0.15")
+    if not text.endswith("%") and limit < abs(value) <= 100.0 * limit:
+        raise UsageError(f"--{name} {text} is {100 * value:g} %; write {text}% if you mean that")
+    if abs(value) > (VOLATILITY_MOST if name == "volatility" else limit):
+        most = VOLATILITY_MOST if name == "volatility" else limit
+        raise UsageError(f"--{name} {text} is {100 * value:g} %; give at most {100 * most:g} %")
     return value
 
 

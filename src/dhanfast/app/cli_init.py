@@ -3,6 +3,7 @@
 import io
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,7 +115,15 @@ def _asked(words: str, default: str, silent: bool, choices: tuple[str, ...] = ()
     if silent:
         return default
     kind: Any = click.Choice(choices) if choices else str
-    answer: str = click.prompt(words, default=default, show_default=bool(default), type=kind)
+    try:
+        answer: str = click.prompt(words, default=default, show_default=bool(default), type=kind)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()  # the question stands there without an answer
+        raise UsageError(
+            "nobody is there to answer: give --preset and --client-id, or --no-input for defaults"
+        ) from None
     return answer.strip()
 
 

@@ -43,6 +43,20 @@ def _store(folder: Path | None) -> "MasterStore":
     return MasterStore(folder if folder is not None else default_masters(os.environ))
 
 
+def _configured(form: str) -> str:
+    """Where `dhanfast trade` takes the list from: the configured address, else the broker's own.
+
+    Args:
+        form: detailed or compact.
+    """
+    from dhanfast.app.config import load_config
+    from dhanfast.brokers.dhan_instruments import ADDRESSES
+
+    own = ADDRESSES[form]
+    place = load_config((), None, (), os.environ).hosts().get("instruments")
+    return f"{place}/{own.rpartition('/')[2]}" if place else own
+
+
 @click.group()
 def instruments() -> None:
     """Fetch the broker's instrument list, search it, and compare days.
@@ -52,7 +66,13 @@ def instruments() -> None:
 
 
 @instruments.command("update")
-@click.option("--from", "origin", metavar="FILE|URL", help="Default: the broker's own address.")
+@click.option(
+    "--from",
+    "origin",
+    metavar="FILE|URL",
+    help="Default: the configured address (broker.exchange, "
+    "broker.hosts.instruments), else the broker's own.",
+)
 @click.option(
     "--format",
     "form",
@@ -117,12 +137,12 @@ def update_command(
       dhanfast instruments update
       dhanfast instruments update --from master.csv --day 2026-07-21
     """
-    from dhanfast.brokers.dhan_instruments import ADDRESSES, DEFAULT_FORM, ROWS_MIN, is_address
+    from dhanfast.brokers.dhan_instruments import DEFAULT_FORM, ROWS_MIN, is_address
     from dhanfast.storage.masters import UpdateOptions
 
     if origin is None:
         form = form or DEFAULT_FORM
-        origin = ADDRESSES[form]
+        origin = _configured(form)
     remote = is_address(origin)
     if rows_min is None:
         rows_min = ROWS_MIN if origin.startswith("https:") else 1

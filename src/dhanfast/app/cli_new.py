@@ -2,10 +2,12 @@
 
 import importlib
 import inspect
+import keyword
 import os
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -27,29 +29,31 @@ def new() -> None:
 
 @new.command(epilog="Example: dhanfast new strategy gap-fade --rules")
 @click.argument("name")
-@click.option("--rules", "door", flag_value="rules", default=True,
-              help="Conditions on series, run natively [default].")  # fmt: skip
-@click.option("--python", "door", flag_value="python", help="A class with callbacks.")
-@click.option("--cython", "door", flag_value="cython",
+@click.option("--rules", is_flag=True, help="Conditions on series, run natively [default].")
+@click.option("--python", is_flag=True, help="A class with callbacks.")
+@click.option("--cython", is_flag=True,
               help="A package to compile; its name is offered as an entry point.")  # fmt: skip
-@click.option("--legs", "door", flag_value="legs", help="An option structure, without code.")
+@click.option("--legs", is_flag=True, help="An option structure, without code.")
 @click.option("--template", metavar="BUILT-IN",
               help="Start from a copy of a built-in strategy instead.")  # fmt: skip
 @click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path),
               help="Where to [default: the strategies folder of the user's folder, where it is "
               "found by its name].")  # fmt: skip
-@click.pass_context
-def strategy(
-    ctx: click.Context, name: str, door: str, template: str | None, folder: Path | None
-) -> None:
+def strategy(name: str, template: str | None, folder: Path | None, **doors: bool) -> None:
     """Write a strategy called NAME that runs as it is.
 
     Nothing that is there is written over.
     """
     _check_name(name)
-    given = ctx.get_parameter_source("door") == click.core.ParameterSource.COMMANDLINE
-    if template is not None and given:
+    asked = [one for one, given in doors.items() if given]
+    if template is not None and asked:
         raise UsageError("--template decides the door itself: leave out --rules and the others")
+    if len(asked) > 1:
+        raise UsageError(f"--{' and --'.join(asked)}: a strategy has one door; give one of them")
+    door = asked[0] if asked else "rules"
+    if door == "cython" and (keyword.iskeyword(name) or find_spec(name.replace("-", "_"))):
+        raise UsageError(f"name {name!r}: a package cannot be called so, or there is one already; "
+                         "choose another name")  # fmt: skip
     place = folder or user_folders(None, os.environ).strategies
     written = _copy(name, template) if template is not None else _fresh(name, door)
     for path in written:

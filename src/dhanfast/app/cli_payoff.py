@@ -86,7 +86,8 @@ DEVIATIONS: Final = (-3, -2, -1, 0, 1, 2, 3)
     metavar='"sell 25200 CE 133.75"',
     help="Without FILE: a leg, as side, lots if not 1, strike, right, premium; repeat it.",
 )
-@click.option("--forward", type=float, help="With --leg: forward of the expiry, for chances.")
+@click.option("--forward", type=float, help="Forward of the expiry: of a chain instead of that of "
+              "put-call parity; with --leg for chances.")  # fmt: skip
 @click.option("--volatility", metavar="15%|0.15", help="With --leg: volatility, for chances.")
 @click.option("--days", type=float, help="With --leg: days to the expiry, for chances.")
 @live_options
@@ -113,7 +114,7 @@ def payoff(file: str | None, typed: tuple[str, ...], **given: Any) -> None:
         told, lines = _typed(typed, given)
         show_page(Page(told, lines, *_point_lines(told["points"])), as_json=given["as_json"])
         return
-    _refuse(given, ("forward", "volatility", "days"), "goes with --leg, not with a chain")
+    _refuse(given, ("volatility", "days"), "goes with --leg, not with a chain")
     if given["spread"] is None:
         raise UsageError(f"give --spread: one of {', '.join(SHAPES)}")
 
@@ -132,7 +133,7 @@ def _from_chain(source: ChainSource, given: dict[str, Any]) -> tuple[dict[str, A
     from dhanfast.options.spreads import build_spread
 
     rows = source.rows
-    near = solved_of(rows, given["rate"])
+    near = solved_of(rows, given["rate"], given["forward"])
     two = given["spread"] == "calendar"
     far = solved_of(source.following(), given["rate"]) if two else None
     rules = None if given["strikes"] is None else given["strikes"].split(",")

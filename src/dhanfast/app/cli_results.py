@@ -42,13 +42,16 @@ def list_runs(folder: str | None, limit: int, as_json: bool, user_dir: str | Non
     if limit < 0:
         raise UsageError(f"--limit must not be negative, was {limit}")
     place = results_folder(user_dir) if folder is None else Path(folder)
+    if folder is not None and not place.is_dir():
+        raise UsageError(f"--dir {folder}: there is no such folder")
     found = kept_runs(place)
     shown = found[:limit] if limit else found
     if as_json:
         print_json([_listed(run) for run in shown])
         return
     if not shown:
-        click.echo(f"no runs in {place}; `dhanfast backtest --keep` puts them there")
+        how = "--keep" if folder is None else f"--export {folder}/NAME"
+        click.echo(f"no runs in {place}; `dhanfast backtest {how}` puts them there")
         return
     from dhanfast.reports.figures import rupees
 

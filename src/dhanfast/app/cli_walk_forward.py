@@ -1,9 +1,10 @@
 """`dhanfast walk-forward`: choose on some days, trade on others, see what choosing was worth."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from dhanfast.app.research_options import (
     engines_of,
@@ -13,6 +14,16 @@ from dhanfast.app.research_options import (
     study_of,
 )
 from dhanfast.app.run_options import export_place, run_options
+from dhanfast.errors import UsageError
+
+# Which splits an option belongs to; with another one it would say nothing.
+OF_SPLITS: Final = {
+    "train": ("rolling", "anchored"),
+    "test": ("rolling", "anchored"),
+    "windows": ("rolling", "anchored"),
+    "folds": ("purged", "combinatorial"),
+    "tested": ("combinatorial",),
+}
 
 
 @click.command(
@@ -108,10 +119,32 @@ def _plan(given: dict[str, Any]) -> Any:
     from dhanfast.engine.research.windows import Plan, sessions_count
 
     days = ("train", "test", "purge", "embargo", "warmup")
+    kind = _split(given)
     return Plan(
-        kind="anchored" if given["anchored"] else given["split"],
+        kind=kind,
         windows=given["windows"],
         folds=given["folds"],
         tested=given["tested"],
         **{name: sessions_count(given[name], name) for name in days},
     )
+
+
+def _split(given: dict[str, Any]) -> str:
+    """The kind of split, with which every option that was given has a meaning.
+
+    Raises:
+        UsageError: one of them belongs to another split.
+    """
+    from dhanfast.engine.research.windows import KINDS
+
+    source = click.get_current_context().get_parameter_source
+    typed = {name for name in (*OF_SPLITS, "split") if source(name) is ParameterSource.COMMANDLINE}
+    if given["anchored"] and "split" in typed and given["split"] != "anchored":
+        raise UsageError(f"--anchored is --split anchored, and --split {given['split']} is given "
+                         "too: leave one out")  # fmt: skip
+    kind = "anchored" if given["anchored"] else str(given["split"])
+    for name, kinds in OF_SPLITS.items():
+        if name in typed and kind not in kinds and kind in KINDS:
+            raise UsageError(f"--{name} belongs to --split {' or '.join(kinds)}, and this is "
+                             f"{kind}: leave it out")  # fmt: skip
+    return kind

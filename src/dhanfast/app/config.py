@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, TextIO
 
 import msgspec
@@ -428,7 +428,10 @@ def _consistent(config: Config) -> Config:
         refuse("simulation.capital", "must be at least 1 rupee")
     if config.hosts():
         _check_hosts(config)
-    if config.tree.strategy:
+    if not config.tree.strategy:  # the rest is judged all the same
+        any_one = msgspec.structs.replace(config.tree, strategy=(Strategy(name="any", use="any"),))
+        replace(config, tree=any_one).settings()
+    else:
         if config.strategy.legs and config.strategy.use != LEGS:
             use = config.strategy.use
             refuse("strategy.legs", f"names a legs file, and strategy.use is {use}: write "

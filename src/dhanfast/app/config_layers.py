@@ -157,13 +157,29 @@ def _converted(value: Any, kind: Any, key: str, source: str, *, text: bool = Fal
     if key == "version" and str(value) != str(VERSION):
         raise ConfigError(f"{source}: version: this program reads version {VERSION}")
     shown = "" if key.startswith(UNREPEATED) else f" (was {_short(value)})"
+    if isinstance(value, str):
+        _require_plain(value, key, source)
     if text and typing.get_origin(plain_type(kind)) is tuple:
         value = [one.strip() for one in value.split(",") if one.strip()]
     try:
         return msgspec.convert(value, kind, strict=not text, dec_hook=_hook)
     except msgspec.ValidationError as error:
-        words = _plainly(str(error), kind)
+        words = _plainly(str(error), kind).replace(repr(value), _short(value))
     raise ConfigError(f"{source}: {key}: {words}{'' if 'write' in words else shown}")
+
+
+def _require_plain(value: str, key: str, source: str) -> None:
+    """Refuse a text that no file name and no journal could hold; it is not repeated.
+
+    Raises:
+        ConfigError: a NUL, or bytes that are no UTF-8.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{source}: {key}: is not UTF-8 text; write it in UTF-8") from None
+    if "\0" in value:
+        raise ConfigError(f"{source}: {key}: holds a NUL, which no text here may; leave it out")
 
 
 def _short(value: Any) -> str:

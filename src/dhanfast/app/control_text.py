@@ -180,7 +180,10 @@ def _table(
 
 def _hour(time_ns: int) -> str:
     """09:15:04 in IST."""
-    return ist_text(time_ns)[11:19] if time_ns else "-"
+    if not time_ns:
+        return "-"
+    text = ist_text(time_ns)[11:19]
+    return text if len(text) == 8 else f"{text}:00"  # a whole minute is written without
 
 
 def _price(paise: int) -> str:

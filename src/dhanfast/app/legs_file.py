@@ -141,7 +141,7 @@ def plan_of(tree: Mapping[str, Any], name: str = "legs") -> StructurePlan:
         until=until.time(),
         exit=None if leaves == SETTLEMENT else _clock(leaves, "exit"),
         hold=hold,
-        weekdays=tuple(str(day).upper()[:3] for day in _list(tree, "weekdays")),
+        weekdays=tuple(str(day).upper() for day in _list(tree, "weekdays")),
         dte=tuple(_whole(days, "dte") for days in _list(tree, "dte")),
         stop=Whole.parse(_optional(tree, "stop"), "stop"),
         target=Whole.parse(_optional(tree, "target"), "target"),

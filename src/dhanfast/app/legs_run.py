@@ -47,7 +47,8 @@ def refuse_without_legs(given: Mapping[str, Any]) -> None:
     """
     for name in ONLY_LEGS:
         if _said(name):
-            raise UsageError(f"--{name.rstrip('s').replace('_', '-')}: is of a run of --legs")
+            word = "strikes" if name == "strikes" else name.rstrip("s").replace("_", "-")
+            raise UsageError(f"--{word}: is of a run of --legs")
 
 
 def refuse_with_legs(*, named: bool = False) -> None:
@@ -112,8 +113,8 @@ def legs_values(sets: Sequence[str]) -> dict[str, object]:
     for key, value in map(key_and_value, sets):
         if "." in key:
             raise UsageError(
-                f"--set {key}: with legs it sets the file's parameters; settings of [risk] and "
-                "[simulation] come with -c"
+                f"--set {key}: with legs it sets the file's parameters; settings of [risk], "
+                "[filters] and [simulation] come with -c"
             )
         found[key] = value
     return found

@@ -34,7 +34,7 @@ from dhanfast.engine.sizing_settings import TradeHistory
 from dhanfast.engine.swap_words import read_words
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.security.tokens import TokenSource
-from dhanfast.strategies.plugins import LEGS
+from dhanfast.strategies.plugins import LEGS, find_strategy
 
 if TYPE_CHECKING:
     from dhanfast.app.live_traded import Traded
@@ -231,8 +231,14 @@ def contract_words(contract: "Contract") -> list[Any]:
 
 
 def strategy_file(config: Config) -> Path | None:
-    """The file of the configuration's strategy; None: it has a name that is none of a file."""
-    path = Path(config.strategy_place().partition(":")[0])
+    """The file of the configuration's strategy, or of the one that its legs follow; None: it has a
+    name that is none of a file."""
+    place = config.strategy_place()
+    if config.strategy.use == LEGS:
+        from dhanfast.app.live_legs import plan_of
+
+        place = plan_of(config).signals
+    path = Path(place.partition(":")[0])
     return path if path.suffix == ".py" and path.is_file() else None
 
 
@@ -361,6 +367,8 @@ def _journal(
                 "contract: go on with those, or give this engine another name (engine.run)"
             )
         return journal
+    if config.strategy.use != LEGS:  # what cannot be made leaves no journal behind
+        find_strategy(config.strategy_place(), config.strategy.params)
     header = JournalHeader(
         epoch=int.from_bytes(os.urandom(4), "little") | 1,
         date=int(f"{market.day:%Y%m%d}"),

@@ -16,8 +16,9 @@ from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.live.journal import Journal
 from dhanfast.app.config import DEFAULT, Config
 from dhanfast.app.legs_file import read_plan
+from dhanfast.app.live_build import ITS_MISUSE
 from dhanfast.app.live_market import Market
-from dhanfast.app.live_one import limits_of
+from dhanfast.app.live_one import begun_source, limits_of, started_file, watch_of
 from dhanfast.app.live_traded import Compared
 from dhanfast.clock import Clock
 from dhanfast.engine.hedge_prices import FUT, future_session
@@ -30,6 +31,7 @@ from dhanfast.engine.legs import checked_legs
 from dhanfast.engine.legs_chain import sessions_of
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
 from dhanfast.engine.margin_asker import MarginAsker
+from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.engine.stock_terms import StockList, Terms, filled, marked
 from dhanfast.errors import BadData, ConfigError
@@ -79,6 +81,8 @@ def legs_place(config: Config, text: str) -> str:
 def with_legs(config: Config, path: str, params: Mapping[str, Any] | None = None) -> Config:
     """The configuration with a legs file in the place of its strategy.
 
+    What is done about a strategy that misbehaves is kept: the legs may follow one.
+
     Args:
         path: of the file. params: values of its parameters.
     Raises:
@@ -87,12 +91,16 @@ def with_legs(config: Config, path: str, params: Mapping[str, Any] | None = None
     from dhanfast.app.config_fields import Strategy
 
     place, values = Path(path).absolute(), dict(params or {})
+    before = config.tree.strategy[0] if config.tree.strategy else None
+    misuse = {} if before is None else {key: getattr(before, key) for key in ITS_MISUSE}
     plan = read_plan(place, values)
     strategy = Strategy(
         name=_as_name(plan.name), use=LEGS, legs=str(place), underlying=plan.underlying,
-        params=values,
+        params=values, **misuse,
     )  # fmt: skip
-    sources = {key: one for key, one in config.sources.items() if not key.startswith("strategy.")}
+    kept = tuple(f"strategy.{key}" for key in ITS_MISUSE)
+    sources = {key: one for key, one in config.sources.items()
+               if key in kept or not key.startswith("strategy.")}  # fmt: skip
     told = dict.fromkeys(("strategy.legs", *(["strategy.params"] if values else [])), "--legs")
     tree = msgspec.structs.replace(config.tree, strategy=(strategy,))
     return replace(config, tree=tree, sources=sources | told)
@@ -202,7 +210,7 @@ class Structure:
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._master, self._market = config, master, market
-        self.watch: CallWatch | None = None  # nothing of a user's is called
+        self.watch: CallWatch | None = None
         self._plan = self._said = plan_of(config)
         self._stock: StockList | None = None
         if is_index(self._plan.underlying):
@@ -317,8 +325,8 @@ class Structure:
         )
 
     def started(self) -> dict[str, Any]:
-        """The day's contracts: a restart must number them alike."""
-        return {"universe": self.universe.as_dict()}
+        """The day's contracts: a restart must number them alike; and the file that is followed."""
+        return {"universe": self.universe.as_dict(), **started_file(self._config)}
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes: capital as it was at the day's start."""
@@ -366,6 +374,9 @@ class Structure:
         vix: int | None,
     ) -> LegsRun:  # fmt: skip
         """The day's run."""
+        strategy = self._config.strategy
+        if self._plan.signals:
+            self.watch = watch_of(self._config)
         return LegsRun(
             self._plan, settings, self.universe, self._hours, journal,
             limits=None if courier is None else limits_of(self._config),
@@ -375,6 +386,10 @@ class Structure:
             notes=self._market.notes,
             guards=guards_of_legs(settings.guards, self._plan, carried=start.get("carried")),
             vix=vix is not None,
+            misuse=Misuse(strategy.on_error, strategy.memory_limit.bytes),
+            watch=self.watch,
+            folder=self._config.folders.strategies,
+            source=begun_source(start),
         )  # fmt: skip
 
     def ordered(self) -> dict[tuple[str, str], int]:

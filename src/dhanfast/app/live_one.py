@@ -69,12 +69,7 @@ class OneFuture:
 
     def started(self) -> dict[str, Any]:
         """What the strategy's file says: a restart repeats the day with it."""
-        path = strategy_file(self._config)
-        if path is None:
-            return {}
-        source = path.read_bytes()
-        sha256 = hashlib.sha256(source).hexdigest()
-        return {"strategy": {"sha256": sha256, "source": text_of(source)}}
+        return started_file(self._config)
 
     def settings(self, start: dict[str, Any], mode: str) -> Settings:
         """What the day's engine takes; see `settings_of_day`."""
@@ -118,6 +113,21 @@ class OneFuture:
         return Compared(account, Reconciler(run, clock, account))
 
 
+def started_file(config: Config) -> dict[str, Any]:
+    """Of a START record: the text of the strategy's file, where it has one."""
+    path = strategy_file(config)
+    if path is None:
+        return {}
+    source = path.read_bytes()
+    sha256 = hashlib.sha256(source).hexdigest()
+    return {"strategy": {"sha256": sha256, "source": text_of(source)}}
+
+
+def begun_source(start: Mapping[str, Any]) -> bytes:
+    """The text of the file that a day was started with; empty: of none."""
+    return bytes_of((start.get("strategy") or {}).get("source", ""))
+
+
 def limits_of(config: Config) -> dict[str, int]:
     """The broker's limits of requests, as the configuration has them."""
     return {
@@ -145,7 +155,6 @@ def run_of(
         vix: the feed's number of India VIX. watch: ends calls of its strategy that take too long.
     """
     strategy = config.strategy
-    begun = start.get("strategy") or {}
 
     def remote(gate: Gate) -> Remote:
         return Remote(
@@ -174,7 +183,7 @@ def run_of(
         notes=market.notes,
         guards=guards_of(settings.guards, carried=start.get("carried")),
         vix=vix,
-        source=bytes_of(begun.get("source", "")),
+        source=begun_source(start),
         name=strategy.name,
         misuse=Misuse(strategy.on_error, strategy.memory_limit.bytes),
         watch=watch,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.types import OrderFlag, Reason, RejectReason, ReportKind
+from dhanfast.app.edge import wrapped
 from dhanfast.engine.live_engine import KEPT, LivePlan
 from dhanfast.engine.live_view import percentiles_us
 from dhanfast.engine.settings import clock_time
@@ -86,18 +87,16 @@ class Narrator:
         """What is about to run."""
         live, found = self._live, self._live.recovered
         word = "PAPER: orders are simulated" if live.mode == "paper" else "LIVE: orders are real"
-        self._tell(
-            f"{live.view.strategy} on {live.contract.symbol}, {live.market.day}, "
-            f"{hour(live.market.now_ns())} IST. {word}."
-        )
+        begun = f"{live.market.day}, {hour(live.market.now_ns())} IST"
+        self._tell(wrapped(f"{live.view.strategy} on {live.contract.symbol}, {begun}", "", INDENT))
+        self._tell(f"{INDENT}{word}")
         if found is not None:
             kernel = live.engine.run.kernel
             held = f"{kernel.position:+,}" if kernel.position else "flat"
             if live.names is not None and kernel.position:
                 held = live.engine.run.held_text()
-            self._tell(
-                f"{INDENT}went on with today's journal: {found.records:,} records, position {held}"
-            )
+            went = f"went on with today's journal: {found.records:,} records, position {held}"
+            self._tell(wrapped(went, INDENT, INDENT))
             if found.open or found.unmet:
                 self._tell(
                     f"{INDENT}{found.open} requests in doubt, {found.unmet} that had not left"

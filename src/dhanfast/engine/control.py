@@ -304,6 +304,10 @@ class ControlServer:
                         result = await self._engine.command(request.name, **request.arguments)
         except DhanfastError as error:
             return Reply(VERSION, request.id, False, error=str(error), code=error.exit_code)
+        except Exception as error:  # a bug: `flatten` and `panic` must still be heard after it
+            _LOG.exception("control: %s failed", request.name or request.ask)
+            words = f"{request.name or request.ask} failed inside the engine ({error}); see its log"
+            return Reply(VERSION, request.id, False, error=words, code=1)
         return Reply(VERSION, request.id, True, result=result)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dhanfast._core.factors import Factors
+from dhanfast._core.factors import Factors, factor_dtype
 from dhanfast._core.kernel import Kernel
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast.engine.blend_books import begin_books, blend_in, members_of
@@ -53,6 +53,7 @@ class Decisions:
         self._vetoes: list[NDArray[Any]] = []
         self._entries: list[NDArray[Any]] = []
         self._untold: list[NDArray[Any]] | None = None  # rows of entries, once somebody asks
+        self._over = False  # another strategy than the first has decided
 
     def attach(self, kernel: Kernel) -> None:
         """The kernel that runs it."""
@@ -70,11 +71,19 @@ class Decisions:
         """Take away what was written, so that there is room for more."""
         if self.filters is not None and self.filters.row_count:
             self._vetoes.append(self.filters.take())
-        if self._factors is not None and self._factors.count:
+        if self._factors is not None and self._factors.count and not self._over:
             rows = self._factors.take()
             self._entries.append(rows)
             if self._untold is not None:
                 self._untold.append(rows)
+
+    def another(self) -> None:
+        """Somebody else decides from here on: factors are told of the entries before it alone.
+
+        Row i is of trade i, and the first one, put back, does not know of trades in between.
+        """
+        self.drain()
+        self._over = True
 
     def finish(self) -> None:
         """End of data: books of members close what they hold."""
@@ -120,7 +129,8 @@ class Decisions:
     def _factor_rows(self, trades: int) -> FactorRows | None:
         if self._factors is None:
             return None
-        rows = np.concatenate([*self._entries, self._factors.take()])
+        self.drain()
+        rows = np.concatenate([np.empty(0, factor_dtype(len(self._factors.names))), *self._entries])
         self._entries = [rows[trades:]]
         return FactorRows(self._factors.names, self._factors.weights, rows[:trades])
 

@@ -9,6 +9,7 @@ from dhanfast._core.legrisk import LegRisk
 from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.guard_build import guards_of, recorded_guards
 from dhanfast.engine.guard_settings import GuardSettings
+from dhanfast.engine.leg_filters import checked_leg_filters, filters_of_legs
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_size import checked_leg_sizing
@@ -33,14 +34,17 @@ def checked_leg_risk(settings: Settings) -> Settings:
     for field, name, why in NOT_OF_LEGS:
         if getattr(settings.guards, field):
             raise ConfigError(f"risk.guards.{name}: a legs run does not follow it: {why}")
+    checked_leg_filters(settings.filters)
     checked_leg_sizing(settings.sizing)
     return settings
 
 
 def plain_of(settings: Settings) -> dict[str, Any]:
-    """Guards, sizes and margin of a run as its result keeps them; empty while all are off."""
+    """Guards, filters, sizes and margin of a run as its result keeps them; empty while all are
+    off."""
     plain = settings.as_dict()
-    return {name: plain[name] for name in ("guards", "sizing", "margin") if name in plain}
+    kept = ("guards", "filters", "sizing", "margin")
+    return {name: plain[name] for name in kept if name in plain}
 
 
 def leg_risk_of(
@@ -59,14 +63,15 @@ def leg_risk_of(
         ConfigError: a size that the structure cannot follow.
     """
     judged = settings.margin.on or settings.sizing != SizingSettings()
-    if guards is None and not judged:
+    filters = filters_of_legs(settings.filters)
+    if guards is None and filters is None and not judged:
         return None
     judge = None
     if judged:
         judge = Judge(
             plan, contracts, settings.margin, settings.sizing, settings.risk, far=far
         )  # fmt: skip
-    return LegRisk(guards, judge)
+    return LegRisk(guards, judge, filters)
 
 
 def guards_of_legs(
@@ -131,6 +136,11 @@ def risk_notes(risk: LegRisk | None, settings: Settings) -> list[str]:
                 f"smaller, {fell} were not sent, and {tally.counts['not_again']} legs were not "
                 "entered again; each is in the log."
             )
+    if risk.filters is not None and risk.filters.vetoed:
+        vetoes = ", ".join(
+            f"{name} {count:,}" for name, count in sorted(risk.filters.vetoed.items())
+        )
+        notes.append(f"Filters kept structures out, entries counted: {vetoes}.")
     if risk.guards is not None and risk.guards.vetoed:
         vetoes = ", ".join(
             f"{name.removeprefix('GUARD_').lower()} {count:,}"

@@ -6,20 +6,32 @@ see.
 """
 
 from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dhanfast._core.callwatch import CallWatch
+from dhanfast._core.kernel import Kernel
+from dhanfast._core.live.legloop import LegLoop
 from dhanfast._core.loops import TickLoop
+from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.types import BAR_DTYPE
 from dhanfast.engine.chain_source import ChainSource, ModelledChains, RecordedChains
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.legs import Signals
-from dhanfast.engine.runs import backtest
+from dhanfast.engine.runs import NO_VOLUME, backtest
+from dhanfast.engine.seat import Misuse, Seat
 from dhanfast.engine.settings import NS_PER_S, Settings, Slippage, timeframe_text
 from dhanfast.engine.tickruns import TickRun
 from dhanfast.errors import BadData
 from dhanfast.storage.bars import BarSet, Source
+from dhanfast.strategies.base import Log
+from dhanfast.strategies.plugins import Found, graphs_of
+
+if TYPE_CHECKING:
+    from dhanfast.engine.legs_live import LegsRun
 
 TIMEFRAME_NS: Final = 60 * NS_PER_S  # of bars made from ticks
 SLOT_NS: Final = 300 * NS_PER_S  # of bars made from snapshots, which come 3 to 6 minutes apart
@@ -69,17 +81,23 @@ def told_of(plan: StructurePlan, timeframe: str, trades: int) -> str:
 
 
 class Lead(TickRun):
-    """The strategy that a live structure follows, on ticks of the index.
+    """The strategy that a live structure follows, on ticks of the index; a `seated.Seated`.
 
     Args:
         plan: with `signals`. first_ns: a time of the trading day, UTC ns. generated: the market is.
+        source: of the strategy's file, when it may not be what the file says now.
+        tell: given (market's UTC ns, text) of what it logs and of what becomes of it.
     Raises:
         ConfigError: it looks at India VIX, or settings that are impossible.
         BadData: it needs volume, which an index does not have.
         UsageError: no such strategy or parameter.
     """
 
-    def __init__(self, plan: StructurePlan, first_ns: int, *, generated: bool) -> None:
+    def __init__(
+        self, plan: StructurePlan, first_ns: int, *, generated: bool, tell: Log,
+        source: bytes = b"",
+    ) -> None:  # fmt: skip
+        self._tell = tell
         super().__init__(
             plan.signals,
             symbol=plan.underlying,
@@ -89,24 +107,108 @@ class Lead(TickRun):
             interval=timeframe_text(TIMEFRAME_NS),
             generated=generated,
             equity_each_bar=False,
+            source=source,
         )
         self._plan, self._lead = plan, self._begin(first_ns)
         self._trades = 0
+        self._legs: LegsRun | None = None
 
     @property
-    def loop(self) -> TickLoop:
+    def ticks(self) -> TickLoop:
         """Takes the ticks of the index, whose number is 0."""
         return self._lead.tick_loop(0)
 
-    def drain(self) -> list[tuple[int, str]]:
-        """Take away what it has written: nobody needs its rows, its own lines are handed over."""
+    def drain(self) -> None:
+        """Take away what it has written: nobody needs its rows."""
         self._trades += len(self._lead.written().trades)
-        lines, self._messages[:] = list(self._messages), []
-        return lines
 
     def told(self) -> str:
         """What a reader of the result must know."""
         return told_of(self._plan, timeframe_text(self._interval_ns), self._trades)
+
+    def _say(self, at_ns: int, text: str) -> None:
+        self._tell(at_ns, text)
+
+    def _take(self, bars: NDArray[Any]) -> None:
+        super()._take(bars)
+        if len(bars):
+            self._kept.append(bars)
+
+    # ---- who leads, which may change -----------------------------------------------------------
+
+    def lead(
+        self, legs: "LegsRun", *, misuse: Misuse | None, watch: CallWatch | None,
+        folder: Path | None,
+    ) -> Seat:  # fmt: skip
+        """Begin to lead legs, whose loop is made.
+
+        Args:
+            misuse: what is done when it misbehaves. watch: ends its calls that take too long.
+            folder: of the user's strategies.
+        Returns:
+            Who leads, and how another takes its place.
+        """
+        self._legs = legs
+        return Seat(self, self._found, self._runner, misuse=misuse, watch=watch, folder=folder)
+
+    @property
+    def loop(self) -> LegLoop:
+        """Takes the inputs of the legs."""
+        assert self._legs is not None, "lead() comes first"
+        return self._legs.loop
+
+    @property
+    def kernel(self) -> Kernel:
+        """What runs the strategy on the index."""
+        return self._lead.kernel
+
+    @property
+    def interval_ns(self) -> int:
+        """Length of a signal bar."""
+        return self._interval_ns
+
+    def runner_of(self, found: Found, log: Log) -> NativeStrategy:
+        """A strategy as it runs on the index.
+
+        Args:
+            log: given (market's UTC ns, text).
+        Raises:
+            StrategyError: it cannot start. BadData: it needs volume, which an index has not.
+        """
+        runner = self._runner_of(found, log)
+        if any("volume" in graph.needs for graph in graphs_of(runner)):
+            raise BadData(NO_VOLUME.format(f"{self._plan.underlying}, ticks of the index"))
+        return runner
+
+    def bars_so_far(self) -> NDArray[Any]:
+        """The signal bars of the day until now, BAR_DTYPE."""
+        self.drain()
+        if len(self._kept) != 1:
+            self._kept = [np.concatenate([np.empty(0, BAR_DTYPE), *self._kept])]
+        return self._kept[0]
+
+    def entry_price(self) -> float:
+        """Level of the index at which it went in, rupees; NaN when it is flat."""
+        place = self._lead.portfolio.position(0)
+        return abs(place["cost"] / place["qty"]) / 100 if place["qty"] else float("nan")
+
+    def held_text(self) -> str:
+        """What the legs hold, in words."""
+        assert self._legs is not None, "lead() comes first"
+        return self._legs.held_text()
+
+    def seated(self, found: Found, runner: NativeStrategy) -> None:
+        """This one leads from now on."""
+        self._found, self._runner = found, runner
+        self._lead.strategy = runner
+
+    def tell(self, at_ns: int, text: str) -> None:
+        """A line of the result's log.
+
+        Args:
+            at_ns: the market's time, UTC ns.
+        """
+        self._tell(at_ns, text)
 
 
 def spot_bars(source: RecordedChains) -> BarSet:

@@ -233,6 +233,10 @@ def _slot(expiry: dt.date, legs: Sequence[LegPlan], grid: Strikes, level: int) -
             continue
         down, up = _reach(leg, grid, level, money)
         first, last = min(first, down - room), max(last, up + room)
+        if leg.strike.rule in (StrikeRule.PERCENT, StrikeRule.STRADDLE):  # further than the index
+            low_at, high_at = max(money - room, 0), min(money + room, len(grid) - 1)
+            first = min(first, _reach(leg, grid, int(grid[low_at]), low_at)[0])
+            last = max(last, _reach(leg, grid, int(grid[high_at]), high_at)[1])
     inside = grid[max(first, 0) : last + 1].tolist()
     strikes = tuple(sorted({*inside, *named}))
     if len(strikes) > STRIKES_MAX:

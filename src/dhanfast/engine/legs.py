@@ -23,7 +23,6 @@ from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast.engine.chain_source import ChainSource, Day, PricesTold
 from dhanfast.engine.execution_settings import ExecutionSettings
-from dhanfast.engine.filter_settings import FilterSettings
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.hedging import (
@@ -34,6 +33,7 @@ from dhanfast.engine.hedging import (
     hedge_of,
     hedge_rows,
 )
+from dhanfast.engine.leg_filters import begin_filters, veto_rows, vetoes_of
 from dhanfast.engine.leg_margin import Margins, margin_notes, margins_of
 from dhanfast.engine.leg_risk import (
     checked_leg_risk,
@@ -72,6 +72,7 @@ MISSING: Final = {
     Missing.UNASKED: "its margin could not be had",
     Missing.NO_SIZE: "its size comes to nothing",
     Missing.EXPOSED: "it would go beyond an exposure limit",
+    Missing.FILTERED: "a filter kept it out",
 }
 TOLD: Final = {
     Told.LATE: "no row between the entry time and its latest",
@@ -88,6 +89,7 @@ UNWOUND: Final = {
     Unwind.REFUSED: "an order was refused",
     Unwind.PARTLY: "a part of it ended before the rest was in",
     Unwind.CANCELLED: "an operator's cancel",
+    Unwind.UNLED: "the strategy that it follows was stopped",
 }
 
 
@@ -116,6 +118,7 @@ class Seen:
     unlisted: dict[str, int] = field(default_factory=dict)  # leg text: days without its expiry
     told: tuple[str, ...] = ()  # what else a reader must know
     hedges: list[NDArray[Any]] = field(default_factory=list)  # HEDGE_DTYPE, as they came
+    vetoes: list[NDArray[Any]] = field(default_factory=list)  # VETO_DTYPE, as they came
 
 
 def backtest_legs(
@@ -159,6 +162,7 @@ def backtest_legs(
         expiries = {name: day.expiries[slot] for name, slot in day.slots.items()}
         check_freeze(plan, day.hours, expiries)
         _begin_hedge(run, plan, day)
+        begin_filters(run.risk, settings.filters, plan.underlying, day.hours)
         begun = time.perf_counter_ns()
         while not _run_day(run, plan, day, seen, signals):
             parts.append(run.log.take())
@@ -166,6 +170,7 @@ def backtest_legs(
         _check_fault(run, plan, day)
         log += texts_of(run, plan)
         seen.hedges += [run.hedge.take_rows()] if run.hedge is not None else []
+        seen.vetoes += veto_rows(run.risk)
         seen.days.append(day.on)
         seen.end_ns.append(day.end_ns)
         seen.spot.append(day.spot)
@@ -215,7 +220,6 @@ def checked_legs(settings: Settings) -> Settings:
     for name, usual, instead in (
         ("lots", 1, "lots of each leg"),
         ("stops", StopSettings(), "stop, target and trail of each leg"),
-        ("filters", FilterSettings(), "its own times and days of entry"),
         ("execution", ExecutionSettings(), "nothing: entries and exits leave at once"),
         ("timeframe_ns", 0, "the data's own rows"),
     ):
@@ -359,6 +363,8 @@ def texts_of(
             text = f"stays out: {MISSING[Missing(row['why'])]}"
         elif row["told"] == Told.UNWOUND:
             text = f"taken back: {UNWOUND[Unwind(row['why'])]}"
+        elif row["told"] == Told.SIGNAL_DROPPED and row["why"] == Missing.FILTERED:
+            text = f"a signal was not followed: {MISSING[Missing.FILTERED]}"
         else:
             text = TOLD[Told(row["told"])]
         if row["told"] in (Told.COMBINED_STOP, Told.COMBINED_TARGET):
@@ -426,6 +432,7 @@ def result_of(
         grade=source.grade,
         contracts=_names(source, trades["instrument"], orders["instrument"], hedges["listed"]),
         margin=margins.summary(),
+        vetoes=vetoes_of(run.risk, seen.vetoes),
         hedges=None if plan.hedge is None else hedges,
     )
 

@@ -8,12 +8,14 @@ requests and limits of the account.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.guards import Guards
 from dhanfast._core.legorder import Stage
 from dhanfast._core.legrun import LegRun
@@ -33,6 +35,7 @@ from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
 from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
 from dhanfast.engine.leg_figures import LegFigures
+from dhanfast.engine.leg_filters import begin_filters, veto_rows
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_risk import leg_risk_of
 from dhanfast.engine.leg_settings import StructurePlan, checked_plan
@@ -52,6 +55,7 @@ from dhanfast.engine.legs import (
 from dhanfast.engine.legs_chain import INDEX, Named, chain_of
 from dhanfast.engine.live import recovered
 from dhanfast.engine.live_prices import REPLAY, LivePrices
+from dhanfast.engine.seat import STOPPED, Misuse, Seat
 from dhanfast.engine.served import Held, Recovered
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.engine.status import PositionLine
@@ -106,16 +110,17 @@ class LegsRun:
         grade: of a run whose orders are simulated: paper or replay.
         guards: rules that entries wait for, see `guards_of_legs`. vix: the feed has India VIX, its
         number behind that of the last contract.
+        misuse, watch, folder, source: of the strategy that the legs follow, as `LiveRun` has them.
     Raises:
         ConfigError: a plan or settings that cannot be traded.
         UsageError: limits without courier, or the other way round.
         BadData: the journal is of another day; a leg's expiry is not in the universe.
     Attributes:
         loop: takes the inputs. remote: the desk of all legs; None on paper. instrument: the index.
+        seat: whom the legs follow; None: nobody, a structure by the clock decides by its file.
     """
 
-    decisions = None  # filters and factors are of a strategy's entries
-    seat: None = None  # a structure decides by its file, for the whole day
+    decisions = None  # factors and members are of a strategy's entries
     late: int = 0  # rows are not closed behind anybody's back
 
     def __init__(
@@ -134,21 +139,20 @@ class LegsRun:
         grade: str = "paper",
         guards: Guards | None = None,
         vix: bool = False,
+        misuse: Misuse | None = None,
+        watch: CallWatch | None = None,
+        folder: Path | None = None,
+        source: bytes = b"",
     ) -> None:
         if (limits is None) != (courier is None):
             raise UsageError("limits and courier come together")
         if guards is None and settings.guards.any_on:
             raise UsageError("guards are on in the settings, and none were handed in")
-        if journal.header.date != ymd(hours.date):
-            raise BadData(
-                f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
-                f"{hours.date}: a day has a journal of its own"
-            )
+        _of_day(journal, hours)
         check_delivery(universe, hours.date)
         self.plan = plan = check_live_plan(filled(plan, universe))
         self._settings = checked_legs(settings)
-        self.universe, self._hours, self.journal = universe, hours, journal
-        self.instrument = INDEX
+        self.universe, self._hours, self.journal, self.instrument = universe, hours, journal, INDEX
         self._names = universe.names(hours.date)
         check_freeze(plan, hours, self._names, universe.lots() if universe.coming else None)
         self._contracts = Named(universe, hours.date)
@@ -157,30 +161,41 @@ class LegsRun:
             bytes(journal.header.config_digest),
         )  # fmt: skip
         self.remote: Desk | None = None
-        far = limits is not None
-        self._passes = leg_risk_of(plan, settings, self._contracts, guards, far=far)
+        self._passes = leg_risk_of(
+            plan, settings, self._contracts, guards, far=limits is not None
+        )  # fmt: skip
         self._run, self._figures = self._built(limits)
         self.chain = chain_of(universe, hours)
-        self._lead = Lead(plan, hours.windows[0][0], generated=generated) if plan.signals else None
+        self._beside: list[tuple[int, str]] = []  # what others have to say
+        self._lead = lead = None if not plan.signals else Lead(
+            plan, hours.windows[0][0], generated=generated, tell=self.tell, source=source
+        )  # fmt: skip
         self.loop = LegLoop(
             self._run, self.chain, journal, desk=self.remote, courier=courier,
-            sync_each=sync_each, lead=self._lead.loop if self._lead is not None else None,
-            vix=vix,
+            sync_each=sync_each, lead=None if lead is None else lead.ticks, vix=vix,
         )  # fmt: skip
         if courier is not None:
             courier.on_answer = self.loop.use_answer
         self.loop.on_drain = self._drain
-        self._parts: list[tuple[NDArray[Any], ...]] = []
-        self._messages: list[tuple[int, str]] = []
-        self._failed: Exception | None = None  # of the judge, told of once
-        self._beside: list[tuple[int, str]] = []  # what others have to say
-        self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
-        self._hedges: list[NDArray[Any]] = []
+        self.seat: Seat | None = None
+        if lead is not None:
+            self.seat = lead.lead(self, misuse=misuse, watch=watch, folder=folder)
+        self._begin_rows()
         self._begin_hedge(hours)
         self._begin_day(plan, hours)
 
+    def _begin_rows(self) -> None:
+        """What is gathered of the day, for its result."""
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._messages: list[tuple[int, str]] = []
+        self._failed: Exception | None = None  # of the judge, told of once
+        self._told: list[tuple[int, str]] = []  # by structure and hedge, as it came
+        self._hedges: list[NDArray[Any]] = []
+        self._vetoes: list[NDArray[Any]] = []  # rows of filters
+
     def _begin_day(self, plan: StructurePlan, hours: TradingDay) -> None:
         """Tell the loop the day's times, before its first input."""
+        begin_filters(self._passes, self._settings.filters, plan.underlying, hours)
         on = hours.date
         assert plan.exit is not None
         self.loop.begin_day(
@@ -283,6 +298,12 @@ class LegsRun:
         return None if self._passes is None else self._passes.guards
 
     @property
+    def vetoed(self) -> dict[str, int]:
+        """{filter: structures it kept out, counted by entry}."""
+        filters = None if self._passes is None else self._passes.filters
+        return {} if filters is None else filters.vetoed
+
+    @property
     def judge(self) -> Judge | None:
         """What decides how many structures are sent; None: the file does."""
         return None if self._passes is None else self._passes.judge
@@ -300,6 +321,8 @@ class LegsRun:
     @property
     def barred(self) -> str:
         """Why it must make no entry now."""
+        if self.seat is not None and self.seat.stopped:
+            return STOPPED
         if not self.universe.beyond(self.chain.index):
             return ""
         return LEFT_STRIKES.format(what="stock" if self.universe.coming else "index")
@@ -323,11 +346,23 @@ class LegsRun:
     def _entering(self) -> bool:
         return self._run.stage in (Stage.HEDGES, Stage.SALES)
 
+    def decider(self, name: str) -> str:
+        """The structure, and another strategy than its file's if that one leads.
+
+        Args:
+            name: of what the engine was started with.
+        """
+        led = self.seat is not None and self.seat.swaps > self.seat.rollbacks
+        return f"{name} after {self.seat.now.name}" if self.seat is not None and led else name
+
     def notes_now(self) -> list[str]:
         """Where the order of the legs stands, while it is not done."""
         notes = []
-        if self._lead is not None:
-            notes.append(f"{self.plan.signals} is {SIDES[self.loop.led]} on {self.plan.underlying}")
+        if self.seat is not None and self.seat.stopped:
+            notes.append(f"{self.seat.stopped}; {self.seat.mending}")
+        elif self.seat is not None:
+            who = self.seat.now.name if self.seat.swaps else self.plan.signals
+            notes.append(f"{who} is {SIDES[self.loop.led]} on {self.plan.underlying}")
         if self._run.paused:
             notes.append("orders of legs are paused: `dhanfast orders resume`")
         if self.judge is not None and self.judge.question is not None:
@@ -401,6 +436,7 @@ class LegsRun:
         if error is not None and error is not self._failed:
             self._failed = error
             told.append((self.loop.input_ns, f"margin: not known: {error}"))
+        self._vetoes += veto_rows(self._passes)
         self._messages += told
         if self._run.hedge is not None:
             decided = self._run.hedge.take_rows()
@@ -410,7 +446,7 @@ class LegsRun:
             told = sorted([*told, *lines], key=lambda line: line[0])
         self._told += told
         if self._lead is not None:
-            self._beside += self._lead.drain()
+            self._lead.drain()
 
     def rows_so_far(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Trades and orders that have ended, rows of the run log."""
@@ -441,7 +477,10 @@ class LegsRun:
         Raises:
             BadData: the journal was written by other code, another plan or other settings.
         """
-        return recovered(self.loop, self.remote, records, wall_ns)
+        found = recovered(self.loop, self.remote, records, wall_ns)
+        if self.seat is not None:
+            self.seat.repeated()
+        return found
 
     def so_far(self) -> RunResult | None:
         """The result of what has happened until now, nothing closed for it; None without a row."""
@@ -449,14 +488,16 @@ class LegsRun:
             return None
         self.rows_so_far()
         seen = Seen([self._hours.date], *_index_of(self.journal))
-        seen.hedges = self._hedges
+        seen.hedges, seen.vetoes = self._hedges, self._vetoes
         seen.skipped = int(not fits_day(self.plan, self._hours, self._names["nearest"]))
         self._prices.counts = {"ticks": self.loop.inputs}
         result = result_of(
             self.plan, self._prices, self._settings, self._signals(), self._run, seen, self._parts,
             list(self._messages), self.loop.used_ns,
         )  # fmt: skip
-        return replace(result, log=in_order(result.log, self._beside))
+        told = () if self.seat is None else self.seat.notes()
+        log = in_order(result.log, self._beside)
+        return replace(result, log=log, notes=(*result.notes, *told))
 
     def _signals(self) -> Signals | None:
         """Whom the legs followed; when each signal came is in the journal."""
@@ -486,6 +527,19 @@ def _hold_text(name: str, before: Stage, after: Stage) -> str:
     if before in (Stage.HEDGES, Stage.SALES) and after not in (Stage.HEDGES, Stage.SALES):
         return "the entry is taken back: sold legs first, then bought ones"
     return "no structure is being entered: nothing to cancel"
+
+
+def _of_day(journal: Journal, hours: TradingDay) -> None:
+    """Whether a journal is of the market's day.
+
+    Raises:
+        BadData: it is of another.
+    """
+    if journal.header.date != ymd(hours.date):
+        raise BadData(
+            f"{journal.path} is the journal of {journal.header.date}, and the market's day is "
+            f"{hours.date}: a day has a journal of its own"
+        )
 
 
 def _index_of(journal: Journal) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:

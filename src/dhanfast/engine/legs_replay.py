@@ -39,6 +39,7 @@ from dhanfast.engine.recorded import (
     stretch_of,
 )
 from dhanfast.engine.replay import MAX, Replay, ist
+from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.stock_terms import StockList, Terms, marked
 from dhanfast.errors import BadData, UsageError
@@ -278,9 +279,13 @@ class StructureReplay:
 
     Args:
         plan, settings: of the run. ticks: the day.
+        misuse: what is done when the strategy that it follows misbehaves; None: the run ends.
     """
 
-    def __init__(self, plan: StructurePlan, ticks: RecordedStructure, settings: Settings) -> None:
+    def __init__(
+        self, plan: StructurePlan, ticks: RecordedStructure, settings: Settings,
+        misuse: Misuse | None = None,
+    ) -> None:  # fmt: skip
         self._ticks = ticks
         folder = tempfile.mkdtemp(prefix="dhanfast-replay-")
         # Also when it is dropped, as going backwards does.
@@ -294,7 +299,7 @@ class StructureReplay:
         guards, told = recorded_guards_of_legs(settings.guards, plan)
         self._run = LegsRun(
             plan, settings, ticks.universe, ticks.hours, self._journal, guards=guards,
-            grade=REPLAY, generated=ticks.generated, notes=(*ticks.gaps, *told),
+            grade=REPLAY, generated=ticks.generated, notes=(*ticks.gaps, *told), misuse=misuse,
         )  # fmt: skip
         self._second_ns = self._last_ns = 0
 
@@ -348,11 +353,13 @@ def replay_structure(
     speed: float = MAX,
     tell: Callable[[str], None] = lambda text: None,
     threads: int = THREADS,
+    misuse: Misuse | None = None,
 ) -> Replay[RunResult]:
     """A replay of a structure over recorded ticks.
 
     Args:
         plan, settings: as for `LegsRun`. ticks: chosen by `recorded_structure`.
+        misuse: as for `StructureReplay`.
         clock, speed, tell, threads: as for `replay_ticks`.
     Raises:
         ConfigError: a plan or settings that cannot be run, an impossible speed.
@@ -361,7 +368,7 @@ def replay_structure(
     StructureReplay(plan, ticks, settings).close()  # refuses what is wrong before anything runs
     return Replay(
         lambda: ticks.open(threads),
-        lambda: StructureReplay(plan, ticks, settings),
+        lambda: StructureReplay(plan, ticks, settings, misuse),
         clock=clock,
         speed=speed,
         tell=tell,

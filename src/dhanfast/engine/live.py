@@ -135,6 +135,14 @@ class LiveRun(TickRun):
 
     # ---- its strategy, which may be exchanged ----------------------------------------------------
 
+    def decider(self, name: str) -> str:
+        """The strategy that decides.
+
+        Args:
+            name: of what the engine was started with.
+        """
+        return self.seat.now.name
+
     @property
     def interval_ns(self) -> int:
         """Length of a signal bar."""
@@ -166,6 +174,7 @@ class LiveRun(TickRun):
         """This one decides from now on; what is written of the run names it."""
         self._found, self._runner = found, runner
         self._live_engine.strategy = runner
+        self._live_engine.decisions.another()
 
     def _notes(self, quoted: bool) -> tuple[str, ...]:
         return (*super()._notes(quoted), *self.seat.notes())
@@ -208,6 +217,11 @@ class LiveRun(TickRun):
     def decisions(self) -> Decisions:
         """Filters, books and factors around the strategy."""
         return self._live_engine.decisions
+
+    @property
+    def vetoed(self) -> dict[str, int]:
+        """{filter: entries it took back}."""
+        return self.decisions.vetoed
 
     @property
     def trades_mark(self) -> int:

@@ -19,7 +19,6 @@ from dhanfast.engine.live_engine import (
     UPDATES,
     LiveEngine,
 )
-from dhanfast.engine.served import ServedRun
 from dhanfast.engine.status import EngineStatus, OrderLine
 
 SHOWN_ORDERS: Final = 500
@@ -118,7 +117,7 @@ class LiveView:
             latency_us=percentiles_us(live.loop.latency),
             locks=tuple(engine.keeper.lines()) if engine.keeper is not None else (),
             vetoes=(live.guards.vetoed if live.guards is not None else {})
-            | {f"FILTER_{name.upper()}": count for name, count in _vetoed(live).items()},
+            | {f"FILTER_{name.upper()}": count for name, count in live.vetoed.items()},
             alerts=tuple(engine.keeper.alerts) if engine.keeper is not None else (),
             notes=(*self._waits(), *live.notes_now(), *engine.notes),
         )
@@ -131,7 +130,7 @@ class LiveView:
         if seat is None:
             return {"strategy": self.strategy}
         return {
-            "strategy": seat.now.name,
+            "strategy": self.engine.run.decider(self.strategy),
             "strategy_since_ns": seat.now.since_ns,
             "strategy_stopped": seat.stopped,
             "swaps": seat.swaps,
@@ -211,11 +210,6 @@ class LiveView:
         """What an order is of."""
         name: str = self._fixed["instrument"]
         return self._names.get(int(number), name)
-
-
-def _vetoed(run: ServedRun) -> dict[str, int]:
-    """{filter: entries it took back}."""
-    return {} if run.decisions is None else run.decisions.vetoed
 
 
 def percentiles_us(latency: LatencyHistogram | None) -> dict[str, float]:

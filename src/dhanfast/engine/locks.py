@@ -437,6 +437,8 @@ def end_of(text: str, day: dt.date, market_ns: int) -> int:
         ) from None
     if until_ns <= market_ns:
         raise UsageError(f"until {text}: that has passed")
+    if until_ns >= NEXT_SESSION:
+        raise UsageError(f"until {text}: is beyond every clock; leave --until out: until unlocked")
     return until_ns
 
 

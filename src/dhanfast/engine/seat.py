@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast._core.callwatch import CallWatch
+from dhanfast._core.filters import Filters
 from dhanfast._core.pydoor import PythonRunner
 from dhanfast._core.strategy import NativeStrategy
 from dhanfast._core.timing import LatencyHistogram
@@ -50,7 +51,7 @@ from dhanfast.strategies.plugins import Found, find_strategy, graph_of
 from dhanfast.strategies.shelf import place_of
 
 if TYPE_CHECKING:
-    from dhanfast.engine.live import LiveRun
+    from dhanfast.engine.seated import Seated
 
 DOORS: Final = ("rules", "python", "cython")
 ON_ERROR: Final = ("flatten", "keep", "stop")
@@ -163,7 +164,7 @@ class _Gone:
 
 
 class Seat:
-    """Who decides in a live run.
+    """Who decides in a live run, or leads the legs of a structure.
 
     Args:
         run: whose strategy it is, its loop made. name: of the first, for people; "": as found.
@@ -177,14 +178,14 @@ class Seat:
     """
 
     def __init__(
-        self, run: "LiveRun", found: Found, runner: NativeStrategy, *, name: str = "",
+        self, run: "Seated", found: Found, runner: NativeStrategy, *, name: str = "",
         misuse: Misuse | None = None, watch: CallWatch | None = None, folder: Path | None = None,
     ) -> None:  # fmt: skip
         self._run, self._watch, self._folder = run, watch, folder
         self.misuse = misuse or Misuse()
         self.now = Decider(name or short_name(found.name), found, runner,
                            _Log(run.tell, heard=True))  # fmt: skip
-        self._alone = run.kernel.strategy is runner and found.door in DOORS
+        self._alone = found.door in DOORS
         self._before: Decider | None = None
         self._pending: Newcomer | None = None
         self._armed: tuple[int, int, str] | None = None
@@ -252,16 +253,19 @@ class Seat:
         }  # fmt: skip
 
     def _check_alone(self, found: Found) -> None:
-        """A strategy that others stand around or are made of would take their part with it.
+        """The books of a blend's members are of their whole day; filters stay around whoever comes.
 
         Raises:
             UsageError: it is not alone.
         """
-        wrapped = not self.stopped and self._run.kernel.strategy is not self.now.runner
+        decides = self._run.kernel.strategy
+        if isinstance(decides, Filters):
+            decides = decides.inner
+        wrapped = not self.stopped and decides is not self.now.runner
         if wrapped or not self._alone or found.door not in DOORS:
             raise UsageError(
-                "a strategy behind filters, or a blend of several, is not exchanged in a running "
-                "engine: end it, then start another with another engine.run"
+                "a blend of several is not exchanged in a running engine: end it, then start "
+                "another with another engine.run"
             )
 
     def make(

@@ -270,7 +270,15 @@ class ServedRun(Protocol):
 
     @property
     def seat(self) -> "Seat | None":
-        """Who decides, and how another one takes its place; None: a structure, nobody can."""
+        """Who decides, and how another one takes its place; None: a structure by the clock."""
+        ...
+
+    def decider(self, name: str) -> str:
+        """Who decides, for the eye.
+
+        Args:
+            name: of what the engine was started with.
+        """
         ...
 
     @property
@@ -295,7 +303,12 @@ class ServedRun(Protocol):
 
     @property
     def decisions(self) -> Decisions | None:
-        """Filters, books and factors; None of a structure, which has none."""
+        """Books and factors; None of a structure, which has none."""
+        ...
+
+    @property
+    def vetoed(self) -> dict[str, int]:
+        """{filter: entries it took back} of the filters that had a veto."""
         ...
 
     @property

@@ -45,10 +45,11 @@ def duration_ns(text: str, name: str) -> int:
             f"{name}: {text!r} is not a duration; write a number and a unit, "
             "one of ns us ms s m h d, for example 250ms or 1m"
         )
-    length_ns = round(float(found[1]) * _UNIT_NS[found[2]])
-    if length_ns >= 2**63:
-        raise ConfigError(f"{name}: {text!r} is longer than 290 years")
-    return length_ns
+    length = float(found[1]) * _UNIT_NS[found[2]]
+    if length >= 2.0**63:  # infinite as well: of hundreds of digits
+        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        raise ConfigError(f"{name}: {shown!r} is longer than 290 years")
+    return round(length)
 
 
 def timeframe_text(interval_ns: int) -> str:

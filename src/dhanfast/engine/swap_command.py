@@ -22,7 +22,7 @@ async def swapped(
     """
     if seat is None:
         raise UsageError(
-            "swap: the legs of a structure decide by their file, for the whole day: end this "
+            "swap: a structure by the clock decides by its file, for the whole day: end this "
             "engine, then start it with another file and another engine.run"
         )
     try:

@@ -25,15 +25,12 @@ class VetoNotes:
 
     def look(self) -> None:
         """Tell what is new; cheap when nothing is."""
-        decisions = self._run.decisions
-        if decisions is None:
-            return
-        counts = decisions.vetoed
+        decisions, counts = self._run.decisions, self._run.vetoed
         before, self._counts = self._counts, counts
         entered = self._run.kernel.position
         if before is None or entered != self._position:
             self._position = entered
-            for at_ns, text in decisions.entry_lines():
+            for at_ns, text in () if decisions is None else decisions.entry_lines():
                 _LOG.info("%s", text)
                 self._note(entry=text, time_ns=at_ns)
         if before is None or counts == before:

@@ -231,13 +231,13 @@ class Alerts:
     def multi(self, call: Call) -> Reply:
         """`POST /alerts/multi/orders`: each order on its own; one that is refused says so."""
         body = Body(call.raw, {"orders"})
-        found = []
-        for raw in body.records("orders", ORDERS_MAX):
+        found, legs = [], []
+        for raw in body.records("orders", ORDERS_MAX):  # all are read before one is sent
             leg = Body(raw, PLACE_FIELDS | {"sequence"})
-            sequence = leg.text("sequence")
             plain = {name: value for name, value in leg.raw.items() if name != "sequence"}
-            wish = wish_of(plain, self._core.contracts)
-            self._core.require_trading(wish)
+            legs.append((leg.text("sequence"), wish_of(plain, self._core.contracts)))
+            self._core.require_trading(legs[-1][1])
+        for sequence, wish in legs:
             try:
                 ticket = self._core.desk.place(wish, call.now_ns)
                 found.append({"orderId": ticket.order_id, "sequence": sequence,

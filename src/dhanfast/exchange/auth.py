@@ -37,6 +37,11 @@ class Live:
         return f"Live(kind={self.kind!r}, expires_ns={self.expires_ns})"
 
 
+def _bytes(text: str) -> bytes:
+    """A text of a client as bytes: a header may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -70,6 +75,7 @@ class Tokens:
         self._live: Live | None = None
         self._made = 0
         self._minted_ns: int | None = None
+        self._drawings = 0  # ids drawn: none comes twice
         self._consents: dict[str, int] = {}  # id -> made at
         self._token_ids: dict[str, str] = {}  # token id -> consent
         self._consent_day = -1
@@ -112,15 +118,15 @@ class Tokens:
             return 810
         if not token:
             return 808
-        if self._live is None or not hmac.compare_digest(token.encode(), self._live.value.encode()):
+        if self._live is None or not hmac.compare_digest(_bytes(token), _bytes(self._live.value)):
             return 807 if self._is_ours(token) else 809
         return 807 if real_ns >= self._live.expires_ns else 0
 
     def _is_ours(self, token: str) -> bool:
         """Whether we made it, once."""
         signed, _, seal = token.rpartition(".")
-        right = hmac.new(self._settings.key, signed.encode(), hashlib.sha256).digest()
-        return hmac.compare_digest(seal.encode(), _text(right).encode())
+        right = hmac.new(self._settings.key, _bytes(signed), hashlib.sha256).digest()
+        return hmac.compare_digest(_bytes(seal), _bytes(_text(right)))
 
     def require(self, headers: dict[str, str], real_ns: int, *, data: bool) -> None:
         """Refuse a request without a live token.
@@ -151,7 +157,7 @@ class Tokens:
             raise Refusal(401, 901, "Invalid client id")
         codes = {totp(settings.totp_secret, real_ns + step * TOTP_STEP_S * SECOND)
                  for step in (-1, 0, 1)}  # fmt: skip
-        right_pin = hmac.compare_digest(query.get("pin", "").encode(), settings.pin.encode())
+        right_pin = hmac.compare_digest(_bytes(query.get("pin", "")), _bytes(settings.pin))
         if not right_pin or query.get("totp") not in codes:
             raise Refusal(401, 901, "Invalid PIN or TOTP")
         wait_ns = settings.mint_interval_s * SECOND
@@ -187,7 +193,7 @@ class Tokens:
         if self._consent_count >= self._settings.consents_max:
             raise Refusal(429, 904, "Consent limit of the day exceeded")
         self._consent_count += 1
-        consent = self._drawn("consent", len(self._consents))
+        consent = self._drawn("consent")
         self._consents[consent] = real_ns
         return answer({"consentAppId": consent, "consentAppStatus": "GENERATED",
                        "status": "success"})  # fmt: skip
@@ -205,7 +211,7 @@ class Tokens:
         place = query.get("redirect", self._settings.redirect_url)
         if urlsplit(place).hostname not in ("127.0.0.1", "localhost", "::1"):
             raise bad_input("redirect must be an address of this machine")
-        token_id = self._drawn("token id", len(self._token_ids))
+        token_id = self._drawn("token id")
         self._token_ids[token_id] = consent
         joint = "&" if urlsplit(place).query else "?"
         return Reply(302, {"location": f"{place}{joint}{urlencode({'tokenId': token_id})}"})
@@ -218,19 +224,20 @@ class Tokens:
         """
         self._require_app(headers)
         consent = self._token_ids.pop(query.get("tokenId", ""), None)
-        if consent is None:
-            raise Refusal(401, 901, "Invalid token id")
-        del self._consents[consent]
+        if consent is None or self._consents.pop(consent, None) is None:
+            raise Refusal(401, 901, "Invalid token id")  # or of a consent that was used
         return self._token_reply(self.mint("APP", real_ns))
 
     def _require_app(self, headers: dict[str, str]) -> None:
-        given = f"{headers.get('app_id', '')}\0{headers.get('app_secret', '')}".encode()
-        right = f"{self._settings.app_id}\0{self._settings.app_secret}".encode()
+        given = _bytes(f"{headers.get('app_id', '')}\0{headers.get('app_secret', '')}")
+        right = _bytes(f"{self._settings.app_id}\0{self._settings.app_secret}")
         if not hmac.compare_digest(given, right):
             raise Refusal(401, 901, "Invalid app id or app secret")
 
-    def _drawn(self, what: str, number: int) -> str:
-        seal = hmac.new(self._settings.key, f"{what} {number}".encode(), hashlib.sha256)
+    def _drawn(self, what: str) -> str:
+        self._drawings += 1
+        words = f"{what} {self._drawings}"
+        seal = hmac.new(self._settings.key, words.encode(), hashlib.sha256)
         text = seal.hexdigest()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
 

@@ -24,6 +24,7 @@ from dhanfast.exchange.orders import (
     Blotter,
     Ticket,
     Wish,
+    require_disclosed,
 )
 from dhanfast.exchange.positions import Books
 from dhanfast.exchange.settings import ExchangeSettings
@@ -286,11 +287,21 @@ class Desk:
         qty = body.whole("quantity", ticket.qty) or ticket.qty
         price = body.money("price", ticket.price) or ticket.price
         trigger = body.money("triggerPrice", ticket.trigger) or ticket.trigger
-        body.whole("disclosedQuantity", 0)
+        disclosed = body.whole("disclosedQuantity", min(ticket.disclosed, qty))
+        require_disclosed(disclosed, qty)
         if kind in ("MARKET", "STOP_LOSS_MARKET"):
             price = 0
-        return self.change(ticket, kind, validity, qty, price, trigger if kind in STOPS else 0,
-                           now_ns)  # fmt: skip
+        elif not price:
+            raise bad_input("price is required")
+        if kind in STOPS and not trigger:
+            raise bad_input("triggerPrice is required")
+        before, ticket.disclosed = ticket.disclosed, disclosed
+        try:
+            return self.change(ticket, kind, validity, qty, price, trigger if kind in STOPS else 0,
+                               now_ns)  # fmt: skip
+        except Refusal:
+            ticket.disclosed = before
+            raise
 
     def change(
         self,

@@ -78,13 +78,17 @@ class Fault:
                 raise ConfigError(
                     f"fault.{name} of {self.kind} is {value!r}; it must be {least:g} to {most:g}"
                 )
+        for name in ("count", "after", "status", "code"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigError(f"fault.{name} of {self.kind} must be a whole number")
+        for name in ("path", "method", "at"):
+            if not isinstance(getattr(self, name), str):
+                hint = ': at = "10:15:00"' if name == "at" else ""
+                raise ConfigError(f"fault.{name} must be a text in quotes{hint}")
         if self.then not in ("reject", "cancel"):
             raise ConfigError(f"fault.then is {self.then!r}; choose reject or cancel")
         if self.at and seconds_of(self.at) is None:
             raise ConfigError(f"fault.at is {self.at!r}; write HH:MM or HH:MM:SS")
-        for name in ("path", "method", "at"):
-            if not isinstance(getattr(self, name), str):
-                raise ConfigError(f"fault.{name} must be a text")
 
     @property
     def spent(self) -> bool:

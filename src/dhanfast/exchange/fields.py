@@ -11,6 +11,8 @@ from dhanfast.market.calendar import IST_OFFSET_NS, midnight_ns
 CORRELATION: Final = re.compile(r"[A-Za-z0-9 _-]{1,30}")
 MONEY_MAX: Final = 10**8  # rupees
 QTY_MAX: Final = 10**8
+DIGITS_MAX: Final = 18  # of a number in a text; longer ones are out of every range
+YEARS: Final = (1900, 2200)  # of a date that a request may name
 EPOCH: Final = datetime(1970, 1, 1)
 
 
@@ -74,8 +76,8 @@ class Body:
         value = self.raw.get(name)
         if value is None and default is not None:
             return default
-        if isinstance(value, str) and value.isdecimal():
-            value = int(value)
+        if isinstance(value, str):
+            value = number_of(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
@@ -134,6 +136,11 @@ class Body:
         return value
 
 
+def number_of(text: str) -> int | None:
+    """A text of digits as a number; None when it is none, or has more digits than any number."""
+    return int(text) if len(text) <= DIGITS_MAX and text.isascii() and text.isdecimal() else None
+
+
 def paise_of(value: Any) -> int | None:
     """Rupees of JSON as paise; None when they are no amount, or hold parts of a paisa."""
     if isinstance(value, str):
@@ -155,9 +162,12 @@ def day_of(text: Any, code: int = 905) -> date:
         Refusal: DH-905, or the data error `code`.
     """
     try:
-        return date.fromisoformat(text[:10])
+        found = date.fromisoformat(text[:10])
+        if not YEARS[0] <= found.year <= YEARS[1]:
+            raise ValueError(text)
     except (ValueError, TypeError):
         raise Refusal(400, code, "Invalid date" if code > 900 else "") from None
+    return found
 
 
 def moment_of(text: Any, *, end: bool = False) -> int:

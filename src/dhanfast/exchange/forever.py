@@ -140,7 +140,10 @@ class ForeverOrders:
                        validity=body.choice("validity", VALIDITIES),
                        qty=body.whole("quantity", old.wish.qty),
                        price=body.money("price", old.wish.price) if priced else 0)  # fmt: skip
-        found.arms[at] = self._arm(wish, body.money("triggerPrice", old.trigger))
+        new = self._arm(wish, body.money("triggerPrice", old.trigger))
+        if any(arm.waits and arm.above == new.above for arm in found.arms if arm is not old):
+            raise bad_input("triggerPrice must be on the other side of the market")
+        found.arms[at] = new
         found.updated_ns = call.now_ns
         self._core.watch(wish.contract)
         return answer({"orderId": found.order_id, "orderStatus": "PENDING"})

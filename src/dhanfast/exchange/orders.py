@@ -78,6 +78,7 @@ class Ticket:
     price: int = 0
     trigger: int = 0
     validity: str = "DAY"
+    disclosed: int = 0
     filled: int = 0
     value: int = 0
     reduced: int = 0
@@ -103,7 +104,7 @@ class Ticket:
         wish = self.wish
         self.shown = self.shown or wish.kind
         self.qty, self.price, self.trigger = wish.qty, wish.price, wish.trigger
-        self.validity = wish.validity
+        self.validity, self.disclosed = wish.validity, wish.disclosed
         self.updated_ns = self.created_ns
 
     @property
@@ -162,8 +163,7 @@ def wish_of(raw: Any, contracts: Contracts) -> Wish:
         raise bad_input("price is required")
     if kind in STOPS and trigger <= 0:
         raise bad_input("triggerPrice is required")
-    if disclosed and (disclosed > qty or disclosed * 10 <= qty * 3):
-        raise bad_input("disclosedQuantity must be above 30% of quantity")
+    require_disclosed(disclosed, qty)
     return Wish(
         contract=contract_of(body, contracts),
         side=SIDES[body.choice("transactionType", tuple(SIDES))],
@@ -177,6 +177,16 @@ def wish_of(raw: Any, contracts: Contracts) -> Wish:
         correlation=body.correlation(),
         amo=_amo(body),
     )
+
+
+def require_disclosed(disclosed: int, qty: int) -> None:
+    """Refuse to show too little of an order, or more than there is; 0 shows all.
+
+    Raises:
+        Refusal: DH-905.
+    """
+    if disclosed and (disclosed > qty or disclosed * 10 <= qty * 3):
+        raise bad_input("disclosedQuantity must be above 30% of quantity")
 
 
 def _amo(body: Body) -> str:

@@ -72,6 +72,8 @@ class Portfolio:
         held = self._core.books.net(contract, source) * side
         if source == target:
             raise bad_input("toProductType is invalid")
+        if qty % contract.lot:
+            raise bad_order(f"convertQty should be in multiple of lot size {contract.lot}")
         if qty <= 0 or qty > held:
             raise bad_order("Quantity to convert is more than the position")
         self._core.books.convert(contract, qty, side, source, target)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dhanfast.errors import OutOfCalendar, UsageError
 from dhanfast.exchange.answers import Reply, answer, bad_input
 from dhanfast.exchange.contracts import is_index
-from dhanfast.exchange.fields import day_of
+from dhanfast.exchange.fields import day_of, number_of
 from dhanfast.exchange.positions import Trade
 from dhanfast.exchange.routes import Call, Route
 from dhanfast.exchange.views import trade_view
@@ -60,11 +60,12 @@ class Statements:
     def history(self, call: Call) -> Reply:
         """`GET /trades/{from}/{to}/{page}`: pages from 0, an empty one ends."""
         first, last, page = call.args
-        if not page.isdecimal():
+        number = number_of(page)
+        if number is None:
             raise bad_input("page is invalid")
         if not self._covers(first, last):
             return answer([])
-        start = int(page) * PAGE
+        start = number * PAGE
         trades = self._core.books.trades[start : start + PAGE]
         return answer([self._view(trade) for trade in trades])
 

@@ -48,8 +48,15 @@ class Trading:
         """`POST /orders/slicing`: as many orders as the freeze quantity makes of one."""
         wish = wish_of(call.raw, self._core.contracts)
         self._core.require_trading(wish)
-        return answer([taken(self._core.desk.place(part, call.now_ns))
-                       for part in sliced(wish)])  # fmt: skip
+        placed: list[Ticket] = []
+        for part in sliced(wish):
+            try:
+                placed.append(self._core.desk.place(part, call.now_ns))
+            except Refusal:
+                if not placed:
+                    raise
+                break  # those before are at the exchange: the caller must hear of them
+        return answer([taken(ticket) for ticket in placed])
 
     def modify(self, call: Call) -> Reply:
         """`PUT /orders/{orderId}`."""

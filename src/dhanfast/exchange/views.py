@@ -36,7 +36,7 @@ def order_view(ticket: Ticket, client_id: str) -> dict[str, Any]:
         "tradingSymbol": contract.trading_symbol,
         "securityId": str(contract.security_id),
         "quantity": ticket.qty,
-        "disclosedQuantity": wish.disclosed,
+        "disclosedQuantity": ticket.disclosed,
         "price": rupees(ticket.price),
         "triggerPrice": rupees(ticket.trigger),
         "afterMarketOrder": bool(wish.amo),

@@ -29,6 +29,26 @@ def _segments() -> dict[str, str]:
     return {row["underlying"]: row["segment"] for row in read("underlyings")}
 
 
+def ends_on(expiry: date) -> date:
+    """The date that a contract of an expiry ends on, holidays being what they became.
+
+    A holiday that is declared, or moved, after a contract was listed brings its expiry forward to
+    the trading day before; data recorded until then names the old date, as that of June 2023 the
+    29th. Dates that the calendar does not know are their own.
+
+    Source:
+        NSE, contract specification: "if the expiry day is a trading holiday, the previous trading
+        day".
+    """
+    calendar = Calendar.load()
+    try:
+        if calendar.holiday(expiry) is None:
+            return expiry
+        return calendar.previous_trading_day(expiry, ordinary=True)
+    except OutOfCalendar:
+        return expiry
+
+
 def expiry_ns(expiry: date, segment: str = "NSE_FNO") -> int:
     """When options of an expiry date end: the close of that day's trading.
 

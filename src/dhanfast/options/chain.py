@@ -257,7 +257,7 @@ def solve_chain(
         if not forward > 0.0:
             raise BadData(
                 f"{rows.underlying} {rows.expiry} at {rows.time_text}: no strike has a call and a "
-                "put with a price; give forward="
+                "put with a price; give the forward"
             )
     if not 0.0 < forward < 1e100:
         raise UsageError(f"forward is {forward}: give a price above 0")

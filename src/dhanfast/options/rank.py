@@ -37,15 +37,16 @@ def standing(history: ArrayLike, value: float, days: int = 252) -> Standing:
 
     Raises:
         BadData: fewer sessions than `days`.
-        UsageError: days below 2; a volatility that is not above 0.
+        UsageError: days below 2, or not whole; a volatility that is not above 0.
     """
     past = np.asarray(history, dtype=np.float64)
-    if days < 2 or past.ndim != 1:
+    if days < 2 or days != int(days) or past.ndim != 1:
         raise UsageError(f"days is {days}, history of shape {past.shape}: give 2 days or more, "
                          "and one volatility a session")  # fmt: skip
     if len(past) < days:
         raise BadData(f"the history has {len(past)} sessions: rank and percentile over {days} need "
                       f"{days - len(past)} more")  # fmt: skip
+    days = int(days)
     past = past[-days:]
     if not (value > 0.0 and np.isfinite(value) and (past > 0.0).all() and np.isfinite(past).all()):
         raise UsageError("a volatility is not a number above 0")

@@ -66,7 +66,8 @@ class Overfitting:
 
     Attributes:
         probability: share of the splits in which the trial that was best in one half of the days
-            was below the median of all in the other half. None: too few days or trials.
+            was below the median of all in the other half. None: too few days or trials, or trials
+            that are all the same, among which nothing was chosen.
         loss: share of the splits in which it lost money there.
         splits, blocks: how many. trials: that took part.
         degradation: slope of its Sharpe ratio outside over that inside; below 0: the better it
@@ -207,7 +208,7 @@ def overfitting_probability(table: Any, blocks: int = BLOCKS) -> Overfitting:
     values = np.asarray(table, np.float64)
     days, trials = values.shape
     blocks = min(blocks, days // BLOCK_DAYS_MIN // 2 * 2)
-    if blocks < 2 or trials < 2:
+    if blocks < 2 or trials < 2 or (values == values[:, :1]).all():
         return Overfitting(None, None, 0, 0, trials, None)
     while blocks > 12 and math.comb(blocks, blocks // 2) * trials > VALUES_MAX:
         blocks -= 2

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import exchange_date
+from dhanfast.market.optiontime import ends_on
 from dhanfast.storage.arrow_values import values_of
 from dhanfast.storage.chain_tail import Behind, read_tail, tail_path
 from dhanfast.storage.parquet_rows import GENERATED_KEY
@@ -274,7 +275,8 @@ def read_chains(path: str | os.PathLike[str]) -> ChainFile:
     new = np.ones(len(ts), np.bool_)
     new[1:] = (ts[1:] != ts[:-1]) | (owner[1:] != owner[:-1]) | (days[1:] != days[:-1])
     heads = np.flatnonzero(new)
-    expiry_days, expiry = np.unique(days[heads].astype("datetime64[D]"), return_inverse=True)
+    held = _as_they_ended(days[heads].astype("datetime64[D]"))
+    expiry_days, expiry = np.unique(held, return_inverse=True)
     _check_order(name, ts, owner[heads], expiry, heads, columns["strike"], new)
     for one in (*PRICES, "spot"):
         columns[one] = np.where(columns[one] == 0.0, np.nan, columns[one])
@@ -285,6 +287,16 @@ def read_chains(path: str | os.PathLike[str]) -> ChainFile:
         underlyings=names, expiries=tuple(expiry_days.astype(object).tolist()),
         underlying_code=owner[heads], expiry_code=expiry, generated=flag == b"true",
     )  # fmt: skip
+
+
+def _as_they_ended(days: NDArray[Any]) -> NDArray[Any]:
+    """Expiries, those that became a holiday as the trading day before, unless that is there too."""
+    held = np.unique(days)
+    for day in held:
+        ended = np.datetime64(ends_on(day.astype(date)))
+        if ended not in held:
+            days = np.where(days == day, ended, days)
+    return days
 
 
 def _listed(names: Any) -> str:

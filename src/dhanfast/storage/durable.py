@@ -94,12 +94,13 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def exclusive(path: Path, doing: str) -> Iterator[None]:
+def exclusive(path: Path, doing: str, what: Path | None = None) -> Iterator[None]:
     """Hold a lock file while the block runs; the system frees it when the process dies.
 
     Args:
         path: of the lock file, made when missing.
         doing: what the holder does, for the message to the one that comes second.
+        what: that is held, in its words; the folder of the lock unless given.
 
     Raises:
         DhanfastError: another process holds it.
@@ -114,7 +115,8 @@ def exclusive(path: Path, doing: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise DhanfastError(
-                f"{path.parent}: process {holder} is {doing} right now; wait for it and try again"
+                f"{what or path.parent}: process {holder} is {doing} right now; wait for it and "
+                "try again"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

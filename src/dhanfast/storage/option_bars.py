@@ -8,12 +8,14 @@ in rupees, where the file has it. Rows may come in any order.
 import hashlib
 import os
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast.errors import BadData, UsageError
+from dhanfast.market.optiontime import ends_on
 from dhanfast.storage.parquet_rows import GENERATED_KEY
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -62,7 +64,8 @@ def is_option_bars(path: str | os.PathLike[str]) -> bool:
 def read_option_bars(path: str | os.PathLike[str], underlying: str) -> OptionBars:
     """Read the bars of one underlying's options.
 
-    Rows whose expiry is not known are left out.
+    Rows whose expiry is not known are left out; an expiry that became a holiday is the trading day
+    before.
 
     Raises:
         BadData: not Parquet, a column missing, prices that are no bar, stamps without an interval.
@@ -90,6 +93,8 @@ def read_option_bars(path: str | os.PathLike[str], underlying: str) -> OptionBar
         raise UsageError(f"{name}: no options of {underlying!r}; it has {held}")
     days = table["expiry"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
     mine &= ~np.isnat(days)
+    for day in np.unique(days[mine]):  # holidays that were declared after the rows were recorded
+        days[days == day] = ends_on(day.astype(date))
     order = np.flatnonzero(mine)
     ts = table["ts"].to_numpy(zero_copy_only=False)
     order = order[np.argsort(ts[order], kind="stable")]

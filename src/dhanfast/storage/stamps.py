@@ -89,8 +89,7 @@ def ist_text(ns: int) -> str:
     """Write an instant as IST, to the second or as fine as it needs."""
     seconds, part = divmod(int(ns) + IST_OFFSET_NS, S)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    text = text.removesuffix(":00")
-    return f"{text}.{part:09d}".rstrip("0") if part else text
+    return f"{text}.{part:09d}".rstrip("0") if part else text.removesuffix(":00")
 
 
 def from_integers(values: NDArray[np.int64], tz: str | None) -> Stamps:

@@ -47,6 +47,8 @@ MODES: Final = {"weights": Mode.WEIGHTS, "vote": Mode.VOTE, "net": Mode.NET}
 VETOES: Final = {"": Role.DECIDES, "against": Role.AGAINST, "unless": Role.UNLESS}
 STOPS: Final = ("widest", "nearest")
 MEMBERS_MAX: Final = 16
+_OF_MODES: Final = {"threshold": ("weights",), "leave": ("weights", "net"), "votes": ("vote",),
+                    "stay": ("vote",)}  # fmt: skip
 _OF_BLEND: Final = ("mode", "threshold", "leave", "votes", "stay", "scale", "stops")
 _OF_MEMBER: Final = ("use", "name", "weight", "veto", "day_loss", "loss", "params")
 
@@ -245,6 +247,11 @@ def _of_tree(tree: Mapping[str, Any], folder: Path, kind: type[Blend]) -> Blend:
             raise ConfigError(unknown("key of [blend]", key, list(_OF_BLEND)))
     _typed("[blend]", table, {"mode": str, "stops": str, "scale": bool, "votes": int, "stay": int,
                               "threshold": float, "leave": float})  # fmt: skip
+    mode = table.get("mode", "weights")
+    for key, modes in _OF_MODES.items():
+        if key in table and mode in MODES and mode not in modes:
+            raise ConfigError(f"[blend]: {key} belongs to mode {' and '.join(modes)}, and this is "
+                              f"{mode}: leave it out")  # fmt: skip
     return kind([_member(at, row, folder) for at, row in enumerate(rows, 1)], **table)
 
 

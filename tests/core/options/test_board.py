@@ -29,7 +29,28 @@ def test_strikes_by_level(strikes: list[int], level: float, steps: int, percent:
         wanted if 0 <= wanted < len(strikes) else None
     )
     moved = level * (1.0 + 0.01 * percent)
-    assert options.strike_by_percent(strikes, level, percent) == nearest(moved)
+    assert options.strike_by_percent(strikes, level, percent) == listed(strikes, moved)
+
+
+def listed(strikes: list[int], level: float) -> int | None:
+    """The nearest strike; none where one more at the same distance as the last two were nearer."""
+    if len(strikes) > 1:
+        before = strikes[0] - (strikes[1] - strikes[0])
+        after = strikes[-1] + (strikes[-1] - strikes[-2])
+        if level - before < strikes[0] - level or after - level < level - strikes[-1]:
+            return None
+    return min(range(len(strikes)), key=lambda i: (abs(strikes[i] - level), i))
+
+
+def test_no_strike_stands_for_a_level_beyond_the_chain() -> None:
+    assert options.strike_by_percent(STRIKES, 24_200.0, 20.0) is None
+    assert options.strike_by_percent(STRIKES, 24_200.0, -20.0) is None
+    assert options.strike_by_percent(STRIKES, 24_450.0, 0.0) == 4  # as near to the next, not listed
+    assert options.strike_by_percent(STRIKES, 24_451.0, 0.0) is None
+    assert options.strike_by_percent([24_200.0], 24_200.0, 20.0) == 0
+    call, put = [150.0] * 5, [150.0] * 5  # a straddle of 300
+    assert options.strike_by_straddle(STRIKES, call, put, 24_200.0, 0.5) == 3
+    assert options.strike_by_straddle(STRIKES, call, put, 24_200.0, 1.0) is None
 
 
 def test_a_tie_goes_to_the_lower_strike() -> None:

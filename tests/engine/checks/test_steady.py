@@ -48,8 +48,8 @@ UNFIT: dict[str, tuple[str, set[str]]] = {
     "the order of a set of words": (
         "WORDS = ['nifty', 'banknifty', 'finnifty', 'sensex', 'bankex', 'midcap', 'vix', 'oi']\n"
         "class Mine(Strategy):\n" + ON_BAR
-        + "        first = next(iter(set(WORDS)))\n"
-        + f"        if int(bar.close) % 8 == WORDS.index(first):\n            {ENTER}\n",
+        + "        words, at = list(set(WORDS)), int(bar.close)\n"  # as another order once in 8!
+        + f"        if words[at % 8] == WORDS[at // 8 % 8]:\n            {ENTER}\n",
         {"elsewhere"},
     ),
     "state kept on a class of another module": (

@@ -182,7 +182,7 @@ def test_two_searches_do_not_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.study"
     with Study(path, HEAD, resume=False) as study:
         study.add([ROW])
-        with pytest.raises(DhanfastError, match="is searching right now"):
+        with pytest.raises(DhanfastError, match=r"a\.study: process \d+ is searching right now"):
             Study(path, HEAD, resume=True)
     with Study(path, HEAD, resume=True) as study:
         assert study.rows[0].as_dict() == ROW.as_dict()

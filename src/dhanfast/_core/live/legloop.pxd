@@ -9,11 +9,13 @@ every input. What else is decided is decided once a second of the market, on a r
 
 A structure that follows signals has the strategy on the index beside it (`lead`): ticks of the
 index and the time go through its kernel, whose orders an exchange of its own fills. Whether it is
-long, short or flat there is all that the legs see of it.
+long, short or flat there is all that the legs see of it. One that fails is dropped, and what
+becomes of the legs is said by a STRATEGY input (`drop_strategy`).
 """
 
 from libc.stdint cimport int64_t, uint32_t
 
+from dhanfast._core.callwatch cimport CallWatch
 from dhanfast._core.chainnow cimport ChainNow
 from dhanfast._core.guards cimport Guards
 from dhanfast._core.legrun cimport LegRun
@@ -38,6 +40,7 @@ cdef class LegLoop(InputLoop):
     cdef TickLoop lead                   # of the strategy that is followed; None: by the clock
     cdef ns_t grace_ns                   # how long its bars wait for late ticks
     cdef readonly int led                # the side that the legs were told last: 1, -1, 0 = flat
+    cdef public CallWatch watch          # tells of a native strategy that does not return; None
 
     cdef Status lead_tick(self, const Tick *tick) noexcept
     cdef Status lead_timer(self, ns_t now_ns) noexcept

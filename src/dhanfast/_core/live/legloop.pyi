@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Final, final
 
+from dhanfast._core.callwatch import CallWatch
 from dhanfast._core.chainnow import ChainNow
 from dhanfast._core.guards import Guards
 from dhanfast._core.legrun import LegRun
@@ -9,6 +10,7 @@ from dhanfast._core.live.desk import Desk
 from dhanfast._core.live.inputs import InputLoop
 from dhanfast._core.live.journal import Journal
 from dhanfast._core.loops import TickLoop
+from dhanfast._core.strategy import NativeStrategy
 
 @final
 class LegLoop(InputLoop):
@@ -19,6 +21,7 @@ class LegLoop(InputLoop):
     vix: Final[bool]
     uncovered: Final[bool]
     led: Final[int]
+    watch: CallWatch | None
     def __new__(
         cls,
         run: LegRun,
@@ -44,6 +47,8 @@ class LegLoop(InputLoop):
         open_ns: int,
         close_ns: int,
     ) -> None: ...
+    def put_strategy(self, strategy: NativeStrategy) -> None: ...
+    def drop_strategy(self, way: str) -> None: ...
     @property
     def gate_state(self) -> int: ...
     @property

@@ -5,6 +5,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t, uint64_t
 
 from dhanfast._core.broker cimport Hold
 from dhanfast._core.kernel cimport Kernel
+from dhanfast._core.legorder cimport NOBODY, Stage, Unwind
 from dhanfast._core.legrun cimport Hours
 from dhanfast._core.legs cimport Leg
 from dhanfast._core.live.courier cimport Courier
@@ -22,7 +23,7 @@ from dhanfast._core.tradebook cimport units as count_of
 from dhanfast._core.types cimport Reason, Tick
 from dhanfast._core.wire.records cimport TickFlag
 
-from dhanfast.errors import StrategyError, UsageError
+from dhanfast.errors import UsageError
 
 cdef enum:
     ROOM = 512               # rows that one input may write into the run log
@@ -47,6 +48,7 @@ cdef class LegLoop(InputLoop):
         guards: of the run; None: there are none.
         led: which side the legs were told last by the strategy that they follow: 1, -1, 0 = flat.
         uncovered: a bought leg was closed by another hand, and nothing has been left for it yet.
+        watch: tells of a native strategy that does not return; None: nobody does.
     Raises:
         UsageError: a run whose legs meet rows, a desk without a courier, or a plan that follows
             signals without anybody who gives them.
@@ -144,12 +146,25 @@ cdef class LegLoop(InputLoop):
     # ---- the strategy that is followed --------------------------------------------------------
 
     cdef Status lead_tick(self, const Tick *tick) noexcept:
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.lead.kernel.strategy.python
         self.lead.done = 0
-        return self.heed(loop_ticks(self.lead, self.lead.kernel, tick, 1), tick.recv_ns)
+        if watched:
+            self.watch.enter_native()
+        status = loop_ticks(self.lead, self.lead.kernel, tick, 1)
+        if watched:
+            self.watch.leave()
+        return self.heed(status, tick.recv_ns)
 
     cdef Status lead_timer(self, ns_t now_ns) noexcept:
-        return self.heed(
-            loop_timer(self.lead, self.lead.kernel, now_ns, now_ns - self.grace_ns), now_ns)
+        cdef Status status
+        cdef bint watched = self.watch is not None and not self.lead.kernel.strategy.python
+        if watched:
+            self.watch.enter_native()
+        status = loop_timer(self.lead, self.lead.kernel, now_ns, now_ns - self.grace_ns)
+        if watched:
+            self.watch.leave()
+        return self.heed(status, now_ns)
 
     cdef Status heed(self, Status status, ns_t now_ns) noexcept:
         """Tell the legs what it has become: out first, then in."""
@@ -159,6 +174,8 @@ cdef class LegLoop(InputLoop):
             kernel.broker.hear()
             kernel.settle()
             status = kernel.status
+            if kernel.strategy.failed and status == Status.OK:
+                status = Status.PYTHON_ERROR             # on a fill
         if status != Status.OK:
             return status
         side = (kernel.position > 0) - (kernel.position < 0)
@@ -171,17 +188,49 @@ cdef class LegLoop(InputLoop):
         return Status.OK
 
     cdef void strategy_failed(self, ns_t now_ns) noexcept:
-        """A strategy that raised is followed no more; what the legs hold is closed."""
-        raised = self.lead.kernel.strategy.error
-        self.error = StrategyError(f"strategy stopped: {type(raised).__name__}: {raised}")
-        self.lead.kernel.strategy = NativeStrategy()
-        self.lead = None
-        self.run.gate.state = RiskState.HALTED
+        """What becomes of it is an input of its own; a journal has it behind this one."""
+        self.lead.kernel.status = Status.OK
+        if self.replaying or self.on_failed is None:
+            self.failing = True
+        else:
+            self._answer_failure(now_ns)
+
+    def put_strategy(self, NativeStrategy strategy not None):
+        """From here on the legs follow this one. What they hold is kept."""
+        self.lead.kernel.strategy, self.lead.kernel.status = strategy, Status.OK
+
+    def drop_strategy(self, str way not None):
+        """The legs follow nobody any more. For `on_strategy` alone.
+
+        Args:
+            way: keep: no entries, and what is held stays with the stops, targets and the exit time
+                of its legs, and is left when the strategy would have been stopped out on the index;
+                an entry that is not whole is taken back. flatten: it is closed, as by any exit;
+                stop: it is closed, and only exits pass for good.
+        """
+        cdef Kernel kernel = self.lead.kernel
+        cdef ns_t now_ns = max(self.now_ns, self.lead.last_ns)
+        self.put_strategy(NativeStrategy())
+        self.run.gate.state = RiskState.HALTED if way == "stop" else <RiskState>max(
+            <int>self.run.gate.state, <int>RiskState.REDUCING)
         self.run.shut = True
-        self.busy = True
-        self.run.leave_all(Reason.RISK_EXIT, now_ns)
-        self.run.hedge_on(now_ns)
-        self.end_input(Status.OK, now_ns)
+        self.run.turn = 0                        # a signal that waits for flat
+        if self.run.risk is not None:
+            self.run.risk.drop()
+        if kernel.session_at != kernel.session_count:
+            if way != "keep":
+                kernel.leave(Reason.RISK_EXIT, 0, now_ns)
+            else:
+                kernel.turn_side = 0
+                if kernel.entering != 0:
+                    kernel.cancel_entry(now_ns)
+        if way == "keep":
+            if self.run.stage == Stage.HEDGES or self.run.stage == Stage.SALES:
+                self.run.unwind(Unwind.UNLED, NOBODY, self.now_ns)
+            return
+        self.uncovered = False
+        self.run.leave_all(Reason.RISK_EXIT, self.now_ns)
+        self.run.hedge_on(self.now_ns)
 
     cdef ns_t run_due(self) noexcept:
         cdef ns_t due_ns = self.run.order_due()

@@ -5,6 +5,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from dhanfast._core.broker cimport Hold
 from dhanfast._core.chainfeed cimport ChainFeed, ChainRow
 from dhanfast._core.execution.worker cimport Worker
+from dhanfast._core.filters cimport Filters
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
@@ -167,8 +168,13 @@ cdef class LiveLoop(InputLoop):
             self._answer_failure(now_ns)
 
     def put_strategy(self, NativeStrategy strategy not None):
-        """From here on this one decides. What is held, its stop and target stay as they are."""
-        self.kernel.strategy, self.kernel.status = strategy, Status.OK
+        """From here on this one decides, behind the filters that there are. What is held, its stop
+        and target stay as they are."""
+        if isinstance(self.kernel.strategy, Filters):
+            (<Filters>self.kernel.strategy).put(strategy)
+        else:
+            self.kernel.strategy = strategy
+        self.kernel.status = Status.OK
 
     def drop_strategy(self, str way not None):
         """Nobody decides any more. For `on_strategy` alone.

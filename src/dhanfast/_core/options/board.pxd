@@ -35,6 +35,16 @@ cdef inline Py_ssize_t strike_near(Py_ssize_t n, const double *strike,
     return low
 
 
+# The same, but nowhere when the level lies so far beyond the first or last strike that the next,
+# were it listed, would be nearer. One strike alone has no step: it is the nearest of any level.
+cdef inline Py_ssize_t strike_within(Py_ssize_t n, const double *strike,
+                                     double level) noexcept nogil:
+    if n > 1 and (strike[0] - level > 0.5 * (strike[1] - strike[0])
+                  or level - strike[n - 1] > 0.5 * (strike[n - 1] - strike[n - 2])):
+        return -1
+    return strike_near(n, strike, level)
+
+
 # Nearest to a delta by size, the sign of the target given or not; of two as near, the first.
 cdef inline Py_ssize_t strike_of_delta(Py_ssize_t n, const double *delta,
                                        double target) noexcept nogil:

@@ -79,12 +79,15 @@ def strike_by_percent(strike, double level, double percent):
         percent: 1.5 is 1.5 % above.
 
     Returns:
-        An index or None, as `atm`.
+        An index, or None as of `atm`, and where the chain ends before that level: when the next
+        strike, were it listed, would be nearer to it.
 
     Raises:
         UsageError: strikes that do not ascend.
     """
-    return atm(strike, level * (1.0 + 0.01 * percent))
+    cdef const double[::1] k = _strikes(strike)
+    return _place(strike_within(k.shape[0], &k[0] if k.shape[0] else NULL,
+                                level * (1.0 + 0.01 * percent)))
 
 
 def strike_by_delta(delta, double target):
@@ -160,12 +163,17 @@ def strike_by_straddle(strike, call, put, double level, double widths):
         widths: 1 is one straddle premium above, -0.5 half of one below.
 
     Returns:
-        An index, or None when the straddle has no premium.
+        An index, or None when the straddle has no premium, and where the chain ends before either
+        level, as of `strike_by_percent`.
 
     Raises:
         UsageError: strikes that do not ascend; not one number a strike.
     """
-    return atm(strike, level + widths * straddle(strike, call, put, level))
+    cdef const double[::1] k = _strikes(strike)
+    cdef double moved = level + widths * straddle(strike, call, put, level)
+    if k.shape[0] == 0 or strike_within(k.shape[0], &k[0], level) < 0:
+        return None
+    return _place(strike_within(k.shape[0], &k[0], moved))
 
 
 def max_pain(strike, call_oi, put_oi):

@@ -1,7 +1,7 @@
 """The options functions that Python calls: one option at once, or arrays that broadcast."""
 
 from cpython.float cimport PyFloat_Check
-from cpython.long cimport PyLong_Check
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from libc.stdint cimport uint32_t
 
 from dhanfast._core.options.black cimport Greeks
@@ -22,8 +22,15 @@ cdef int _widest = lanes_widest()
 # ---- one option -------------------------------------------------------------------------------
 
 
+# A whole number beyond 64 bits goes the way of arrays, which says what cannot be read.
 cdef inline bint _number(object value) noexcept:
-    return PyFloat_Check(value) or PyLong_Check(value)
+    cdef int beyond = 0
+    if PyFloat_Check(value):
+        return True
+    if not PyLong_Check(value):
+        return False
+    PyLong_AsLongLongAndOverflow(value, &beyond)
+    return beyond == 0
 
 
 cdef object refuse_right(object right):
@@ -68,9 +75,9 @@ cdef object _signs(object right):
         array = array.astype("U2")
     if not array.dtype.isnative:
         array = array.astype("U2")
-    flat = np.ascontiguousarray(array)
-    signs = np.empty(flat.shape)
-    cdef const uint32_t[::1] letters = flat.reshape(-1).view(np.uint32)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    signs = np.empty(array.shape)                    # a single right stays one, () long
+    cdef const uint32_t[::1] letters = flat.view(np.uint32)
     cdef double[::1] to = signs.reshape(-1)
     cdef Py_ssize_t i, wrong = -1
     with nogil:
@@ -80,14 +87,18 @@ cdef object _signs(object right):
                 wrong = i
                 break
     if wrong >= 0:
-        refuse_right(str(flat.reshape(-1)[wrong]))
+        refuse_right(str(flat[wrong]))
     return signs
 
 
 cdef object _floats(str name, object value):
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(np.float64).filled(np.nan)          # masked is not known
+    elif getattr(getattr(value, "dtype", None), "kind", None) in ("c", "m", "M"):
+        raise UsageError(f"{name} has type {value.dtype}: give real numbers or an array of them")
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as cause:
+    except (OverflowError, TypeError, ValueError) as cause:
         raise UsageError(
             f"{name} cannot be read as numbers: {cause}; give numbers or an array of them"
         ) from None

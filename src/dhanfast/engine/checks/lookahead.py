@@ -320,7 +320,8 @@ def outside_findings(stage: Stage, allow: tuple[str, ...]) -> list[Finding]:
             if one.event in FILES and one.what in allowed:
                 continue
             line = one.line_in(path) if path else 0
-            where = f"{Path(path).name}:{line}" if path else ""
+            where = f"{Path(path).name}:{line}" if path and line else ""
             text = f"{WORDS[one.event]} {one.what}: what it learns there is not cut with the bars"
+            text = f"a thread that was begun in the run {text}" if one.begun else text
             found.setdefault((one.event, one.what), Finding("outside", text, where))
     return list(found.values())[:TOLD_MAX]

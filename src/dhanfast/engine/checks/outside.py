@@ -1,13 +1,17 @@
-"""What a strategy opens beside the bars it is shown: files, sockets, programs.
+"""What a strategy opens beside the bars it is shown: files, memory, sockets, programs.
 
 Python tells of these through audit hooks (PEP 578), whoever opens them, as long as it is done by
 Python or by a C module that asks Python. Readers written in C++ or Rust (pyarrow, polars) do not
 ask; those are found in the source (`source.py`), and by what their knowledge does (`blind.py`).
+
+What a thread opens that was begun while a strategy was made or run is the strategy's, though no
+line of its file stands on that thread's stack: a pool is given the reader and the name of the file.
 """
 
 import os
 import sys
 import sysconfig
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -25,10 +29,18 @@ WORDS: Final = {
     "socket.connect": "connects to",
     "subprocess.Popen": "starts",
     "os.system": "starts",
+    "os.posix_spawn": "starts",
+    "os.exec": "starts",
+    "os.fork": "forks",
+    "os.forkpty": "forks",
+    "pty.spawn": "starts",
+    "mmap.__new__": "maps",
     "ctypes.dlopen": "loads",
     "urllib.Request": "asks for",
 }
 _CODE: Final = (".py", ".pyc", ".pyi", ".so", ".pth")
+_READERS: Final = ("linecache.py", "tokenize.py")  # of the source of a warning or a traceback
+_SYSTEM: Final = ("/proc/", "/dev/", "/sys/", "/usr/share/zoneinfo")
 _FRAMES_MAX: Final = 200
 
 
@@ -39,11 +51,14 @@ class Opened:
     Attributes:
         event: the audit event. what: path, address or command.
         frames: files and lines of the callers, the innermost first.
+        begun: on a thread that was begun while it was listened. code: a file named as code.
     """
 
     event: str
     what: str
     frames: tuple[tuple[str, int], ...]
+    begun: bool = False
+    code: bool = False
 
     def line_in(self, path: str) -> int:
         """The line of a file that caused it; 0 when none did."""
@@ -59,9 +74,12 @@ class Outside:
 
     def __init__(self) -> None:
         self.seen: dict[tuple[str, str, tuple[tuple[str, int], ...]], Opened] = {}
+        self._running: frozenset[int] = frozenset()  # threads that were there before the strategy
 
     def __enter__(self) -> "Outside":
         _hook_once()
+        if not self._running:
+            self._running = frozenset(sys._current_frames())
         _listening.append(self)
         return self
 
@@ -74,16 +92,24 @@ class Outside:
         _listening.remove(self)
 
     def by(self, path: str | None) -> list[Opened]:
-        """What a file of code has opened; None: anything at all."""
-        return [one for one in self.seen.values() if path is None or one.line_in(path)]
+        """What a file of code has opened; None: anything at all but code."""
+        return [
+            one for one in self.seen.values()
+            if (not one.code if path is None else one.begun or one.line_in(path))
+        ]  # fmt: skip
 
     def hear(self, event: str, args: tuple[object, ...]) -> None:
         """Take one audit event."""
         what = _named(event, args)
         frame = sys._getframe(2)
-        if what is None or len(self.seen) > 1000 or "importlib" in frame.f_code.co_filename:
+        asker = frame.f_code.co_filename
+        if what is None or len(self.seen) > 1000 or "importlib" in asker:
             return  # an import looks for code
-        one = Opened(event, what, _callers(frame))
+        code = event in FILES and what.endswith(_CODE)
+        if code and asker.endswith(_READERS):
+            return
+        begun = threading.get_ident() not in self._running
+        one = Opened(event, what, _callers(frame), begun, code)
         self.seen.setdefault((event, what, one.frames[:4]), one)
 
 
@@ -122,6 +148,10 @@ def _named(event: str, args: tuple[object, ...]) -> str | None:
     first: object = args[0] if args else ""
     if event == "socket.connect" and len(args) > 1:
         first = args[1]
+    if event == "mmap.__new__":
+        return "memory of a file or of another process" if first != -1 else None
+    if event in ("os.fork", "os.forkpty"):
+        return "the process"
     if event not in FILES:
         return str(first)
     if isinstance(first, bytes):
@@ -129,14 +159,14 @@ def _named(event: str, args: tuple[object, ...]) -> str | None:
     if not isinstance(first, str | os.PathLike):
         return None  # a descriptor that is open already
     path = os.path.abspath(os.fspath(first))
-    if path.endswith(_CODE) or path.startswith(("/proc/", "/dev/", "/sys/", "/usr/share/zoneinfo")):
+    if path.startswith(_SYSTEM) and not path.startswith("/dev/shm/"):
         return None
-    if any(path.startswith(folder) for folder in _code_folders()):
+    if any(path.startswith(folder) for folder in code_folders()):
         return None
     return path
 
 
-def _code_folders() -> tuple[str, ...]:
+def code_folders() -> tuple[str, ...]:
     """Where installed code and its own data are."""
     names = ("stdlib", "platstdlib", "purelib", "platlib", "data")
     paths = {sysconfig.get_path(name) for name in names}

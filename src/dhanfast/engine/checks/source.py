@@ -1,8 +1,8 @@
 """What a strategy's source says: calls that bring the future, chance, the clock or the world in.
 
 The source is read, never run. It is that of the strategy's own module and of the modules beside it
-(in the same folder) that it imports. A compiled strategy has no source to read: then there are no
-findings, and the runs alone must tell.
+(in the same folder) that it imports; modules of other folders are read for tables only. A compiled
+strategy has no source to read: then there are no findings, and the runs alone must tell.
 """
 
 import ast
@@ -13,10 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dhanfast.engine.checks.outside import code_folders
 from dhanfast.engine.checks.stage import PROBLEM, WARNING, Finding
 
 # Codes that the look-ahead check takes up; the strategy check takes all.
-SEES_AHEAD: Final = frozenset({"future-index", "reads-file", "network", "engine-insides"})
+SEES_AHEAD: Final = frozenset({
+    "future-index", "reads-file", "network", "engine-insides", "table",
+})  # fmt: skip
+TABLE_NUMBERS: Final = 100  # as many in one literal may be a table of what the market did
+TABLE_TEXT: Final = 2_000  # characters, or bytes, of one text that is no docstring
 FILE_CALLS: Final = frozenset({
     "open", "read_csv", "read_parquet", "read_table", "read_feather", "read_pickle", "read_hdf",
     "read_json", "read_excel", "read_sql", "read_text", "read_bytes", "read_bars", "scan_parquet",
@@ -71,6 +76,21 @@ class _Reader(ast.NodeVisitor):
                 targets = item.targets if isinstance(item, ast.Assign) else [item.target]
                 self.globals_ |= {one.id for one in targets if isinstance(one, ast.Name)}
         self.generic_visit(node)
+
+    def visit(self, node: ast.AST) -> None:
+        """Any node; a table that is written out is told of once, and not looked into."""
+        held = _table_size(node)
+        if not held:
+            super().visit(node)
+            return
+        self.note(node, "table", f"holds {held}: what such a table was made from is not cut with "
+                  "the bars, and no check can see what of it lies in the future", WARNING
+                  )  # fmt: skip
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        """A docstring is no table."""
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         """import a.b as c"""
@@ -197,6 +217,18 @@ class _Reader(ast.NodeVisitor):
                       "random.Random(self.seed) in on_start")  # fmt: skip
 
 
+def _table_size(node: ast.AST) -> str:
+    """What a literal holds when it is large enough to be a record of the market; else ""."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+        return f"a text of {len(node.value):,}" if len(node.value) > TABLE_TEXT else ""
+    if not isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+        return ""
+    numbers = sum(
+        isinstance(one, ast.Constant) and type(one.value) in (int, float) for one in ast.walk(node)
+    )
+    return f"{numbers:,} numbers" if numbers > TABLE_NUMBERS else ""
+
+
 def _is_container(value: ast.expr | None) -> bool:
     if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp):
         return True
@@ -248,22 +280,35 @@ def sources_of(kind: type) -> Iterator[Path]:
                 todo.append(beside)
 
 
-def _beside(path: Path) -> Iterator[Path]:
+def _imports(path: Path) -> Iterator[str]:
+    """Names that a module imports, as they stand there."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
+            yield from (one.name for one in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or "", *(one.name for one in node.names if node.level)]
-        for name in names:
-            top = name.split(".")[0]
-            beside = path.parent / f"{top}.py"
-            if top and top not in sys.stdlib_module_names and beside.is_file():
-                yield beside
+            yield from (node.module or "", *(one.name for one in node.names if node.level))
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    for name in _imports(path):
+        top = name.split(".")[0]
+        beside = path.parent / f"{top}.py"
+        if top and top not in sys.stdlib_module_names and beside.is_file():
+            yield beside
+
+
+def _elsewhere(path: Path) -> Iterator[Path]:
+    """Modules of other folders that a module has imported, but for installed code."""
+    for name in _imports(path):
+        found = getattr(sys.modules.get(name), "__file__", None)
+        if not found or not found.endswith(".py") or found.startswith(code_folders()):
+            continue
+        if Path(found).parent != path.parent and Path(found).is_file():
+            yield Path(found)
 
 
 def source_findings(kind: type, allow: tuple[str, ...] = ()) -> list[Finding]:
@@ -272,12 +317,19 @@ def source_findings(kind: type, allow: tuple[str, ...] = ()) -> list[Finding]:
     Args:
         kind: its class. allow: files it may read.
     """
-    found: list[Finding] = []
-    for path in sources_of(kind):
-        reader = _Reader(path.name, allow)
-        try:
-            reader.visit(ast.parse(path.read_bytes()))
-        except (SyntaxError, ValueError):
-            continue  # of a module beside it that is never imported
-        found += reader.found
+    own = list(sources_of(kind))
+    found = [one for path in own for one in _read(path, allow)]
+    others = dict.fromkeys(other for path in own for other in _elsewhere(path))
+    # What a library of one's own does elsewhere is not the strategy's; what it holds may be.
+    found += [one for path in others if path not in own for one in _read(path, allow)
+              if one.code == "table"]  # fmt: skip
     return found
+
+
+def _read(path: Path, allow: tuple[str, ...]) -> list[Finding]:
+    reader = _Reader(path.name, allow)
+    try:
+        reader.visit(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError):
+        return []  # of a module beside it that is never imported
+    return reader.found

@@ -186,7 +186,8 @@ class Stage:
 
     def _refuse_ticks_only(self) -> None:
         made = self.found.made
-        if self.found.door == "python" and getattr(made, "on_bar", None) is None:
+        calls = (getattr(made, name, None) for name in ("on_bar", "on_chain"))
+        if self.found.door == "python" and not any(calls):
             raise UsageError(
                 f"{self.found.name} defines on_tick and no on_bar: a check runs on bars, where it "
                 "is never called"

@@ -18,7 +18,6 @@ import pickle
 import random
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ from dhanfast.engine.checks.stage import (
     first_difference,
 )
 from dhanfast.engine.settings import Settings
-from dhanfast.errors import DhanfastError, UsageError
+from dhanfast.errors import DhanfastError, UsageError, raised_at
 from dhanfast.storage.bars import BarSet
 
 SLOW_NS: Final = 1_000_000
@@ -193,9 +192,7 @@ def _raised(stage: Stage, run: Watched, on_what: str) -> list[Finding]:
         return []
     where = bar_text(run.decisions["start_ns"][-1]) if len(run.decisions) else ""
     cause = run.error.__cause__ or run.error
-    lines = traceback.extract_tb(cause.__traceback__)
-    at = f" ({Path(lines[-1].filename).name}:{lines[-1].lineno})" if lines else ""
-    text = f"raises {type(cause).__name__}: {cause}{at}{on_what}"
+    text = f"raises {type(cause).__name__}: {cause}{raised_at(cause)}{on_what}"
     return [Finding("raises", text, where)]
 
 

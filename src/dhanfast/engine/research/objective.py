@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from dhanfast.engine.research.code import Code, code_of
-from dhanfast.errors import DhanfastError, StrategyError, UsageError
+from dhanfast.errors import DhanfastError, StrategyError, UsageError, raised_at
 from dhanfast.reports import metrics
 from dhanfast.reports.result import RunResult
 from dhanfast.strategies.params import unknown
@@ -135,14 +137,19 @@ def _guarded(name: str, function: Callable[[RunResult], object]) -> Score:
             raise
         except Exception as error:
             raise StrategyError(
-                f"objective {name} raised {type(error).__name__}: {error}"
+                f"objective {name} raised {type(error).__name__}: {error}{raised_at(error)}"
             ) from error
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        # What sums and means of a result's columns give are numbers of numpy.
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise UsageError(
                 f"objective {name} must return a number (higher is better) or None, was {value!r}"
             )
-        return float(value) if math.isfinite(value) else None
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond any double
+            return None
+        return number if math.isfinite(number) else None
 
     return score

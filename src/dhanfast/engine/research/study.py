@@ -52,7 +52,7 @@ class Study:
         if not path.parent.is_dir():
             raise UsageError(f"study: the folder {path.parent} does not exist")
         with ExitStack() as stack:
-            stack.enter_context(exclusive(path.with_name(path.name + ".lock"), "searching"))
+            stack.enter_context(exclusive(path.with_name(path.name + ".lock"), "searching", path))
             whole = 0
             if there:
                 held, self.rows, whole = read_study(path)
