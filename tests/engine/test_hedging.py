@@ -15,7 +15,8 @@ from dhanfast._core.hedger import HedgeDone
 from dhanfast._core.runlog import ORDER_ROW_DTYPE, TRADE_DTYPE
 from dhanfast._core.types import OrderFlag
 from dhanfast.app.legs_file import plan_of, read_plan
-from dhanfast.engine.chain_source import Contracts, ModelledChains, RecordedChains
+from dhanfast.engine.chain_source import ModelledChains, RecordedChains
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.leg_margin import margins_of
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.legs import backtest_legs

@@ -16,7 +16,7 @@ from dhanfast._core.chainday import Missing
 from dhanfast._core.live.inputs import Command
 from dhanfast.app.config import load_config
 from dhanfast.app.legs_file import plan_of
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_margin import volatility_at
 from dhanfast.engine.leg_settings import StructurePlan

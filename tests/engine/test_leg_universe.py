@@ -14,7 +14,7 @@ from dhanfast._core.chainday import Missing
 from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_universe import REACH, STRIKES_MAX, Universe, universe_of
-from dhanfast.engine.legs_live import chain_of
+from dhanfast.engine.legs_chain import chain_of
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar, TradingDay
 from dhanfast.market.optionsessions import option_expiries

@@ -14,7 +14,6 @@ from dhanfast.app.legs_file import plan_of
 from dhanfast.engine.bar_source import RecordedBars
 from dhanfast.engine.chain_source import RecordedChains
 from dhanfast.engine.legs import backtest_legs
-from dhanfast.engine.legs_live import check_live_plan
 from dhanfast.engine.settings import Settings, Slippage
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import Calendar
@@ -132,8 +131,6 @@ def test_what_is_no_index_needs_a_lot_and_an_index_has_one(tmp_path: Path) -> No
         option_expiries("HDFCBANK", DAY)
     with pytest.raises(UsageError, match="lot: NIFTY is an index"):
         option_expiries("NIFTY", DAY, 75)
-    with pytest.raises(ConfigError, match="HDFCBANK is a stock, and paper and live"):
-        check_live_plan(plan())
 
 
 # ---- the tables ----------------------------------------------------------------------------------
@@ -150,7 +147,11 @@ def test_expiries_and_sessions_of_a_stock() -> None:
     for level, tick in ((100_000, 5), (0, 5), (20_000, 1)):
         (row,) = option_sessions("HDFCBANK", hours, [EXPIRY], lot=LOT, level=level)
         assert (row["lot"], row["tick"], row["freeze"]) == (LOT, tick, 0)
-    assert "HDFCBANK is 550 units" in option_notes("HDFCBANK", [DAY], LOT)[0]
+    notes = option_notes("HDFCBANK", [DAY, EXPIRY, dt.date(2026, 1, 19)], LOT)
+    assert "HDFCBANK is 550 units" in notes[0]
+    # The 22nd is two trading days before the 27th, whose own day enters the next month's; the 19th
+    # has five.
+    assert "on 1 of 3 days the nearest contract of HDFCBANK was at most 4 trading" in notes[1]
 
 
 # ---- recorded days -------------------------------------------------------------------------------

@@ -228,3 +228,65 @@ def test_a_shares_earlier_days_follow_the_index(market: GeneratedMarket) -> None
     opened = market.plan.parts["index"][0]
     assert np.abs(share["close"] - 310_000 * index["close"] / opened).max() <= 2.5
     assert (share["close"] % 5 == 0).all() and (share["volume"] > 0).all()
+
+
+# ---- a stock in the place of the index ---------------------------------------------------------
+
+
+@pytest.fixture(name="stock", scope="module")
+def _stock() -> GeneratedMarket:
+    return GeneratedMarket("BAJAJ-AUTO", DAY, seed=3, strikes=7, levels=5, ticks=20_000)
+
+
+def test_a_stock_trades_as_a_share_does(stock: GeneratedMarket) -> None:
+    plan = np.concatenate([batch.ticks for batch in stock.plan])
+    ticks = np.concatenate([one.ticks for one in stock])
+    mine, path = ticks[ticks["instrument"] == 0], plan[plan["instrument"] == 0]
+    assert (mine["price"] == path["price"]).all() and (mine["recv_ns"] == path["recv_ns"]).all()
+    assert (np.cumsum(mine["qty"].astype(np.int64)) == mine["volume"]).all()
+    tick = stock.contracts[0].tick
+    assert (mine["ask"] - mine["bid"] == 2 * tick).all() and (mine["qty"] > 0).all()
+    options = np.concatenate([one.rows for one in stock])
+    assert set(np.unique(options["instrument"]).tolist()) <= set(range(1, len(stock.contracts)))
+
+
+def test_a_stock_is_listed_as_the_broker_lists_one(stock: GeneratedMarket) -> None:
+    core = ExchangeCore(stock, ExchangeSettings.seeded(1), random.Random(1))
+    reply = core.request("GET", "/api-data/api-scrip-master-detailed.csv", {}, {}, b"", core.now_ns)
+    master = parse_master(reply.body, name="list").master
+    share = master.get("NSE_EQ", 16669)
+    assert (share.symbol, share.instrument, share.tick) == ("BAJAJ-AUTO", "EQUITY", 50)
+    assert [one.symbol for one in stock.contracts].count("BAJAJ-AUTO") == 1
+    call = master.one("BAJAJ-AUTO", segment="NSE_FNO", right="CE", strike=stock.contracts[2].strike)
+    assert (call.instrument, call.underlying_id, call.lot, call.freeze) == (
+        "OPTSTK", 16669, 75, 3_000)  # fmt: skip
+    future = master.one("BAJAJ-AUTO", segment="NSE_FNO", kind="FUT")
+    assert (future.instrument, future.expiry) == ("FUTSTK", call.expiry)
+    assert {one.symbol for one in stock.contracts if one.kind == "EQ"} == {
+        "BAJAJ-AUTO", "HDFCBANK", "TCS", "RELIANCE"}  # fmt: skip
+
+
+def test_a_stocks_earlier_days_have_bars(stock: GeneratedMarket) -> None:
+    assert stock.history is not None
+    before = stock.history.previous(DAY)
+    assert before is not None
+    share, follower = before.bars("BAJAJ-AUTO"), before.bars("TCS")
+    assert len(share) == 375 and len(follower) == 375
+    opened = stock.plan.parts["index"][0]
+    assert np.abs(follower["close"] - 310_000 * share["close"] / opened).max() <= 2.5
+
+
+def test_a_stocks_archive_is_served_again(tmp_path: Path) -> None:
+    plan = tick_day("M&M", DAY, seed=3, ticks=9_000, strikes=3)
+    path = tmp_path / "day.dfa"
+    with archive_writer(path, plan, clock=ManualClock(0)) as write:
+        for batch in plan:
+            write(batch)
+    market = RecordedMarket(path)
+    served, made = (
+        [(one.symbol, one.kind, one.lot, one.tick, one.strike) for one in listed]
+        for listed in (market.contracts, plan.instruments)
+    )
+    assert served == made
+    assert {one.underlying for one in market.contracts} == {"M&M"}
+    assert [one.instrument for one in market.contracts][:3] == ["EQUITY", "FUTSTK", "OPTSTK"]

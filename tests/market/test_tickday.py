@@ -358,3 +358,47 @@ def test_dates_and_contracts_outside_the_tables_are_refused() -> None:
         tick_day("NIFTY", date(2035, 1, 2), seed=1)
     with pytest.raises(OutOfCalendar, match="expiry rules"):
         tick_day("NIFTY", date(2009, 6, 1), seed=1)
+
+
+# ---- stocks in the place of an index -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("symbol", sorted(generate.STOCKS))
+def test_a_stock_lists_its_share_and_contracts_of_its_lot(symbol: str) -> None:
+    """Ticks by the price, monthly contracts of the rule for stocks, strikes of two steps."""
+    day = tick_day(symbol, DAY, seed=1, ticks=9_000, strikes=15)
+    share, future, *options = day.instruments
+    level = second_path(symbol, DAY, seed=1).level
+    assert (share.symbol, share.kind, share.lot) == (symbol, "EQ", 1)
+    assert share.tick == instruments.tick("EQ", DAY, level=level)
+    assert {one.lot for one in (future, *options)} == {generate.STOCKS[symbol].lot}
+    assert {one.expiry for one in (future, *options)} == {date(2025, 11, 25)}
+    assert {one.tick for one in options} == {instruments.tick("OPT_STK", DAY, level=level)}
+    named = instruments.parse_nse_symbol(options[0].symbol, stocks=[symbol])
+    assert (named.underlying, named.strike) == (symbol, options[0].strike)
+    calls = [one.strike for one in options if one.kind == "CE"]
+    steps = np.diff(calls)
+    near = int(steps.min())
+    assert steps.tolist() == [2 * near] * 4 + [near] * 6 + [2 * near] * 4
+    assert abs(calls[7] - second_path(symbol, DAY, seed=1).index[0]) <= near / 2
+
+
+def test_a_stocks_ticks_lie_on_its_path_and_end_with_its_hours() -> None:
+    day = tick_day("M&M", date(2026, 8, 4), seed=1, ticks=20_000, strikes=3)
+    ticks, path = ticks_of(day), second_path("M&M", date(2026, 8, 4), seed=1)
+    mine = ticks[ticks["instrument"] == 0]
+    hours = Calendar.load().day(date(2026, 8, 4), "NSE_EQ")
+    assert hours is not None
+    start, end = hours.windows[0]
+    assert (mine["exch_ns"] >= start).all() and (mine["exch_ns"] < end).all()
+    assert ticks["exch_ns"].max() > end, "its options trade on"
+    at = (mine["exch_ns"] - path.day.open_ns) // SECOND
+    assert np.abs(mine["price"] - path.index[at]).max() < 0.002 * path.index[0]
+    assert (mine["price"] % day.instruments[0].tick == 0).all()
+
+
+def test_refusals_of_a_stock() -> None:
+    with pytest.raises(UsageError, match="symbol 'WIPRO' is not known"):
+        tick_day("WIPRO", DAY, seed=1)
+    with pytest.raises(UsageError, match="the lowest would not be positive; give at most"):
+        tick_day("RELIANCE", DAY, seed=1, strikes=500)

@@ -60,9 +60,13 @@ def generate(
     Bars go over any dates, one minute each. Ticks and chains are one trading day a file: the whole
     day holds exactly the number of ticks asked for, however many.
     """
+    from dhanfast.market.generate import STOCKS
+
     path = Path(output)
     _refuse_existing(path)
     first, last = _day(start, "from"), _day(end, "to")
+    if symbol in STOCKS and what != "chain":
+        raise UsageError(f"{symbol} is a stock, which comes with its contracts: add --what chain")
     if what == "bars":
         if path.suffix == ".dfa":
             raise UsageError(f"output: {path}: bars go to a .parquet file; an archive takes ticks")

@@ -1,7 +1,9 @@
-"""A structure of options as the engine trades it: the day's contracts around the index."""
+"""A structure of options as the engine trades it: the day's contracts around index or stock."""
 
+import difflib
 import logging
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,23 +28,35 @@ from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_size import checked_leg_sizing
 from dhanfast.engine.leg_universe import Slot, Universe, universe_of
 from dhanfast.engine.legs import checked_legs
+from dhanfast.engine.legs_chain import sessions_of
 from dhanfast.engine.legs_live import LegsRun, check_live_plan
 from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings, Slippage
+from dhanfast.engine.stock_terms import StockList, Terms, filled, marked
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.calendar import Calendar
-from dhanfast.market.optionsessions import option_expiries, option_segment, option_sessions
+from dhanfast.market.optionsessions import (
+    is_index,
+    option_expiries,
+    option_segment,
+    option_sessions,
+)
 from dhanfast.strategies.plugins import LEGS
 from dhanfast.strategies.shelf import lookup
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from numpy.typing import NDArray
+
     from dhanfast.app.config_fields import Strategy
     from dhanfast.brokers.dhan.rest import DhanRest
     from dhanfast.market.master import Contract, Master
 
+STOCK_SEGMENT: Final = "NSE_FNO"
+EQUITY: Final = "NSE_EQ"
+USUAL_SERIES: Final = "EQ"
 NAME_MAX: Final = 32
 PRESET: Final = "preset "  # how the source of a preset's values begins
 LOOK_S: Final = 1.0  # between two looks at an index that has no price yet
@@ -130,7 +144,8 @@ def plan_of(config: Config) -> StructurePlan:
     sizing = settings(config, None).sizing
     try:
         checked_leg_sizing(sizing, plan)
-        return check_live_plan(plan)
+        check_live_plan(marked(plan))
+        return plan
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -190,15 +205,21 @@ class Structure:
     Args:
         config: the settings. master: the broker's list. market: its day.
     Raises:
-        BadData: the list has no such index. ConfigError: see `plan_of`.
+        BadData: the list has no such index or stock. ConfigError: see `plan_of`.
     """
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._master, self._market = config, master, market
         self.watch: CallWatch | None = None
-        self._plan = plan_of(config)
-        self._segment = option_segment(self._plan.underlying)[0]
-        self.contract: Contract = index_of(master, self._plan.underlying)
+        self._plan = self._said = plan_of(config)
+        self._stock: StockList | None = None
+        if is_index(self._plan.underlying):
+            self._segment = option_segment(self._plan.underlying, self._plan.lot)[0]
+            self.contract: Contract = index_of(master, self._plan.underlying)
+        else:
+            self._segment = STOCK_SEGMENT
+            self.contract = stock_of(master, self._plan.underlying)
+            self._stock = stock_list(master, self._plan.underlying, market.day)
         self._universe: Universe | None = None
         self._contracts: list[Contract] = []
         hours = Calendar.load().day(market.day, self._segment)
@@ -231,21 +252,26 @@ class Structure:
 
     @property
     def words(self) -> list[Any]:
-        """The index, the rules of each expiry's contracts, and the whole file."""
-        names = option_expiries(self._plan.underlying, self._market.day)
-        dates = sorted({names[name] for name in self._plan.expiries})
-        rows = option_sessions(self._plan.underlying, self._hours, dates)
-        rules = [[int(row["contract"]), int(row["lot"]), int(row["tick"])] for row in rows]
+        """The index or stock, the rules of each expiry's contracts, and the whole file."""
+        rules = [[int(row["contract"]), int(row["lot"]), int(row["tick"])] for row in self._rows()]
         if self._plan.hedge is not None and self._plan.hedge.instrument == FUTURE:
             row = future_session(self._plan.underlying, self._hours)[0]
             rules.append([int(row["contract"]), int(row["lot"]), int(row["tick"])])
         return [self.contract.segment, self.contract.security_id, rules, self._plan.source]
 
+    def _rows(self) -> "NDArray[Any]":
+        """How contracts of each expiry trade: by dated tables, of a stock by the day's record."""
+        if self._stock is not None:
+            return sessions_of(self.universe, self._hours)
+        names = option_expiries(self._plan.underlying, self._market.day)
+        dates = sorted({names[name] for name in self._plan.expiries})
+        return option_sessions(self._plan.underlying, self._hours, dates)
+
     async def begin(self, found: Mapping[str, Any] | None, rest: "DhanRest") -> None:
-        """Choose the day's contracts around the index, or take those that it was begun with.
+        """Choose the day's contracts around the level, or take those that it was begun with.
 
         Raises:
-            BadData: an expiry or a strike is not listed.
+            BadData: an expiry or a strike is not listed; of a stock, another lot than the file's.
             ConfigError: a leg reaches too far from the money.
             DhanfastError: the broker could not be asked for the index's price.
         """
@@ -253,14 +279,17 @@ class Structure:
             self._universe = Universe.of_dict(found["universe"])
         else:
             level = await self._level(rest)
-            self._universe = universe_of(self._plan, self._market.day, level, self._listed)
+            self._universe = universe_of(
+                self._said, self._market.day, level, self._listed, self._stock
+            )  # fmt: skip
+        self._plan = filled(self._said, self._universe)
         self._universe.places(self._plan, self._market.day)
         self._contracts = [
             self._listed_contract(*wanted) for wanted in self._universe.contracts()
         ]  # fmt: skip
 
     async def _level(self, rest: "DhanRest") -> int:
-        """The index's last price; waited for when there is none yet."""
+        """The last price of index or stock; waited for when there is none yet."""
         key = (self.contract.segment, self.contract.security_id)
         told = False
         while self._market.now_ns() < self._market.ends_ns:
@@ -310,11 +339,13 @@ class Structure:
     def check(self, settings: Settings) -> None:
         """Whether dated tables and the broker's list agree on lot and tick of every contract.
 
+        Of a stock no table has them: then all contracts of an expiry must agree with what the day
+        was begun with, in the freeze quantity too.
+
         Raises:
             BadData: they differ: orders would be refused or too large.
         """
-        dates = [slot.expiry for slot in self.universe.slots]
-        rows = option_sessions(self._plan.underlying, self._hours, dates)
+        rows = sessions_of(self.universe, self._hours)
         rules: dict[Any, tuple[Slot, Any]] = {
             slot.expiry: (slot, row) for slot, row in zip(self.universe.slots, rows, strict=True)
         }
@@ -323,15 +354,19 @@ class Structure:
                 row = future_session(self._plan.underlying, self._hours)[0]
             else:
                 row = rules[contract.expiry][1]
-            for name, ours, theirs in (
+            pairs = [
                 ("lot", int(row["lot"]), contract.lot),
                 ("tick in paise", int(row["tick"]), contract.tick),
-            ):
+            ]
+            ours_are = f"in the dated tables for {self._market.day}"
+            if self._stock is not None:
+                pairs.append(("freeze quantity", int(row["freeze"]), contract.freeze or 0))
+                ours_are = "what this day was begun with, as other contracts of its expiry have it"
+            for name, ours, theirs in pairs:
                 if ours != theirs:
                     raise BadData(
-                        f"{contract.symbol}: {name} is {theirs} in the broker's list and {ours} in "
-                        f"the dated tables for {self._market.day}: nothing is traded until they "
-                        "agree"
+                        f"{contract.symbol}: {name} is {theirs} in the broker's list and {ours} "
+                        f"{ours_are}: nothing is traded until they agree"
                     )
 
     def run(
@@ -386,8 +421,64 @@ class Structure:
             tag=tag,
             instruments=self.ordered(),
             product=self._config.broker.product,
+            ending=self._ending(),
         )
-        return Compared(account, LegsReconciler(run, clock, account))
+        delivery = None if self._stock is None else account.delivery
+        return Compared(account, LegsReconciler(run, clock, account, delivery))
+
+    def _ending(self) -> dict[tuple[str, str], str]:
+        """Contracts of a stock that end today in delivery: (segment, security id) -> name."""
+        if self._stock is None:
+            return {}
+        rows = self._master.pick(
+            self._plan.underlying, segment=STOCK_SEGMENT, expiry=self._market.day
+        )  # fmt: skip
+        listed = [self._master.contract(int(row)) for row in rows]
+        return {(one.segment, str(one.security_id)): one.symbol for one in listed}
+
+
+def stock_of(master: "Master", underlying: str) -> "Contract":
+    """A stock that has options, in the broker's list: the share that these are written on.
+
+    Raises:
+        BadData: there is no such stock, or it has no options.
+    """
+    rows = master.pick(underlying, segment=STOCK_SEGMENT, kind="CE")
+    number = master.contract(int(rows[0])).underlying_id if len(rows) else None
+    shares = [
+        master.contract(int(row)) for row in master.pick(underlying, segment=EQUITY, kind="EQ")
+    ]
+    # A name may have several series of shares: the options say which; else it is the usual one.
+    if number is not None:
+        shares = [one for one in shares if one.security_id == number]
+    elif len(shares) > 1:
+        shares = [one for one in shares if one.series == USUAL_SERIES]
+    if not len(rows) or len(shares) != 1:
+        near = difflib.get_close_matches(underlying, list(master.underlyings), n=3)
+        what = "options" if not len(rows) else f"one share ({EQUITY}) behind the options"
+        raise BadData(
+            f"underlying: {underlying!r} is no index, and the instrument list has no {what} of a "
+            "stock of that name: "
+            + (f"did you mean {', '.join(near)}? " if near and underlying not in near else "")
+            + f"look for it: dhanfast instruments find {shlex.quote(underlying)}"
+        )
+    return shares[0]
+
+
+def stock_list(master: "Master", underlying: str, day: "dt.date") -> StockList:
+    """A stock's options as the broker lists them.
+
+    Args:
+        day: of the list.
+    """
+
+    def terms(expiry: "dt.date") -> Terms:
+        rows = master.pick(underlying, segment=STOCK_SEGMENT, expiry=expiry, right="CE")
+        one = master.contract(int(rows[0]))
+        return Terms(one.lot, one.tick, one.freeze or 0)
+
+    dates = master.expiries(underlying, segment=STOCK_SEGMENT, kind="CE")
+    return StockList(f"the broker's list of {day}", dates, terms)
 
 
 def index_of(master: "Master", underlying: str) -> "Contract":

@@ -20,6 +20,8 @@ from dhanfast.engine.margin_asker import MarginAsker
 from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings
 from dhanfast.engine.swap_words import bytes_of, text_of
+from dhanfast.errors import ConfigError
+from dhanfast.market.optionsessions import is_index
 
 if TYPE_CHECKING:
     from dhanfast.brokers.dhan.rest import DhanRest
@@ -32,13 +34,20 @@ class OneFuture:
     Args:
         config: the settings. master: the broker's list. market: its day.
     Raises:
-        BadData, UsageError: the list has no such future.
+        BadData, UsageError: the list has no such future. ConfigError: it is that of a stock.
     """
 
     def __init__(self, config: Config, master: "Master", market: Market) -> None:
         self._config, self._market = config, market
         self.watch: CallWatch | None = None
-        self.contract: Contract = contract_of(master, config.strategy.underlying, market.day)
+        name = config.strategy.underlying
+        self.contract: Contract = contract_of(master, name, market.day)
+        if not is_index(name):
+            raise ConfigError(
+                f"{config.source('strategy.underlying')}: strategy.underlying: {name} is a stock, "
+                "and a strategy trades the future of an index: choose one; options of a stock are "
+                "traded by a structure, dhanfast trade --legs FILE"
+            )
 
     @property
     def watched(self) -> Sequence["Contract"]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.options.forward import forward_from_parity
-from dhanfast.engine.chain_source import EXPIRIES_A_DAY, RECORDED, Contracts, Day, Held, chain_day
+from dhanfast.engine.chain_source import EXPIRIES_A_DAY, RECORDED, Day, Held, chain_day
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.hedge_prices import PARITY_TOLD, future_session, parity_prices
 from dhanfast.errors import BadData
 from dhanfast.market.calendar import Calendar, TradingDay

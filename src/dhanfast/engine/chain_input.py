@@ -23,7 +23,12 @@ from dhanfast.engine.chain_source import MODELLED, RECORDED, ModelledChains
 from dhanfast.engine.premium_model import rate_on, read_volatilities
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import Calendar, TradingDay
-from dhanfast.market.optionsessions import option_expiries, option_segment, option_sessions
+from dhanfast.market.optionsessions import (
+    is_index,
+    option_expiries,
+    option_segment,
+    option_sessions,
+)
 from dhanfast.market.optiontime import expiry_ns, segment_of
 from dhanfast.storage.bars import BarSet
 from dhanfast.storage.chains import Snapshot, chain_bytes, read_chains
@@ -173,7 +178,11 @@ class _Recorded:
         self, underlying: str, settings: ChainSettings, figures: tuple[str, ...],
         paths: Sequence[Path],
     ) -> None:  # fmt: skip
-        option_segment(underlying)
+        if not is_index(underlying):
+            raise UsageError(
+                f"chain: {underlying} is no index, and figures of a chain are known to strategies "
+                "on an index: choose one; `dhanfast chain -u NAME` shows a stock's"
+            )
         self.underlying, self.settings, self.figures = underlying, settings, figures
         self.generated = False
         self.missing: list[date] = []

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
 from dhanfast._core.options.modelled import fill_expiry
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.hedge_prices import (
     FUT,
     INDEX_TOLD,
@@ -64,36 +65,6 @@ def is_chain_file(path: str | Path) -> bool:
         return {"strike", "ce_ltp", "pe_ltp"} <= set(read_schema(path).names)
     except (ArrowException, OSError):
         return False
-
-
-class Contracts:
-    """Every contract that a run has seen, numbered as it came.
-
-    Args:
-        underlying: an index; or, with `lot`, a stock: units of its contract.
-    """
-
-    def __init__(self, underlying: str, lot: int = 0) -> None:
-        self.underlying, self.lot = underlying, lot
-        self.keys: list[tuple[date, int, str]] = []
-        self._numbers: dict[tuple[date, int, str], int] = {}
-
-    def number(self, expiry: date, strike: int, right: str) -> int:
-        """The contract's number, a new one for a contract that is new."""
-        key = (expiry, strike, right)
-        found = self._numbers.get(key)
-        if found is None:
-            found = self._numbers[key] = len(self.keys)
-            self.keys.append(key)
-        return found
-
-    def name(self, number: int) -> str:
-        """As a person says it: BANKNIFTY 2026-01-27 60000 CE."""
-        expiry, strike, right = self.keys[number]
-        if right == FUT:
-            return f"{self.underlying} {expiry} FUT"
-        rupees = f"{strike // 100}" if strike % 100 == 0 else f"{strike / 100:.2f}"
-        return f"{self.underlying} {expiry} {rupees} {right}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any, Final
 
 from dhanfast._core.chainday import Missing
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.leg_margin import volatility_at
 from dhanfast.engine.leg_settings import StructurePlan
 from dhanfast.engine.leg_size import AtRisk, StructureSizer, Wanted, at_risk, structures_of

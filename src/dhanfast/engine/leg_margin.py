@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.types import OrderFlag
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.hedge_prices import FUT
 from dhanfast.market.calendar import exchange_date
 from dhanfast.market.optiontime import expiry_ns, segment_of, years_to_expiry

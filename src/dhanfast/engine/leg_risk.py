@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dhanfast._core.guards import Guards
 from dhanfast._core.legrisk import LegRisk
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.guard_build import guards_of, recorded_guards
 from dhanfast.engine.guard_settings import GuardSettings
 from dhanfast.engine.leg_filters import checked_leg_filters, filters_of_legs

@@ -8,7 +8,7 @@ places in it, and a restart must find the same ones.
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from dhanfast._core.chainday import StrikeRule
 from dhanfast.engine.hedge_prices import FUT
 from dhanfast.engine.hedge_settings import FUTURE
 from dhanfast.engine.leg_settings import LegPlan, StructurePlan
+from dhanfast.engine.stock_terms import StockList, Terms, checked_terms, coming, names_of
 from dhanfast.errors import BadData, ConfigError
 from dhanfast.market.expiries import front_month
 from dhanfast.market.optionsessions import option_expiries
@@ -29,6 +30,7 @@ REACH: Final = 25  # strikes on either side in which a premium or a delta is loo
 STRADDLE: Final = 0.04  # of the index: more than a straddle of a month costs
 
 Strikes = NDArray[np.int64]
+NO_TERMS: Final = Terms(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,16 @@ class Slot:
     Units:
         paise. `low`, `high`: of the index, between which every rule finds its strike in `strikes`
         as it would in the whole list.
+
+    Attributes:
+        terms: of a stock's contracts, as they are listed; of an index dated tables have them.
     """
 
     expiry: dt.date
     strikes: tuple[int, ...]
     low: int
     high: int
+    terms: Terms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +57,24 @@ class Universe:
     """The contracts of one day.
 
     Attributes:
-        level: of the index they were chosen around, paise. slots: by expiry, rising.
+        level: of the index or stock they were chosen around, paise. slots: by expiry, rising.
         future: when the future that hedges ends; None: there is none.
+        coming: of a stock, the expiries that are listed after the day; (): an index.
     """
 
     underlying: str
     level: int
     slots: tuple[Slot, ...]
     future: dt.date | None = None
+    coming: tuple[dt.date, ...] = ()
+
+    def names(self, day: dt.date) -> Mapping[str, dt.date]:
+        """The day's expiries by their names in a plan; a name without one is absent.
+
+        Raises:
+            OutOfCalendar: of an index, the day lies outside the rules.
+        """
+        return names_of(self.coming) if self.coming else option_expiries(self.underlying, day)
 
     def contracts(self) -> Iterator[tuple[dt.date, int, str]]:
         """(expiry, strike, right) of every column: of each expiry its calls, then its puts; last
@@ -76,12 +92,13 @@ class Universe:
         Raises:
             BadData: a leg's expiry is not in it.
         """
-        names = option_expiries(plan.underlying, day)
+        names = self.names(day)
         known = {slot.expiry: place for place, slot in enumerate(self.slots)}
         for leg in plan.legs:
-            if names[leg.expiry] not in known:
+            found = names.get(leg.expiry)
+            if found not in known:
                 raise BadData(
-                    f"{leg.text}: its expiry {names[leg.expiry]} is not among those that this day "
+                    f"{leg.text}: its expiry {found} is not among those that this day "
                     f"was begun with ({', '.join(str(one) for one in known)})"
                 )
         return [known[names[leg.expiry]] for leg in plan.legs]
@@ -89,8 +106,12 @@ class Universe:
     def named(self, day: dt.date) -> dict[str, int]:
         """Of each expiry name that it has the place in `slots`."""
         known = {slot.expiry: place for place, slot in enumerate(self.slots)}
-        names = option_expiries(self.underlying, day)
+        names = self.names(day)
         return {name: known[expiry] for name, expiry in names.items() if expiry in known}
+
+    def lots(self) -> dict[dt.date, tuple[int, int]]:
+        """Lot and freeze quantity of a stock's contracts, units, by expiry."""
+        return {slot.expiry: (slot.terms.lot, slot.terms.freeze) for slot in self.slots}
 
     def beyond(self, level: int) -> bool:
         """Whether the index stands where the rules may need strikes that are not watched.
@@ -111,10 +132,12 @@ class Universe:
                     "strikes": list(slot.strikes),
                     "low": slot.low,
                     "high": slot.high,
+                    **({"terms": list(astuple(slot.terms))} if self.coming else {}),
                 }
                 for slot in self.slots
             ],
             **({} if self.future is None else {"future": self.future.isoformat()}),
+            **({"coming": [one.isoformat() for one in self.coming]} if self.coming else {}),
         }
 
     @classmethod
@@ -129,28 +152,39 @@ class Universe:
                     tuple(slot["strikes"]),
                     slot["low"],
                     slot["high"],
+                    Terms(*slot["terms"]) if "terms" in slot else NO_TERMS,
                 )
                 for slot in plain["slots"]
             ),
             dt.date.fromisoformat(plain["future"]) if "future" in plain else None,
+            tuple(dt.date.fromisoformat(one) for one in plain.get("coming", ())),
         )
 
 
 def universe_of(
-    plan: StructurePlan, day: dt.date, level: int, listed: Callable[[dt.date], Strikes]
-) -> Universe:
+    plan: StructurePlan, day: dt.date, level: int, listed: Callable[[dt.date], Strikes],
+    stock: StockList | None = None,
+) -> Universe:  # fmt: skip
     """The contracts that a plan needs on a day.
 
     Args:
-        level: of the index, paise.
+        level: of the index or stock, paise.
         listed: strikes of an expiry that have a call and a put, paise, rising; empty: none.
+        stock: the list of a stock's options; None: an index, which dated tables know.
     Raises:
-        BadData: an expiry, or a strike that a leg names, is not listed.
+        BadData: an expiry, or a strike that a leg names, is not listed; or without lot or tick.
         ConfigError: a rule reaches further than STRIKES_MAX.
         OutOfCalendar: no expiries are known on the day.
     """
-    names = option_expiries(plan.underlying, day)
+    dates = () if stock is None else coming(stock, plan.underlying, day)
+    names = names_of(dates) if dates else option_expiries(plan.underlying, day)
     wanted = [*plan.legs, *_hedges(plan)]
+    for leg in wanted:
+        if leg.expiry not in names:
+            raise BadData(
+                f"{leg.text}: of {plan.underlying} only options that expire on "
+                f"{names['nearest']} are listed on {day}: write nearest"
+            )
     slots = []
     for expiry in sorted({names[leg.expiry] for leg in wanted}):
         legs = [leg for leg in wanted if names[leg.expiry] == expiry]
@@ -160,11 +194,15 @@ def universe_of(
                 f"{legs[0].text}: the broker's list of {day} has no options of {plan.underlying} "
                 f"that expire on {expiry}"
             )
-        slots.append(_slot(expiry, legs, grid, level))
+        slot = _slot(expiry, legs, grid, level)
+        if stock is not None:
+            what = f"{plan.underlying} {expiry}"
+            slot = replace(slot, terms=checked_terms(stock.terms(expiry), what, stock.whose))
+        slots.append(slot)
     future = None
     if plan.hedge is not None and plan.hedge.instrument == FUTURE:
         future = front_month(plan.underlying, day)
-    return Universe(plan.underlying, level, tuple(slots), future)
+    return Universe(plan.underlying, level, tuple(slots), future, dates)
 
 
 def _hedges(plan: StructurePlan) -> list[LegPlan]:

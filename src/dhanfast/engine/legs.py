@@ -53,7 +53,6 @@ from dhanfast.market.calendar import TradingDay
 from dhanfast.market.optionsessions import (
     days_to_expiry,
     option_expiries,
-    option_notes,
     option_sessions,
 )
 from dhanfast.market.sessions import ymd
@@ -247,9 +246,13 @@ def checked_legs(settings: Settings) -> Settings:
     return settings
 
 
-def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
+def fits_day(
+    plan: StructurePlan, hours: TradingDay, nearest: dt.date | None = None
+) -> bool:  # fmt: skip
     """Whether a plan may be entered on a day: its weekdays and days to expiry, no special session.
 
+    Args:
+        nearest: the nearest expiry, where a list says it; None: the tables do.
     Raises:
         OutOfCalendar: no expiries are known on it.
     """
@@ -258,10 +261,9 @@ def fits_day(plan: StructurePlan, hours: TradingDay) -> bool:
     if plan.weekdays:
         fits &= WEEKDAYS[on.weekday()] in plan.weekdays
     if plan.dte:
-        fits &= (
-            days_to_expiry(on, option_expiries(plan.underlying, on, plan.lot)["nearest"])
-            in plan.dte
-        )
+        if nearest is None:
+            nearest = option_expiries(plan.underlying, on, plan.lot)["nearest"]
+        fits &= days_to_expiry(on, nearest) in plan.dte
     return bool(fits)
 
 
@@ -315,11 +317,15 @@ def moment(on: dt.date, at: dt.time) -> int:
     return int(stamp.timestamp()) * NS_PER_S
 
 
-def check_freeze(plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, dt.date]) -> None:
+def check_freeze(
+    plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, dt.date],
+    listed: Mapping[dt.date, tuple[int, int]] | None = None,
+) -> None:  # fmt: skip
     """Refuse entries above the freeze quantity of the day.
 
     Args:
         expiries: by their names in the plan; a name without one is passed over.
+        listed: lot and freeze quantity by expiry, where a list has them; None: the tables do.
     Raises:
         ConfigError: a leg has too many lots.
     """
@@ -327,8 +333,11 @@ def check_freeze(plan: StructurePlan, hours: TradingDay, expiries: Mapping[str, 
         expiry = expiries.get(leg.expiry)
         if expiry is None or leg.lots == 1:
             continue
-        session = option_sessions(plan.underlying, hours, [expiry], lot=plan.lot)[0]
-        lot, freeze = int(session["lot"]), int(session["freeze"])
+        if listed is not None:
+            lot, freeze = listed.get(expiry, (0, 0))
+        else:
+            session = option_sessions(plan.underlying, hours, [expiry], lot=plan.lot)[0]
+            lot, freeze = int(session["lot"]), int(session["freeze"])
         if freeze and leg.lots * lot > freeze:
             raise ConfigError(
                 f"{leg.text}: lots must be at most {freeze // lot} on {hours.date}: "
@@ -486,7 +495,7 @@ def _notes(
     asked = settings.margin.on or settings.sizing.method != "lots"
     notes += margin_notes(margins, settings.capital, asked=asked)
     notes += _counted_notes(log)
-    notes += option_notes(plan.underlying, seen.days, plan.lot)
+    notes += source.contracts.rules_told(seen.days)
     notes += seen.told
     return tuple(notes)
 

@@ -6,7 +6,6 @@ exchange of its own, as in a backtest; live each has its place at one desk, whic
 requests and limits of the account.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from dhanfast._core.broker import Broker
 from dhanfast._core.callwatch import CallWatch
-from dhanfast._core.chainnow import ChainNow
 from dhanfast._core.guards import Guards
 from dhanfast._core.legorder import Stage
 from dhanfast._core.legrun import LegRun
@@ -33,7 +31,6 @@ from dhanfast._core.portfolio import Portfolio
 from dhanfast._core.risk import Gate
 from dhanfast._core.runlog import RunLog
 from dhanfast._core.types import TICK_DTYPE
-from dhanfast.engine.chain_source import Contracts
 from dhanfast.engine.guard_build import in_order
 from dhanfast.engine.hedge_prices import future_session
 from dhanfast.engine.hedging import begin_hedge, hedge_exchange, hedge_hours, hedge_of, hedge_texts
@@ -56,25 +53,25 @@ from dhanfast.engine.legs import (
     result_of,
     texts_of,
 )
+from dhanfast.engine.legs_chain import INDEX, Named, chain_of
 from dhanfast.engine.live import recovered
 from dhanfast.engine.live_prices import REPLAY, LivePrices
 from dhanfast.engine.seat import STOPPED, Misuse, Seat
 from dhanfast.engine.served import Held, Recovered
 from dhanfast.engine.settings import RiskSettings, Settings
 from dhanfast.engine.status import PositionLine
+from dhanfast.engine.stock_terms import check_delivery, filled
 from dhanfast.engine.worked import HOLDS
 from dhanfast.errors import BadData, ConfigError, UsageError
 from dhanfast.market.calendar import TradingDay
-from dhanfast.market.optionsessions import option_expiries, option_sessions
 from dhanfast.market.sessions import ymd
 from dhanfast.reports.result import RunResult
 
-INDEX: Final = 0  # the feed's number of the index
 TRADES_MAX: Final = 1 << 13
 ORDERS_MAX: Final = 1 << 15
 EQUITY_MAX: Final = 1 << 17
 LEFT_STRIKES: Final = (
-    "the index has left the strikes that are watched since the day's start: what is held goes on, "
+    "the {what} has left the strikes that are watched since the day's start: what is held goes on, "
     "and a new structure needs another engine.run"
 )
 STAGES: Final = {
@@ -90,37 +87,14 @@ def check_live_plan(plan: StructurePlan) -> StructurePlan:
     """`plan`, or a refusal of what only a backtest of it can do.
 
     Raises:
-        ConfigError: it is carried over night, settled, or of a stock.
+        ConfigError: it is carried over night, or settled.
     """
     if plan.hold != "day" or plan.exit is None:
         raise ConfigError(
             'hold: paper and live carry nothing over night: write hold = "day" and an exit time; '
             "a structure that is held to its expiry is backtested"
         )
-    if plan.lot:
-        raise ConfigError(
-            f"lot: {plan.underlying} is a stock, and paper and live trade options of indexes: a "
-            "structure of a stock's options is backtested"
-        )
     return checked_plan(plan)
-
-
-class Named(Contracts):
-    """The contracts of a universe, by their feed numbers: the index has none.
-
-    Args:
-        universe: of the day.
-    """
-
-    def __init__(self, universe: Universe) -> None:
-        super().__init__(universe.underlying)
-        self.number(dt.date.max, 0, "IDX")
-        for expiry, strike, right in universe.contracts():
-            self.number(expiry, strike, right)
-
-    def name(self, number: int) -> str:
-        """As a person says it: BANKNIFTY 2026-11-24 60000 CE; the index by its own name."""
-        return super().name(number) if number != INDEX else self.underlying
 
 
 class LegsRun:
@@ -176,10 +150,13 @@ class LegsRun:
         if guards is None and settings.guards.any_on:
             raise UsageError("guards are on in the settings, and none were handed in")
         _of_day(journal, hours)
-        self.plan, self._settings = check_live_plan(plan), checked_legs(settings)
+        check_delivery(universe, hours.date)
+        self.plan = plan = check_live_plan(filled(plan, universe))
+        self._settings = checked_legs(settings)
         self.universe, self._hours, self.journal, self.instrument = universe, hours, journal, INDEX
-        check_freeze(plan, hours, option_expiries(plan.underlying, hours.date))
-        self._contracts = Named(universe)
+        self._names = universe.names(hours.date)
+        check_freeze(plan, hours, self._names, universe.lots() if universe.coming else None)
+        self._contracts = Named(universe, hours.date)
         self._prices = LivePrices(
             self._contracts, grade if limits is None else "live", generated, notes,
             bytes(journal.header.config_digest),
@@ -227,7 +204,7 @@ class LegsRun:
             entry_ns=moment(on, plan.entry),
             until_ns=moment(on, plan.until),
             exit_ns=moment(on, plan.exit),
-            trade=fits_day(plan, hours),
+            trade=fits_day(plan, hours, self._names["nearest"]),
             date=ymd(on),
             open_ns=hours.windows[0][0],
             close_ns=hours.windows[-1][1],
@@ -348,7 +325,9 @@ class LegsRun:
         """Why it must make no entry now."""
         if self.seat is not None and self.seat.stopped:
             return STOPPED
-        return LEFT_STRIKES if self.universe.beyond(self.chain.index) else ""
+        if not self.universe.beyond(self.chain.index):
+            return ""
+        return LEFT_STRIKES.format(what="stock" if self.universe.coming else "index")
 
     @property
     def flat(self) -> bool:
@@ -514,7 +493,7 @@ class LegsRun:
         self.rows_so_far()
         seen = Seen([self._hours.date], *_index_of(self.journal))
         seen.hedges, seen.vetoes = self._hedges, self._vetoes
-        seen.skipped = int(not fits_day(self.plan, self._hours))
+        seen.skipped = int(not fits_day(self.plan, self._hours, self._names["nearest"]))
         self._prices.counts = {"ticks": self.loop.inputs}
         result = result_of(
             self.plan, self._prices, self._settings, self._signals(), self._run, seen, self._parts,
@@ -539,25 +518,8 @@ class LegsRun:
         self._run.close_books()
         result = self.so_far()
         if result is None:
-            raise BadData(f"{self.plan.underlying}: no tick of the index lies inside the session")
+            raise BadData(f"{self.plan.underlying}: no tick of it lies inside the session")
         return result
-
-
-def chain_of(universe: Universe, hours: TradingDay) -> ChainNow:
-    """The chain that ticks keep, its columns in the order of the universe.
-
-    Raises:
-        OutOfCalendar: lot, tick or charges are not known on the day.
-    """
-    sessions = option_sessions(
-        universe.underlying, hours, [slot.expiry for slot in universe.slots]
-    )  # fmt: skip
-    return ChainNow(
-        [np.array(slot.strikes, np.int64) for slot in universe.slots],
-        sessions,
-        begin_ns=hours.windows[0][0],
-        more=int(universe.future is not None),
-    )
 
 
 def _hold_text(name: str, before: Stage, after: Stage) -> str:

@@ -7,7 +7,7 @@ are no longer covered as the plan says, and everything is left.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dhanfast._core.live.inputs import Command
@@ -46,10 +46,16 @@ class LegsReconciler(Comparison[Positions]):
 
     Args:
         run: with a desk. clock: of the machine. account: the broker's side.
+        delivery: what the account holds, at its last look, that ends today in delivery of a stock:
+            entries wait while it is not empty; None: what is traded is settled in cash.
     """
 
-    def __init__(self, run: "LegsRun", clock: Clock, account: LegsAccount) -> None:
+    def __init__(
+        self, run: "LegsRun", clock: Clock, account: LegsAccount,
+        delivery: Callable[[], str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(run, clock, account)
+        self._delivery = delivery
         self._structure, self._account = run, account
         self._last: Positions = {}  # differences of the look before, and of this one
         self._now: Positions = {}
@@ -123,6 +129,8 @@ class LegsReconciler(Comparison[Positions]):
         if verdict.agreed and loop.uncovered and any(one < 0 for one in self._ours().values()):
             _LOG.error("a bought contract covered what is sold, and is gone: everything is left")
             loop.command(Command.FLATTEN, self._clock.now_ns())
+        if verdict.agreed and self._delivery is not None and (note := self._delivery()):
+            return self._told(note)
         return verdict
 
 

@@ -1,4 +1,4 @@
-"""Replay of an option structure: recorded ticks of an index and its options through `LegsRun`.
+"""Replay of an option structure: recorded ticks of its index or stock and options, by `LegsRun`.
 
 The run is the one that trades on paper. Time is that of receiving; the market's seconds pass with
 it, also where no tick comes, so that what is decided depends on the ticks alone: not on the pace,
@@ -41,14 +41,18 @@ from dhanfast.engine.recorded import (
 from dhanfast.engine.replay import MAX, Replay, ist
 from dhanfast.engine.seat import Misuse
 from dhanfast.engine.settings import Settings
+from dhanfast.engine.stock_terms import StockList, Terms, marked
 from dhanfast.errors import BadData, UsageError
+from dhanfast.market import instruments
 from dhanfast.market.calendar import Calendar, TradingDay
+from dhanfast.market.optionsessions import is_index
 from dhanfast.reports.result import RunResult
 from dhanfast.storage.archive.listing import Listed
 from dhanfast.storage.archive.reader import ArchiveReader
 
 SECOND_NS: Final = 1_000_000_000
 SEGMENT: Final = "NSE_FNO"
+SHARES: Final = "NSE_EQ"
 NOBODY: Final = 0xFFFF_FFFF
 
 
@@ -57,7 +61,7 @@ class RecordedStructure:
     """A recorded day of an index and the options that a plan needs.
 
     Attributes:
-        instrument: the index, as the file lists it. path: of the file.
+        instrument: the index or stock, as the file lists it. path: of the file.
         universe: contracts of the day. numbers: feed number by the file's number; NOBODY: not used.
         hours: of the trading day. start_ns, end_ns: [start, end) asked for; None for open ends.
         first_ns, last_ns: no tick lies outside these. generated: a generator made the file.
@@ -111,6 +115,7 @@ def recorded_structure(
         OutOfCalendar: a day outside the tables. ConfigError: see `legs_live.check_live_plan`.
     """
     check_live_plan(plan)
+    told_lot = plan.lot
     if len(files) != 1:
         raise UsageError(f"--legs replays one archive of one day, and there are {len(files)}")
     with ExitStack() as stack:
@@ -126,9 +131,14 @@ def recorded_structure(
         hours = Calendar.load().day(day, SEGMENT)
         if hours is None:
             raise UsageError(f"{day} is no trading day of options")
+        plan = marked(plan)
         index, options = _listed(reader, plan.underlying)
         level = _level(reader, index.symbol, start_ns, end_ns)
-        universe = universe_of(plan, day, level, lambda expiry: _strikes(options, expiry))
+        stock = None
+        if not is_index(plan.underlying):
+            usual = Terms(told_lot, instruments.tick("OPT_STK", day, level=level))
+            stock = _stock_list(reader.path.name, options, usual)
+        universe = universe_of(plan, day, level, lambda expiry: _strikes(options, expiry), stock)
         numbers, symbols = _numbers(reader, universe, index, options)
         return RecordedStructure(
             instrument=index,
@@ -151,33 +161,74 @@ Key = tuple[dt.date, int, str]
 
 
 def _listed(reader: ArchiveReader, underlying: str) -> tuple[Listed, dict[Key, Listed]]:
-    """The index, and its options and futures by (expiry, strike, right).
+    """The index or stock, and its options and futures by (expiry, strike, right).
 
     Raises:
-        UsageError: the file has no ticks of the index.
+        UsageError: the file has no ticks of it.
     """
+    stock = not is_index(underlying)
+    stocks = (underlying,) if stock else ()
     used = {int(key) for key in reader.keys("ticks")}
     index, options = None, {}
     for number, entry in reader.instruments.items():
         if number not in used:
             continue
-        if entry.symbol == underlying and kind_of(entry) == "IDX":
+        if _is_underlying(entry, underlying, stock=stock):
             index = entry
         elif entry.strike and entry.expiry and entry.right:
-            found = named(entry.symbol)
+            found = named(entry.symbol, stocks)
             if found is not None and found.underlying == underlying:
                 expiry = dt.date.fromisoformat(entry.expiry)
                 options[expiry, entry.strike, entry.right] = entry
         elif kind_of(entry) == FUT and entry.expiry:
-            found = named(entry.symbol)
+            found = named(entry.symbol, stocks)
             if found is not None and found.underlying == underlying:
                 options[dt.date.fromisoformat(entry.expiry), 0, FUT] = entry
     if index is None:
         raise UsageError(
-            f"{reader.path.name} has no ticks of the index {underlying}: strikes are chosen by its "
-            "level; record it too ([feed] instruments)"
+            f"{reader.path.name} has no ticks of the {'stock' if stock else 'index'} {underlying}: "
+            "strikes are chosen by its level; record it too ([feed] instruments)"
         )
     return index, options
+
+
+def _is_underlying(entry: Listed, underlying: str, *, stock: bool) -> bool:
+    """Whether an entry is the index, or the share of NSE: a recorder that has that of BSE too tells
+    them apart by the segment."""
+    if not stock:
+        return entry.symbol == underlying and kind_of(entry) == "IDX"
+    named_so = entry.symbol in (underlying, f"{underlying} {SHARES}")
+    return named_so and kind_of(entry) == "EQ" and entry.segment in (None, SHARES)
+
+
+def _stock_list(name: str, options: dict[Key, Listed], usual: Terms) -> StockList:
+    """A stock's options as a file lists them.
+
+    Args:
+        usual: for a file that does not say lot or tick: the legs file's lot, 0 when it has none.
+    """
+
+    def terms(expiry: dt.date) -> Terms:
+        found = {
+            (entry.lot or usual.lot, entry.tick or usual.tick)
+            for (of, _, right), entry in options.items()
+            if of == expiry and right != FUT
+        }
+        if len(found) != 1:
+            raise BadData(
+                f"{name}: options of one expiry, {expiry}, have lot and tick of "
+                f"{' and '.join(map(str, sorted(found)))}: nothing is traded by such a list"
+            )
+        ((units, tick),) = found
+        if not units:
+            raise BadData(
+                f"{name} does not list the lot of its contracts: say it in the legs file, as "
+                "lot = 500"
+            )
+        return Terms(units, tick)
+
+    dates = sorted({expiry for expiry, _, right in options if right != FUT})
+    return StockList(name, dates, terms)
 
 
 def _strikes(options: dict[Key, Listed], expiry: dt.date) -> NDArray[np.int64]:

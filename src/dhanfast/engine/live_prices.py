@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.runs import GENERATED
 
 PAPER: Final = (

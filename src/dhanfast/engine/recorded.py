@@ -3,7 +3,7 @@
 import datetime as dt
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,11 +251,15 @@ def _instrument(readers: Sequence[ArchiveReader], symbol: str | None) -> Listed:
     raise UsageError(f"{len(known)} instruments have ticks: {_some(known)}; name one (--symbols)")
 
 
-def named(symbol: str) -> Instrument | None:
-    """The contract that a symbol of NSE or Dhan names; None when it names none we know."""
+def named(symbol: str, stocks: Collection[str] = ()) -> Instrument | None:
+    """The contract that a symbol of NSE or Dhan names; None when it names none we know.
+
+    Args:
+        stocks: names of stocks to know besides the indexes.
+    """
     for parse in (parse_nse_symbol, parse_dhan_symbol):
         with suppress(BadData, OutOfCalendar):
-            return parse(symbol)
+            return parse(symbol, stocks=stocks)
     return None
 
 

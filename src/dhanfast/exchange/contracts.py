@@ -70,8 +70,10 @@ class Contract:
 
     @property
     def instrument(self) -> str:
-        """The broker's word: INDEX, EQUITY, FUTIDX or OPTIDX."""
-        return {"IDX": "INDEX", "EQ": "EQUITY", "FUT": "FUTIDX"}.get(self.kind, "OPTIDX")
+        """The broker's word: INDEX, EQUITY, FUTIDX, OPTIDX, FUTSTK or OPTSTK."""
+        whole = {"IDX": "INDEX", "EQ": "EQUITY"}.get(self.kind)
+        of = "IDX" if is_index(self.underlying) else "STK"
+        return whole or f"{'FUT' if self.kind == 'FUT' else 'OPT'}{of}"
 
     @property
     def is_option(self) -> bool:
@@ -165,6 +167,11 @@ class Contracts(Sequence[Contract]):
                        and one.expiry is not None})  # fmt: skip
 
 
+def is_index(underlying: str) -> bool:
+    """Whether the table of underlyings has it: what it has not is a stock."""
+    return any(row["underlying"] == underlying for row in read("underlyings"))
+
+
 def exchange_of(underlying: str) -> str:
     """NSE or BSE, by the table of underlyings; NSE for others."""
     for row in read("underlyings"):
@@ -197,7 +204,7 @@ def monthly(underlying: str, expiry: date) -> bool:
 
 
 def lot_and_tick(named: Instrument, day: date) -> tuple[int, int]:
-    """Lot and tick of a contract by the tables; 0 where they do not know."""
+    """Lot and tick of a contract by the tables; 0 where they do not know, as of any stock's."""
     assert named.expiry is not None
     try:
         lot = instruments.lot(named.underlying, named.expiry, named.cycle, day)

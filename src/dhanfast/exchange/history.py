@@ -19,7 +19,8 @@ MINUTES: Final = 375
 DAYS_KEPT: Final = 48
 SHARE_TICK: Final = 5
 SHARE_UNITS: Final = 220  # a tick of history stands for so many traded
-GROUPS: Final = (("IDX", "FUT"), ("CE", "PE"))  # drawn together
+GROUPS: Final = (("IDX", "EQ", "FUT"), ("CE", "PE"))  # drawn together
+FIRST: Final = ("IDX", "EQ")  # what shares follow
 STRIKES_MAX: Final = 61
 
 
@@ -27,7 +28,8 @@ class History:
     """Earlier days of a generated market, by symbol; the same seed, so that they fit together.
 
     Args:
-        symbol: of the index. seed: of the market. strikes: of the market's chain.
+        symbol: of the index, or of the stock in its place. seed: of the market.
+        strikes: of the market's chain.
         shares: by symbol, and where they open today, paise; they follow the index.
         opened: where the index opens today, paise.
     """
@@ -122,15 +124,17 @@ class Day:
             return np.empty(0, BAR_DTYPE)
         kinds = next(group for group in GROUPS if one.kind in group)
         if kinds not in self._made:
-            mine = [each.symbol for each in self.instruments.values() if each.kind in kinds]
-            bars = self._make(self.date, kinds, len(mine))
+            drawn = [each for each in self.instruments.values() if each.kind in kinds]
+            mine = [each.symbol for each in drawn]
+            known = {each.kind for each in drawn}
+            bars = self._make(self.date, tuple(kind for kind in kinds if kind in known), len(mine))
             self._made[kinds] = {
                 name: bars[bars["instrument"] == place] for place, name in enumerate(mine)
             }
         return self._made[kinds][symbol]
 
     def _share(self, symbol: str) -> NDArray[Any]:
-        index = next(one.symbol for one in self.instruments.values() if one.kind == "IDX")
+        index = next(one.symbol for one in self.instruments.values() if one.kind in FIRST)
         bars = self.bars(index).copy()
         for name in ("open", "high", "low", "close"):
             level = bars[name] * self._shares[symbol]

@@ -24,6 +24,7 @@ from dhanfast.exchange.contracts import (
 )
 from dhanfast.exchange.history import History
 from dhanfast.market.calendar import Calendar, TradingDay, exchange_date
+from dhanfast.market.generate import STOCKS
 from dhanfast.market.margin import future_margin_rate
 from dhanfast.market.sessions import operating_range, ymd
 from dhanfast.market.tickday import TickInstrument, tick_day
@@ -63,6 +64,18 @@ EQUITIES: Final = (
 )
 
 
+# Of stocks in the place of an index: only number and name count, the price is the path's.
+LISTED: Final = {
+    one.symbol: one
+    for one in (
+        *EQUITIES,
+        Equity(2031, "M&M", "Mahindra & Mahindra", "INE000D01004", 0),
+        Equity(16669, "BAJAJ-AUTO", "Bajaj Auto", "INE000E01005", 0),
+    )
+}
+FREEZE_LOTS: Final = 40  # of a generated stock's contracts: the largest order
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """Some consecutive records of a market, in the order received.
@@ -100,10 +113,12 @@ class GeneratedMarket:
     """A seeded day of an index, its front future, its option chain, three shares and India VIX.
 
     GENERATED, NOT RECORDED: `market.tickday` makes index, future and options; shares follow the
-    index, VIX goes against it. The same arguments give the same bytes.
+    index, VIX goes against it. In the place of the index may stand a stock, which is a share that
+    trades: its contracts are those of a stock, their lots invented. The same arguments give the
+    same bytes.
 
     Args:
-        symbol: BANKNIFTY, NIFTY, ...
+        symbol: BANKNIFTY, NIFTY, ...; or a stock: RELIANCE, M&M, ... (`generate.STOCKS`).
         day: a trading day.
         seed: which market.
         strikes: of the nearest expiry. levels: of the books: 5, 20 or 200.
@@ -129,7 +144,8 @@ class GeneratedMarket:
                              depth_levels=levels, batch=BATCH)  # fmt: skip
         self.label, self.generated, self.levels = self.plan.label, True, levels
         self.day = trading_day(day)
-        self._equities = tuple(equities)
+        self._stock = symbol in STOCKS
+        self._equities = tuple(one for one in equities if one.symbol != symbol)
         shares = {one.symbol: one.price for one in self._equities}
         opened = float(self.plan.parts["index"][0])
         self.history: History | None = History(symbol, seed, strikes, shares, opened)
@@ -150,22 +166,34 @@ class GeneratedMarket:
         if one.kind == "IDX":
             security_id = INDEX_IDS[symbol]
             return Contract(one.index, segment, security_id, one.symbol, "IDX", symbol, 0, one.tick)
+        if one.kind == "EQ":
+            told, price = LISTED[symbol], int(self.plan.parts["index"][0])
+            return Contract(one.index, segment, told.security_id, symbol, "EQ", symbol, 1, one.tick,
+                            isin=told.isin, name=told.name, band_low=_band(price, 9, one.tick),
+                            band_high=_band(price, 11, one.tick))  # fmt: skip
         assert one.expiry is not None
         strike = one.strike if one.kind != "FUT" else 0
+        freeze = FREEZE_LOTS * one.lot if self._stock else freeze_of(symbol, day)
         return Contract(one.index, segment, FIRST_ID - 1 + one.index, one.symbol, one.kind, symbol,
-                        one.lot, one.tick, one.expiry, strike, freeze_of(symbol, day),
+                        one.lot, one.tick, one.expiry, strike, freeze,
                         monthly(symbol, one.expiry))  # fmt: skip
 
     def __iter__(self) -> Iterator[Records]:
         """The day from its first record on."""
         seen, first = 0, 0
         volumes = np.zeros(len(self._equities), np.uint64)
+        traded = 0  # of the stock itself
         for ticks, rows in self.plan:
-            index = ticks[(ticks["instrument"] == 0) & (ticks["price"] > 0)]
+            its = (ticks["instrument"] == 0) & (ticks["price"] > 0)
+            index = ticks[its]
             if len(index) and not first:
                 first = int(index["price"][0])
             places = np.arange(seen, seen + len(index))
             seen += len(index)
+            if self._stock and len(index):
+                own, tick = LISTED[self.plan.symbol], self.contracts[0].tick
+                ticks[its] = _trades(index, places, own, tick, traded)
+                traded = int(ticks[its]["volume"][-1])
             chosen = places % INDEX_EVERY == 0
             parts = [ticks]
             for at, equity in enumerate(self._equities):
@@ -181,22 +209,30 @@ class GeneratedMarket:
             yield Records(np.ascontiguousarray(both[order]), rows)
 
 
-def _band(price: int, tenths: int) -> int:
-    return price * tenths // 10 // EQUITY_TICK * EQUITY_TICK
+def _band(price: int, tenths: int, tick: int = EQUITY_TICK) -> int:
+    return price * tenths // 10 // tick * tick
 
 
 def _follow(
     index: NDArray[Any], places: NDArray[Any], equity: Equity, first: int, volume: int
 ) -> NDArray[Any]:
-    """Trades of a share that moves with the index: `places` make their quantities."""
+    """Trades of a share that moves with the index."""
     share = index.copy()
     level = equity.price * (index["price"] / first)
-    price = np.maximum(np.rint(level / EQUITY_TICK).astype(np.int64), 2) * EQUITY_TICK
+    share["price"] = np.maximum(np.rint(level / EQUITY_TICK).astype(np.int64), 2) * EQUITY_TICK
+    return _trades(share, places, equity, EQUITY_TICK, volume)
+
+
+def _trades(
+    prices: NDArray[Any], places: NDArray[Any], equity: Equity, tick: int, volume: int
+) -> NDArray[Any]:
+    """Trades of a share at prices: `places` make their quantities."""
+    share, price = prices.copy(), prices["price"]
     mixed = (places.astype(np.uint64) + np.uint64(equity.security_id)) * np.uint64(2654435761)
     qty = (mixed >> np.uint64(8)) % np.uint64(90) + np.uint64(10)
-    share["price"], share["qty"] = price, qty
+    share["qty"] = qty
     share["volume"] = np.uint64(volume) + np.cumsum(qty)
-    share["bid"], share["ask"] = price - EQUITY_TICK, price + EQUITY_TICK
+    share["bid"], share["ask"] = price - tick, price + tick
     share["bid_qty"] = (mixed >> np.uint64(16)) % np.uint64(900) + np.uint64(100)
     share["ask_qty"] = (mixed >> np.uint64(24)) % np.uint64(900) + np.uint64(100)
     share["oi"] = 0
@@ -291,8 +327,9 @@ def _numbered(listed: Sequence[Listed], day: date) -> list[Contract]:
     taken = {(one.segment, one.security_id) for one in listed if one.security_id}
     number = FIRST_ID
     made = []
+    stocks = frozenset(one.symbol for one in listed if one.kind == "EQ")
     for at, one in enumerate(listed):
-        contract = _contract(at, one, day)
+        contract = _contract(at, one, day, stocks)
         if one.segment and one.security_id:
             contract = replace(contract, segment=one.segment, security_id=int(one.security_id))
         elif contract.kind == "IDX" and contract.symbol in INDEX_IDS:
@@ -306,8 +343,8 @@ def _numbered(listed: Sequence[Listed], day: date) -> list[Contract]:
     return made
 
 
-def _contract(at: int, one: Listed, day: date) -> Contract:
-    found, kind = named(one.symbol), kind_of(one)
+def _contract(at: int, one: Listed, day: date, stocks: frozenset[str]) -> Contract:
+    found, kind = named(one.symbol, stocks), kind_of(one)
     if kind == "OPT":
         kind = one.right or "CE"
     underlying = found.underlying if found is not None else one.symbol

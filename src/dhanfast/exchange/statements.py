@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dhanfast.errors import OutOfCalendar, UsageError
 from dhanfast.exchange.answers import Reply, answer, bad_input
+from dhanfast.exchange.contracts import is_index
 from dhanfast.exchange.fields import day_of, number_of
 from dhanfast.exchange.positions import Trade
 from dhanfast.exchange.routes import Call, Route
@@ -115,5 +116,6 @@ def _segment(trade: Trade) -> str:
     contract = trade.ticket.contract
     if contract.kind == "EQ":
         return "EQ_INTRADAY" if trade.product == "INTRADAY" else "EQ_DELIVERY"
-    what = "OPT_IDX" if contract.is_option else "FUT_IDX"
+    of = "IDX" if is_index(contract.underlying) else "STK"
+    what = f"{'OPT' if contract.is_option else 'FUT'}_{of}"
     return f"BSE_{what}" if contract.exchange == "BSE" else what

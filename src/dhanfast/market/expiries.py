@@ -22,6 +22,7 @@ WEEKDAYS = {"MON": 0, "TUE": 1, "WED": 2, "THU": 3, "FRI": 4}
 CYCLES = ("W", "M", "Q", "ALL")
 QUARTER_MONTHS = (3, 6, 9, 12)
 ONE_DAY = timedelta(days=1)
+STOCK = "STOCK"  # any single stock of NSE, among the underlyings of the rules
 
 
 @dataclass(frozen=True, slots=True, order=True)

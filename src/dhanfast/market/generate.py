@@ -29,7 +29,7 @@ from dhanfast._core.walk import DayPath, plan_days
 from dhanfast.errors import UsageError
 from dhanfast.market import instruments
 from dhanfast.market.calendar import NS_PER_S, Calendar, TradingDay
-from dhanfast.market.expiries import front_month
+from dhanfast.market.expiries import STOCK, front_month
 from dhanfast.market.tables import require_date, require_name
 
 MINUTE_NS = 60 * NS_PER_S
@@ -59,13 +59,15 @@ class Market:
     """What distinguishes the generated market of one symbol.
 
     Units:
-        levels in index points, sigma as a fraction (median deviation of a day), units a day.
+        levels in index points or rupees, sigma as a fraction (median deviation of a day), units a
+        day; lot in units, 0 = an index, whose lots are in the dated tables.
     """
 
     level_2009: float  # the trend on 2009-01-01
     level_2027: float  # and on 2027-01-01, a straight line between
     sigma: float
     units: float
+    lot: int = 0
 
 
 MARKETS = {
@@ -77,6 +79,24 @@ MARKETS = {
     "SENSEX": Market(9_700, 86_000, 0.0058, 2e5),
     "BANKEX": Market(5_600, 68_000, 0.0085, 5e4),
 }
+# Stocks in the place of an index. Names are real; levels, activity and lots are invented: no table
+# has the lots of stocks by date, and a generated day only needs some.
+STOCKS = {
+    "RELIANCE": Market(240, 1_450, 0.0118, 6e6, 500),
+    "HDFCBANK": Market(100, 1_000, 0.0104, 9e6, 550),
+    "M&M": Market(140, 3_300, 0.0136, 1.2e6, 200),
+    "BAJAJ-AUTO": Market(600, 9_000, 0.0128, 2e5, 75),
+}
+
+
+def market_of(symbol: str) -> Market:
+    """The generated market of an index or a stock.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    require_name(symbol, [*MARKETS, *STOCKS], "symbol")
+    return MARKETS[symbol] if symbol in MARKETS else STOCKS[symbol]
 
 
 @cache
@@ -189,11 +209,13 @@ class _Request:
 
     def turn(self, path: DayPath, day: TradingDay, level: int) -> tuple[int, int]:
         """Make the path its future's; the future's price step and lot."""
-        expiry = front_month(self.symbol, day.date)
-        lot = instruments.lot(self.symbol, expiry, "M", day.date)
-        step = instruments.tick("FUT_IDX", day.date, level=level)
+        stock = self.symbol in STOCKS
+        expiry = front_month(STOCK if stock else self.symbol, day.date)
+        market = market_of(self.symbol)
+        lot = market.lot or instruments.lot(self.symbol, expiry, "M", day.date)
+        step = instruments.tick("FUT_STK" if stock else "FUT_IDX", day.date, level=level)
         minutes = _minutes_of(day)
-        units = MARKETS[self.symbol].units * minutes / 375.0
+        units = market.units * minutes / 375.0
         carry = carry_to(expiry, day.date)
         path.become_future(carry, BASIS, BASIS_KEEP, volume_shares(minutes), units, lot)
         return step, lot
@@ -228,6 +250,7 @@ class SecondPath:
     tick: int  # of the future, paise
     lot: int  # of the future, units
     sigma: float  # deviation of the index's open-to-close return on this day
+    level: int  # of the index at the end of the month before, paise: sets ticks of stocks
 
 
 def second_path(symbol: str, day: date, *, seed: int) -> SecondPath:
@@ -244,15 +267,16 @@ def second_path(symbol: str, day: date, *, seed: int) -> SecondPath:
     path = request.index_path(trading, plan)
     index = path.levels()
     tick, lot = request.turn(path, trading, int(request.levels[0]))
-    expiry = front_month(symbol, day)
+    expiry = front_month(STOCK if symbol in STOCKS else symbol, day)
     sigma = float(plan["sigma"])
-    return SecondPath(trading, request.seed, index, path.levels(), expiry, tick, lot, sigma)
+    level = int(request.levels[0])
+    return SecondPath(trading, request.seed, index, path.levels(), expiry, tick, lot, sigma, level)
 
 
 def _request(
     symbol: str, first: date, last: date, seed: int, instrument: str, parts: int
 ) -> _Request:
-    require_name(symbol, list(MARKETS), "symbol")
+    market = market_of(symbol)
     require_name(instrument, list(INSTRUMENTS), "instrument")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= SEED_MAX:
         raise UsageError(f"seed is {seed!r}; give a whole number from 0 to 2**64 - 1")
@@ -261,7 +285,6 @@ def _request(
     Calendar.load().days(first, first)  # refuses dates outside the calendar
     days = _days_until(last)
     ordinals = np.array([day.date.toordinal() for day in days], np.int64)
-    market = MARKETS[symbol]
     mixed = _seed_of(symbol, seed)
     plans = plan_days(mixed, ordinals, _trend(market, ordinals), market.sigma, PULL)
     levels = _month_levels(days, plans)
@@ -293,8 +316,9 @@ def _merged(bars: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def is_broadcast(symbol: str, day: TradingDay, times: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which instants lie in the hours of the index, which may end before its derivatives' do."""
+    """Which instants lie in the hours of index or stock, which may end before its derivatives'."""
     segment = "BSE_INDEX" if symbol in ("SENSEX", "BANKEX") else "NSE_INDEX"
+    segment = "NSE_EQ" if symbol in STOCKS else segment
     hours = Calendar.load().day(day.date, segment)
     inside = np.zeros(len(times), np.bool_)
     for start, end in hours.windows if hours else ():
@@ -320,7 +344,7 @@ def generate_bars(
     """Draw the bars of a generated market, one array a trading day.
 
     Args:
-        symbol: BANKNIFTY, NIFTY, ... (the keys of MARKETS).
+        symbol: BANKNIFTY, NIFTY, ... (the keys of MARKETS and STOCKS).
         first: exchange date of the first day.
         last: exchange date of the last day, included.
         seed: which market, 0 to 2**64 - 1.
@@ -370,7 +394,7 @@ def generate_ticks(
     """Draw the ticks of a generated market, one array a trading day.
 
     Args:
-        symbol: BANKNIFTY, NIFTY, ... (the keys of MARKETS).
+        symbol: BANKNIFTY, NIFTY, ... (the keys of MARKETS and STOCKS).
         first: exchange date of the first day.
         last: exchange date of the last day, included.
         seed: which market; ticks and bars of one interval share their path.

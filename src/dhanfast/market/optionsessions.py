@@ -4,6 +4,7 @@ The front-month future's table is `sessions.session_table`; an option run asks d
 by expiry, because which contracts it trades follows from what the market did.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, Final
@@ -21,8 +22,13 @@ from dhanfast.market.tables import read
 
 EXPIRIES: Final = ("nearest", "next", "monthly")
 LARGE: Final = 10**9  # paise: a level of the upper tick band
-STOCK: Final = "STOCK"  # any single stock of NSE, in the expiry rules
+DELIVERY_DAYS: Final = 4  # the last trading days of a stock's contract: margin of delivery is due
 AHEAD: Final = timedelta(days=70)  # two monthlies lie in it, whatever the holidays
+
+
+def is_index(underlying: str) -> bool:
+    """Whether options of a name are those of an index: what no table has is taken for a stock."""
+    return underlying in _indexes()
 
 
 def option_segment(underlying: str, lot: int = 0) -> tuple[str, str]:
@@ -63,7 +69,7 @@ def option_expiries(underlying: str, on: date, lot: int = 0) -> dict[str, date]:
     """
     option_segment(underlying, lot)
     last = max(on, min(on + AHEAD, expiries.validity()[1]))
-    rule = STOCK if lot else underlying
+    rule = expiries.STOCK if lot else underlying
     table = expiries.expiry_table(rule, "M" if lot else "ALL", on, last)
     if lot:
         table = [one for one in table if one.date > on]
@@ -116,6 +122,51 @@ def option_sessions(
         OutOfCalendar: a rule is not known on that date.
     """
     hours, segment = option_segment(underlying, lot)
+    table = _sessions(day, dates, hours, segment, broker)
+    for row, expiry in zip(table, dates, strict=True):
+        cycle = expiries.cycle_of(expiries.STOCK if lot else underlying, expiry)
+        if lot:
+            row["lot"] = lot
+            row["tick"] = instruments.tick("OPT_STK", day.date, level=level or LARGE)
+        else:
+            row["lot"] = instruments.lot(underlying, expiry, cycle, day.date)
+            row["tick"] = instruments.tick("OPT_IDX", day.date, underlying=underlying)
+            row["freeze"] = _freeze(underlying, day.date)
+    return table
+
+
+def stock_sessions(
+    day: TradingDay, dates: Sequence[date], terms: Sequence[tuple[int, int, int]],
+    broker: str = "dhan",
+) -> NDArray[Any]:  # fmt: skip
+    """As `option_sessions`, of a stock whose contracts somebody has listed.
+
+    Args:
+        day, dates, broker: as for `option_sessions`.
+        terms: lot, tick and freeze quantity of each date's contracts; freeze 0 = not known.
+
+    Units:
+        lot and freeze in units, tick in paise.
+
+    Shape:
+        SESSION_DTYPE, (len(dates),)
+
+    Raises:
+        OutOfCalendar: charges are not known on the day, or hours on an expiry.
+    """
+    table = _sessions(day, dates, *option_segment(expiries.STOCK, 1), broker)
+    table["lot"], table["tick"], table["freeze"] = np.array(terms, np.int64).reshape(-1, 3).T
+    return table
+
+
+def _sessions(
+    day: TradingDay, dates: Sequence[date], hours: str, segment: str, broker: str
+) -> NDArray[Any]:
+    """Hours, expiry and charges of each expiry's options; without lot, tick and freeze.
+
+    Args:
+        hours, segment: as `option_segment` gives them.
+    """
     table = np.zeros(len(dates), SESSION_DTYPE)
     windows = day.windows
     second = windows[1] if len(windows) > 1 else (0, 0)
@@ -124,14 +175,6 @@ def option_sessions(
         row["open2_ns"], row["close2_ns"] = second
         row["entry_from_ns"], row["entry_until_ns"] = windows[0][0], windows[-1][1]
         row["expiry_ns"] = expiry_ns(expiry, hours)
-        cycle = expiries.cycle_of(STOCK if lot else underlying, expiry)
-        if lot:
-            row["lot"] = lot
-            row["tick"] = instruments.tick("OPT_STK", day.date, level=level or LARGE)
-        else:
-            row["lot"] = instruments.lot(underlying, expiry, cycle, day.date)
-            row["tick"] = instruments.tick("OPT_IDX", day.date, underlying=underlying)
-            row["freeze"] = _freeze(underlying, day.date)
         row["contract"], row["date"] = ymd(expiry), ymd(day.date)
         row["flags"] = FLAG_SPECIAL if day.is_special else 0
         row["charges"] = charges.rates(segment, day.date, broker).values()
@@ -167,6 +210,16 @@ def option_notes(underlying: str, days: list[date], lot: int = 0) -> tuple[str, 
             f"a lot of {underlying} is {lot:,} units on every day, as was said; its freeze "
             "quantity is not known and not enforced; the tick is that of the day's first level"
         )
+        near = sum(
+            days_to_expiry(on, option_expiries(underlying, on, lot)["nearest"]) <= DELIVERY_DAYS
+            for on in days
+        )
+        if near:
+            notes.append(
+                f"on {near} of {len(days)} days the nearest contract of {underlying} was at most "
+                f"{DELIVERY_DAYS} trading days from its delivery: brokers ask more margin then, "
+                "which the estimate does not have, or take no new positions"
+            )
     for on in days:
         notes += charges.rates(segment, on).notes
         if not lot and not _freeze(underlying, on):

@@ -31,17 +31,19 @@ from dhanfast.market import expiries, instruments
 from dhanfast.market.calendar import Calendar
 from dhanfast.market.generate import (
     INDEX_TICK,
-    MARKETS,
     MINUTE_NS,
+    STOCKS,
     SecondPath,
     carry_to,
     is_broadcast,
+    market_of,
     second_path,
     volume_shares,
 )
 from dhanfast.market.tables import require_name
 
 DEPTHS: Final = (0, 5, 20, 200)
+UNDERLYING: Final = ("IDX", "EQ")
 BATCH_MAX: Final = 2**24
 # Between two strikes, between two round ones (paise), and how much more often those trade.
 STRIKES: Final = {
@@ -49,7 +51,11 @@ STRIKES: Final = {
     "FINNIFTY": (5_000, 10_000, 1.5), "MIDCPNIFTY": (2_500, 10_000, 1.8),
     "NIFTYNXT50": (10_000, 50_000, 2.6), "SENSEX": (10_000, 50_000, 2.6),
     "BANKEX": (10_000, 50_000, 2.6),
+    "RELIANCE": (1_000, 5_000, 1.8), "HDFCBANK": (500, 5_000, 1.8), "M&M": (2_500, 10_000, 1.8),
+    "BAJAJ-AUTO": (5_000, 50_000, 1.8),
 }  # fmt: skip
+# Strikes of stocks are listed by a step near the money, and by two of them farther away.
+NEAR_STRIKES: Final = 3
 INDEX_RATE: Final = 4.0  # records a second when nobody asks for another number
 CONTRACT_RATE: Final = 0.95
 FUTURE_TRADES: Final = 0.118  # share of the future's records that are trades
@@ -78,12 +84,13 @@ class TickInstrument:
     """One instrument of a generated day.
 
     Units:
-        tick and strike in paise, lot in units; an index has lot 0, strike 0 and no expiry.
+        tick and strike in paise, lot in units; an index has lot 0, a stock 1, both strike 0 and no
+        expiry.
     """
 
     index: int  # the `instrument` of its records
     symbol: str  # as NSE writes it
-    kind: str  # IDX, FUT, CE or PE
+    kind: str  # IDX, or EQ in its place; FUT, CE or PE
     tick: int
     lot: int
     expiry: datetime.date | None
@@ -141,7 +148,7 @@ def tick_day(
     """Plan a generated day; its records are drawn as one iterates.
 
     Args:
-        symbol: BANKNIFTY, NIFTY, ... (the keys of `generate.MARKETS`).
+        symbol: BANKNIFTY, NIFTY, ... (the keys of `generate.MARKETS`), or of `generate.STOCKS`.
         day: a trading day.
         seed: which market, 0 to 2**64 - 1; the one of `generate_bars`.
         ticks: records wanted, at least one an instrument; the day is as busy as it takes. None
@@ -192,7 +199,7 @@ class _Chain:
         starts = [
             minute for start, end in path.day.windows for minute in range(start, end, MINUTE_NS)
         ]
-        sigma = 0.7 * MARKETS[symbol].sigma + 0.3 * path.sigma
+        sigma = 0.7 * market_of(symbol).sigma + 0.3 * path.sigma
         expiry, close, ratio, discount = None, path.day.close_ns, 1.0, 1.0
         if strikes:
             expiry = _option_expiry(symbol, day)
@@ -231,16 +238,20 @@ class _Chain:
     def listed(self) -> tuple[TickInstrument, ...]:
         """Index, future, then options by strike, the call first."""
         day, path = self.path.day.date, self.path
-        future = instruments.contract(self.symbol, "FUT", path.expiry)
+        future = instruments.Instrument(self.symbol, "FUT", path.expiry, 0, "M")
         found = [
-            TickInstrument(0, self.symbol, "IDX", INDEX_TICK, 0, None, 0),
+            self.first(),
             TickInstrument(1, future.symbol, "FUT", path.tick, path.lot, path.expiry, 0),
         ]
         if self.expiry is None:
             return tuple(found)
-        cycle = expiries.cycle_of(self.symbol, self.expiry)
-        lot = instruments.lot(self.symbol, self.expiry, cycle, day)
-        tick = instruments.tick("OPT_IDX", day)
+        if self.symbol in STOCKS:
+            cycle, lot = "M", path.lot
+            tick = instruments.tick("OPT_STK", day, level=path.level)
+        else:
+            cycle = expiries.cycle_of(self.symbol, self.expiry)
+            lot = instruments.lot(self.symbol, self.expiry, cycle, day)
+            tick = instruments.tick("OPT_IDX", day)
         for strike in self.strikes:
             for kind in ("CE", "PE"):
                 option = instruments.Instrument(self.symbol, kind, self.expiry, strike, cycle)
@@ -248,6 +259,13 @@ class _Chain:
                     TickInstrument(len(found), option.symbol, kind, tick, lot, self.expiry, strike)
                 )
         return tuple(found)
+
+    def first(self) -> TickInstrument:
+        """The index, or the stock in its place."""
+        if self.symbol not in STOCKS:
+            return TickInstrument(0, self.symbol, "IDX", INDEX_TICK, 0, None, 0)
+        tick = instruments.tick("EQ", self.path.day.date, level=self.path.level)
+        return TickInstrument(0, self.symbol, "EQ", tick, 1, None, 0)
 
     def activity(
         self, chosen: Sequence[TickInstrument]
@@ -261,7 +279,7 @@ class _Chain:
         spot = self.path.index[:-1:60]
         records, trades = np.empty((len(chosen), count)), np.empty((len(chosen), count))
         for row, listed in enumerate(chosen):
-            if listed.kind == "IDX":
+            if listed.kind in UNDERLYING:
                 records[row] = (
                     60.0 * INDEX_RATE * is_broadcast(self.symbol, self.path.day, self.minutes)
                 )
@@ -281,8 +299,8 @@ class _Chain:
 
     def lane(self, listed: TickInstrument, count: int) -> tuple[Any, ...]:
         """The row of LANE_DTYPE: what fits the records by premium and distance."""
-        units = MARKETS[self.symbol].units
-        if listed.kind == "IDX":
+        units = market_of(self.symbol).units
+        if listed.kind in UNDERLYING:
             return (0.0, 0.0, listed.tick, 0, count, 0, LaneKind.INDEX, 16, 16, 16, 16, 0)
         if listed.kind == "FUT":
             spread = max(FUTURE_SPREAD * float(self.path.future[0]) / listed.tick, 2.0)
@@ -316,17 +334,28 @@ class _Chain:
 def _strikes(symbol: str, path: SecondPath, count: int) -> tuple[int, ...]:
     step, _, _ = STRIKES[symbol]
     middle = int(path.index[0] / step + 0.5)
-    first = middle - count // 2
-    if first < 1:
+    away = (place - count // 2 for place in range(count))
+    places = [middle + (_uneven(one) if symbol in STOCKS else one) for one in away]
+    if places and places[0] < 1:
+        most = 2 * middle - 1
+        if symbol in STOCKS:
+            most = 2 * (max(middle - 1 - NEAR_STRIKES, 0) // 2 + NEAR_STRIKES) + 1
         raise UsageError(
-            f"strikes is {count}: the lowest would not be positive; give at most {2 * middle - 1}"
+            f"strikes is {count}: the lowest would not be positive; give at most {most}"
         )
-    return tuple(step * (first + place) for place in range(count))
+    return tuple(step * place for place in places)
+
+
+def _uneven(place: int) -> int:
+    """Steps from the money of a stock's strike, so many strikes away: by ones, then by twos."""
+    near = min(abs(place), NEAR_STRIKES)
+    steps = near + 2 * (abs(place) - near)
+    return steps if place > 0 else -steps
 
 
 def _option_expiry(symbol: str, day: date) -> date:
     last = max(day, min(day + timedelta(days=45), expiries.validity()[1]))
-    found = expiries.expiries(symbol, "ALL", day, last)
+    found = expiries.expiries(expiries.STOCK if symbol in STOCKS else symbol, "ALL", day, last)
     if not found:
         raise OutOfCalendar(f"{symbol} has no option expiry within 45 days of {day} in the tables")
     return found[0]

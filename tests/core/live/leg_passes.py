@@ -5,7 +5,7 @@ from typing import Any
 
 from dhanfast._core.guards import Guards
 from dhanfast._core.legrisk import LegRisk
-from dhanfast.engine.chain_source import Contracts
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.leg_judge import Judge
 from dhanfast.engine.leg_settings import LegPlan, Strike, StructurePlan
 from dhanfast.engine.margin_settings import MarginSettings

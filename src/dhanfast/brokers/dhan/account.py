@@ -121,7 +121,18 @@ class DhanContracts(Book):
     Args:
         rest, clock, tag, product: as for `DhanAccount`.
         instruments: (segment, security id) of each contract -> its number.
+        ending: the same of contracts that end today in delivery -> as a person says it; whoever
+            opened them, and under any product: `delivery` tells of them.
     """
+
+    def __init__(
+        self, rest: DhanRest, clock: Clock, *, tag: str,
+        instruments: Mapping[tuple[str, str], int], product: str,
+        ending: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(rest, clock, tag=tag, instruments=instruments, product=product)
+        self._ending = dict(ending or {})
+        self._ends: dict[str, int] = {}
 
     async def positions(self) -> dict[int, int]:
         """Signed units held of each of the contracts under the product, by their numbers.
@@ -130,11 +141,27 @@ class DhanContracts(Book):
             DhanfastError: the broker could not be asked.
         """
         found: dict[int, int] = {}
+        ends: dict[str, int] = {}
         for held in await self._rest.positions():
-            number = self._instruments.get((held.segment, held.security_id))
+            security = held.segment, held.security_id
+            number = self._instruments.get(security)
             if number is not None and held.product == self._product:
                 found[number] = found.get(number, 0) + held.qty
+            if security in self._ending:
+                name = self._ending[security]
+                ends[name] = ends.get(name, 0) + held.qty
+        self._ends = {name: units for name, units in ends.items() if units}
         return found
+
+    def delivery(self) -> str:
+        """What the account held at the last look that ends today in delivery; empty: nothing."""
+        if not self._ends:
+            return ""
+        held = ", ".join(f"{units:+,} of {name}" for name, units in sorted(self._ends.items()))
+        return (
+            f"the account holds {held}, which end today in delivery of the stock: entries wait "
+            "until that is closed in the broker's terminal, or by `dhanfast panic`"
+        )
 
     async def closed_elsewhere(
         self, instrument: int, side: int, since_ns: int

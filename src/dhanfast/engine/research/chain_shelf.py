@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dhanfast._core.chainday import ChainDay
-from dhanfast.engine.chain_source import ChainSource, Contracts, Day, Held
+from dhanfast.engine.chain_source import ChainSource, Day, Held
+from dhanfast.engine.contracts import Contracts
 from dhanfast.engine.research.shared import Gathered
 from dhanfast.errors import BadData, UsageError
 from dhanfast.market.calendar import Calendar
