@@ -7,6 +7,7 @@ from dhanfast._core.broker cimport Hold
 from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.legrun cimport Hours
 from dhanfast._core.legs cimport Leg
+from dhanfast._core.live.budget cimport Account
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
@@ -309,6 +310,9 @@ cdef class LegLoop(InputLoop):
     cdef void far_skip(self) noexcept:
         if self.far:
             self.desk.skip_numbers()
+
+    cdef Account *far_account(self) noexcept:
+        return &self.desk.state if self.far else NULL
 
     # ---- the Python door ----------------------------------------------------------------------
 
