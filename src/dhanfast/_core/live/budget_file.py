@@ -34,6 +34,7 @@ SEATS_AT: Final = 1024
 IST_NS: Final = 19_800_000_000_000
 DAY_NS: Final = 86_400_000_000_000
 SLACK_NS: Final = 1_000_000_000
+READS: Final = 100  # of times while others count so fast that they overtake the reader
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 REMEDY: Final = (
     "end all engines of the account, remove the file, and start them again: each brings back from "
@@ -159,10 +160,10 @@ def _looked_through(handle: int, path: str, account: bytes, utc_ns: int, mono_ns
     head, day, _ = COUNTS.unpack_from(raw, COUNTS_AT)
     if not FIRST <= head < LAST or day & BASE > head:
         raise BadData(f"{path}: its counts are damaged ({head}, {day}); {REMEDY}")
-    stamps = struct.unpack_from(f"<{STAMPS}q", raw, PAGE)
-    last = max(stamps)
-    if not _rising(stamps, head):
+    stamps = _stamps_of(handle)
+    if not stamps:
         raise BadData(f"{path}: its times are damaged; {REMEDY}")
+    last = max(stamps)
     if boot.rstrip(b"\0") != _boot():
         offset_ns = max(utc_ns, last + 1) - mono_ns
         _put_fixed(raw, account, offset_ns)
@@ -176,15 +177,33 @@ def _looked_through(handle: int, path: str, account: bytes, utc_ns: int, mono_ns
     return int(offset_ns)
 
 
-def _rising(stamps: tuple[int, ...], head: int) -> bool:
-    """Whether times rise from the oldest to the last; whoever made that may not have moved head."""
-    at = head % STAMPS
-    if stamps[at] > stamps[at - 1]:
-        at = (at + 1) % STAMPS
-    inorder = stamps[at:] + stamps[:at]
-    return inorder[0] >= 0 and all(
-        one < two or two == 0 for one, two in zip(inorder, inorder[1:], strict=False)
-    )
+def _stamps_of(handle: int) -> tuple[int, ...]:
+    """The times of the last requests; none when they make no sense."""
+    for _ in range(READS):
+        (before,) = struct.unpack("<Q", os.pread(handle, 8, COUNTS_AT))
+        stamps = struct.unpack(f"<{STAMPS}q", os.pread(handle, 8 * STAMPS, PAGE))
+        (after,) = struct.unpack("<Q", os.pread(handle, 8, COUNTS_AT))
+        if _ring_is_whole(stamps, before, after):
+            return stamps
+        if after == before:  # nobody counts: it was not that
+            break
+    return ()
+
+
+def _ring_is_whole(stamps: tuple[int, ...], before: int, after: int) -> bool:
+    """Whether times rise from the oldest to the last, however many came in while they were read.
+
+    Others count meanwhile: what is read is then of two moments, and yet falls once only, where the
+    next one goes: between `head` as it was before and after, or one further, since whoever made the
+    last may not have moved it.
+    """
+    falls = [
+        at for at in range(STAMPS)
+        if stamps[at] <= stamps[at - 1] and stamps[at - 1] > 0
+    ]  # fmt: skip
+    if min(stamps) < 0 or len(falls) > 1:
+        return False
+    return not falls or (falls[0] - before) % STAMPS <= after - before + 1
 
 
 def _seated(handle: int, path: str, name: str, utc_ns: int) -> int:
