@@ -160,7 +160,7 @@ def test_a_paper_day_goes_on_after_a_kill(
         after = second.until(lambda status: status["state"] == "trading")
         for name in ("held", "contracts", "orders_sent", "orders_filled", "capital"):
             assert after[name] == before[name], name
-        assert f"{before['held']} units in 4 contracts" in second.said
+        assert f"{before['held']} units in 4 contracts" in " ".join(second.said.split())
 
         lines = asking(trader, monkeypatch, capsys, "positions")
         sides = Counter(line["qty"] > 0 for line in lines)

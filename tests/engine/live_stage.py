@@ -17,6 +17,7 @@ from dhanfast._core.live.journal_header import JournalHeader
 from dhanfast._core.live.journal_scan import JournalReader
 from dhanfast._core.live.records import ANSWER_DTYPE, UPDATE_DTYPE, Origin
 from dhanfast._core.live.remote import Remote
+from dhanfast._core.live.sharedbudget import SharedBudget
 from dhanfast._core.types import TICK_DTYPE
 from dhanfast.engine.live import LiveRun
 from dhanfast.engine.live_engine import LiveEngine, LivePlan
@@ -250,6 +251,7 @@ class Stage:
         folder: of its journal. script: see `scripted`. live: at a plain broker, not on paper.
         start: of its time, IST. price: paise by UTC ns. journal: arguments of the Journal.
         seat: of the run, what is about its strategy: misuse, watch, folder, name, source.
+        shared: the budget that it has with other engines.
     """
 
     def __init__(self, folder: Path, script: dict[int, str] | type | str, *, live: bool = False,
@@ -259,7 +261,7 @@ class Stage:
                  market: tuple[int, float] | None = None, guards: Guards | None = None,
                  vix: int | None = None, settings: Settings | None = None,
                  params: dict[str, Any] | None = None, seat: dict[str, Any] | None = None,
-                 ) -> None:  # fmt: skip
+                 shared: SharedBudget | None = None) -> None:  # fmt: skip
         self.path = folder / "day.dfj"
         old = records_of(self.path) if self.path.exists() else None
         self.loop = VirtualLoop()
@@ -282,6 +284,9 @@ class Stage:
             params=params,
             **(seat or {}),
         )
+        if shared is not None:
+            assert self.run.remote is not None
+            self.run.remote.share(shared)
         if market is not None:
             self.run.loop.set_market(self.clock.now_ns(), *market)
         try:

@@ -61,6 +61,9 @@ def test_a_day_that_is_used_up_waits_for_midnight_and_no_longer(tmp_path: Path) 
         def wait_ns(self, *, urgent: bool) -> int:
             return DAY
 
+        def prepay(self, *, urgent: bool) -> int:
+            return DAY
+
         def spend(self, count: int) -> None:
             self.spent += count
 

@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 no engine answers or it refused, 4 not authenticated, 6 pa
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,7 +13,7 @@ import click
 from dhanfast.app.config import Config
 from dhanfast.app.config_options import config_options
 from dhanfast.app.edge import edge, print_json, wrapped
-from dhanfast.engine.control import ControlClient, NotRunning, find_engine
+from dhanfast.engine.control import ControlClient, Found, NotRunning, engines, find_engine
 from dhanfast.errors import CheckFailed, DhanfastError, UsageError
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def flatten(config: Config, run: str | None, as_json: bool) -> None:
 def panic(
     config: Config, run: str | None, as_json: bool, broker_kill: bool, direct: bool, yes: bool
 ) -> None:
-    """Close everything now. With an engine running, it does it and ends its day.
+    """Close everything now. With engines running, each closes what is its own and ends its day;
+    --run names one of several.
 
     Without one, the broker is told directly: every open order of the ACCOUNT is cancelled and
     every position closed, also those of other programs; then both books are read again, and what
@@ -183,18 +184,11 @@ def panic(
     """
     if not direct:
         try:
-            found = find_engine(config.folders.run, run)
+            found = _panicking(config, run)
         except NotRunning as error:
             click.echo(f"{error}\nthe broker is told directly", err=True)
         else:
-            client = ControlClient(found.path, timeout_s=PATIENCE_S)
-            try:
-                show_done(client.command("panic", broker_kill=broker_kill), "panic", as_json)
-            except NotRunning as error:
-                raise NotRunning(
-                    f"{error}; if it does not come back, end it (kill -9 {found.pid}), and then: "
-                    "dhanfast panic --direct"
-                ) from None
+            _tell_panic(found, broker_kill, as_json)
             return
     if not yes:
         _confirm()
@@ -209,6 +203,48 @@ def panic(
         raise CheckFailed("something is left: close it by hand, or run this again")
 
 
+def _panicking(config: Config, run: str | None) -> list[Found]:
+    """The engines that are to close: the one of a name, or every one that runs.
+
+    Raises:
+        NotRunning: there is none.
+    """
+    running = [one for one in engines(config.folders.run) if one.pid]
+    if run is None and len(running) > 1:
+        return running
+    return [find_engine(config.folders.run, run)]
+
+
+def _tell_panic(found: Sequence[Found], broker_kill: bool, as_json: bool) -> None:
+    """Have each engine close; one that fails keeps no other from being told.
+
+    Raises:
+        DhanfastError: the first that did not, or where something is left.
+    """
+    failed: list[DhanfastError] = []
+    for one in found:
+        if len(found) > 1 and not as_json:
+            click.echo(f"{one.run}:")
+        try:
+            client = ControlClient(one.path, timeout_s=PATIENCE_S)
+            # The broker's switch wants the whole account flat: the last one throws it.
+            kill = broker_kill and one is found[-1]
+            show_done(client.command("panic", broker_kill=kill), "panic", as_json)
+        except NotRunning as error:
+            failed.append(
+                NotRunning(
+                    f"{error}; if it does not come back, end it (kill -9 {one.pid}), and then: "
+                    "dhanfast panic --direct"
+                )
+            )
+        except DhanfastError as error:
+            failed.append(error)
+    for error in failed[1:]:
+        click.echo(f"error: {error}", err=True)
+    if failed:
+        raise failed[0]
+
+
 def _confirm() -> None:
     """Have a person say yes."""
     if sys.stdin is None or not sys.stdin.isatty():
@@ -221,6 +257,7 @@ def _confirm() -> None:
 async def _panic(config: Config, kill: bool, *, quiet: bool) -> "PanicResult":
     """Talk to the broker itself."""
     from dhanfast.app.broker_session import open_rest
+    from dhanfast.app.live_account import count_with_engines
     from dhanfast.clock import SystemClock
     from dhanfast.engine.panic import Panic
 
@@ -231,6 +268,9 @@ async def _panic(config: Config, kill: bool, *, quiet: bool) -> "PanicResult":
             click.echo(f"  {words}", err=True)
 
     async with open_rest(config, clock) as rest:
+        problem = count_with_engines(config, rest, clock)
+        if problem:
+            told(problem)
         return await Panic(rest, clock, told=told).run(kill=kill)
 
 

@@ -174,6 +174,8 @@ async def _serve(
                     beside = {"control": control.serve(), "narration": narrator.run()}
                     if live.ring is not None:
                         beside["feed ring"] = live.ring.beat(live.engine.clock)
+                    if live.account is not None:
+                        beside["account"] = live.account.watch(live.engine, live.engine.clock)
                     await _beside(live, beside)
                 except Exception as error:  # told after the day's figures
                     failed = error

@@ -144,8 +144,18 @@ def _links(said: EngineStatus) -> list[tuple[str, str]]:
     name = said.journal.rpartition("/")[2]
     journal = f"{name}, {count_text(said.journal_bytes)}B" if name else ""
     return [("feed", feed), ("broker", broker), ("belt", said.belt), ("orders", counts),
+            ("requests", _requests(said)),
             ("latency", f"tick to order {latency}" if latency else ""),
             ("journal", journal)]  # fmt: skip
+
+
+def _requests(said: EngineStatus) -> str:
+    """second 0/9, minute 3/240, hour 12/960, day 34/6,900; and whose they are, if of several."""
+    told = ", ".join(f"{name} {used:,}/{most:,}" for name, (used, most) in said.requests.items())
+    if len(said.requests_of) > 1:
+        whose = ", ".join(f"{name} {count:,}" for name, count in said.requests_of.items())
+        told += f"\n{'':12}of the day: {whose}"
+    return told
 
 
 def _sides(left: str, right: str) -> str:

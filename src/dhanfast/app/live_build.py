@@ -17,11 +17,13 @@ from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
 from dhanfast.app.config_chain import Chain
+from dhanfast.app.live_account import live_account
 from dhanfast.app.live_chain import chain_of
 from dhanfast.app.live_feed import FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, market_of, master_of
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
+from dhanfast.engine.account import LiveAccount
 from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.engine.kelly_history import HistoryKeeper, history_of_day, told
 from dhanfast.engine.live import GRACE_NS, RunOrders
@@ -62,6 +64,7 @@ class Live:
         recovered: what a journal of the same day brought back; None when the day is new.
         ring: what the feed is published to; None: nothing.
         names: of contracts by the number that orders have; None: all are `contract`.
+        account: what it shares with other engines of the broker's account; None on paper.
     """
 
     engine: LiveEngine
@@ -73,6 +76,7 @@ class Live:
     recovered: Recovered | None
     ring: FeedRing | None
     names: Mapping[int, str] | None = None
+    account: LiveAccount | None = None
 
 
 @contextlib.asynccontextmanager
@@ -114,6 +118,8 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         settings = traded.settings(start, mode)
         traded.check(settings)
         real = mode == "live"
+        notes, plan = _notes(old), belt_plan(config, start["capital"]) if real else None
+        account = live_account(config, hosts, traded, _belt_text(plan), stack) if real else None
         courier = _courier(config, hosts, tokens, clock, journal, traded) if real else None
         carried = subscribed(config, master, traded.contract, (*traded.watched[1:], *vix))
         run = traded.run(settings, journal, courier, start, carried.index(vix[0]) if vix else None)
@@ -121,13 +127,14 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         if courier is not None:
             courier.on_update = run.loop.use_update
             rest.limits.share(RunOrders(run, clock))  # one account, one budget
+        if account is not None and run.remote is not None:
+            run.remote.share(account.budget)
         run.loop.latency = LatencyHistogram()
         run.loop.set_market(market.wall_ns, market.market_ns, market.speed)
         recovered = _recover(run, old, journal, start, clock, market)
         ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
-        notes = _notes(old)
-        belt = belt_of(config, rest, clock, start["capital"], notes) if mode == "live" else None
+        belt = belt_of(plan, rest, clock, notes, account)
         engine = _engine(
             config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
             hosts=hosts, traded=traded, market=market, courier=courier,
@@ -135,7 +142,9 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         )  # fmt: skip
         engine.chain = chain_of(config, run, master, rest, market)
         view = _view(config, engine, mode, traded, settings)
-        yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring, traded.names)
+        view.account = account
+        yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring,
+                   traded.names, account)  # fmt: skip
 
 
 def _ring(
@@ -445,23 +454,35 @@ def _operator_holds(notes: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(reason for reason in KEPT if reason in held[-1]) if held else ()
 
 
-def belt_of(
-    config: Config, rest: Any, clock: Clock, capital: int, notes: list[dict[str, Any]]
-) -> Belt | None:
+def belt_plan(config: Config, capital: int) -> BeltPlan | None:
     """The broker's own exit on profit or loss, as [risk] says; None: none is wanted."""
     risk = config.risk
     loss = risk.broker_loss_exit.paise_of(capital)
     profit = risk.broker_profit_exit.paise_of(capital)
     if not loss and not profit:
         return None
-    plan = BeltPlan(
+    return BeltPlan(
         loss,
         profit,
         products=("INTRADAY",) if config.broker.product == "INTRADAY" else ("DELIVERY",),
         kill=risk.broker_exit_kill,
         holds=risk.without_broker_exit == "hold",
     )
-    return Belt(rest, clock, plan, was_set=was_set(notes))
+
+
+def _belt_text(plan: BeltPlan | None) -> str:
+    return "" if plan is None else plan.text
+
+
+def belt_of(
+    plan: BeltPlan | None, rest: Any, clock: Clock, notes: list[dict[str, Any]],
+    account: LiveAccount | None,
+) -> Belt | None:  # fmt: skip
+    """The belt of the account; one that another engine has set is only looked at."""
+    if plan is None:
+        return None
+    is_set = account is not None and account.belt_is_set(plan.text)
+    return Belt(rest, clock, plan, was_set=is_set or was_set(notes))
 
 
 def _recover(

@@ -391,6 +391,11 @@ class RunOrders:
         assert self._run.remote is not None
         return self._run.remote.wait_of(self._clock.now_ns(), urgent=urgent)
 
+    def prepay(self, *, urgent: bool) -> int:
+        """As `wait_ns`; at 0 the account's other engines see it at once, and `spend` follows."""
+        assert self._run.remote is not None
+        return self._run.remote.prepay(self._clock.now_ns(), urgent=urgent)
+
     def spend(self, count: int) -> None:
         """So many have left, now."""
         self._run.loop.command(Command.SPENT, self._clock.now_ns(), units=count)

@@ -8,6 +8,7 @@ import msgspec
 
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast._core.types import OrderFlag, OrderKind, ReportKind
+from dhanfast.engine.account import LiveAccount
 from dhanfast.engine.live_engine import (
     FEED,
     KEPT,
@@ -41,7 +42,7 @@ class LiveView:
         day_loss_max: paise; 0 = none.
         names: of contracts by the number that orders have; None: all are `instrument`.
     Attributes:
-        strategy: as given.
+        strategy: as given. account: what other engines share with it; None: nobody does.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LiveView:
         names: Mapping[int, str] | None = None,
     ) -> None:
         self.engine, self.strategy = engine, strategy
+        self.account: LiveAccount | None = None
         self._names = names or {}
         self._fixed: dict[str, Any] = {
             "run": run,
@@ -80,6 +82,7 @@ class LiveView:
         told = EngineStatus(
             **self._fixed,
             **self._deciding(),
+            **self._requests(now_ns),
             state=self.state,
             pid=os.getpid(),
             started_ns=engine.started_ns,
@@ -135,6 +138,15 @@ class LiveView:
             "strategy_stopped": seat.stopped,
             "swaps": seat.swaps,
             "rollbacks": seat.rollbacks,
+        }
+
+    def _requests(self, now_ns: int) -> dict[str, Any]:
+        """What the account's engines have sent."""
+        if self.account is None:
+            return {}
+        return {
+            "requests": self.account.requests(now_ns),
+            "requests_of": self.account.budget.by_engine(now_ns),
         }
 
     @property

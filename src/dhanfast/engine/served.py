@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dhanfast._core.guards import Guards
 from dhanfast._core.live.journal import Journal
+from dhanfast._core.live.sharedbudget import SharedBudget
 from dhanfast._core.timing import LatencyHistogram
 from dhanfast.engine.decisions import Decisions
 from dhanfast.engine.status import PositionLine
@@ -184,6 +185,14 @@ class OrdersThere(Protocol):
 
     def wait_of(self, wall_ns: int, *, urgent: bool = False) -> int:
         """Nanoseconds until another request may leave."""
+        ...
+
+    def prepay(self, wall_ns: int, *, urgent: bool = False) -> int:
+        """As `wait_of`; at 0 it is counted where all engines of the account are."""
+        ...
+
+    def share(self, budget: SharedBudget) -> None:
+        """Ask the budget of all engines of the account as well."""
         ...
 
     def begin_life(self) -> None:

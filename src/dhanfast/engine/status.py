@@ -59,6 +59,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     orders_filled: int = 0
     orders_refused: int = 0
     orders_unknown: int = 0
+    # Orders placed, changed and cancelled by all engines of the account: window -> (sent, allowed);
+    # empty where orders are simulated.
+    requests: dict[str, tuple[int, int]] = {}
+    requests_of: dict[str, int] = {}  # name of an engine -> of the day
     feed: str = ""  # connected, lost, mute, off
     feed_age_ms: int = -1  # since the last packet of what is traded; -1 = none yet
     packets: int = 0

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from dhanfast._core.chainfeed import CHAIN_DTYPE
+from dhanfast._core.live.budget import BUDGET_DTYPE
 from dhanfast._core.live.inputs import Command
 from dhanfast._core.live.journal import Kind
 from dhanfast._core.live.journal_header import CLOSED
@@ -32,6 +33,7 @@ RECORDS: Final[dict[int, np.dtype[Any]]] = {
     Kind.INTENT: INTENT_DTYPE,
     Kind.REPORT: REPORT_DTYPE,
     Kind.CHAIN: CHAIN_DTYPE,
+    Kind.BUDGET: BUDGET_DTYPE,
 }
 # What a live run's inputs carry behind their record: times of the market and of the machine.
 TAILS: Final[dict[int, tuple[str, ...]]] = {

@@ -1,7 +1,9 @@
 from typing import Any, Final, Self
 
+import numpy as np
 from typing_extensions import disjoint_base
 
+BUDGET_DTYPE: Final[np.dtype[Any]]
 BUDGET_LIMITS: Final[dict[str, tuple[int, int, int]]]
 
 def limits_of(

@@ -1,12 +1,24 @@
 """OrderBudget, SharedAccount: see budget.pxd for what is kept."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from dhanfast._core.live.budgetlink cimport (
+    DF_BUDGET_FORCE, df_budget_count_back, df_budget_take, link_counted, link_day, link_now,
+    link_own,
+)
+from dhanfast._core.timing cimport utc_raw_ns
 from dhanfast._core.types cimport ns_t
 
+import numpy as np
+
 from dhanfast.errors import ConfigError
+
+BUDGET_DTYPE = np.dtype([("question", "<u8"), ("until_ns", "<i8"), ("urgent", "<i4"),
+                         ("spare", "<i4")])
+if BUDGET_DTYPE.itemsize != sizeof(BudgetAnswer):
+    raise ImportError("BUDGET_DTYPE and BudgetAnswer differ: build the package again")
 
 BUDGET_LIMITS = {                      # name: (default, least, most)
     "per_second": (9, 1, 1_000), "per_minute": (240, 1, 4_000), "per_hour": (960, 1, 8_000),
@@ -43,6 +55,34 @@ cdef int account_begin(Account *account, dict limits) except -1:
     memset(account, 0, sizeof(Account))
     account.next_intent = account.next_number = 1
     return budget_begin(&account.budget, limits)
+
+
+cdef void account_catch_up(Account *account) noexcept nogil:
+    cdef ns_t utc_ns, now_ns, age_ns, hour_ns = account.budget.span[WINDOWS - 1]
+    cdef uint64_t day, have, missing, at, old = 0
+    if account.shared == NULL:
+        return
+    now_ns = link_now(account.shared)
+    utc_ns = utc_raw_ns() if account.shared.manual_ns < 0 else now_ns
+    day = link_day(utc_ns)
+    have = link_own(account.shared, day)
+    if account.budget.day_count <= have:
+        return
+    missing = account.budget.day_count - have
+    for at in range(account.budget.count - missing, account.budget.count):
+        if account.budget.count - at > STAMPS_MAX:
+            old += 1
+            continue
+        age_ns = max(<ns_t>0, utc_ns - (account.budget.stamps[at & (STAMPS_MAX - 1)]
+                                        - account.shift_ns))
+        if age_ns >= hour_ns:
+            old += 1
+        else:
+            df_budget_take(account.shared.file, &account.shared.rules, now_ns - age_ns, day,
+                           <int>DF_BUDGET_FORCE)
+    if old:
+        df_budget_count_back(account.shared.file, day, old)
+    link_counted(account.shared, day, missing)
 
 
 cdef void account_end(Account *account) noexcept:

@@ -4,10 +4,13 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from dhanfast._core.live.budget cimport account_clock, account_spend, account_wait
+from dhanfast._core.live.budget cimport (
+    account_catch_up, account_clock, account_spend, account_wait,
+)
 from dhanfast._core.live.lines cimport Line, Odd
 from dhanfast._core.live.records cimport Answer, Intent, Update
 from dhanfast._core.live.remote cimport NUMBERS_SKIPPED, Remote
+from dhanfast._core.live.sharedbudget cimport SharedBudget
 from dhanfast._core.types cimport ns_t, paise_t
 
 import numpy as np
@@ -190,8 +193,9 @@ cdef class Desk(SharedAccount):
         self.doubt_all()
 
     def begin_life(self):
-        """Skip numbers that an earlier life may have used and its journal not kept."""
+        """As `Remote.begin_life`, for all places."""
         self.skip_numbers()
+        account_catch_up(&self.state)
 
     def spend_requests(self, count: int):
         """Count requests that went another way against the broker's limits, by the time told."""
@@ -205,7 +209,15 @@ cdef class Desk(SharedAccount):
         Returns:
             Nanoseconds; INT64_MAX: not today.
         """
-        return account_wait(&self.state, wall_ns, urgent)
+        return account_wait(&self.state, wall_ns, urgent, False)
+
+    def prepay(self, wall_ns: int, *, urgent: bool = False):
+        """As `wait_of`; at 0 it is counted where all engines are: `spend_requests` must follow."""
+        return account_wait(&self.state, wall_ns, urgent, True)
+
+    def share(self, SharedBudget budget not None):
+        """Ask the budget of all engines of the account as well, from now on."""
+        self.shared, self.state.shared = budget, &budget.link
 
     def book_elsewhere(self, contract: int, qty: int, price: int):
         """Somebody else has closed units of a contract: legs that hold it shrink by them.

@@ -15,6 +15,7 @@ requests, byte for byte, and leaves the engine as it was:
               i64 wall
     CHAIN     ChainRow (at_ns: the market's time), i64 wall
     STRATEGY  i64 market's time, i64 wall, JSON: see `engine.swapping`
+    BUDGET    BudgetAnswer, behind the input that asked, before what it caused
     INTENT    Intent, behind the input that caused it
 
 What is done with an input is a run's: `LiveLoop` has one instrument and a strategy, `LegLoop` the
@@ -27,6 +28,7 @@ exchange's. Waiting and rates of requests go by the machine's.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from dhanfast._core.chainfeed cimport ChainRow
+from dhanfast._core.live.budget cimport Account
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.journal cimport Journal
 from dhanfast._core.live.records cimport Answer, Intent, Update
@@ -116,6 +118,8 @@ cdef class InputLoop(TickSink):
     cdef ns_t far_wall(self) noexcept
     cdef size_t far_out(self, Intent *out, size_t limit) noexcept
     cdef void far_skip(self) noexcept
+    # What all orders of the run share; NULL: they are simulated.
+    cdef Account *far_account(self) noexcept
 
     # ---- what all runs share ----
     cdef ns_t market_ns(self, ns_t wall_ns) noexcept nogil
@@ -133,9 +137,12 @@ cdef class InputLoop(TickSink):
                           size_t words, ns_t wall_ns, bint vital) noexcept
     cdef void end_input(self, Status status, ns_t now_ns) noexcept
     cdef void _drain(self) noexcept
+    cdef object _repeats(self, bint so)
+    cdef object _expect(self, bytes raw)
     cdef object _meet(self, bytes raw)
     cdef object _again(self, int kind, bytes payload)
     cdef size_t _size_of(self, int kind) noexcept
     cdef void _flush(self) noexcept
+    cdef void _write_answers(self) noexcept
     cdef void _let_out(self, Intent *intent) noexcept
     cdef void _hear(self, bytes raw) noexcept

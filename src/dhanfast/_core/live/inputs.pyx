@@ -5,6 +5,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from dhanfast._core.chainfeed cimport ChainRow
+from dhanfast._core.live.budget cimport TOLD_MAX, Account, BudgetAnswer
 from dhanfast._core.live.journal cimport Kind
 from dhanfast._core.live.records cimport IntentKind, Outcome
 from dhanfast._core.live.sink cimport FeedEvent
@@ -15,6 +16,7 @@ from dhanfast._core.wire.records cimport TickFlag
 import numpy as np
 
 from dhanfast._core.chainfeed import CHAIN_DTYPE
+from dhanfast._core.live.journal_ahead import INPUTS, ahead, differs
 from dhanfast._core.live.records import INTENT_DTYPE, UPDATE_DTYPE
 from dhanfast._core.records import record_of
 from dhanfast._core.status import Status as Statuses
@@ -25,30 +27,6 @@ cdef enum:
     REST_NS = 100_000_000    # of the market, between two tries of what a timer could not do
     SET_BACK_NS = 1_000_000_000  # a clock that is so far behind its last reading was set back
     CONTRACT_SHIFT = 32      # of a command's number: which contract it is about
-
-INPUTS = frozenset((Kind.TICK, Kind.TIMER, Kind.ANSWER, Kind.UPDATE, Kind.COMMAND, Kind.STRATEGY,
-                    Kind.CHAIN))
-
-
-def _ahead(records):
-    """(kind, payload, the STRATEGY input right behind an input or None, whether it is the last).
-
-    What an input caused stays behind it; nothing but that is kept.
-    """
-    held, behind = None, []
-    for kind, payload in records:
-        if kind in INPUTS:
-            if held is not None:
-                yield *held, payload[16:] if kind == Kind.STRATEGY else None, False
-                yield from behind
-            held, behind = (kind, payload), []
-        elif held is None:
-            yield kind, payload, None, False
-        elif kind == Kind.INTENT or kind == Kind.RESUME:
-            behind.append((kind, payload, None, False))
-    if held is not None:
-        yield *held, None, True
-        yield from behind
 
 
 cdef class InputLoop(TickSink):
@@ -133,6 +111,9 @@ cdef class InputLoop(TickSink):
 
     cdef void far_skip(self) noexcept:
         pass
+
+    cdef Account *far_account(self) noexcept:
+        return NULL
 
     # ---- time ---------------------------------------------------------------------------------
 
@@ -318,11 +299,23 @@ cdef class InputLoop(TickSink):
         cdef size_t at, count
         if not self.far:
             return
+        self._write_answers()
         count = self.far_out(&made[0], BATCH)
         while count:
             for at in range(count):
                 self._let_out(&made[at])
             count = self.far_out(&made[0], BATCH)
+
+    cdef void _write_answers(self) noexcept:
+        """Where the shared budget said no goes to the journal before what it caused."""
+        cdef Account *account = self.far_account()
+        cdef uint32_t at
+        if account == NULL or account.told_count == 0:
+            return
+        for at in range(account.told_count):
+            self.unjournaled += self.journal.append_vital(
+                Kind.BUDGET, &account.told[at], sizeof(BudgetAnswer), self.wall_ns) != Status.OK
+        account.told_count = 0
 
     cdef void _let_out(self, Intent *intent) noexcept:
         """Journal a request, then let its bytes leave; in that order or not at all."""
@@ -492,10 +485,10 @@ cdef class InputLoop(TickSink):
         cdef dict waiting = {}
         cdef set answered = set()
         cdef bytes raw
-        self.replaying = True
+        self._repeats(True)
         if self.on_ahead is not None:
             self.on_ahead(None, False)
-        for kind, payload, stop, last in _ahead(records):
+        for kind, payload, stop, last in ahead(records):
             raw = payload
             if self.on_ahead is not None and (stop is not None or last or kind == Kind.STRATEGY):
                 self.on_ahead(stop, last)
@@ -513,12 +506,29 @@ cdef class InputLoop(TickSink):
                 self._again(kind, raw)
             elif kind == Kind.RESUME:
                 self.far_skip()
-        self.replaying = False
+            elif kind == Kind.BUDGET:
+                self._expect(raw)
+        self._repeats(False)
         unmet = np.frombuffer(b"".join(made for made in self._made
                                        if int.from_bytes(made[:8], "little") not in answered),
                               INTENT_DTYPE)
         self._made = []
         return unmet, np.frombuffer(b"".join(waiting.values()), INTENT_DTYPE)
+
+    cdef object _repeats(self, bint so):
+        cdef Account *account = self.far_account()
+        self.replaying = so
+        if account != NULL:
+            account.repeating, account.due_count = so, 0
+
+    cdef object _expect(self, bytes raw):
+        # What the shared budget will answer in the input that comes next.
+        cdef Account *account = self.far_account()
+        if len(raw) != sizeof(BudgetAnswer) or account == NULL or account.due_count == TOLD_MAX:
+            raise BadData("the journal has an answer of the shared budget that this run does not "
+                          "ask for: it was written by other code or with other settings")
+        memcpy(&account.due[account.due_count], <const char *>raw, sizeof(BudgetAnswer))
+        account.due_count += 1
 
     cdef object _meet(self, bytes raw):
         # Requests that found no room in the journal were not sent, and are not in it.
@@ -526,11 +536,7 @@ cdef class InputLoop(TickSink):
             self._made.pop(0)
         made = self._made.pop(0) if self._made else b""
         if made != raw:
-            want = np.frombuffer(raw, INTENT_DTYPE)[0]
-            got = np.frombuffer(made, INTENT_DTYPE)[0] if made else "nothing"
-            raise BadData(f"the journal's request {want['id']} is not made again: the journal has "
-                          f"{want}, the engine made {got}; it was written by other code, another "
-                          "strategy or other settings")
+            raise differs(made, raw)
 
     cdef object _again(self, int kind, bytes payload):
         """One input of a journal; its tail holds the times."""

@@ -44,6 +44,7 @@ cpdef enum Kind:
     RESUME = 13              # the engine goes on with a journal: JSON
     STRATEGY = 14            # another strategy from here on, or none: i64 times, JSON
     CHAIN = 15               # ChainRow: figures of the option chain
+    BUDGET = 16              # BudgetAnswer: what the input before it asked was held back
 
 
 cdef extern from "df_journal.h" nogil:

@@ -8,6 +8,7 @@ from dhanfast._core.kernel cimport Kernel
 from dhanfast._core.legorder cimport NOBODY, Stage, Unwind
 from dhanfast._core.legrun cimport Hours
 from dhanfast._core.legs cimport Leg
+from dhanfast._core.live.budget cimport Account
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
@@ -358,6 +359,9 @@ cdef class LegLoop(InputLoop):
     cdef void far_skip(self) noexcept:
         if self.far:
             self.desk.skip_numbers()
+
+    cdef Account *far_account(self) noexcept:
+        return &self.desk.state if self.far else NULL
 
     # ---- the Python door ----------------------------------------------------------------------
 

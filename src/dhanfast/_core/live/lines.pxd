@@ -146,6 +146,7 @@ cdef class Lines(Broker):
     cdef readonly uint32_t out_count
     cdef SharedAccount desk          # None: it stands alone
     cdef Account own                 # used when it does
+    cdef object shared               # SharedBudget of `own.shared`, kept alive
     cdef Account *account            # in force
     cdef readonly uint32_t place     # Order.instrument of the orders it takes
     cdef readonly uint32_t contract  # Intent.instrument of its new lines

@@ -4,8 +4,8 @@ from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy, memset
 
 from dhanfast._core.live.budget cimport (
-    SharedAccount, account_begin, account_clock, account_end, account_spend, budget_held,
-    budget_take,
+    SharedAccount, account_begin, account_begin_day, account_clock, account_end, account_reserve,
+    account_spend, budget_take,
 )
 from dhanfast._core.live.records cimport IntentKind
 from dhanfast._core.live.terms cimport (
@@ -159,7 +159,7 @@ cdef class Lines(Broker):
         self.market.last = self.market.bid = self.market.ask = 0
         self.exit_refusals, self.exit_hold_ns = 0, 0
         if self.desk is None or self.account.date != session.date:
-            self.account.budget.day_count, self.account.date = 0, session.date
+            account_begin_day(self.account, session.date)
         if same_day:
             self._pump()
 
@@ -339,12 +339,12 @@ cdef class Lines(Broker):
     # ---- requests -----------------------------------------------------------------------------
 
     cdef ns_t _held_until(self, const Line *line, int kind) noexcept nogil:
-        """0 when a request may leave now, else when; INT64_MAX: not today (never a way out)."""
+        """0 when a request may leave now, and then it does, else when; INT64_MAX: not today (never
+        a way out)."""
         if line.is_exit and line.state == LineState.DRAFT \
                 and self.exit_hold_ns > self.account.wall_ns:
             return self.exit_hold_ns
-        return budget_held(&self.account.budget, self.account.wall_ns,
-                           line.is_exit or kind == IntentKind.CANCEL)
+        return account_reserve(self.account, line.is_exit or kind == IntentKind.CANCEL)
 
     cdef void spend(self, int64_t count) noexcept nogil:
         account_spend(self.account, count)

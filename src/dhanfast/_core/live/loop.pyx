@@ -6,6 +6,7 @@ from dhanfast._core.broker cimport Hold
 from dhanfast._core.chainfeed cimport ChainFeed, ChainRow
 from dhanfast._core.execution.worker cimport Worker
 from dhanfast._core.filters cimport Filters
+from dhanfast._core.live.budget cimport Account
 from dhanfast._core.live.courier cimport Courier
 from dhanfast._core.live.guardcmd cimport guard_command
 from dhanfast._core.live.inputs cimport Command
@@ -222,6 +223,9 @@ cdef class LiveLoop(InputLoop):
     cdef void far_skip(self) noexcept:
         if self.far:
             self.remote.skip_numbers()
+
+    cdef Account *far_account(self) noexcept:
+        return self.remote.account if self.far else NULL
 
     # ---- the Python door ----------------------------------------------------------------------
 

@@ -4,11 +4,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from dhanfast._core.broker cimport Departure
-from dhanfast._core.live.budget cimport account_wait
+from dhanfast._core.live.budget cimport account_catch_up, account_close, account_wait
 from dhanfast._core.live.lines cimport (
     MILLISECOND, NOBODY, Leg, Line, LineState, Odd, leg_left, line_ended, pause_ns,
 )
 from dhanfast._core.live.records cimport Intent, IntentKind, Origin, Outcome, Seen
+from dhanfast._core.live.sharedbudget cimport SharedBudget
 from dhanfast._core.live.terms cimport Terms
 from dhanfast._core.risk cimport Approved
 from dhanfast._core.status cimport check
@@ -118,10 +119,8 @@ cdef class Remote(Lines):
         if answer.outcome == Outcome.REFUSED and (answer.error == 805 or (
                 line.asked_kind != IntentKind.QUERY
                 and (answer.code == 429 or answer.error == 904))):
-            self.account.budget.closed_until_ns = max(
-                self.account.budget.closed_until_ns,
-                self.account.wall_ns
-                + max(pause_ms, <ns_t>answer.retry_after_s * 1000) * MILLISECOND)
+            account_close(self.account, self.account.wall_ns
+                          + max(pause_ms, <ns_t>answer.retry_after_s * 1000) * MILLISECOND)
 
     cdef void _line_there(self, Line *line) noexcept nogil:
         """The broker has the order: it was placed, whatever the answer to that was."""
@@ -494,7 +493,21 @@ cdef class Remote(Lines):
         Returns:
             Nanoseconds; INT64_MAX: not today.
         """
-        return account_wait(self.account, wall_ns, urgent)
+        return account_wait(self.account, wall_ns, urgent, False)
+
+    def prepay(self, wall_ns: int, *, urgent: bool = False):
+        """As `wait_of`; at 0 it is counted where all engines are: `spend_requests` must follow."""
+        return account_wait(self.account, wall_ns, urgent, True)
+
+    def share(self, SharedBudget budget not None):
+        """Ask the budget of all engines of the account as well, from now on.
+
+        Raises:
+            UsageError: it is at a desk, whose that is.
+        """
+        if self.desk is not None:
+            raise UsageError("all places of a desk have one budget: share it with the desk")
+        self.shared, self.account.shared = budget, &budget.link
 
     @property
     def requests_today(self):
@@ -506,8 +519,10 @@ cdef class Remote(Lines):
         return {kind.name: self.odd[<int>kind] for kind in Odds if self.odd[<int>kind]}
 
     def begin_life(self):
-        """Skip numbers that an earlier life may have used and its journal not kept."""
+        """Skip numbers that an earlier life may have used and its journal not kept, and count what
+        it sent where all engines of the account are counted, if that does not know of it."""
         self.skip_numbers()
+        account_catch_up(self.account)
 
     def read_all_again(self):
         """Ask the broker for the state of every order that works there."""

@@ -112,8 +112,12 @@ class SharedOrders(Protocol):
         """Nanoseconds until another request may leave; 0 = now."""
         ...
 
+    def prepay(self, *, urgent: bool) -> int:
+        """As `wait_ns`; at 0 it is counted where all engines of the account are."""
+        ...
+
     def spend(self, count: int) -> None:
-        """So many have left, now."""
+        """So many have left, now; one that was prepaid among them."""
         ...
 
 
@@ -180,6 +184,8 @@ class Limits:
         """As `wait_ns`; when that is 0 the call is counted as sent now."""
         now_ns = self._now_ns()
         wait_ns = self._wait_ns(kind, key, urgent, now_ns)
+        if wait_ns == 0 and kind is CallClass.ORDER and self._orders is not None:
+            wait_ns = self._orders.prepay(urgent=urgent)  # another engine may have been quicker
         if wait_ns == 0:
             self._count(kind, key, now_ns)
         return wait_ns
