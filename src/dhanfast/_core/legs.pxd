@@ -123,6 +123,7 @@ cdef class Leg(Dealer):
     cdef paise_t paid                # average price of the last entry
     cdef uint8_t closed              # a trade has ended since this was last cleared
     cdef uint8_t closed_why          # Reason
+    cdef uint8_t index_why           # Reason for which the index has closed it; 0: it has not
     cdef paise_t closed_at           # average price of its exit
     cdef readonly uint64_t unquoted  # rows without a price while held
     cdef int32_t own_side            # as the file says it; `rules.side` may be turned

@@ -164,6 +164,7 @@ cdef class Leg(Dealer):
         Dealer.open_trade(self, report)
         self.best, self.first_stop = report.price, self.stop_price
         self.index_entry, self.index_best = self.signal_level, 0     # as the row before had it
+        self.index_why = 0
         self.side_was = report.side
 
     cdef void book_entry(self, const Report *report, const Bill *bill) noexcept nogil:
@@ -181,7 +182,9 @@ cdef class Leg(Dealer):
         self.entered = 2                       # what is entered again is not its first premium
         if self.position == 0:
             self.realised += self.trade.gross
-            self.closed, self.closed_why = 1, self.trade.exit_reason
+            # The exit that the index asked for and the stop that rests may meet one price: either
+            # may be filled, and what comes next must not hang on which.
+            self.closed, self.closed_why = 1, self.index_why or self.trade.exit_reason
             self.closed_at = self.trade.exit_value // qty
 
     # ---- its stop ---------------------------------------------------------------------------
@@ -224,12 +227,13 @@ cdef class Leg(Dealer):
                     self.rules.trail_step, self.rules.trail_unit, self.index_entry)
             if gain <= level:
                 self.index_stops += 1
+                self.index_why = Reason.STOP_LOSS
                 return Reason.STOP_LOSS
         if on_index(self.rules.target_unit) and gain >= _index_distance(
                 self.rules.target, self.rules.target_unit, self.index_entry):
             self.index_targets += 1
-            return Reason.TAKE_PROFIT
-        return 0
+            self.index_why = Reason.TAKE_PROFIT
+        return self.index_why
 
     cdef void stop_to_cost(self, ns_t now_ns) noexcept nogil:
         """Its stop goes to what it has paid; beyond that already, it leaves."""

@@ -239,8 +239,8 @@ def _tell_panic(found: Sequence[Found], broker_kill: bool, as_json: bool) -> Non
             )
         except DhanfastError as error:
             failed.append(error)
-    for error in failed[1:]:
-        click.echo(f"error: {error}", err=True)
+    for other in failed[1:]:
+        click.echo(f"error: {other}", err=True)
     if failed:
         raise failed[0]
 

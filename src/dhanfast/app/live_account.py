@@ -15,6 +15,7 @@ from dhanfast.engine.account import (
     account_folder,
     stake_of,
 )
+from dhanfast.engine.belt import Belt, BeltPlan, was_set
 from dhanfast.errors import DhanfastError
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 
 def live_account(
-    config: Config, hosts: "Hosts", traded: "Traded", belt: str, stack: contextlib.AsyncExitStack
-) -> LiveAccount:
+    config: Config, hosts: "Hosts", traded: "Traded", belt: BeltPlan | None,
+    stack: contextlib.AsyncExitStack,
+) -> LiveAccount:  # fmt: skip
     """Join the engines of the account, before anything is sent.
 
     Args:
-        traded: what it will order. belt: the broker's own exit it wants, in words.
+        traded: what it will order. belt: the broker's own exit it wants; None: none.
         stack: closes it with the engine.
     Raises:
         UsageError: another engine has what this one needs.
@@ -41,11 +43,39 @@ def live_account(
     folder = account_folder(config.folders.run, digest)
     ordered = traded.ordered()
     contracts = [one for one in traded.watched if (one.segment, str(one.security_id)) in ordered]
-    seat = Seat(folder, stake_of(config.engine.run, contracts, belt))
+    wanted = "" if belt is None else belt.text
+    seat = Seat(folder, stake_of(config.engine.run, contracts, wanted))
     stack.callback(seat.close)
     limits: dict[str, Any] = limits_of(config)
     budget = SharedBudget(folder / BUDGET_FILE, digest, name=config.engine.run, **limits)
     return LiveAccount(budget, seat)
+
+
+def belt_plan(config: Config, capital: int) -> BeltPlan | None:
+    """The broker's own exit on profit or loss, as [risk] says; None: none is wanted."""
+    risk = config.risk
+    loss = risk.broker_loss_exit.paise_of(capital)
+    profit = risk.broker_profit_exit.paise_of(capital)
+    if not loss and not profit:
+        return None
+    return BeltPlan(
+        loss,
+        profit,
+        products=("INTRADAY",) if config.broker.product == "INTRADAY" else ("DELIVERY",),
+        kill=risk.broker_exit_kill,
+        holds=risk.without_broker_exit == "hold",
+    )
+
+
+def belt_of(
+    plan: BeltPlan | None, rest: Any, clock: Clock, notes: list[dict[str, Any]],
+    account: LiveAccount | None,
+) -> Belt | None:  # fmt: skip
+    """The belt of the account, which paper has none of; one that another engine has set is only
+    looked at."""
+    if plan is None or account is None:
+        return None
+    return Belt(rest, clock, plan, was_set=account.belt_is_set(plan.text) or was_set(notes))
 
 
 def count_with_engines(config: Config, rest: "DhanRest", clock: Clock) -> str:

@@ -17,14 +17,14 @@ from dhanfast._core.timing import LatencyHistogram
 from dhanfast.app.broker_session import broker_hosts, token_source
 from dhanfast.app.config import Config
 from dhanfast.app.config_chain import Chain
-from dhanfast.app.live_account import live_account
+from dhanfast.app.live_account import belt_of, belt_plan, live_account
 from dhanfast.app.live_chain import chain_of
 from dhanfast.app.live_feed import FeedRing, about_feed, live_feed, subscribed, vix_of
 from dhanfast.app.live_market import Market, market_of, master_of
 from dhanfast.brokers.dhan.hosts import Hosts
 from dhanfast.clock import Clock, SystemClock
 from dhanfast.engine.account import LiveAccount
-from dhanfast.engine.belt import Belt, BeltPlan, was_set
+from dhanfast.engine.belt import Belt
 from dhanfast.engine.kelly_history import HistoryKeeper, history_of_day, told
 from dhanfast.engine.live import GRACE_NS, RunOrders
 from dhanfast.engine.live_engine import KEPT, LiveEngine, LivePlan
@@ -89,8 +89,6 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         ConfigError, UsageError, NotAuthenticated, BadData: what is missing or does not fit.
     """
     from dhanfast.brokers.dhan.rest import DhanRest
-    from dhanfast.brokers.dhan.web import AioWeb
-    from dhanfast.security.owner import TokenOwner
 
     clock, hosts = SystemClock(), broker_hosts(config)
     market = await market_of(config, clock)
@@ -99,27 +97,21 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
     vix = [vix_of(master)] if config.settings().guards.needs_vix else []
     subscribed(config, master, traded.contract, vix)  # what is wrong is said before a day begins
     async with contextlib.AsyncExitStack() as stack:
-        web = AioWeb()
-        stack.push_async_callback(web.close)
-        owner = TokenOwner(
-            config.folders.secrets / "owner.lock", f"engine {config.engine.run}", clock
-        )
-        tokens = token_source(config, clock, web, owner=owner)
+        tokens = _tokens(config, clock, stack)
         client = DhanRest(hosts, tokens, clock, order_proxy=config.order_proxy())
         rest = await stack.enter_async_context(client)
         capital = (await rest.funds()).available if mode == "live" else None
         path = journal_path(config, mode, market)
         old = Past(path)
         await traded.begin(begun_with(old), rest)
-        journal = _journal(config, mode, market, traded.words, path, old)
-        stack.callback(journal.close)
         start = _started(old, capital, config, market, mode)
         start |= {} if _has_begun(old) else traded.started()
         settings = traded.settings(start, mode)
         traded.check(settings)
-        real = mode == "live"
-        notes, plan = _notes(old), belt_plan(config, start["capital"]) if real else None
-        account = live_account(config, hosts, traded, _belt_text(plan), stack) if real else None
+        real, notes, plan = mode == "live", _notes(old), belt_plan(config, start["capital"])
+        account = live_account(config, hosts, traded, plan, stack) if real else None
+        journal = _journal(config, mode, market, traded.words, path, old)
+        stack.callback(journal.close)
         courier = _courier(config, hosts, tokens, clock, journal, traded) if real else None
         carried = subscribed(config, master, traded.contract, (*traded.watched[1:], *vix))
         run = traded.run(settings, journal, courier, start, carried.index(vix[0]) if vix else None)
@@ -134,17 +126,26 @@ async def live_engine(config: Config, mode: str) -> AsyncIterator[Live]:
         recovered = _recover(run, old, journal, start, clock, market)
         ring = _ring(config, carried, market, stack)
         feed = live_feed(config, hosts, tokens, clock, run.loop, market, carried, rest, ring)
-        belt = belt_of(plan, rest, clock, notes, account)
         engine = _engine(
-            config, run, clock, feed, rest=rest if mode == "live" else None, tokens=tokens,
-            hosts=hosts, traded=traded, market=market, courier=courier,
-            holds=_operator_holds(notes), belt=belt, mode=mode, start=start,
+            config, run, clock, feed, rest=rest if real else None, tokens=tokens, hosts=hosts,
+            traded=traded, market=market, courier=courier, holds=_operator_holds(notes),
+            belt=belt_of(plan, rest, clock, notes, account), mode=mode, start=start,
         )  # fmt: skip
         engine.chain = chain_of(config, run, master, rest, market)
-        view = _view(config, engine, mode, traded, settings)
-        view.account = account
+        view = _view(config, engine, mode, traded, settings, account)
         yield Live(engine, view, feed, mode, market, traded.contract, recovered, ring,
                    traded.names, account)  # fmt: skip
+
+
+def _tokens(config: Config, clock: Clock, stack: contextlib.AsyncExitStack) -> TokenSource:
+    """The access token, which this engine renews when nobody else does."""
+    from dhanfast.brokers.dhan.web import AioWeb
+    from dhanfast.security.owner import TokenOwner
+
+    web = AioWeb()
+    stack.push_async_callback(web.close)
+    owner = TokenOwner(config.folders.secrets / "owner.lock", f"engine {config.engine.run}", clock)
+    return token_source(config, clock, web, owner=owner)
 
 
 def _ring(
@@ -454,37 +455,6 @@ def _operator_holds(notes: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(reason for reason in KEPT if reason in held[-1]) if held else ()
 
 
-def belt_plan(config: Config, capital: int) -> BeltPlan | None:
-    """The broker's own exit on profit or loss, as [risk] says; None: none is wanted."""
-    risk = config.risk
-    loss = risk.broker_loss_exit.paise_of(capital)
-    profit = risk.broker_profit_exit.paise_of(capital)
-    if not loss and not profit:
-        return None
-    return BeltPlan(
-        loss,
-        profit,
-        products=("INTRADAY",) if config.broker.product == "INTRADAY" else ("DELIVERY",),
-        kill=risk.broker_exit_kill,
-        holds=risk.without_broker_exit == "hold",
-    )
-
-
-def _belt_text(plan: BeltPlan | None) -> str:
-    return "" if plan is None else plan.text
-
-
-def belt_of(
-    plan: BeltPlan | None, rest: Any, clock: Clock, notes: list[dict[str, Any]],
-    account: LiveAccount | None,
-) -> Belt | None:  # fmt: skip
-    """The belt of the account; one that another engine has set is only looked at."""
-    if plan is None:
-        return None
-    is_set = account is not None and account.belt_is_set(plan.text)
-    return Belt(rest, clock, plan, was_set=is_set or was_set(notes))
-
-
 def _recover(
     run: ServedRun,
     old: Records,
@@ -576,9 +546,10 @@ def _engine(
 
 
 def _view(
-    config: Config, engine: LiveEngine, mode: str, traded: "Traded", settings: Settings
-) -> LiveView:
-    return LiveView(
+    config: Config, engine: LiveEngine, mode: str, traded: "Traded", settings: Settings,
+    account: LiveAccount | None,
+) -> LiveView:  # fmt: skip
+    view = LiveView(
         engine,
         run=config.engine.run,
         mode=mode,
@@ -588,6 +559,8 @@ def _view(
         day_loss_max=settings.risk.loss_day_max,
         names=traded.names,
     )
+    view.account = account
+    return view
 
 
 def require_live_extra() -> None:

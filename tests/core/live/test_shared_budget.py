@@ -5,7 +5,7 @@ import os
 import struct
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -58,7 +58,7 @@ class Plain:
 class Clients(RuleBasedStateMachine):
     """Engines that come, order, are killed anywhere, and come back; days pass."""
 
-    limits = {"per_second": 4, "per_minute": 9, "per_hour": 20, "per_day": 30}
+    limits: ClassVar = {"per_second": 4, "per_minute": 9, "per_hour": 20, "per_day": 30}
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,7 +179,10 @@ def test_a_start_of_the_machine_keeps_the_hour(
 ) -> None:
     """The monotonic clock begins at nothing; what was sent ten minutes ago is that old."""
     path = tmp_path / "b"
-    for machine, mono, utc in (("one", 900 * SECOND, NOON), ("two", 5 * SECOND, NOON + 600 * SECOND)):
+    for machine, mono, utc in (
+        ("one", 900 * SECOND, NOON),
+        ("two", 5 * SECOND, NOON + 600 * SECOND),
+    ):
         (tmp_path / "boot").write_text(machine)
         monkeypatch.setattr(budget_file, "BOOT", tmp_path / "boot")
         handle, _, offset = budget_file.open_budget(
@@ -264,10 +267,10 @@ def test_a_file_of_another_length_is_refused(size: int, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DhanfastError, match="absent.*owner and mode"):
+    with pytest.raises(DhanfastError, match=r"absent.*owner and mode"):
         shared(tmp_path / "absent" / "requests.budget")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DhanfastError, match="folder.*owner and mode"):
+    with pytest.raises(DhanfastError, match=r"folder.*owner and mode"):
         shared(tmp_path / "folder")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DhanfastError, match="link"):
@@ -276,7 +279,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_the_arguments_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="budget.per_second"):
+    with pytest.raises(ConfigError, match=r"budget\.per_second"):
         shared(tmp_path / "b", per_second=0)
     with pytest.raises(BadData, match="32 bytes"):
         SharedBudget(tmp_path / "b", b"short")
@@ -286,7 +289,7 @@ def test_a_day_has_so_many_seats_and_tomorrow_they_are_free(tmp_path: Path) -> N
     path = tmp_path / "b"
     for number in range(budget_file.SEATS):
         shared(path, f"engine{number}").reserve(NOON, urgent=True)
-    with pytest.raises(DhanfastError, match="32 engines.*engine.run"):
+    with pytest.raises(DhanfastError, match=r"32 engines.*engine.run"):
         shared(path, "one-more")
     assert shared(path, "engine7").own(NOON) in (0, 1), "a name of today has its seat"
     tomorrow = SharedBudget(path, ACCOUNT, name="one-more", manual_ns=NOON + DAY)

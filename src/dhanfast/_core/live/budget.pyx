@@ -1,6 +1,6 @@
 """OrderBudget, SharedAccount: see budget.pxd for what is kept."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 

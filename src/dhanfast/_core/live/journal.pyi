@@ -23,6 +23,7 @@ class Kind(IntEnum):
     RESUME = 13
     STRATEGY = 14
     CHAIN = 15
+    BUDGET = 16
 
 @dataclass(frozen=True)
 class Recovery:
