@@ -112,7 +112,7 @@ def test_a_running_engine_that_cannot_be_read_is_named(text: str, tmp_path: Path
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DhanfastError, match="absent.*owner and mode"):
+    with pytest.raises(DhanfastError, match=r"absent.*owner and mode"):
         Seat(tmp_path / "absent", Stake("a", FUTURE))
 
 
