@@ -87,6 +87,14 @@ def at_rest(status: dict[str, Any]) -> bool:
                 and 0 <= status["reconciled_ago_s"] <= 5)  # fmt: skip
 
 
+def both_legs(status: dict[str, Any]) -> bool:
+    return at_rest(status) and status["contracts"] == 2 and not status["orders_working"]
+
+
+def stop_is_out(status: dict[str, Any]) -> bool:
+    return at_rest(status) and bool(status["orders_working"])
+
+
 def differences(status: dict[str, Any]) -> list[str]:
     return [note for note in status["notes"] if "the broker holds" in note]
 
@@ -104,7 +112,7 @@ def test_two_engines_of_one_account(
             first = running.enter_context(pair.future.running(*pair.live))
             first.until(lambda status: status["held"])  # the list of instruments has one writer
             second = running.enter_context(pair.wings())
-            one, two = first.until(at_rest), second.until(at_rest)
+            one, two = first.until(stop_is_out), second.until(both_legs)
             assert sorted((one["held"], two["held"] // 2, two["held"] // 2)) == held(told)
             now, also = first.status(), second.status()
             assert now["requests"]["day"] == also["requests"]["day"]
@@ -120,13 +128,13 @@ def test_two_engines_of_one_account(
             stop = resting(told)
             first.kill()
             assert resting(told) == stop and len(stop) == 1
-            assert second.until(at_rest)["requests_of"]["main"] == sent["main"], (
+            assert second.until(both_legs)["requests_of"]["main"] == sent["main"], (
                 "it keeps its count"
             )
             assert differences(second.status()) == [], "the other's units are not its own"
 
             with pair.future.running(*pair.live) as again:
-                back = again.until(at_rest)
+                back = again.until(stop_is_out)
                 assert back["held"] == one["held"] and resting(told) == stop
                 assert back["requests_of"]["main"] == sent["main"], "a restart counts nothing twice"
                 assert differences(back) == differences(second.status()) == []
