@@ -139,6 +139,14 @@ def asking(trader: Trader, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return json.loads(capsys.readouterr().out)
 
 
+def each_leg_once(entries: list[dict[str, Any]]) -> None:
+    """Of four legs each was filled by one order, and no number was used twice."""
+    marks = [one["correlationId"] for one in entries]
+    assert len(set(marks)) == len(marks), "no number twice"
+    filled = Counter(one["securityId"] for one in entries if one["filledQty"])
+    assert set(filled.values()) == {1} and len(filled) == 4, "each leg once"
+
+
 def whole(status: dict[str, Any]) -> bool:
     return bool(status["contracts"] == 4 and not status["orders_working"])
 
@@ -259,11 +267,7 @@ def test_killed_while_a_sold_legs_fate_is_not_known(
     assert len(held(told)) >= 2, "the hedges are in"
     with trader.running(*live(told, path)) as second:
         same_books(second, told)
-        entries = ours(told, old)
-        marks = [one["correlationId"] for one in entries]
-        assert len(set(marks)) == len(marks), "no number twice"
-        filled = Counter(one["securityId"] for one in entries if one["filledQty"])
-        assert set(filled.values()) == {1} and len(filled) == 4, "each leg once"
+        each_leg_once(ours(told, old))
         assert second.interrupt() == 0
     assert held(told) == {} and resting(told) == []
 

@@ -7,7 +7,6 @@ import datetime as dt
 import itertools
 import json
 import random
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.app.live_process import DAY, exchange
 from tests.app.test_chain_live import calling
 from tests.app.test_trade_legs import (
     CONDOR,
+    each_leg_once,
     faults,
     held,
     live,
@@ -113,10 +113,7 @@ def test_killed_while_a_stocks_sold_leg_is_in_doubt(told: dict[str, Any], tmp_pa
     with trader.running(*live(told, path)) as second:
         same_books(second, told)
         entries = ours(told, old)
-        marks = [one["correlationId"] for one in entries]
-        assert len(set(marks)) == len(marks), "no number twice"
-        filled = Counter(one["securityId"] for one in entries if one["filledQty"])
-        assert set(filled.values()) == {1} and len(filled) == 4, "each leg once"
+        each_leg_once(entries)
         assert {one["filledQty"] for one in entries if one["filledQty"]} == {LOTS["BAJAJ-AUTO"]}
         assert second.interrupt() == 0
         said = second.said

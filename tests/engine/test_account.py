@@ -13,8 +13,8 @@ from dhanfast._core.live.sharedbudget import SharedBudget
 from dhanfast.clock import ManualClock
 from dhanfast.engine.account import (
     DAMAGED,
+    Claim,
     LiveAccount,
-    Seat,
     Stake,
     account_digest,
     account_folder,
@@ -68,52 +68,52 @@ def test_a_stake_names_what_is_ordered() -> None:
 
 
 def test_a_seat_is_kept_until_it_is_closed(tmp_path: Path) -> None:
-    with Seat(tmp_path, Stake("a", FUTURE)) as first:
+    with Claim(tmp_path, Stake("a", FUTURE)) as first:
         assert first.others == ()
         with pytest.raises(UsageError, match=f"engine a .pid {os.getpid()}.*end that engine"):
-            Seat(tmp_path, Stake("b", FUTURE))
+            Claim(tmp_path, Stake("b", FUTURE))
         with pytest.raises(UsageError, match="engine a trades on this account already"):
-            Seat(tmp_path, Stake("a", CALLS))
-        with Seat(tmp_path, Stake("c", CALLS)) as third:
+            Claim(tmp_path, Stake("a", CALLS))
+        with Claim(tmp_path, Stake("c", CALLS)) as third:
             assert [one.run for one in third.others] == ["a"]
     first.close()  # a second time does nothing
     assert list(tmp_path.glob("*.engine")) == []
-    Seat(tmp_path, Stake("b", FUTURE)).close()
+    Claim(tmp_path, Stake("b", FUTURE)).close()
 
 
 def test_a_killed_engine_leaves_its_contracts_to_others(tmp_path: Path) -> None:
     ready, told = os.pipe()
     pid = os.fork()
     if pid == 0:
-        seat = Seat(tmp_path, Stake("dead", FUTURE))
-        os.write(told, b"." if seat.others == () else b"!")
+        claim = Claim(tmp_path, Stake("dead", FUTURE))
+        os.write(told, b"." if claim.others == () else b"!")
         signal.pause()
         os._exit(1)
     assert os.read(ready, 1) == b"."
     with pytest.raises(UsageError, match="engine dead"):
-        Seat(tmp_path, Stake("next", FUTURE))
+        Claim(tmp_path, Stake("next", FUTURE))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(ready)
     os.close(told)
     assert (tmp_path / "dead.engine").exists()
-    with Seat(tmp_path, Stake("next", FUTURE)) as seat:
-        assert seat.others == () and not (tmp_path / "dead.engine").exists()
+    with Claim(tmp_path, Stake("next", FUTURE)) as claim:
+        assert claim.others == () and not (tmp_path / "dead.engine").exists()
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"run": 1, "pid": 1, "belt": "", "contracts": 3}']
 )
 def test_a_running_engine_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
-    with Seat(tmp_path, Stake("a", FUTURE)):
+    with Claim(tmp_path, Stake("a", FUTURE)):
         (tmp_path / "a.engine").write_text(text)
         with pytest.raises(DhanfastError, match=r"a\.engine.*end that engine"):
-            Seat(tmp_path, Stake("b", CALLS))
+            Claim(tmp_path, Stake("b", CALLS))
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(DhanfastError, match=r"absent.*owner and mode"):
-        Seat(tmp_path / "absent", Stake("a", FUTURE))
+        Claim(tmp_path / "absent", Stake("a", FUTURE))
 
 
 # ---- while it trades -----------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Engine:
 def account(folder: Path, run: str = "a", belt: str = "") -> LiveAccount:
     budget = SharedBudget(folder / "b", bytes(32), name=run, manual_ns=NOON)
     contracts = {f"NSE_FNO {run}": run}
-    return LiveAccount(budget, Seat(folder, Stake(run, contracts, belt)))
+    return LiveAccount(budget, Claim(folder, Stake(run, contracts, belt)))
 
 
 def test_entries_wait_while_the_file_is_away_and_go_on_when_it_is_back(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_entries_wait_while_the_file_is_away_and_go_on_when_it_is_back(tmp_path:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(mine.watch(engine, Steps(NOON)))
     assert said == [(False, 0)] * 2 + [(True, 1)] * 2 + [(False, 0)] * 2
-    mine.seat.close()
+    mine.claim.close()
 
 
 def test_a_status_tells_what_all_engines_have_sent(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_a_status_tells_what_all_engines_have_sent(tmp_path: Path) -> None:
     assert one.requests(NOON) == two.requests(NOON) == {
         "second": (4, 9), "minute": (4, 240), "hour": (4, 960), "day": (4, 6_900),
     }  # fmt: skip
-    one.seat.close()
-    two.seat.close()
+    one.claim.close()
+    two.claim.close()
 
 
 def test_a_belt_that_another_engine_has_set_is_only_looked_at(tmp_path: Path) -> None:
@@ -191,4 +191,4 @@ def test_a_belt_that_another_engine_has_set_is_only_looked_at(tmp_path: Path) ->
     with pytest.raises(UsageError, match="the same amounts in rupees"):
         account(tmp_path, "d", "loss 6,000")
     for one in (first, second, third):
-        one.seat.close()
+        one.claim.close()

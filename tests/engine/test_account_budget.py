@@ -120,14 +120,19 @@ def test_an_answer_that_is_none_is_refused(raw: bytes, tmp_path: Path) -> None:
     stage.journal.close()
 
 
-def test_a_lost_file_is_told_again_what_the_journal_has(tmp_path: Path) -> None:
-    two = Two(tmp_path, SCRIPT)
+def with_the_file_lost(folder: Path, start: str) -> tuple[int, Stage, SharedBudget]:
+    """A day whose file of requests was removed: what it had sent, its next life, the new file."""
+    two = Two(folder, SCRIPT)
     entered_while_the_other_is_busy(two)
     sent = two.mine.own(at("09:40"))
     two.end()
-    (tmp_path / "requests.budget").unlink()
-    budget = shared(tmp_path, "mine", "09:40")
-    again = Stage(tmp_path, SCRIPT, live=True, start="09:40", shared=budget)
+    (folder / "requests.budget").unlink()
+    budget = shared(folder, "mine", start)
+    return sent, Stage(folder, SCRIPT, live=True, start=start, shared=budget), budget
+
+
+def test_a_lost_file_is_told_again_what_the_journal_has(tmp_path: Path) -> None:
+    sent, again, budget = with_the_file_lost(tmp_path, "09:40")
     assert budget.own(at("09:40")) == sent == budget.used(at("09:40"))["day"]
     assert budget.used(at("09:40"))["hour"] == sent, "as old as they are"
     assert budget.used(at("09:40"))["second"] == 0
@@ -138,13 +143,7 @@ def test_a_lost_file_is_told_again_what_the_journal_has(tmp_path: Path) -> None:
 
 
 def test_requests_that_are_older_than_an_hour_count_for_the_day_alone(tmp_path: Path) -> None:
-    two = Two(tmp_path, SCRIPT)
-    entered_while_the_other_is_busy(two)
-    sent = two.mine.own(at("09:40"))
-    two.end()
-    (tmp_path / "requests.budget").unlink()
-    budget = shared(tmp_path, "mine", "13:00")
-    again = Stage(tmp_path, SCRIPT, live=True, start="13:00", shared=budget)
+    sent, again, budget = with_the_file_lost(tmp_path, "13:00")
     assert budget.used(at("13:00")) == {"second": 0, "minute": 0, "hour": 0, "day": sent}
     again.journal.close()
     again.loop.close()

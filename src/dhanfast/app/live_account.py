@@ -9,8 +9,8 @@ from dhanfast.clock import Clock
 from dhanfast.engine.account import (
     BUDGET_FILE,
     AccountOrders,
+    Claim,
     LiveAccount,
-    Seat,
     account_digest,
     account_folder,
     stake_of,
@@ -44,11 +44,10 @@ def live_account(
     ordered = traded.ordered()
     contracts = [one for one in traded.watched if (one.segment, str(one.security_id)) in ordered]
     wanted = "" if belt is None else belt.text
-    seat = Seat(folder, stake_of(config.engine.run, contracts, wanted))
-    stack.callback(seat.close)
+    claim = stack.enter_context(Claim(folder, stake_of(config.engine.run, contracts, wanted)))
     limits: dict[str, Any] = limits_of(config)
     budget = SharedBudget(folder / BUDGET_FILE, digest, name=config.engine.run, **limits)
-    return LiveAccount(budget, seat)
+    return LiveAccount(budget, claim)
 
 
 def belt_plan(config: Config, capital: int) -> BeltPlan | None:

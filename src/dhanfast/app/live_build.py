@@ -549,7 +549,7 @@ def _view(
     config: Config, engine: LiveEngine, mode: str, traded: "Traded", settings: Settings,
     account: LiveAccount | None,
 ) -> LiveView:  # fmt: skip
-    view = LiveView(
+    return LiveView(
         engine,
         run=config.engine.run,
         mode=mode,
@@ -558,9 +558,8 @@ def _view(
         timeframe=str(config.strategy.timeframe) if traded.names is None else "ticks",
         day_loss_max=settings.risk.loss_day_max,
         names=traded.names,
+        account=account,
     )
-    view.account = account
-    return view
 
 
 def require_live_extra() -> None:

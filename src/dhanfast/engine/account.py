@@ -99,7 +99,7 @@ class Stake:
         return ""
 
 
-class Seat:
+class Claim:
     """An engine's place among those of its account, until it is closed or its process ends.
 
     Args:
@@ -254,15 +254,15 @@ class LiveAccount:
     """The account of a live engine.
 
     Attributes:
-        budget: of requests. seat: its place among the account's engines.
+        budget: of requests. claim: its place among the account's engines.
     """
 
     budget: SharedBudget
-    seat: Seat
+    claim: Claim
 
     def belt_is_set(self, belt: str) -> bool:
         """Whether another engine has asked for the same exit: it is looked at, not set again."""
-        return bool(belt) and any(one.belt == belt for one in self.seat.others)
+        return bool(belt) and any(one.belt == belt for one in self.claim.others)
 
     def requests(self, now_ns: int) -> dict[str, Sequence[int]]:
         """What all engines have sent, and what is allowed: second, minute, hour, day."""

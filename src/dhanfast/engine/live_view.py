@@ -41,8 +41,9 @@ class LiveView:
         run, mode, strategy, instrument, timeframe: for the eye.
         day_loss_max: paise; 0 = none.
         names: of contracts by the number that orders have; None: all are `instrument`.
+        account: what other engines share with it; None: nobody does.
     Attributes:
-        strategy: as given. account: what other engines share with it; None: nobody does.
+        strategy: as given.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class LiveView:
         timeframe: str,
         day_loss_max: int = 0,
         names: Mapping[int, str] | None = None,
+        account: LiveAccount | None = None,
     ) -> None:
         self.engine, self.strategy = engine, strategy
-        self.account: LiveAccount | None = None
+        self._account = account
         self._names = names or {}
         self._fixed: dict[str, Any] = {
             "run": run,
@@ -142,11 +144,11 @@ class LiveView:
 
     def _requests(self, now_ns: int) -> dict[str, Any]:
         """What the account's engines have sent."""
-        if self.account is None:
+        if self._account is None:
             return {}
         return {
-            "requests": self.account.requests(now_ns),
-            "requests_of": self.account.budget.by_engine(now_ns),
+            "requests": self._account.requests(now_ns),
+            "requests_of": self._account.budget.by_engine(now_ns),
         }
 
     @property
